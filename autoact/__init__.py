@@ -1,0 +1,78 @@
+"""autoact chooses activation functions for neural networks, and proves its choice.
+
+Names are imported when they are used, so that ``import autoact`` takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autoact.activations import Activation, Parameter, register
+    from autoact.core.choice import Assignment, Choice
+    from autoact.core.errors import AutoactError
+    from autoact.faces.search import search
+    from autoact.recommendation import Recommendation, load_recommendation
+    from autoact.sites import Site, Sites, apply, apply_, find_sites, initialise_, rescale_
+    from autoact.tasks.objectives import objective
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Activation",
+    "Assignment",
+    "AutoactError",
+    "Choice",
+    "Parameter",
+    "Recommendation",
+    "Site",
+    "Sites",
+    "apply",
+    "apply_",
+    "find_sites",
+    "initialise_",
+    "load_recommendation",
+    "objective",
+    "register",
+    "rescale_",
+    "search",
+]
+
+_HOMES = {
+    "Activation": "autoact.activations",
+    "Assignment": "autoact.core.choice",
+    "AutoactError": "autoact.core.errors",
+    "Choice": "autoact.core.choice",
+    "Parameter": "autoact.activations",
+    "Recommendation": "autoact.recommendation",
+    "Site": "autoact.sites",
+    "Sites": "autoact.sites",
+    "apply": "autoact.sites",
+    "apply_": "autoact.sites",
+    "find_sites": "autoact.sites",
+    "initialise_": "autoact.sites",
+    "load_recommendation": "autoact.recommendation",
+    "objective": "autoact.tasks.objectives",
+    "register": "autoact.activations",
+    "rescale_": "autoact.sites",
+    "search": "autoact.faces.search",
+}
+
+# In a wheel conf/ and recipes/ lie inside this package; in a checkout they lie beside it.
+_CHECKOUT = Path(__file__).resolve().parent.parent
+if not (Path(__file__).resolve().parent / "recipes").is_dir() and (_CHECKOUT / "recipes").is_dir():
+    __path__.append(str(_CHECKOUT))
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autoact' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -1,0 +1,31 @@
+"""Floor 1: the activation catalogue. Pure functions, modules, registry, gain. Knows nothing of models or data.
+
+``autoact.activations.gain.gain(choice)`` tells the scale for the weights that consume an activation's output.
+"""
+
+from autoact.activations.equality import fingerprint
+from autoact.activations.modules import (
+    ActivationModule,
+    LearnableActivation,
+    build,
+    recognise,
+    torch_activation_types,
+)
+from autoact.activations.registry import canonical, get, names, register, unregister
+from autoact.activations.spec import Activation, Parameter
+
+__all__ = [
+    "Activation",
+    "ActivationModule",
+    "LearnableActivation",
+    "Parameter",
+    "build",
+    "canonical",
+    "fingerprint",
+    "get",
+    "names",
+    "recognise",
+    "register",
+    "torch_activation_types",
+    "unregister",
+]

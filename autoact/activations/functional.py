@@ -1,0 +1,267 @@
+"""Pointwise activations that torch does not have, as pure functions ``f(x, *parameters)``.
+
+Values and gradients are finite for inputs within -1e4 .. 1e4 wherever the true value fits the type: no branch that
+``torch.where`` discards may overflow (its gradient would be 0 * inf = NaN), and half types are computed in float32.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from autoact.activations.spec import Function
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def computed_in_float32(function: Function) -> Function:
+    """Let ``function`` compute float16 and bfloat16 inputs in float32 and return their type.
+
+    A product of two inputs of 1e4 overflows float16 although a root or a quotient of it fits.
+    """
+
+    @functools.wraps(function)
+    def wide(x: Tensor, *parameters: Tensor | float, **named: Tensor | float) -> Tensor:
+        if x.dtype not in _HALF:
+            return function(x, *parameters, **named)
+        return function(x.float(), *parameters, **named).to(x.dtype)
+
+    return wide
+
+
+def identity(x: Tensor) -> Tensor:
+    """``x`` itself.
+
+    Shape: any, returned unchanged.
+
+    Example:
+        >>> identity(torch.tensor([1.0]))
+        tensor([1.])
+    """
+    return x
+
+
+def step(x: Tensor) -> Tensor:
+    """1 where x > 0, else 0 (Heaviside; McCulloch and Pitts, 1943). Has no gradient.
+
+    Shape: any, kept.
+
+    Example:
+        >>> step(torch.tensor([-1.0, 0.0, 2.0]))
+        tensor([0., 0., 1.])
+    """
+    return (x > 0).to(x.dtype)
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by its tanh approximation (Hendrycks and Gimpel, 2016).
+
+    Shape: any, kept.
+
+    Example:
+        >>> gelu_tanh(torch.tensor([0.0]))
+        tensor([0.])
+    """
+    return F.gelu(x, approximate="tanh")
+
+
+def threshold(x: Tensor, threshold: float = 1.0, value: float = 0.0) -> Tensor:
+    """``x`` where x > threshold, else ``value`` (Konda et al., 2014).
+
+    Shape: any, kept.
+
+    Example:
+        >>> threshold(torch.tensor([0.5, 2.0]))
+        tensor([0., 2.])
+    """
+    return F.threshold(x, threshold, value)
+
+
+def hard_tanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """``x`` clipped to ``min_val`` .. ``max_val`` (Collobert, 2004).
+
+    Shape: any, kept.
+
+    Example:
+        >>> hard_tanh(torch.tensor([-3.0, 0.5]))
+        tensor([-1.0000,  0.5000])
+    """
+    return F.hardtanh(x, min_val, max_val)
+
+
+def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` moved towards zero by ``lambd``, zero within it (Donoho, 1995).
+
+    Shape: any, kept.
+
+    Example:
+        >>> softshrink(torch.tensor([-2.0, 0.25]))
+        tensor([-1.5000,  0.0000])
+    """
+    return F.softshrink(x, lambd)
+
+
+def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` where abs(x) > ``lambd``, else 0 (Donoho and Johnstone, 1994).
+
+    Shape: any, kept.
+
+    Example:
+        >>> hardshrink(torch.tensor([-2.0, 0.25]))
+        tensor([-2.,  0.])
+    """
+    return F.hardshrink(x, lambd)
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """``relu(x)^2`` (So et al., Primer, 2021).
+
+    Shape: any, kept.
+
+    Example:
+        >>> squared_relu(torch.tensor([-1.0, 3.0]))
+        tensor([0., 9.])
+    """
+    return F.relu(x).square()
+
+
+@computed_in_float32
+def star_relu(x: Tensor, scale: float = 0.8944, bias: float = -0.4472) -> Tensor:
+    """``scale * relu(x)^2 + bias`` (Yu et al., MetaFormer Baselines for Vision, 2022).
+
+    The defaults give zero mean and unit variance for standard normal inputs.
+
+    Shape: any, kept.
+
+    Example:
+        >>> star_relu(torch.tensor([-1.0, 1.0]))
+        tensor([-0.4472,  0.4472])
+    """
+    return scale * F.relu(x).square() + bias
+
+
+@computed_in_float32
+def _scaled_sine(x: Tensor, omega: float) -> Tensor:
+    """``sin(omega x)``; the product may leave float16's range."""
+    return torch.sin(omega * x)
+
+
+def sine(x: Tensor, omega: float = 1.0) -> Tensor:
+    """``sin(omega x)`` (Sitzmann et al., SIREN, 2020).
+
+    Shape: any, kept.
+
+    Example:
+        >>> sine(torch.tensor([0.0]))
+        tensor([0.])
+    """
+    return torch.sin(x) if omega == 1.0 else _scaled_sine(x, omega)
+
+
+@computed_in_float32
+def snake(x: Tensor, a: float = 1.0) -> Tensor:
+    """``x + sin(a x)^2 / a`` (Ziyin et al., NeurIPS 2020).
+
+    Shape: any, kept.
+
+    Example:
+        >>> snake(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.7081])
+    """
+    return x + torch.sin(a * x).square() / a
+
+
+@computed_in_float32
+def gaussian(x: Tensor) -> Tensor:
+    """``exp(-x^2)`` (Broomhead and Lowe, 1988).
+
+    Shape: any, kept.
+
+    Example:
+        >>> gaussian(torch.tensor([0.0, 1e4]))
+        tensor([1., 0.])
+    """
+    return torch.exp(-x.square())
+
+
+@computed_in_float32
+def isru(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """``x / sqrt(1 + alpha x^2)`` (Carlile et al., 2017).
+
+    Shape: any, kept.
+
+    Example:
+        >>> isru(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7071])
+    """
+    return x * torch.rsqrt(1 + alpha * x.square())
+
+
+@computed_in_float32
+def isrlu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """``x`` where x >= 0, ``x / sqrt(1 + alpha x^2)`` below (Carlile et al., 2017).
+
+    Shape: any, kept.
+
+    Example:
+        >>> isrlu(torch.tensor([-1.0, 2.0]))
+        tensor([-0.7071,  2.0000])
+    """
+    return torch.where(x >= 0, x, x * torch.rsqrt(1 + alpha * x.square()))
+
+
+@computed_in_float32
+def bent_identity(x: Tensor) -> Tensor:
+    """``(sqrt(x^2 + 1) - 1) / 2 + x``, written without the cancellation near zero.
+
+    Shape: any, kept.
+
+    Example:
+        >>> bent_identity(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.2071])
+    """
+    square = x.square()
+    return x + 0.5 * square / (torch.sqrt(square + 1) + 1)
+
+
+@computed_in_float32
+def elish(x: Tensor) -> Tensor:
+    """``x sigmoid(x)`` where x >= 0, ``(exp(x) - 1) sigmoid(x)`` below (Basirat and Roth, 2018).
+
+    Shape: any, kept.
+
+    Example:
+        >>> elish(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7311])
+    """
+    return torch.where(x >= 0, x, torch.expm1(x.clamp(max=0))) * torch.sigmoid(x)
+
+
+@computed_in_float32
+def telu(x: Tensor) -> Tensor:
+    """``x tanh(exp(x))`` (Fernandez and Mali, 2024).
+
+    Shape: any, kept.
+
+    Example:
+        >>> telu(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.9913])
+    """
+    # tanh(exp(5)) is 1 in float64 and its derivative is below 1e-120: nothing is lost by the clamp.
+    return x * torch.tanh(torch.exp(x.clamp(max=5)))
+
+
+@computed_in_float32
+def serf(x: Tensor) -> Tensor:
+    """``x erf(softplus(x))`` (Nag et al., 2021).
+
+    Shape: any, kept.
+
+    Example:
+        >>> serf(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.9367])
+    """
+    return x * torch.erf(F.softplus(x))

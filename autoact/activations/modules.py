@@ -1,0 +1,221 @@
+"""Activations as modules: the thin face of the pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autoact.activations import registry
+from autoact.core.choice import Choice
+from autoact.core.errors import AutoactError, unknown
+
+_BOUND = ("activation", "_named")
+"""Attributes looked up from the choice, left out of pickles: a registered lambda cannot be pickled."""
+
+
+class ActivationModule(nn.Module):
+    """A pointwise activation; holds no weights.
+
+    Pickles and copies keep the choice and look its function up again.
+
+    Attributes:
+        choice: the canonical choice.
+        activation: its catalogue row.
+
+    Shape:
+        - Input: any.
+        - Output: the input's.
+
+    Example:
+        >>> ActivationModule("leaky_relu(negative_slope=0.5)")(torch.tensor([-2.0]))
+        tensor([-1.])
+    """
+
+    def __init__(self, choice: str | Choice) -> None:
+        """Look ``choice`` up.
+
+        Raises:
+            AutoactError: it is not in the catalogue.
+        """
+        super().__init__()
+        self.choice = registry.canonical(choice)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Look the function and its parameters up."""
+        self.activation = registry.get(self.choice.name)
+        self._named: dict[str, Any] = dict(registry.parameters(self.choice))
+
+    @property
+    def parameter_count(self) -> int:
+        """How many weights it holds."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation of each number in ``x``."""
+        if self.activation.stochastic:
+            return self.activation.function(x, **self._named, training=self.training)
+        return self.activation.function(x, **self._named)
+
+    def extra_repr(self) -> str:
+        """The choice."""
+        return str(self.choice)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what the choice leads to."""
+        return {key: value for key, value in self.__dict__.items() if key not in _BOUND}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore, and look the function up again.
+
+        Raises:
+            AutoactError: this process has not registered the activation.
+        """
+        super().__setstate__(state)
+        self._bind()
+
+
+class LearnableActivation(ActivationModule):
+    """An activation whose parameters are weights: one set per channel, or one for the whole site.
+
+    Each parameter of the row is an ``nn.Parameter`` of its name that starts at the choice's value.
+
+    Shape:
+        - Input: any that has ``channels`` numbers along ``channel_dim``.
+        - Output: the input's.
+
+    Example:
+        >>> m = LearnableActivation("prelu", channels=3)
+        >>> m.weight.shape, m(-torch.ones(2, 3))[0].tolist()
+        (torch.Size([3]), [-0.25, -0.25, -0.25])
+    """
+
+    def __init__(self, choice: str | Choice, *, channels: int | None = None, channel_dim: int = -1) -> None:
+        """Create the weights.
+
+        Args:
+            choice: a learnable activation.
+            channels: numbers along ``channel_dim``; one set of weights for all where None.
+            channel_dim: the channels' axis, -1 for features last, 1 for convolutions.
+        """
+        super().__init__(choice)
+        self.channels, self.channel_dim = channels, channel_dim
+        for name, value in self._named.items():
+            self.register_parameter(name, nn.Parameter(torch.full((channels or 1,), value)))
+
+    def theta(self, dim: int) -> tuple[Tensor, ...]:
+        """The weights in the order of the function's arguments, shaped to broadcast against ``dim`` axes."""
+        weights = tuple(self._parameters[name] for name in self.activation.parameter_names)
+        after = (dim if self.channel_dim >= 0 else 0) - self.channel_dim - 1
+        if self.channels is None or after == 0:
+            return weights  # type: ignore[return-value]
+        return tuple(weight.view(-1, *[1] * after) for weight in weights)  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation of each number in ``x``.
+
+        Raises:
+            AutoactError: ``x`` has another number of channels.
+        """
+        if self.channels is not None and (
+            not -x.dim() <= self.channel_dim < x.dim() or x.shape[self.channel_dim] != self.channels
+        ):
+            raise AutoactError(
+                f"{self.choice} was built for {self.channels} channels along axis {self.channel_dim}, "
+                f"got an input of shape {tuple(x.shape)}"
+            )
+        return self.activation.function(x, *self.theta(x.dim()))
+
+    def extra_repr(self) -> str:
+        """The choice and where its weights apply."""
+        where = "per=site" if self.channels is None else f"channels={self.channels}, channel_dim={self.channel_dim}"
+        return f"{self.choice}, {where}"
+
+
+def build(
+    choice: str | Choice, *, channels: int | None = None, channel_dim: int = -1, per: str = "channel"
+) -> ActivationModule:
+    """The module of ``choice``.
+
+    Args:
+        choice: a catalogue name, with parameters where wanted.
+        channels: numbers along ``channel_dim``; used by learnable activations alone.
+        channel_dim: the channels' axis, -1 for features last, 1 for convolutions.
+        per: ``"channel"`` gives a learnable activation weights for each channel, ``"site"`` one set.
+
+    Raises:
+        AutoactError: unknown choice, or a learnable one per channel without ``channels``.
+
+    Example:
+        >>> build("tanh")
+        ActivationModule(tanh)
+        >>> build("prelu", channels=8, channel_dim=1).parameter_count
+        8
+        >>> build("prelu", per="site").parameter_count
+        1
+    """
+    if per not in ("channel", "site"):
+        raise unknown("value of per", per, ["channel", "site"])
+    choice = registry.canonical(choice)
+    if not registry.get(choice.name).learnable:
+        return ActivationModule(choice)
+    if per == "site":
+        return LearnableActivation(choice)
+    if channels is None or channels < 1:
+        raise AutoactError(f"{choice} learns weights per channel: give channels=<number>, or per='site' for one set")
+    return LearnableActivation(choice, channels=channels, channel_dim=channel_dim)
+
+
+def torch_activation_types() -> tuple[type[nn.Module], ...]:
+    """The torch.nn classes that ``recognise`` knows, each once.
+
+    Example:
+        >>> nn.ReLU in torch_activation_types(), nn.Linear in torch_activation_types()
+        (True, False)
+    """
+    return tuple(dict.fromkeys(row.torch_type for row in registry.all() if row.torch_type is not None))
+
+
+def recognise(module: nn.Module) -> Choice | None:
+    """The choice that computes what ``module`` computes, or None where the catalogue has none.
+
+    A subclass that overrides ``forward`` is not recognised. Of an ``nn.PReLU`` whose weights differ (a trained one)
+    the name alone is told: no choice holds a weight per channel.
+
+    Example:
+        >>> str(recognise(nn.LeakyReLU(0.2)))
+        'leaky_relu(negative_slope=0.2)'
+        >>> recognise(nn.GELU(approximate="tanh")).name
+        'gelu_tanh'
+        >>> recognise(nn.Linear(2, 2)) is None
+        True
+    """
+    if "forward" in vars(module):
+        return None
+    if isinstance(module, ActivationModule):
+        return module.choice if type(module) in (ActivationModule, LearnableActivation) else None
+    for row in registry.all():
+        if row.torch_type is None or not isinstance(module, row.torch_type):
+            continue
+        if type(module).forward is not row.torch_type.forward:
+            continue
+        if all(getattr(module, name) == value for name, value in row.torch_fixed.items()):
+            values = {p: _number(getattr(module, attribute)) for attribute, p in row.torch_attributes.items()}
+            given = {name: value for name, value in values.items() if value is not None}
+            try:
+                return registry.canonical(Choice(row.name, tuple(sorted(given.items()))))
+            except AutoactError:
+                return None  # e.g. LeakyReLU(nan): torch builds it, the catalogue does not
+    return None
+
+
+def _number(value: float | Tensor) -> float | None:
+    """A module's attribute as a number; None for weights that differ among themselves or have no values yet."""
+    if not isinstance(value, Tensor):
+        return float(value)
+    flat = value.detach().flatten()
+    if flat.is_meta or flat.numel() == 0 or not bool((flat == flat[0]).all()):
+        return None
+    return float(f"{flat[0].item():.6g}")  # 0.1 kept in float32 reads 0.10000000149

@@ -1,0 +1,281 @@
+"""Which activations there are: the catalogue's rows, the user's own, and those that installed packages bring."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoact.activations import plugins
+from autoact.activations.catalogue import ROWS
+from autoact.activations.spec import Activation, Function, Parameter
+from autoact.core.choice import Choice
+from autoact.core.errors import AutoactError, unknown
+
+
+class _Table:
+    """Rows by canonical name, and every name that leads to one."""
+
+    def __init__(self, rows: tuple[Activation, ...]) -> None:
+        """Hold ``rows``, which can never be replaced."""
+        self.rows: dict[str, Activation] = {}
+        self.by_key: dict[str, str] = {}
+        self.fixed: frozenset[str] = frozenset()
+        for row in rows:
+            self.add(row)
+        self.fixed = frozenset(self.rows)
+
+    @staticmethod
+    def key(name: str) -> str:
+        """The form in which names are compared: ``ReLU``, ``relu`` and ``Relu`` are one."""
+        return name.strip().lower().replace("-", "_")
+
+    def add(self, row: Activation, *, replace: bool = False) -> None:
+        """Add ``row``, or put it in the place of the one with its name."""
+        allowed = row.name if replace and row.name not in self.fixed else None
+        for name in (row.name, *row.aliases):
+            taken = self.by_key.get(self.key(name))
+            if taken is not None and taken != allowed:
+                how = (
+                    "it belongs to the catalogue" if taken in self.fixed else "pass replace=True to put it in its place"
+                )
+                raise AutoactError(f"activation name {name!r} is taken by {taken!r}: choose another ({how})")
+        self.by_key = {key: name for key, name in self.by_key.items() if name != allowed}
+        self.rows[row.name] = row
+        self.by_key |= {self.key(name): row.name for name in (row.name, *row.aliases)}
+
+
+_table = _Table(ROWS)
+
+
+def _load_plugins() -> None:
+    """Add what installed packages bring, once each."""
+    for entry_point, rows in plugins.load():
+        before = dict(_table.rows), dict(_table.by_key)
+        try:
+            for row in rows:
+                _check(row)
+                _table.add(row)
+        except AutoactError as error:
+            _table.rows, _table.by_key = before
+            raise AutoactError(f"entry point {entry_point.name!r} ({entry_point.value}): {error}") from error
+        plugins.done(entry_point)
+
+
+def get(name: str) -> Activation:
+    """The row called ``name``, whatever its case, or with that alias.
+
+    Raises:
+        AutoactError: there is none; the message has the nearest names.
+
+    Example:
+        >>> get("LeakyReLU").name
+        'leaky_relu'
+    """
+    key = _Table.key(str(name))
+    if key not in _table.by_key:
+        _load_plugins()
+    if key not in _table.by_key:
+        raise unknown("activation", name, [*_table.rows, *(k for k in _table.by_key if k not in _table.rows)])
+    return _table.rows[_table.by_key[key]]
+
+
+def names(*, searchable_only: bool = False) -> list[str]:
+    """The canonical names, in the catalogue's order.
+
+    Example:
+        >>> "step" in names(), "step" in names(searchable_only=True)
+        (True, False)
+    """
+    return [row.name for row in all() if row.searchable or not searchable_only]
+
+
+def all() -> list[Activation]:
+    """Every row, in the catalogue's order, then those registered later.
+
+    Example:
+        >>> len(all()) >= 40
+        True
+    """
+    _load_plugins()
+    return list(_table.rows.values())
+
+
+def _parameters_of(function: Function) -> tuple[Parameter, ...]:
+    """The parameters that ``function``'s signature shows after x: arguments that have a number as default.
+
+    Arguments with another default (``inplace=False``) keep it.
+
+    Raises:
+        AutoactError: an argument without a default, or a number that is not among the first arguments.
+    """
+    try:
+        _, *rest = inspect.signature(function).parameters.values()
+    except ValueError:  # a built-in function that does not tell: a function of x alone
+        return ()
+    found: list[Parameter] = []
+    for place, argument in enumerate(rest):
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            continue
+        if argument.default is argument.empty:
+            raise AutoactError(f"argument {argument.name!r} of the activation needs a number as its default")
+        if isinstance(argument.default, (int, float)) and not isinstance(argument.default, bool):
+            if place != len(found) or argument.kind is argument.KEYWORD_ONLY:
+                raise AutoactError(
+                    f"argument {argument.name!r} of the activation must come right after x and be positional"
+                )
+            found.append(Parameter(argument.name, float(argument.default)))
+    return tuple(found)
+
+
+def _check(row: Activation) -> None:
+    """Try ``row`` on a few numbers: it must keep shape and type, and treat each number alone.
+
+    Raises:
+        AutoactError: it does not.
+    """
+    x = torch.linspace(-2.0, 2.0, 8, dtype=torch.float32, device="cpu").reshape(2, 4)
+    try:
+        if row.stochastic:
+            row.function(x.clone(), **row.values(), training=True)
+        y = row.function(x.clone(), **row.values())
+    except Exception as error:
+        raise AutoactError(f"activation {row.name!r} fails on a 2 x 4 tensor: {error}") from error
+    if not isinstance(y, Tensor) or y.shape != x.shape or y.dtype != x.dtype:
+        got = f"{tuple(y.shape)} {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise AutoactError(f"activation {row.name!r} must keep shape and type: (2, 4) torch.float32 became {got}")
+    if row.stochastic:
+        return
+    alone = torch.stack([row.function(number.reshape(1), **row.values()) for number in x.flatten()]).reshape(x.shape)
+    if not torch.allclose(alone, y, rtol=1e-5, atol=1e-6, equal_nan=True):
+        raise AutoactError(f"activation {row.name!r} mixes its inputs: each output may depend on its own input alone")
+
+
+def register(
+    activation: Activation | str,
+    function: Function | None = None,
+    *,
+    gain: float | None = None,
+    replace: bool = False,
+    **fields: Any,
+) -> Activation:
+    """Make an activation known by name.
+
+    Args:
+        activation: a whole row, or the name of a new one.
+        function: pure ``f(x, *parameters)``, where a name is given. Arguments after x that have a number as default
+            become the row's parameters, unless ``parameters`` is given.
+        gain: scale for the weights that consume its output; computed where not given.
+        replace: put it in the place of one registered before under this name (in a notebook, say). The catalogue's own
+            rows cannot be replaced.
+        **fields: further fields of ``Activation``, such as ``aliases``, ``family="learnable"`` or ``formula``.
+
+    Returns:
+        The row.
+
+    Raises:
+        AutoactError: the name or an alias is taken, or the function is not pointwise.
+
+    Example:
+        >>> register("doctest_cube", lambda x, scale=1.0: scale * x**3).parameter_names
+        ('scale',)
+        >>> str(canonical("doctest_cube(scale=2)"))
+        'doctest_cube(scale=2)'
+        >>> unregister("doctest_cube")
+    """
+    row = activation if isinstance(activation, Activation) else _row(activation, function, gain, fields)
+    if isinstance(activation, Activation) and (function is not None or gain is not None or fields):
+        raise AutoactError(f"activation {row.name!r} is a whole row: change the row, or give a name with the fields")
+    if not row.name.isidentifier():
+        raise AutoactError(f"activation name {row.name!r}: use letters, digits and _, no digit first")
+    _check(row)
+    _table.add(row, replace=replace)
+    return row
+
+
+def unregister(name: str) -> None:
+    """Forget an activation that ``register`` added. Modules built from it go on, but cannot be unpickled.
+
+    Raises:
+        AutoactError: there is none of this name, or it belongs to the catalogue.
+
+    Example:
+        >>> unregister("relu")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: activation 'relu' belongs to the catalogue: only registered ones can go
+    """
+    row = get(name)
+    if row.name in _table.fixed:
+        raise AutoactError(f"activation {row.name!r} belongs to the catalogue: only registered ones can go")
+    del _table.rows[row.name]
+    _table.by_key = {key: owner for key, owner in _table.by_key.items() if owner != row.name}
+
+
+def _row(name: str, function: Callable[..., Tensor] | None, gain: float | None, fields: dict[str, Any]) -> Activation:
+    """A row from what a user gives to ``register``."""
+    if not callable(function):
+        raise AutoactError(f"register({name!r}, ...) needs a function of a tensor, got {function!r}")
+    if gain is not None and not (math.isfinite(gain) and gain > 0):
+        raise AutoactError(f"gain of {name!r} must be a positive number, got {gain!r}")
+    allowed = set(Activation.__dataclass_fields__) - {"name", "function", "stated_gain"}
+    for key in fields:
+        if key not in allowed:
+            raise unknown("field of an activation", key, sorted(allowed))
+    fields.setdefault("parameters", _parameters_of(function))
+    return Activation(name=name, function=function, stated_gain=gain, **fields)
+
+
+def canonical(choice: str | Choice) -> Choice:
+    """``choice`` in the one form that equal choices share: canonical name, parameters that differ from the defaults.
+
+    Raises:
+        AutoactError: an unknown name or parameter, or a value out of bounds.
+
+    Example:
+        >>> canonical("swish")
+        Choice(name='silu', params=())
+        >>> str(canonical("LeakyReLU(negative_slope=0.01)"))
+        'leaky_relu'
+    """
+    choice = Choice.parse(choice)
+    row = get(choice.name)
+    known = {parameter.name: parameter for parameter in row.parameters}
+    for name, value in choice.params:
+        if name not in known:
+            raise unknown(f"parameter of {row.name}", name, known)
+        low, high = known[name].low, known[name].high
+        if not (low <= value <= high and math.isfinite(value)):
+            raise AutoactError(f"{row.name}: {name}={value:g} is not allowed, choose {low:g} .. {high:g}")
+    values = row.values(dict(choice.params))
+    for lesser, greater in row.ordered:
+        if values[lesser] > values[greater]:
+            raise AutoactError(f"{row.name}: {lesser}={values[lesser]:g} may not exceed {greater}={values[greater]:g}")
+    return Choice(row.name, tuple(sorted((n, float(v)) for n, v in choice.params if v != known[n].default)))
+
+
+def parameters(choice: str | Choice) -> dict[str, float]:
+    """All parameters of ``choice``, defaults included, in the order of the function's arguments.
+
+    Example:
+        >>> parameters("softplus(beta=2)")
+        {'beta': 2.0, 'threshold': 20.0}
+    """
+    choice = canonical(choice)
+    return get(choice.name).values(dict(choice.params))
+
+
+def function(choice: str | Choice) -> Callable[[Tensor], Tensor]:
+    """The pure function of x that ``choice`` means (a learnable one at its starting values, a stochastic one in eval).
+
+    Example:
+        >>> function("leaky_relu(negative_slope=0.5)")(torch.tensor([-2.0]))
+        tensor([-1.])
+    """
+    choice = canonical(choice)
+    row, values = get(choice.name), parameters(choice)
+    return lambda x: row.function(x, **values)

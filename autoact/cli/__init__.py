@@ -1,0 +1,1 @@
+"""The command line, a file per verb. Nothing heavy is imported before a verb runs."""

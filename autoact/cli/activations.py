@@ -1,0 +1,88 @@
+"""``python -m autoact activations [NAME]``: the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autoact.core.errors import AutoactError
+
+USAGE = """usage: python -m autoact activations            list the catalogue
+       python -m autoact activations NAME       show one activation
+
+Your own: autoact.register("name", function), or the entry-point group autoact.activations.
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; returns the exit code."""
+    if any(word in ("-h", "--help") for word in arguments):
+        print(USAGE, end="")
+        return 0
+    if len(arguments) > 1 or any(word.startswith("-") for word in arguments):
+        raise AutoactError(f"activations takes one name at most, got: {' '.join(arguments)}")
+    if arguments:
+        _show(arguments[0])
+    else:
+        _list()
+    return 0
+
+
+def _list() -> None:
+    """One line per activation."""
+    from rich.table import Table
+
+    from autoact.activations import registry
+    from autoact.activations.gain import gain
+    from autoact.report.terminal import console
+
+    table = Table("name", "family", "range", "gain", "flags", "reference", pad_edge=False)
+    rows = registry.all()
+    for row in rows:
+        low, high = row.output_range
+        table.add_row(
+            row.name,
+            row.family if row.searchable else f"{row.family}, not searchable",
+            f"{low:.3g} .. {high:.3g}",
+            f"{gain(row.name):.4f}",
+            ", ".join(_flags(row)),
+            row.reference,
+        )
+    out = console()
+    out.print(table)
+    out.print(f"{len(rows)} activations. One in full: python -m autoact activations gelu", markup=False)
+    out.print("gain: 1/sqrt(E[f(z)^2]), z ~ N(0,1); it scales the weights that consume the output.", markup=False)
+
+
+def _flags(row: object) -> list[str]:
+    """What is true of an activation."""
+    flags = [name for name in ("smooth", "monotonic", "bounded", "zero_centred", "stochastic") if getattr(row, name)]
+    parity = getattr(row, "parity", None)
+    return [flag.replace("_", "-") for flag in flags] + ([parity] if parity else [])
+
+
+def _show(name: str) -> None:
+    """One activation in full."""
+    from autoact.activations import get
+    from autoact.activations.gain import gain
+    from autoact.report.terminal import console
+
+    row = get(name)
+    low, high = row.output_range
+    lines = [
+        ("name", row.name),
+        ("also called", ", ".join(row.aliases) or "-"),
+        ("formula", row.formula),
+        ("family", row.family),
+        ("output range", f"{low:.4g} .. {high:.4g}"),
+        ("limits at -inf, +inf", ", ".join("-" if limit is None else f"{limit:.4g}" for limit in row.saturation)),
+        ("flags", ", ".join(_flags(row)) or "-"),
+        ("gain", f"{gain(row.name):.6f}"),
+        ("searchable", "yes" if row.searchable else f"no: {row.reason_not_searchable}"),
+        ("reference", row.reference),
+    ]
+    for parameter in row.parameters:
+        bounds = f"{parameter.low:.3g} .. {parameter.high:.3g}"
+        lines.append((f"parameter {parameter.name}", f"{parameter.default:g} ({bounds}): {parameter.meaning}"))
+    out = console()
+    for label, text in lines:
+        out.print(f"{label:<22} {text}", markup=False, soft_wrap=True)

@@ -1,0 +1,49 @@
+"""From a configuration to a search that is ready to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autoact.config.compose import options
+from autoact.config.references import load_trusted
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.faces.road import Prepared, Settings, prepare_search
+from autoact.tasks.task import Task
+
+
+def search_settings(config: Config) -> Settings:
+    """The settings of a search."""
+    for reference in config.objectives.own:
+        load_trusted(reference, "objectives.own", config.trust)
+    return Settings(
+        space=config.space,
+        objectives=config.objectives,
+        hardware=config.hardware,
+        search=config.search,
+        confirm=config.confirm,
+        output=Path(config.output),
+    )
+
+
+def make_task(config: Config) -> Task:
+    """The task: a recipe's, or the user's own module's.
+
+    Raises:
+        AutoactError: neither or both are named, or they do not fit.
+    """
+    if config.module is None:
+        if config.task.name is None:
+            tasks = ", ".join(options("task"))
+            raise AutoactError(f"name a task (task=NAME: {tasks}) or your own module=package.module:Class")
+        from autoact.config.assemble import recipe_task
+
+        return recipe_task(config)
+    from autoact.cli.own import own_task
+
+    return own_task(config)
+
+
+def prepared_search(config: Config) -> Prepared:
+    """A search that is ready to run."""
+    return prepare_search(make_task(config), search_settings(config))

@@ -1,0 +1,57 @@
+"""``python -m autoact VERB ...``: find the verb, run it, turn a user's mistake into one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from autoact.core.errors import AutoactError, unknown
+
+VERBS = {
+    "search": "search activations for a task, or for your own Lightning module",
+    "train": "train a recommended configuration with its recipe and log the model",
+    "activations": "list the catalogue, or show one activation",
+    "ui": "open the MLflow UI on the store that searches log to",
+}
+
+USAGE = """autoact chooses activation functions for neural networks, and proves its choice.
+
+usage: python -m autoact VERB [options] [key=value ...]
+
+verbs:
+{verbs}
+
+first steps:
+  python -m autoact search task=churn
+  python -m autoact search task=classification data.path=x.csv data.target=y
+  python -m autoact search module=my_pkg.models:Churn datamodule=my_pkg.data:ChurnData \\
+      monitor=val_auc mode=max trust=my_pkg search.minutes=30
+  python -m autoact VERB --help
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE.format(verbs="\n".join(f"  {verb:<13}{text}" for verb, text in VERBS.items())), end="")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from autoact import __version__
+
+        print(f"autoact {__version__}")
+        return 0
+    try:
+        if arguments[0] not in VERBS:
+            raise unknown("verb", arguments[0], VERBS)
+        return int(importlib.import_module(f"autoact.cli.{arguments[0]}").run(list(arguments[1:])))
+    except AutoactError as error:
+        print(f"autoact: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("autoact: interrupted; finished trials are kept, the same command goes on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,65 @@
+"""The user's own module from the command line: references become objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autoact.config.references import load_trusted
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.faces.foreign import lightning_task
+from autoact.tasks.metrics import Metric
+from autoact.tasks.task import Task
+
+
+def own_task(config: Config) -> Task:
+    """The task of ``module=... datamodule=... monitor=... mode=...``.
+
+    Raises:
+        AutoactError: something is missing, not trusted, or does not fit.
+    """
+    assert config.module is not None
+    if config.task.name is not None:
+        raise AutoactError(f"task={config.task.name} and module={config.module} exclude each other: name one")
+    if config.datamodule is None:
+        raise AutoactError("module=... needs datamodule=package.module:Class")
+    module_class = load_trusted(config.module, "module", config.trust)
+    data_class = load_trusted(config.datamodule, "datamodule", config.trust)
+    metric = _metric(config)
+    if metric is None and (config.monitor is None or config.mode is None):
+        raise AutoactError("module=... needs monitor=NAME and mode=max or mode=min: the validation value that decides")
+    callbacks = [load_trusted(reference, "callbacks", config.trust) for reference in config.callbacks]
+    return lightning_task(
+        lambda: _build(module_class, config.module_arguments, "module", config.module),
+        _build(data_class, config.datamodule_arguments, "datamodule", config.datamodule),
+        monitor=config.monitor or f"val_{metric.name if metric else ''}",
+        mode=config.mode or (metric.mode if metric else ""),
+        metric=metric,
+        trainer=config.trainer,
+        make_callbacks=lambda: [make() for make in callbacks],
+        seed=config.data.seed,
+    )
+
+
+def _metric(config: Config) -> Metric | None:
+    """The user's own metric; None where the module logs the value that decides."""
+    if config.metric is None:
+        return None
+    if ":" not in config.metric:
+        raise AutoactError(
+            f"metric={config.metric}: with module=... the module logs what decides (monitor=...); "
+            "or give a function, metric=package.module:function metric_mode=max|min"
+        )
+    function = load_trusted(config.metric, "metric", config.trust)
+    mode = config.metric_mode or config.mode
+    if mode not in ("max", "min"):
+        raise AutoactError(f"metric={config.metric} needs its direction: metric_mode=max or metric_mode=min")
+    return Metric(config.metric.rpartition(":")[2], config.metric, mode, function, ())
+
+
+def _build(kind: Any, arguments: dict[str, Any], key: str, reference: str | None) -> Any:
+    """An object of the user's class."""
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise AutoactError(f"{key}={reference}: {error} (give arguments as {key}_arguments.NAME=VALUE)") from error

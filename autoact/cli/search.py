@@ -1,0 +1,73 @@
+"""``python -m autoact search``: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoact.cli.options import answered, read
+from autoact.config.compose import settings as typed
+from autoact.config.schema import Config
+
+USAGE = """usage: python -m autoact search task=NAME [key=value ...] [--plan]
+       python -m autoact search module=PKG.MODULE:CLASS datamodule=PKG.MODULE:CLASS monitor=NAME mode=max|min trust=PKG
+
+Searches the activation of each layer together with learning rate and weight decay, checks the finalists with fresh
+seeds on data that the search never saw, and writes recommended.yaml.
+
+often used:
+  search.trials=100          how many trials (60 unless given)
+  search.minutes=30          or how many minutes
+  metric=f1                  what decides
+  data.path=x.csv data.target=y
+  candidates=wide            which activations
+  space=model                one activation for all layers
+  hardware=cuda              the serving target
+  trainer.max_epochs=20      any argument of lightning.Trainer
+  --plan                     print the forecast and stop
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; returns the exit code."""
+    options = read(arguments, own=("--plan",))
+    if answered(options, USAGE):
+        return 0
+    config = typed(options.config())
+    from autoact.cli.build import prepared_search
+
+    prepared = prepared_search(config)
+    if "--plan" in options.flags:
+        return _plan(prepared)
+    return _search(prepared, config)
+
+
+def _plan(prepared: object) -> int:
+    """Print the forecast."""
+    from autoact.faces.plan import forecast
+    from autoact.faces.road import Prepared
+    from autoact.report.terminal import console, print_plan
+
+    assert isinstance(prepared, Prepared)
+    print_plan(forecast(prepared), console())
+    return 0
+
+
+def _search(prepared: object, config: Config) -> int:
+    """Search with a view in the terminal and a tracker."""
+    from autoact.faces.road import Prepared, run_search
+    from autoact.report.terminal import TerminalView
+    from autoact.tracking.choose import make_tracker
+
+    assert isinstance(prepared, Prepared)
+    tracker = make_tracker(config.tracking, Path(config.output), prepared.task.name)
+    view = TerminalView()
+    result = run_search(prepared, [*filter(None, [tracker]), view])
+    if config.tracking.backend == "mlflow":
+        view.out.print("  MLflow: python -m autoact ui" + (f" output={config.output}" if _moved(config) else ""))
+    return 130 if result.status == "interrupted" else 0
+
+
+def _moved(config: Config) -> bool:
+    """Whether the output folder is not the default one."""
+    return config.output != Config().output

@@ -1,0 +1,131 @@
+"""From a configuration to a task: data, recipe, metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from autoact.config.references import load_trusted
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.data.datamodule import TensorDataModule
+from autoact.data.prepare import prepare
+from autoact.data.prepared import Prepared
+from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
+from autoact.tasks.references import reference_scores
+from autoact.tasks.task import Task
+
+
+def recipe_task(config: Config) -> Task:
+    """The task of a recipe on prepared data.
+
+    Raises:
+        AutoactError: wrong data, recipe or metric.
+    """
+    kind, settings = config.task.kind, config.recipe
+    recipe = load_trusted(settings.module, "recipe.module", config.trust)
+    metric = task_metric(config, kind)
+    data = config.data
+    prepared = prepare(data, kind)
+    scored = in_users_unit(metric, prepared)
+    shape = prepared.input_shape
+
+    def make_module() -> Any:
+        try:
+            return recipe(inputs=prepared.inputs, outputs=prepared.outputs, **settings.arguments)
+        except TypeError as error:
+            raise AutoactError(f"recipe.arguments do not fit {settings.module}: {error}") from error
+
+    return Task(
+        name=config.task.name or kind,
+        make_module=make_module,
+        make_datamodule=lambda seed: TensorDataModule(prepared, settings.batch_size, seed),
+        monitor=f"val_{metric.name}",
+        mode=metric.mode,
+        quality_unit=_unit(metric, prepared),
+        example_input=prepared.train.x[:4],
+        make_input=lambda rows: torch.randn(rows, *shape, generator=torch.Generator().manual_seed(0)),
+        metric=scored,
+        open_test=_opener(prepared, settings.batch_size),
+        trainer=dict(config.trainer),
+        identity={
+            "data": prepared.fingerprint,
+            "recipe": settings.module,
+            "arguments": dict(settings.arguments),
+            "batch_size": settings.batch_size,
+        },
+        facts={
+            "data": prepared.name,
+            "description": prepared.description,
+            "summary": prepared.summary(),
+            "rows": prepared.sizes,
+            "fingerprint": prepared.fingerprint,
+            "recipe": settings.module,
+            "notes": list(prepared.notes),
+            "settings": asdict(data),
+        },
+        simulated=prepared.simulated,
+        references=_references(prepared, scored),
+        trivial=_trivial(prepared, scored),
+        warning="all results are on simulated data" if prepared.simulated else "",
+    )
+
+
+def task_metric(config: Config, kind: str) -> Metric:
+    """The metric that decides."""
+    name = config.metric or config.task.metric
+    if ":" in name:
+        load_trusted(name, "metric", config.trust)
+    return resolve(name, kind, config.metric_mode)
+
+
+def in_users_unit(metric: Metric, prepared: Prepared) -> Metric:
+    """The metric over targets in the user's own unit, not standardised; several series stay standardised."""
+    scale = prepared.target_scale
+    if scale is None or len(scale.names) > 1:
+        return metric
+
+    def function(y_true: Any, y_score: Any) -> float:
+        mean, std = float(scale.mean[0]), float(scale.std[0])
+        return metric.function(y_true.astype("float64") * std + mean, y_score.astype("float64") * std + mean)
+
+    return Metric(metric.name, metric.title, metric.mode, function, metric.kinds)
+
+
+def _unit(metric: Metric, prepared: Prepared) -> str:
+    """What the quality is, for people."""
+    scale = prepared.target_scale
+    return metric.title if scale is None or len(scale.names) == 1 else f"{metric.title} (standardised)"
+
+
+def _opener(prepared: Prepared, batch_size: int) -> Callable[[str], Any]:
+    """Lifts the seal and hands out the test rows as validation rows."""
+
+    def open_test(reason: str) -> Any:
+        return TensorDataModule(replace(prepared, validation=prepared.test.open(reason)), batch_size)
+
+    return open_test
+
+
+def _references(prepared: Prepared, metric: Metric) -> Callable[[bool], Any]:
+    """Scores of reference models; on test rows only after the seal was lifted."""
+    return lambda test: reference_scores(prepared, metric, prepared.test.part if test else None)
+
+
+def _trivial(prepared: Prepared, metric: Metric) -> float | None:
+    """Quality of a constant prediction made from training targets, on validation rows."""
+    y = prepared.validation.y.numpy()
+    train = prepared.train.y.numpy()
+    if prepared.kind in CLASSIFICATION:
+        shares = np.bincount(train, minlength=prepared.outputs) / len(train)
+        score = np.full(len(y), shares[1]) if len(shares) == 2 else np.tile(shares, (len(y), 1))
+    else:
+        score = np.broadcast_to(train.mean(axis=0), y.shape)
+    try:
+        return metric(y, score)
+    except (ValueError, ArithmeticError):
+        return None  # the user's own metric may not take a constant

@@ -1,0 +1,33 @@
+"""Code that the user names by reference, ``package.module:name``: imported only from packages that he trusts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from autoact.core.errors import AutoactError
+from autoact.tasks.metrics import load_reference
+
+
+def load_trusted(reference: str, key: str, trust: Sequence[str]) -> Any:
+    """Import what ``reference`` names.
+
+    Args:
+        reference: ``package.module:name``.
+        key: the configuration key that holds it, for messages.
+        trust: packages whose code may run; autoact's own recipes always may.
+
+    Raises:
+        AutoactError: the package is not trusted, or nothing is found there.
+    """
+    module = reference.partition(":")[0]
+    allowed = ["autoact", *trust]
+    if not any(module == name or module.startswith(f"{name}.") for name in allowed):
+        top = module.partition(".")[0]
+        raise AutoactError(f"{key}={reference} runs code from {top!r}: allow it with trust={top}")
+    # As ``python -m`` does: the user's own code lies in the folder from which he runs.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return load_reference(reference, key)

@@ -1,0 +1,101 @@
+"""The schema of the configuration. Each group's record lives with the code that it steers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from autoact.data.settings import DataSettings
+from autoact.space.settings import SpaceSettings
+from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
+from autoact.timing.settings import HardwareSettings
+from autoact.tracking.settings import TrackingSettings
+
+
+@dataclass
+class TaskSettings:
+    """What is learnt.
+
+    Attributes:
+        name: names the study.
+        kind: ``classification``, ``regression``, ``sequence_classification`` or ``forecast``.
+        metric: decides; see also the top-level ``metric``.
+    """
+
+    name: Optional[str] = None
+    kind: str = "classification"
+    metric: str = "roc_auc"
+
+
+@dataclass
+class RecipeSettings:
+    """The network.
+
+    Attributes:
+        module: ``package.module:Class`` of a LightningModule that takes ``inputs``, ``outputs`` and ``arguments``.
+        arguments: further arguments of the class.
+        batch_size: training rows in a batch.
+    """
+
+    module: str = "autoact.recipes.tabular:TabularClassifier"
+    arguments: dict[str, Any] = field(default_factory=dict)
+    batch_size: int = 128
+
+
+@dataclass
+class Config:
+    """The whole configuration.
+
+    Attributes:
+        task: what is learnt.
+        data: where the data come from.
+        recipe: the network.
+        space: what may change.
+        objectives: what is traded.
+        hardware: the serving target.
+        search: the budget.
+        confirm: the final check.
+        tracking: where results are logged.
+        trainer: arguments of ``lightning.Trainer``.
+        metric: decides instead of ``task.metric``: a name, or your own as ``package.module:function``.
+        metric_mode: direction of your own metric: ``max`` or ``min``.
+        module: your own LightningModule, ``package.module:Class``.
+        module_arguments: arguments of its class.
+        datamodule: your own LightningDataModule.
+        datamodule_arguments: arguments of its class.
+        monitor: the validation value that your module logs and that decides.
+        mode: ``max`` or ``min``: which values of ``monitor`` are better.
+        callbacks: your own Lightning callbacks, ``package.module:Class`` each; a fresh one per training.
+        trust: packages whose code may be imported by reference.
+        recommendation: a ``recommended.yaml`` to train with.
+        policy: which of its policies.
+        output: folder for everything that is written.
+    """
+
+    task: TaskSettings = field(default_factory=TaskSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    recipe: RecipeSettings = field(default_factory=RecipeSettings)
+    space: SpaceSettings = field(default_factory=SpaceSettings)
+    objectives: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    hardware: HardwareSettings = field(default_factory=HardwareSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    metric: Optional[str] = None
+    metric_mode: Optional[str] = None
+    module: Optional[str] = None
+    module_arguments: dict[str, Any] = field(default_factory=dict)
+    datamodule: Optional[str] = None
+    datamodule_arguments: dict[str, Any] = field(default_factory=dict)
+    monitor: Optional[str] = None
+    mode: Optional[str] = None
+    callbacks: list[str] = field(default_factory=list)
+    trust: list[str] = field(default_factory=list)
+    recommendation: Optional[str] = None
+    policy: Optional[str] = None
+    output: str = "autoact-runs"
+
+
+# Sub-trees that take any key: their keys are checked by whoever receives them.
+FREE = ("trainer", "recipe.arguments", "module_arguments", "datamodule_arguments")

@@ -1,0 +1,118 @@
+"""A choice of activation, as plain data: a catalogue name with the parameters that differ from its defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from autoact.core.errors import AutoactError
+
+_FORM = re.compile(r"^\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*$")
+
+
+@dataclass(frozen=True, order=True)
+class Choice:
+    """An activation by name, with numeric parameters; its text form is what YAML and Optuna hold.
+
+    Example:
+        >>> str(Choice.parse("leaky_relu( negative_slope = 0.2 )"))
+        'leaky_relu(negative_slope=0.2)'
+        >>> Choice.parse("gelu")
+        Choice(name='gelu', params=())
+    """
+
+    name: str
+    params: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str | Choice) -> Choice:
+        """Read ``name`` or ``name(param=number, ...)``.
+
+        Raises:
+            AutoactError: the text has another form.
+        """
+        if isinstance(text, Choice):
+            return text
+        match = _FORM.match(str(text))
+        if match is None:
+            raise AutoactError(f"cannot read the activation {text!r}: write name or name(param=number)")
+        params: dict[str, float] = {}
+        for part in filter(None, (p.strip() for p in (match.group(2) or "").split(","))):
+            key, separator, value = part.partition("=")
+            try:
+                number = float(value)
+            except ValueError:
+                number = None
+            if not separator or number is None or key.strip() in params:
+                raise AutoactError(f"cannot read {part!r} in the activation {text!r}: write param=number, each once")
+            params[key.strip()] = number
+        return cls(match.group(1), tuple(sorted(params.items())))
+
+    def __str__(self) -> str:
+        """The text form, which ``parse`` reads back."""
+        if not self.params:
+            return self.name
+        return (
+            f"{self.name}({', '.join(f'{k}={v:g}' if float(f'{v:g}') == v else f'{k}={v!r}' for k, v in self.params)})"
+        )
+
+
+def _shortest(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+class Assignment(Mapping[str, Choice]):
+    """Site name -> choice: what a trial tries and what is recommended. Immutable, hashable, ordered as given.
+
+    Example:
+        >>> a = Assignment({"layers.0.act": "tanh", "layers.1.act": "relu"})
+        >>> a.to_dict()
+        {'layers.0.act': 'tanh', 'layers.1.act': 'relu'}
+        >>> a.uniform
+        False
+    """
+
+    def __init__(self, choices: Mapping[str, str | Choice]) -> None:
+        """Hold ``choices``, each given as text or as a ``Choice``."""
+        self._choices = {str(site): Choice.parse(choice) for site, choice in choices.items()}
+
+    def __getitem__(self, site: str) -> Choice:
+        """The choice at ``site``."""
+        return self._choices[site]
+
+    def __iter__(self) -> Iterator[str]:
+        """The site names in order."""
+        return iter(self._choices)
+
+    def __len__(self) -> int:
+        """The number of sites."""
+        return len(self._choices)
+
+    def __hash__(self) -> int:
+        """Equal assignments have equal hashes, whatever the order of their sites."""
+        return hash(frozenset(self._choices.items()))
+
+    def __repr__(self) -> str:
+        """A form that evaluates to an equal assignment."""
+        return f"Assignment({self.to_dict()!r})"
+
+    @property
+    def uniform(self) -> bool:
+        """Whether the same activation stands at every site."""
+        return len(set(self._choices.values())) == 1
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain data: site -> text form of the choice."""
+        return {site: str(choice) for site, choice in self._choices.items()}
+
+    def summary(self) -> str:
+        """A short text for people: one name where uniform, else the choices in site order.
+
+        Example:
+            >>> Assignment({"a": "tanh", "b": "relu"}).summary()
+            'tanh | relu'
+        """
+        return str(next(iter(self.values()))) if self.uniform else " | ".join(str(c) for c in self.values())

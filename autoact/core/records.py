@@ -1,0 +1,106 @@
+"""The plain records that travel between floors: what a trial trains, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from autoact.core.choice import Assignment
+
+COMPLETE, FAILED, STOPPED = "complete", "failed", "stopped"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a trial trains.
+
+    Attributes:
+        assignment: the activation of each searched site.
+        settings: training settings by name (``learning_rate``, ``weight_decay``); one that is missing stays as the
+            user configured it.
+        seed: seeds the initial weights and the order of batches.
+        role: why it is tried: ``configured``, ``tuning``, ``uniform``, ``sampled`` or ``confirmation``.
+
+    Example:
+        >>> Candidate(Assignment({"act": "tanh"}), {"learning_rate": 0.01}).label()
+        'tanh, learning_rate=0.01'
+    """
+
+    assignment: Assignment
+    settings: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    role: str = "sampled"
+
+    def label(self) -> str:
+        """A short text for people."""
+        settings = [f"{name}={value:.3g}" for name, value in sorted(self.settings.items())]
+        return ", ".join([self.assignment.summary(), *settings])
+
+    def with_seed(self, seed: int, role: str) -> Candidate:
+        """The same assignment and settings under another seed."""
+        return replace(self, seed=seed, role=role)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "assignment": self.assignment.to_dict(),
+            "settings": dict(self.settings),
+            "seed": self.seed,
+            "role": self.role,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Candidate:
+        """The inverse of ``to_dict``."""
+        return cls(Assignment(data["assignment"]), dict(data["settings"]), int(data["seed"]), str(data["role"]))
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What came of a candidate.
+
+    Attributes:
+        number: the trial's number in its study.
+        candidate: what was trained.
+        status: ``complete``, ``failed`` (see ``reason``) or ``stopped`` (by the user, or at a rung).
+        quality: the primary metric on validation rows at the best epoch; None unless complete.
+        values: every objective's value by name (``quality``, ``latency`` in ms, ``cost`` per million samples, ...).
+        metrics: all that was logged at the best epoch, by name.
+        curve: per epoch, what was logged.
+        best_epoch: epoch of the kept weights, counted from 1.
+        epochs: epochs trained.
+        seconds: wall-clock seconds of the training.
+        reason: why it failed or stopped.
+    """
+
+    number: int
+    candidate: Candidate
+    status: str
+    quality: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curve: tuple[Mapping[str, float], ...] = ()
+    best_epoch: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the trial trained to its end and has a quality."""
+        return self.status == COMPLETE
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        data = {**asdict(replace(self, candidate=None)), "candidate": self.candidate.to_dict()}  # type: ignore[arg-type]
+        return json.dumps(data)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialRecord:
+        """The inverse of ``to_json``."""
+        data = json.loads(text)
+        data["candidate"] = Candidate.from_dict(data["candidate"])
+        data["curve"] = tuple(data["curve"])
+        return cls(**data)

@@ -1,0 +1,145 @@
+"""Checks of a table against the settings: each mistake gets one line that says what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from autoact.core.errors import AutoactError, unknown
+from autoact.data.columns import as_text, numbers
+from autoact.data.settings import DataSettings
+
+MAX_CLASSES = 100
+
+
+def check_columns(frame: pd.DataFrame, settings: DataSettings, roles: dict[str, str | None]) -> None:
+    """Every column that the settings name exists, once.
+
+    Args:
+        frame: the table.
+        settings: drop, numeric, categorical are looked up.
+        roles: option -> column for the columns with a role (target, time, group).
+
+    Raises:
+        AutoactError: a repeated column, or a name that no column has, with the nearest ones.
+    """
+    columns = [str(c) for c in frame.columns]
+    repeated = sorted({c for c in columns if columns.count(c) > 1})
+    if repeated:
+        raise AutoactError(f"the table has {columns.count(repeated[0])} columns named {repeated[0]!r}: rename them")
+    named = {
+        "data.drop": settings.drop,
+        "data.numeric": settings.numeric,
+        "data.categorical": settings.categorical,
+        "data.series": settings.series,
+        "data.known": settings.known,
+        **{option: [column] for option, column in roles.items() if column is not None},
+    }
+    for option, wanted in named.items():
+        for column in wanted:
+            if column not in columns:
+                raise unknown(f"column in {option}", column, columns)
+    for option, role in roles.items():
+        if role is not None and role in settings.drop:
+            raise AutoactError(f"column {role!r} is both {option} and in data.drop: keep one")
+
+
+def class_labels(column: pd.Series, settings: DataSettings, where: str = "") -> pd.Series:
+    """The target as text labels.
+
+    Raises:
+        AutoactError: a missing label, or more distinct numbers than classes can have.
+    """
+    _no_missing(column, where)
+    count = column.nunique()
+    if count > MAX_CLASSES:
+        advice = "use task=regression" if pd.api.types.is_numeric_dtype(column.dtype) else "is it the right column?"
+        raise AutoactError(
+            f"target {column.name!r} has {count} distinct values, more than the {MAX_CLASSES} classes allowed: {advice}"
+        )
+    labels = as_text(column)
+    return labels.map(lambda label: label.rstrip(settings.label_strip)) if settings.label_strip else labels
+
+
+def class_names(labels: pd.Series, settings: DataSettings) -> list[str]:
+    """The classes in the order of their indices: sorted (numbers as numbers), the positive one last.
+
+    Raises:
+        AutoactError: a single class, an unknown positive class, or a positive class among more than two.
+    """
+    found = [str(label) for label in labels.unique()]
+    try:
+        names = sorted(found, key=float)
+    except ValueError:
+        names = sorted(found)
+    if len(names) < 2:
+        raise AutoactError(f"target {labels.name!r} has only one class, {names[0]!r}: there is nothing to learn")
+    if settings.positive is None:
+        return names
+    positive = str(settings.positive)
+    if positive not in names:
+        raise unknown("class in data.positive", positive, names)
+    if len(names) > 2:
+        raise AutoactError(f"data.positive={positive} is for two classes; target {labels.name!r} has {len(names)}")
+    return [name for name in names if name != positive] + [positive]
+
+
+def class_indices(labels: pd.Series, names: list[str], where: str = "") -> np.ndarray:
+    """Labels as int64 indices into ``names``.
+
+    Raises:
+        AutoactError: a label that is not among ``names`` (possible in an official test file only).
+    """
+    index = {name: k for k, name in enumerate(names)}
+    strange = sorted(set(labels) - set(names))
+    if strange:
+        raise unknown(f"class in {where or 'the target'}", strange[0], names, advice="data.label_strip cuts endings")
+    return labels.map(index).to_numpy(dtype="int64")
+
+
+def target_numbers(column: pd.Series, where: str = "") -> np.ndarray:
+    """The target of a regression as float64.
+
+    Raises:
+        AutoactError: missing, text, infinite, or all the same.
+    """
+    _no_missing(column, where)
+    parsed = pd.to_numeric(column, errors="coerce")
+    if parsed.isna().any():
+        row = int(np.flatnonzero(parsed.isna())[0])
+        raise AutoactError(
+            f"target {column.name!r} holds text ({str(column.iloc[row])!r} in row {row + 1}): regression needs "
+            f"numbers, classes need task=classification"
+        )
+    values = numbers(column, where).to_numpy()
+    if not where and np.ptp(values) == 0:
+        raise AutoactError(f"target {column.name!r} is {values[0]:g} in every row: there is nothing to learn")
+    return values
+
+
+def _no_missing(column: pd.Series, where: str) -> None:
+    """Refuse a target with missing values."""
+    missing = np.flatnonzero(column.isna())
+    if len(missing):
+        place = f" of {where}" if where else ""
+        raise AutoactError(
+            f"target {column.name!r}{place} has no value in {len(missing)} rows (the first is row {missing[0] + 1}): "
+            f"remove those rows"
+        )
+
+
+def remarks(frame: pd.DataFrame, schema: dict[str, str]) -> list[str]:
+    """What is allowed but worth a look: constant columns and columns that count the rows.
+
+    Example:
+        >>> remarks(pd.DataFrame({"id": [1.0, 2.0, 3.0]}), {"id": "numeric"})
+        ["column 'id' counts the rows: probably an id, data.drop=[id]"]
+    """
+    notes = []
+    for name, kind in schema.items():
+        column = frame[name]
+        if column.nunique() == 1 and not column.isna().any():
+            notes.append(f"column {name!r} is {column.iloc[0]} in every row")
+        elif kind == "numeric" and len(column) > 2 and (np.diff(column.to_numpy()) == 1).all():
+            notes.append(f"column {name!r} counts the rows: probably an id, data.drop=[{name}]")
+    return notes

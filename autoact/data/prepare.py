@@ -1,0 +1,33 @@
+"""The way of the data, from settings to tensors."""
+
+from __future__ import annotations
+
+from autoact.data.forecasts import prepare_forecast
+from autoact.data.prepared import Prepared
+from autoact.data.sequences import prepare_sequences
+from autoact.data.settings import DataSettings, check_settings
+from autoact.data.sources import load_table
+from autoact.data.tables import prepare_table
+
+
+def prepare(settings: DataSettings, kind: str) -> Prepared:
+    """Load, check, split, fit preprocessing on the training rows, seal the test rows.
+
+    Args:
+        settings: what the user says about his data.
+        kind: ``classification``, ``regression``, ``sequence_classification`` or ``forecast``.
+
+    Raises:
+        AutoactError: whatever is wrong with settings or data, in one line.
+
+    Example:
+        >>> prepared = prepare(DataSettings(source="sklearn", name="breast_cancer"), "classification")
+        >>> prepared.sizes, prepared.inputs, prepared.classes
+        ({'train': 370, 'validation': 86, 'test': 113}, 30, ['benign', 'malignant'])
+    """
+    check_settings(settings, kind)
+    if kind == "sequence_classification":
+        return prepare_sequences(settings)
+    if kind == "forecast":
+        return prepare_forecast(load_table(settings), settings)
+    return prepare_table(load_table(settings), settings, kind)

@@ -1,0 +1,184 @@
+"""What the user says about his data: one flat record of primitive values, also usable as an OmegaConf schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+from autoact.core.errors import AutoactError, unknown
+
+SOURCES = ("csv", "parquet", "npz", "openml", "sklearn", "simulated")
+SPLITS = ("auto", "stratified", "random", "time", "group")
+SCALINGS = ("quantile", "standard", "none")
+KINDS = ("classification", "regression", "sequence_classification", "forecast")
+
+
+def default_missing() -> list[str]:
+    """The marks that stand for a missing value unless the user names others; ``None`` can be a real category."""
+    return ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
+
+
+@dataclass
+class DataSettings:
+    """Where the data is, what its columns mean, how it is split and prepared.
+
+    Example:
+        >>> DataSettings(source="sklearn", name="iris").validation
+        0.15
+    """
+
+    # --- where it comes from
+    source: str = "csv"
+    """``csv``, ``parquet``, ``npz`` (sequences), ``openml``, ``sklearn`` or ``simulated``."""
+    path: str | None = None
+    """The file, for csv, parquet and npz."""
+    test_path: str | None = None
+    """An official test file with the same columns (csv, parquet); ``test`` is then ignored."""
+    name: str | None = None
+    """The scikit-learn set or the simulated process; for files, a name to show instead of the file's."""
+    openml_id: int | None = None
+    """The number of the set on openml.org."""
+    cache_dir: str | None = None
+    """Where OpenML sets are kept; scikit-learn's own folder unless given."""
+
+    # --- how a csv file is written
+    delimiter: str = ","
+    """The character between fields."""
+    header: bool = True
+    """Whether the first line holds the column names."""
+    names: list[str] | None = None
+    """Column names for a file without a header, or in place of the header's."""
+    comment: str | None = None
+    """A character that starts a line to be skipped (the UCI Adult test file has one: ``|``)."""
+    missing: list[str] = field(default_factory=default_missing)
+    """Marks that stand for a missing value."""
+    strip: bool = True
+    """Trim blanks around text and column names, before missing-value marks are looked for."""
+
+    # --- what the columns mean
+    target: str | None = None
+    """The column to predict (classification, regression)."""
+    series: list[str] = field(default_factory=list)
+    """The numeric columns to forecast; each gives windows of its own."""
+    known: list[str] = field(default_factory=list)
+    """Numeric columns known in advance (promotions, holidays), given to a forecast up to its last step."""
+    drop: list[str] = field(default_factory=list)
+    """Columns to leave out, such as row ids."""
+    numeric: list[str] = field(default_factory=list)
+    """Columns declared numeric: text in them is an error."""
+    categorical: list[str] = field(default_factory=list)
+    """Columns declared categorical, even where they hold numbers."""
+    positive: str | None = None
+    """The label of the positive class (two classes); the last one in sorted order unless given."""
+    label_strip: str = ""
+    """Characters cut off the end of labels (``.`` for the UCI Adult test file)."""
+
+    # --- how rows are divided
+    split: str = "auto"
+    """``auto`` is stratified for classes, random for regression, time for forecasts."""
+    time: str | None = None
+    """The column that orders the rows (numbers or dates); without it ``split=time`` trusts the file's order."""
+    time_format: str | None = None
+    """How dates are written, as in ``%d/%m/%Y``; guessed from the first row unless given."""
+    group: str | None = None
+    """The column whose equal values stay in one part (a customer), or that tells series apart in forecasts."""
+    validation: float = 0.15
+    """Share of all rows that validates; of the training file's rows where there is a test file."""
+    test: float = 0.2
+    """Share of all rows that is sealed for the final check."""
+    seed: int = 0
+    """Seed of the split, of subsampling and of simulated data."""
+    max_rows: int | None = None
+    """Use at most this many rows: a random subset, or the first ones in time."""
+
+    # --- how columns become numbers
+    scaling: str = "quantile"
+    """Numeric columns: ``quantile`` (normal scores), ``standard`` (mean 0, deviation 1) or ``none``.
+    Sequences: by channel, standard unless ``none``. Forecasts are always standardised."""
+    min_frequency: int = 5
+    """Categories seen in fewer training rows share one column."""
+    max_categories: int = 100
+    """At most this many columns for one categorical column."""
+
+    # --- forecasts
+    history: int = 28
+    """Steps that a forecast sees."""
+    horizon: int = 7
+    """Steps that it predicts."""
+
+
+def check_settings(settings: DataSettings, kind: str) -> None:
+    """Refuse settings that no data could satisfy.
+
+    Raises:
+        AutoactError: a value outside of what is allowed, or a missing one.
+
+    Example:
+        >>> check_settings(DataSettings(split="startified"), "classification")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: unknown data.split 'startified': did you mean stratified? \
+Allowed: auto, stratified, random, time, group
+    """
+    choices: list[tuple[str, str, Iterable[str]]] = [
+        ("kind of task", kind, KINDS),
+        ("data.source", settings.source, SOURCES),
+        ("data.split", settings.split, SPLITS),
+        ("data.scaling", settings.scaling, SCALINGS),
+    ]
+    for what, given, allowed in choices:
+        if given not in allowed:
+            raise unknown(what, given, allowed)
+    for share in ("validation", "test"):
+        value = getattr(settings, share)
+        if not 0 < value < 1:
+            raise AutoactError(f"data.{share}={value} must be a share between 0 and 1, such as 0.2")
+    if settings.validation + settings.test >= 1 and settings.test_path is None:
+        raise AutoactError(
+            f"data.validation={settings.validation} and data.test={settings.test} leave no rows to train on: "
+            f"their sum must be below 1"
+        )
+    for what in ("max_rows", "min_frequency", "max_categories", "history", "horizon", "openml_id"):
+        value = getattr(settings, what)
+        if value is not None and value < 1:
+            raise AutoactError(f"data.{what}={value} must be 1 or more")
+    if settings.max_categories < 2:
+        raise AutoactError(f"data.max_categories={settings.max_categories} must be 2 or more")
+    if settings.seed < 0:
+        raise AutoactError(f"data.seed={settings.seed} must be 0 or more")
+    _check_agreement(settings, kind)
+
+
+def _check_agreement(settings: DataSettings, kind: str) -> None:
+    """Refuse settings that contradict each other or the task."""
+    both = sorted(set(settings.numeric) & set(settings.categorical))
+    if both:
+        raise AutoactError(f"column {both[0]!r} is declared in data.numeric and in data.categorical: keep one")
+    if kind == "forecast" and settings.split not in ("auto", "time"):
+        raise AutoactError(f"data.split={settings.split} is not for forecasts: the past predicts the future (time)")
+    if kind == "regression" and settings.split == "stratified":
+        raise AutoactError("data.split=stratified needs classes: for regression use random, time or group")
+    if settings.split == "group" and settings.group is None:
+        raise AutoactError("data.split=group needs the column that names the group: data.group=COLUMN")
+    if settings.source == "npz" and kind != "sequence_classification":
+        raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
+    if len(settings.delimiter) != 1:
+        raise AutoactError(f"data.delimiter={settings.delimiter!r} must be one character, such as ',' ';' or a tab")
+
+
+# What only says where the data lies or how it is written: the fingerprint leaves these out.
+_LOCATION = frozenset(
+    {"source", "path", "test_path", "name", "openml_id", "cache_dir"}
+    | {"delimiter", "header", "names", "comment", "missing", "strip", "time_format"}
+)
+
+
+def settings_that_matter(settings: DataSettings) -> dict[str, object]:
+    """The settings that change what a model learns from given content; where the data lies is not among them.
+
+    Example:
+        >>> here, there = DataSettings(path="a.csv"), DataSettings(path="b.csv")
+        >>> settings_that_matter(here) == settings_that_matter(there)
+        True
+    """
+    return {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in _LOCATION}

@@ -1,0 +1,258 @@
+"""Preparing tables: rows with columns of numbers and categories, and one target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.compose import ColumnTransformer
+
+from autoact.core.errors import AutoactError, unknown
+from autoact.data.checks import check_columns, class_indices, class_labels, class_names, remarks, target_numbers
+from autoact.data.columns import as_text, conform, infer_schema, order_of, trim_text
+from autoact.data.fingerprint import content_hash, fingerprint, frame_pieces
+from autoact.data.prepared import Prepared, Scale
+from autoact.data.preprocess import encode, feature_names, fit_preprocessing
+from autoact.data.sealed import Part, SealedTest
+from autoact.data.settings import DataSettings
+from autoact.data.sources import Table
+from autoact.data.split import Split, split_name, split_rows
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """Makes the part of some rows when it is called; picklable, and the only holder of sealed rows."""
+
+    frame: pd.DataFrame
+    y: np.ndarray
+    rows: np.ndarray
+    preprocessing: ColumnTransformer
+
+    def __call__(self) -> Part:
+        """Preprocess and hand over."""
+        return Part(torch.from_numpy(encode(self.preprocessing, self.frame)), torch.tensor(self.y), self.rows)
+
+    def __repr__(self) -> str:
+        """Never the data."""
+        return f"TableReader({len(self.rows)} rows)"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A checked table: features as ``conform`` gives them, the target as numbers or class indices.
+
+    ``raw`` and ``raw_test`` hold all columns, dropped ones too: what identifies rows whatever is set around them.
+    """
+
+    features: pd.DataFrame
+    y: np.ndarray
+    schema: dict[str, str]
+    target: str
+    classes: list[str] | None
+    test: tuple[pd.DataFrame, np.ndarray] | None
+    order: np.ndarray | None
+    groups: np.ndarray | None
+    raw: pd.DataFrame
+    raw_test: pd.DataFrame | None
+
+
+def prepare_table(table: Table, settings: DataSettings, kind: str) -> Prepared:
+    """Check, split, fit on the training rows, and seal the test rows.
+
+    Raises:
+        AutoactError: what is wrong with the table or the settings, in one line.
+    """
+    typed = check_table(table, settings, kind)
+    how = split_name(settings, kind)
+    keep = subset(len(typed.y), how, settings, typed.order)
+    split = split_table(typed, keep, how, settings)
+    preprocessing = fit_preprocessing(typed.features.iloc[split.train], typed.schema, settings)
+    scale = None
+    if typed.classes is None:
+        scale = Scale.of(typed.y[split.train][:, None], [typed.target])
+    train, validation, test = _readers(typed, split, preprocessing, scale)
+    identity = typed.raw.iloc[split.test] if typed.raw_test is None else typed.raw_test
+    features = feature_names(preprocessing)
+    return Prepared(
+        kind=kind,
+        name=table.name,
+        description=table.description,
+        simulated=table.simulated,
+        train=train(),
+        validation=validation(),
+        test=SealedTest(test, len(test.rows), content_hash(frame_pieces(identity))),
+        input_shape=(len(features),),
+        outputs=1 if typed.classes is None else len(typed.classes),
+        features=features,
+        target=typed.target,
+        split=how,
+        seed=settings.seed,
+        fingerprint=fingerprint(kind, _content(typed), settings),
+        classes=typed.classes,
+        target_scale=scale,
+        preprocessing=preprocessing,
+        frame_schema=typed.schema,
+        notes=remarks(typed.features, typed.schema),
+    )
+
+
+def _readers(
+    typed: Typed, split: Split, preprocessing: ColumnTransformer, scale: Scale | None
+) -> tuple[TableReader, TableReader, TableReader]:
+    """A reader for each part, the last from the official test file where there is one."""
+
+    def reader(frame: pd.DataFrame, y: np.ndarray, rows: np.ndarray) -> TableReader:
+        return TableReader(frame, y if scale is None else standardised(y, scale), rows, preprocessing)
+
+    train, validation, test = (
+        reader(typed.features.iloc[rows], typed.y[rows], rows) for rows in (split.train, split.validation, split.test)
+    )
+    if typed.test is not None:
+        test = reader(*typed.test, np.arange(len(typed.test[1])))
+    return train, validation, test
+
+
+def encode_frame(prepared: Prepared, frame: pd.DataFrame, settings: DataSettings) -> torch.Tensor:
+    """New rows, as they come from the user, as network inputs: what a model in service needs.
+
+    **Shape**: ``[rows, features]``, float32.
+
+    Raises:
+        AutoactError: a column is missing or holds what it cannot hold, or the data were not a table.
+
+    Example:
+        >>> from autoact.data.prepare import prepare
+        >>> settings = DataSettings(source="simulated", name="churn", drop=["customerID"])
+        >>> prepared = prepare(settings, "classification")
+        >>> from autoact.data.churn import simulate_churn
+        >>> tuple(encode_frame(prepared, simulate_churn(100, seed=5), settings).shape)
+        (100, 46)
+    """
+    if prepared.preprocessing is None:
+        raise AutoactError(f"{prepared.name} was not prepared as a table: there is no preprocessing to apply")
+    trimmed = trim_text(frame, settings.missing, settings.strip)
+    features = conform(trimmed, prepared.frame_schema, "the given table")
+    return torch.from_numpy(encode(prepared.preprocessing, features))
+
+
+def standardised(y: np.ndarray, scale: Scale) -> np.ndarray:
+    """Targets with mean 0 and deviation 1 over the training rows, float32."""
+    return ((y - scale.mean[0]) / scale.std[0]).astype("float32")
+
+
+def check_table(table: Table, settings: DataSettings, kind: str) -> Typed:
+    """Everything that can be said about a table before it is split.
+
+    Raises:
+        AutoactError: a column or value that does not fit.
+    """
+    target = target_column(table, settings)
+    roles = {"data.target": target, "data.time": settings.time, "data.group": settings.group}
+    check_columns(table.frame, settings, roles)
+    frame = trim_text(table.frame, settings.missing, settings.strip)
+    apart = {column for column in (*roles.values(), *settings.drop) if column is not None}
+    features = frame[[name for name in frame.columns if name not in apart]]
+    schema = infer_schema(features, settings)
+    classes = None
+    if kind == "regression":
+        y = target_numbers(frame[target])
+    else:
+        labels = class_labels(frame[target], settings)
+        classes = class_names(labels, settings)
+        y = class_indices(labels, classes)
+    test = test_frame = None
+    if table.test_frame is not None:
+        test_frame = trim_text(table.test_frame, settings.missing, settings.strip)
+        test = _check_test(test_frame, target, schema, classes, settings)
+    order = order_of(frame[settings.time], settings.time_format) if settings.time is not None else None
+    groups = _groups(frame[settings.group]) if settings.group is not None else None
+    return Typed(conform(features, schema), y, schema, target, classes, test, order, groups, frame, test_frame)
+
+
+def target_column(table: Table, settings: DataSettings) -> str:
+    """The target's name: as set, or the source's own.
+
+    Raises:
+        AutoactError: neither, or there is no such column.
+    """
+    target = settings.target if settings.target is not None else table.default_target
+    columns = [str(c) for c in table.frame.columns]
+    if target is None:
+        raise AutoactError(f"data.target is not set: which column is to be predicted? Columns: {', '.join(columns)}")
+    if target not in columns:
+        hint = "data.header=false if the first line holds data" if settings.source == "csv" and settings.header else ""
+        raise unknown("column in data.target", target, columns, advice=hint)
+    return target
+
+
+def _check_test(
+    frame: pd.DataFrame, target: str, schema: dict[str, str], classes: list[str] | None, settings: DataSettings
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The official test file in the form of the training file."""
+    where = "the test file"
+    features = conform(frame, schema, where)
+    if target not in frame.columns:
+        raise unknown(f"column of {where}: target", target, [str(c) for c in frame.columns])
+    if classes is None:
+        return features, target_numbers(frame[target], where)
+    return features, class_indices(class_labels(frame[target], settings, where), classes, where)
+
+
+def _groups(column: pd.Series) -> np.ndarray:
+    """Groups as text, without gaps."""
+    if column.isna().any():
+        row = int(np.flatnonzero(column.isna())[0])
+        raise AutoactError(f"group column {column.name!r} has no value in row {row + 1}: every row needs one")
+    return as_text(column).to_numpy(dtype=object).astype(str)
+
+
+def subset(rows: int, how: str, settings: DataSettings, order: np.ndarray | None) -> np.ndarray:
+    """Row numbers to use, ascending: all, the first ones in time, or a random ``max_rows`` of them."""
+    limit = settings.max_rows
+    if limit is None or limit >= rows:
+        return np.arange(rows)
+    if how == "time":
+        by_time = np.arange(rows) if order is None else np.argsort(order, kind="stable")
+        return np.sort(by_time[:limit])
+    return np.sort(np.random.default_rng([settings.seed, 1]).permutation(rows)[:limit])
+
+
+def split_table(typed: Typed, keep: np.ndarray, how: str, settings: DataSettings) -> Split:
+    """Divide the kept rows; row numbers are those of the whole table.
+
+    Raises:
+        AutoactError: too few rows, or a class that the training rows do not hold.
+    """
+    inner = split_rows(
+        len(keep),
+        how,
+        settings,
+        classes=typed.y[keep] if typed.classes is not None else None,
+        class_names=typed.classes,
+        order=None if typed.order is None else typed.order[keep],
+        groups=None if typed.groups is None else typed.groups[keep],
+    )
+    split = Split(keep[inner.train], keep[inner.validation], keep[inner.test])
+    if typed.classes is not None:
+        absent = set(range(len(typed.classes))) - set(typed.y[split.train].tolist())
+        if absent:
+            raise AutoactError(
+                f"no training row of class {typed.classes[min(absent)]!r} after the {how} split: "
+                f"more rows, or data.split=stratified"
+            )
+    return split
+
+
+def _content(typed: Typed) -> str:
+    """Hash of all the content, test file included."""
+    pieces = [*frame_pieces(typed.features), ("target", typed.y)]
+    for name, values in (("time", typed.order), ("group", typed.groups)):
+        if values is not None:
+            pieces.append((name, values.astype(object) if name == "group" else values))
+    if typed.classes is not None:
+        pieces.append(("classes", np.array(typed.classes, dtype=object)))
+    if typed.test is not None:
+        pieces += [*frame_pieces(typed.test[0], "test:"), ("test target", typed.test[1])]
+    return content_hash(pieces)

@@ -1,0 +1,226 @@
+"""The user's own LightningModule and LightningDataModule on the same road, untouched."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from autoact.core.errors import AutoactError, SealedError
+from autoact.tasks.metrics import Metric
+from autoact.tasks.task import Task
+from autoact.training.quiet import quiet_lightning
+
+NO_TEST = (
+    "the datamodule has no test_dataloader: there is no sealed data, so nothing can be confirmed and nothing is "
+    "recommended"
+)
+
+
+def lightning_task(
+    make_module: Callable[[], lightning.LightningModule],
+    datamodule: lightning.LightningDataModule,
+    *,
+    monitor: str,
+    mode: str,
+    name: str | None = None,
+    metric: Metric | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    make_callbacks: Callable[[], Sequence[Any]] = tuple,
+    seed: int = 0,
+) -> Task:
+    """The task of a user's own module.
+
+    Args:
+        make_module: returns a fresh module.
+        datamodule: is set up once; all trials share its split. ``test_dataloader`` raises until the final check.
+        monitor: validation value that the module logs and that decides.
+        mode: ``max`` or ``min``: which values of it are better.
+        name: of the study; the module's class name unless given.
+        metric: computes ``monitor`` from predictions instead.
+        trainer: arguments of ``lightning.Trainer``.
+        make_callbacks: returns fresh callbacks for one training.
+        seed: under which the datamodule is set up.
+
+    Raises:
+        AutoactError: ``mode`` is neither, or the module cannot be run on a batch.
+    """
+    if mode not in ("max", "min"):
+        raise AutoactError(f"mode={mode!r} says which values of {monitor} are better. Allowed: max, min")
+    with quiet_lightning():
+        lightning.seed_everything(seed, verbose=False)
+        held = hold_still(datamodule)
+        held.prepare_data()
+        held.setup("fit")
+        batch = next(iter(held.train_dataloader()))
+        module = make_module()
+        module.configure_model()
+        example = _example(module, batch)
+    rows = _rows(example)
+    kind = type(module)
+    has_test = is_overridden("test_dataloader", datamodule, parent=lightning.LightningDataModule)
+    return Task(
+        name=name or kind.__name__,
+        make_module=make_module,
+        make_datamodule=lambda _: held,
+        monitor=monitor,
+        mode=mode,
+        quality_unit=metric.title if metric else monitor.removeprefix("val_"),
+        example_input=example,
+        make_input=lambda size: _repeat(example, rows, size),
+        metric=metric,
+        open_test=held.open_test if has_test else None,
+        trainer=dict(trainer or {}),
+        make_callbacks=make_callbacks,
+        identity={
+            "module": f"{kind.__module__}:{kind.__qualname__}",
+            "source": _source(kind),
+            "weights": [[key, list(value.shape)] for key, value in module.state_dict().items()],
+            "data": _digest(batch),
+            "datamodule": f"{type(datamodule).__module__}:{type(datamodule).__qualname__}",
+        },
+        facts={
+            "data": type(datamodule).__name__,
+            "summary": f"{type(datamodule).__name__} with {kind.__name__}, batches of {rows} rows",
+            "fingerprint": _digest(batch),
+            "recipe": f"{kind.__module__}:{kind.__qualname__}",
+        },
+        warning="" if has_test else NO_TEST,
+    )
+
+
+def hold_still(datamodule: lightning.LightningDataModule) -> Any:
+    """A copy that is set up once per stage, so that all trials share one split, and whose test part is sealed.
+
+    Its ``open_test(reason)`` lifts the seal and returns a copy whose validation rows are the test rows.
+    """
+    held: Any = copy.copy(datamodule)
+    done: set[str] = set()
+
+    @functools.wraps(datamodule.setup)
+    def setup(stage: str | None = None) -> None:
+        # Validating and fitting use the same rows; a second call could draw another split.
+        stage = "fit" if stage in (None, "validate") else stage
+        if stage not in done:
+            done.add(stage)
+            type(datamodule).setup(held, stage)
+
+    @functools.wraps(datamodule.prepare_data)
+    def prepare_data() -> None:
+        if "prepare" not in done:
+            done.add("prepare")
+            type(datamodule).prepare_data(held)
+
+    @functools.wraps(datamodule.test_dataloader)
+    def sealed() -> Any:
+        raise SealedError("the test part is sealed: only the final check opens it")
+
+    def open_test(reason: str) -> Any:
+        setup("test")
+        opened: Any = copy.copy(held)
+        opened.test_dataloader = opened.val_dataloader = functools.partial(type(datamodule).test_dataloader, held)
+        functools.update_wrapper(opened.val_dataloader, type(datamodule).test_dataloader)
+        functools.update_wrapper(opened.test_dataloader, type(datamodule).test_dataloader)
+        opened.openings = [*getattr(held, "openings", []), reason]
+        return opened
+
+    held.setup, held.prepare_data, held.test_dataloader, held.open_test = setup, prepare_data, sealed, open_test
+    return held
+
+
+def _example(module: lightning.LightningModule, batch: Any) -> Any:
+    """What ``module(...)`` accepts, found in its ``example_input_array`` or in a batch; a tuple of arguments.
+
+    Raises:
+        AutoactError: nothing in the batch fits.
+    """
+    options: list[Any] = []
+    if module.example_input_array is not None:
+        options.append(module.example_input_array)
+    if isinstance(batch, (tuple, list)):
+        options += [(batch[0],), tuple(batch[:-1]), tuple(batch)]
+    elif isinstance(batch, Mapping):
+        options += [(batch,), dict(batch)]
+        options += [(value,) for value in batch.values() if isinstance(value, torch.Tensor)]
+    else:
+        options.append((batch,))
+    modes = [(part, part.training) for part in module.modules()]
+    problem: Exception | None = None
+    try:
+        module.eval()
+        for option in options:
+            try:
+                with torch.no_grad():
+                    _call(module, option)
+                return option
+            except Exception as error:  # whatever the user's forward raises means: not this part of the batch
+                problem = problem or error
+    finally:
+        for part, mode in modes:
+            part.training = mode
+    cause = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else ''}"
+    raise AutoactError(
+        f"{type(module).__name__} cannot be called on a batch of the datamodule ({cause}): define forward(x) for "
+        "batches (x, y), or set self.example_input_array"
+    )
+
+
+def _call(module: Any, example: Any) -> Any:
+    """Call the module as sites and timing do."""
+    if isinstance(example, Mapping):
+        return module(**example)
+    return module(*example) if isinstance(example, (tuple, list)) else module(example)
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """Every tensor in a batch."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
+    return [tensor for item in items for tensor in _tensors(item)]
+
+
+def _rows(example: Any) -> int:
+    """Rows of an example input."""
+    tensors = [tensor for tensor in _tensors(example) if tensor.ndim]
+    if not tensors:
+        raise AutoactError("the batch holds no tensor: autoact times and searches modules that take tensors")
+    return len(tensors[0])
+
+
+def _repeat(value: Any, rows: int, size: int) -> Any:
+    """The example cut or repeated to ``size`` rows; tensors of another length stay as they are."""
+    if isinstance(value, torch.Tensor):
+        if not value.ndim or len(value) != rows:
+            return value
+        return value[torch.arange(size, device=value.device) % rows]
+    if isinstance(value, Mapping):
+        return {key: _repeat(item, rows, size) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(_repeat(item, rows, size) for item in value)
+    return value
+
+
+def _digest(batch: Any) -> str:
+    """A hash of the first batch's content."""
+    found = hashlib.sha256()
+    for tensor in _tensors(batch):
+        found.update(str(tuple(tensor.shape)).encode())
+        found.update(tensor.detach().cpu().double().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _source(kind: type) -> str:
+    """A hash of the file that defines a class: a changed model is another study."""
+    try:
+        text = inspect.getsource(inspect.getmodule(kind) or kind)
+    except (OSError, TypeError):
+        return ""  # defined in an interactive session
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,35 @@
+"""The result as Markdown: for the report file and the MLflow description."""
+
+from __future__ import annotations
+
+from autoact.report.table import Table, final_table, tuning_line
+from autoact.study.result import SearchResult
+
+
+def to_markdown(result: SearchResult) -> str:
+    """The whole report."""
+    table = final_table(result)
+    parts = [f"# {table.title}", f"**{result.verdict}**"]
+    parts += [f"- {ruling.policy}: {ruling.reason}" for ruling in result.rulings.values()]
+    parts.append(table_markdown(table))
+    parts += [f"- {note}" for note in filter(None, [tuning_line(result), *table.footnotes, *result.notes])]
+    if result.opening:
+        parts.append(f"- Sealed test part: opening number {result.opening}.")
+    parts += [f"- {name}: `{path}`" for name, path in result.files.items()]
+    parts.append(f"- study: `{result.info.study}` in `{result.info.storage}`")
+    return _spaced(parts)
+
+
+def table_markdown(table: Table) -> str:
+    """A pipe table."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+
+
+def _spaced(parts: list[str]) -> str:
+    """Blank lines between blocks, none between list items."""
+    text = ""
+    for part in parts:
+        joint = "\n" if part.startswith("- ") and text.split("\n")[-1].startswith("- ") else "\n\n"
+        text = part if not text else f"{text}{joint}{part}"
+    return text + "\n"

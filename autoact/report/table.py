@@ -1,0 +1,108 @@
+"""The final table as plain cells; the drawers (terminal, Markdown) only draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from autoact.study.result import Row, SearchResult
+from autoact.tasks.objectives import COST
+
+
+class Table(NamedTuple):
+    """Cells as text.
+
+    Attributes:
+        title: says what was compared, on what.
+        columns: headings with their units.
+        rows: one list of cells per row.
+        footnotes: how to read it.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    footnotes: list[str]
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for people: four significant digits, a dash where there is none.
+
+    Example:
+        >>> number(0.85712), number(68532.4), number(None)
+        ('0.8571', '68,532', '-')
+    """
+    if value is None:
+        return "-"
+    if abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.{digits}f}" if 0.1 <= abs(value) < 1 else (text if "e" not in text else f"{value:.3g}")
+
+
+def final_table(result: SearchResult) -> Table:
+    """The table at the end of a search."""
+    simulated = " (simulated data)" if result.info.simulated else ""
+    objectives = {objective.name: objective for objective in result.info.objectives}
+    own = [o for o in result.info.objectives if o.compute is not None]
+    better = "higher is better" if result.mode == "max" else "lower is better"
+    columns = ["setting", "activations", "learning rate", "weight decay", f"validation {result.quality_unit}"]
+    if result.seeds:
+        columns.append(f"test {result.quality_unit}, {result.seeds} fresh seeds")
+    columns += ["latency ms: median", "p90", "ratio"]
+    if COST in objectives:
+        columns += [f"cost, {objectives[COST].unit}", "ratio"]
+    columns += [f"{o.name}, {o.unit}" for o in own]
+    rows = [_cells(row, result, COST in objectives, [o.name for o in own]) for row in result.rows]
+    footnotes = [f"{result.quality_unit}: {better}; ± is the standard deviation over fresh seeds."]
+    footnotes.append("Latency at batch 1, measured end to end; ratios are to the tuned baseline.")
+    sites = _site_names(result)
+    if sites:
+        footnotes.append(f"Activations in the order of {', '.join(sites)}; one name means the same one everywhere.")
+    return Table(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
+
+
+def _site_names(result: SearchResult) -> list[str]:
+    """Searched sites in order."""
+    return list(result.selection.configured.candidate.assignment) if result.selection else []
+
+
+def _cells(row: Row, result: SearchResult, with_cost: bool, own: Sequence[str]) -> list[str]:
+    """One row."""
+    settings = dict(row.candidate.settings) if row.candidate else {}
+    cells = [
+        row.title,
+        row.candidate.assignment.summary() if row.candidate else "-",
+        number(settings.get("learning_rate"), 3),
+        number(settings.get("weight_decay"), 3),
+        number(row.validation),
+    ]
+    if result.seeds:
+        cells.append(number(row.test) + (f" ± {row.test_sd:.2g}" if row.test_sd is not None else ""))
+    cells += [number(row.latency_ms, 3), number(row.p90_ms, 3), _ratio(row.latency_ratio)]
+    if with_cost:
+        cells += [number(row.cost, 3), _ratio(row.cost_ratio)]
+    return cells + [number(row.own.get(name)) for name in own]
+
+
+def _ratio(value: float | None) -> str:
+    """``1.23x``."""
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def tuning_line(result: SearchResult) -> str:
+    """What better training settings alone brought, apart from any activation."""
+    gain = result.gains.get("configured")
+    configured, tuned = result.row("configured"), result.row("tuned")
+    if configured is None or tuned is None:
+        return ""
+    if gain is None:
+        return (
+            f"Training settings alone: validation {result.quality_unit} {number(configured.validation)} -> "
+            f"{number(tuned.validation)}."
+        )
+    # The gain of *configured* over *tuned*, turned round.
+    return (
+        f"Training settings alone (configured -> tuned baseline): {-gain.mean:+.4f} {result.quality_unit} on test rows "
+        f"({-gain.high:+.4f} to {-gain.low:+.4f}; positive is better)."
+    )

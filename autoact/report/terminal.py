@@ -1,0 +1,132 @@
+"""What a search shows in the terminal: progress while it runs, one table at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from autoact.core.records import TrialRecord
+from autoact.report.table import final_table, number, tuning_line
+from autoact.study.events import Observer, SearchInfo
+from autoact.study.result import SearchResult
+
+WIDTH = 160
+
+
+def console() -> Console:
+    """A console that never cuts a table: as wide as the terminal, or wide enough for a log file."""
+    found = Console(highlight=False, soft_wrap=False)
+    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+class TerminalView(Observer):
+    """Prints what happens, a line per trial."""
+
+    def __init__(self, out: Console | None = None) -> None:
+        self.out = out or console()
+        self._best: float | None = None
+        self._count = 0
+        self._info: SearchInfo | None = None
+        self._mode = "max"
+        self._check = [0, 0]
+
+    def calibrating(self, done: int, swaps: int) -> None:
+        """The latency table grows."""
+        if done == 1:
+            self.out.print("Measuring what each activation costs on this device, one swap at a time ...")
+        if done == swaps:
+            self.out.print(f"  latency table: {swaps} groups of swaps measured")
+
+    def search_started(self, info: SearchInfo) -> None:
+        """What is searched, and for how long."""
+        self._info = info
+        self._count = info.done
+        simulated = " [SIMULATED DATA]" if info.simulated else ""
+        self.out.print(f"Search {info.study}{simulated}", markup=False)
+        summary = info.facts.get("data", {}).get("summary")
+        if summary:
+            self.out.print(f"  data: {summary}", markup=False)
+        traded = ", ".join(f"{o.name} ({o.unit}, {o.direction})" for o in info.objectives)
+        self.out.print(f"  trading: {traded}", markup=False)
+        quality = next((o for o in info.objectives if o.name == "quality"), None)
+        self._mode = quality.direction if quality else "max"
+        bounds = [f"{info.budget} trials" if info.budget else "", f"{info.minutes:g} minutes" if info.minutes else ""]
+        self.out.print(f"  budget: {' or '.join(filter(None, bounds))}; files in {info.folder}", markup=False)
+        for note in info.notes:
+            self.out.print(f"  note: {note}", markup=False)
+
+    def trial_finished(self, record: TrialRecord, front: int, seconds_left: float | None) -> None:
+        """One line per trial."""
+        self._count += 1
+        if record.complete and record.quality is not None:
+            better = self._best is None or (
+                record.quality > self._best if self._mode == "max" else record.quality < self._best
+            )
+            self._best = record.quality if better else self._best
+        outcome = number(record.quality) if record.complete else f"failed: {record.reason}"
+        total = f"/{self._info.budget}" if self._info and self._info.budget else ""
+        left = "" if seconds_left is None else f", about {_duration(seconds_left)} left"
+        self.out.print(
+            f"trial {self._count}{total}  {outcome}  best {number(self._best)}, front {front}{left}  "
+            f"| {record.candidate.label()}",
+            markup=False,
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+
+    def confirming(self, trainings: int) -> None:
+        """The final check starts."""
+        self._check = [0, trainings]
+        self.out.print(f"Final check: {trainings} trainings with fresh seeds, scored on the sealed test rows ...")
+
+    def confirmed_one(self, name: str, seed: int, score: float | None) -> None:
+        """One training of the final check ended."""
+        self._check[0] += 1
+        shown = "failed" if score is None else number(score)
+        self.out.print(f"  {self._check[0]}/{self._check[1]}  {name}, seed {seed}: test {shown}", markup=False)
+
+    def search_finished(self, result: SearchResult) -> None:
+        """The final table, the verdict, the files."""
+        print_result(result, self.out)
+
+
+def print_result(result: SearchResult, out: Console) -> None:
+    """The final table, the verdict in words, and where the files are."""
+    table = final_table(result)
+    if table.rows:
+        drawn = RichTable(title=table.title, title_justify="left", show_lines=False, pad_edge=False)
+        for index, column in enumerate(table.columns):
+            drawn.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
+        for row in table.rows:
+            drawn.add_row(*row)
+        out.print()
+        out.print(drawn)
+        for line in filter(None, [*table.footnotes, tuning_line(result)]):
+            out.print(line, markup=False)
+    for note in result.notes:
+        out.print(f"note: {note}", markup=False)
+    out.print()
+    out.print(f"Verdict: {result.verdict}", markup=False, style="bold")
+    for policy, ruling in result.rulings.items():
+        word = "recommended" if ruling.recommend else "keep the baseline"
+        out.print(f"  {policy}: {word}: {ruling.reason}", markup=False)
+    out.print(f"{result.status.capitalize()} in {_duration(result.seconds)}.", markup=False)
+    for name, path in result.files.items():
+        out.print(f"  {name}: {path}", markup=False, soft_wrap=True)
+    out.print(f"  study: {result.info.study} in {result.info.storage}", markup=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """``42 s`` or ``3 min 05 s``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def print_plan(lines: list[tuple[str, Any]], out: Console) -> None:
+    """The forecast of a search."""
+    for name, value in lines:
+        out.print(f"{name:<26} {value}", markup=False, soft_wrap=True)

@@ -1,0 +1,20 @@
+"""Floor 2: the sites of a model and their replacement. Knows torch models; nothing of timing, data or searches."""
+
+from autoact.sites.apply import apply, apply_
+from autoact.sites.consumers import Source, consumers
+from autoact.sites.find import find_sites
+from autoact.sites.initialise import initialise_, rescale_
+from autoact.sites.records import Site, Sites, Unreplaceable
+
+__all__ = [
+    "Site",
+    "Sites",
+    "Source",
+    "Unreplaceable",
+    "apply",
+    "apply_",
+    "consumers",
+    "find_sites",
+    "initialise_",
+    "rescale_",
+]

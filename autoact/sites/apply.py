@@ -1,0 +1,213 @@
+"""Put activations into a model: everything is checked before anything changes."""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoact.activations import registry
+from autoact.activations.modules import build
+from autoact.core.choice import Choice
+from autoact.core.errors import AutoactError, unknown
+from autoact.sites.consumers import consumers
+from autoact.sites.find import find_sites
+from autoact.sites.initialise import multiply_, weight_factors
+from autoact.sites.locate import activation_modules, put
+from autoact.sites.records import Site, Sites
+
+
+def apply(
+    model: nn.Module,
+    assignment: Mapping[str, str | Choice],
+    *,
+    example_input: Any = None,
+    sites: Sites | None = None,
+    rescale: bool = False,
+) -> nn.Module:
+    """A copy of ``model`` with the activations of ``assignment``; the model given stays as it is.
+
+    Arguments and errors are those of ``apply_``.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> apply(model, {"1": "tanh"})[1], model[1]
+        (ActivationModule(tanh), ReLU())
+    """
+    return apply_(copy.deepcopy(model), assignment, example_input=example_input, sites=sites, rescale=rescale)
+
+
+def apply_(
+    model: nn.Module,
+    assignment: Mapping[str, str | Choice],
+    *,
+    example_input: Any = None,
+    sites: Sites | None = None,
+    rescale: bool = False,
+) -> nn.Module:
+    """Put the activations of ``assignment`` into ``model``, in place.
+
+    All other weights keep their names and values. A new module gets the training flag of the old one and the device and
+    dtype of the parameters around it. A site that holds the wanted activation already is left untouched. A module that
+    is shared is replaced under all its names. If an example input is given, the changed model is run once; if it then
+    fails, or does not call a new module, it is put back as it was.
+
+    Args:
+        model: changed in place.
+        assignment: site name, or glob such as ``encoder.*``, -> activation. Globs do not reach the model's output, and
+            do not hand out activations that cannot be trained: name the site for that.
+        example_input: as in ``find_sites``; needed for activations with weights and for ``rescale``.
+        sites: what ``find_sites`` returned for this model, to save its run.
+        rescale: multiply the weights that consume a changed site by ``gain(new) / gain(old)``.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        AutoactError: no such site; two claims on one site; an activation that is unknown or does not fit; an empty
+            assignment; the model itself is the activation.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> apply_(model, {"1": "gelu", "3": "leaky_relu(negative_slope=0.2)"})[3]
+        ActivationModule(leaky_relu(negative_slope=0.2))
+    """
+    if rescale and example_input is None:
+        raise AutoactError("rescale=True needs an example_input: it shows which weights consume which activation")
+    if sites is None:
+        sites = find_sites(model, example_input)
+    wanted = _wanted(assignment, sites)
+    present = {item.name: item for item in activation_modules(model)}
+    for name in wanted:
+        # Parameters are not compared: those of a PReLU change in training.
+        if name not in present or present[name].choice.name != sites[name].current.name:
+            raise AutoactError(f"sites do not fit the model: it holds no {sites[name].current.name} at {name!r}")
+    changed = {name: choice for name, choice in wanted.items() if registry.canonical(sites[name].current) != choice}
+    new = {name: _module(model, sites[name], choice) for name, choice in changed.items()}
+    factors = {}
+    if rescale:
+        old = {name: sites[name].current for name in changed}
+        factors = weight_factors(consumers(model, example_input), old, changed)
+    for name, module in new.items():
+        put(model, sites[name].names, module)
+    if example_input is not None and new:
+        _check_or_undo(model, sites, new, {name: present[name].module for name in new}, example_input)
+    multiply_(model, factors)
+    return model
+
+
+def _wanted(assignment: Mapping[str, str | Choice], sites: Sites) -> dict[str, Choice]:
+    """Site name -> canonical choice, with globs resolved.
+
+    Raises:
+        AutoactError: see ``apply_``.
+    """
+    if not isinstance(assignment, Mapping):
+        raise AutoactError(f"an assignment maps site names to activations; this is {type(assignment).__name__}")
+    if not assignment:
+        raise AutoactError("the assignment is empty: nothing would be replaced")
+    wanted: dict[str, Choice] = {}
+    claims: dict[str, str] = {}
+    for pattern, given in assignment.items():
+        choice = registry.canonical(given)
+        for site in _claimed(pattern, sites):
+            _check_choice(pattern, site, choice)
+            if site.name in claims:
+                raise AutoactError(f"site {site.name!r} is claimed twice: by {claims[site.name]!r} and by {pattern!r}")
+            claims[site.name] = pattern
+            wanted[site.name] = choice
+    return wanted
+
+
+def _is_glob(pattern: str) -> bool:
+    """Whether ``pattern`` is a glob and not a site name."""
+    return any(character in pattern for character in "*?[")
+
+
+def _claimed(pattern: str, sites: Sites) -> list[Site]:
+    """The sites that a name or a glob means; the output only where it is named.
+
+    Raises:
+        AutoactError: none, with the nearest names or the reason.
+    """
+    if not _is_glob(pattern):
+        return [sites[pattern]]
+    matched = [site for site in sites if any(fnmatch.fnmatchcase(name, pattern) for name in site.names)]
+    inner = [site for site in matched if not site.is_output]
+    if matched and not inner:
+        raise AutoactError(
+            f"{pattern!r} matches only the model's output ({matched[0].name or 'the model itself'}): "
+            "name the site itself to replace it"
+        )
+    if not inner:
+        reasons = "; ".join(item.reason for item in sites.unreplaceable if fnmatch.fnmatchcase(item.name, pattern))
+        raise unknown("site", pattern, sites.names, advice=reasons)
+    return inner
+
+
+def _check_choice(pattern: str, site: Site, choice: Choice) -> None:
+    """Refuse a choice that cannot stand at ``site``.
+
+    Raises:
+        AutoactError: see ``apply_``.
+    """
+    if not site.name:
+        raise AutoactError(f"the model itself is the activation {site.current}: use activations.build({str(choice)!r})")
+    row = registry.get(choice.name)
+    if not row.searchable and _is_glob(pattern):
+        raise AutoactError(
+            f"{choice} is not given to all of {pattern!r} ({row.reason_not_searchable}): name each site to have it"
+        )
+    if not row.learnable or site.channels is not None:
+        return
+    if site.shape is None:
+        raise AutoactError(
+            f"{choice} learns weights per channel: give example_input to show the channels of {site.name!r}"
+        )
+    raise AutoactError(f"{choice} learns weights per channel: {site.name!r} is called with different channels")
+
+
+def _module(model: nn.Module, site: Site, choice: Choice) -> nn.Module:
+    """The new module for ``site``, with the training flag of the old one and the dtype and device around it."""
+    module = build(choice, channels=site.channels, channel_dim=site.channel_dim)
+    like = _nearest_weight(model, site.name)
+    if like is not None:
+        module = module.to(device=like.device, dtype=like.dtype)
+    return module.train(model.get_submodule(site.name).training)
+
+
+def _nearest_weight(model: nn.Module, name: str) -> torch.Tensor | None:
+    """A floating-point parameter or buffer of the site itself, else of the closest module around it."""
+    while True:
+        module = model.get_submodule(name)
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.is_floating_point():
+                return tensor
+        if not name:
+            return None
+        name = name.rpartition(".")[0]
+
+
+def _check_or_undo(
+    model: nn.Module, sites: Sites, new: Mapping[str, nn.Module], old: Mapping[str, nn.Module], example_input: Any
+) -> None:
+    """Run the changed model once; put the old modules back if it fails or does not call a new one.
+
+    Raises:
+        AutoactError: the changed model fails, or goes on calling an old module.
+    """
+    try:
+        called = find_sites(model, example_input)
+        for name in new:
+            if name not in called:
+                raise AutoactError(
+                    f"{name!r} was replaced, but the model goes on calling the old module: it is held twice"
+                )
+    except BaseException:
+        for name in new:
+            put(model, sites[name].names, old[name])
+        raise

@@ -1,0 +1,146 @@
+"""What ``find_sites`` returns: sites, and what was found but cannot be replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from autoact.core.choice import Choice
+from autoact.core.errors import unknown
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place in a model where an activation is applied.
+
+    Attributes:
+        name: dotted module name, e.g. ``encoder.0.act``; empty if the model itself is the activation.
+        current: the activation that stands there.
+        shape: shape of the tensor seen there first, batch included; None if the model was not run.
+        channels: size along ``channel_dim``; None if the model was not run, or if calls differ in it.
+        channel_dim: 1 where the tensor comes from a convolution or a batch norm over images or sequences, else -1.
+        uses: calls in one forward; 0 if the model was not run.
+        is_output: its result is what the model returns, or what a loss function reads.
+        order: position in the order of first calls, from 0; order of definition if the model was not run.
+        shared_as: further names of the same module object.
+    """
+
+    name: str
+    current: Choice
+    shape: tuple[int, ...] | None = None
+    channels: int | None = None
+    channel_dim: int = -1
+    uses: int = 0
+    is_output: bool = False
+    order: int = 0
+    shared_as: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of the module: the site's own first."""
+        return (self.name, *self.shared_as)
+
+
+@dataclass(frozen=True)
+class Unreplaceable:
+    """Something that holds or looks like an activation, and is not a site.
+
+    Attributes:
+        name: dotted name of the module or of its attribute.
+        kind: ``softmax``, ``gated``, ``recurrent``, ``attention``, ``transformer``, ``scripted``, ``unknown``,
+            ``functional`` or ``unused``.
+        reason: why it cannot be replaced and, where there is a way, what to do.
+    """
+
+    name: str
+    kind: str
+    reason: str
+
+
+class Sites(Sequence[Site]):
+    """The sites of a model in the order of their first call; looked up by position or by name.
+
+    Attributes:
+        unreplaceable: what was found and cannot be replaced.
+
+    Example:
+        >>> sites = Sites([Site("0.act", Choice("relu")), Site("head", Choice("sigmoid"), is_output=True)])
+        >>> sites.names
+        ('0.act', 'head')
+        >>> [site.name for site in sites.searchable]
+        ['0.act']
+        >>> sites["head"].current
+        Choice(name='sigmoid', params=())
+    """
+
+    def __init__(self, sites: Sequence[Site], unreplaceable: Sequence[Unreplaceable] = ()) -> None:
+        """Hold ``sites`` and ``unreplaceable`` as given."""
+        self._sites = tuple(sites)
+        self._by_name = {name: site for site in self._sites for name in site.names}
+        self.unreplaceable = tuple(unreplaceable)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Site: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[Site]: ...
+
+    def __getitem__(self, key: int | str | slice) -> Site | Sequence[Site]:
+        """A site by position or by any of its names, or a slice as a tuple.
+
+        Raises:
+            AutoactError: no site has this name; the nearest names, or why it is not a site, are in the message.
+        """
+        if not isinstance(key, str):
+            return self._sites[key]
+        if key in self._by_name:
+            return self._by_name[key]
+        reasons = [item.reason for item in self.unreplaceable if item.name == key]
+        raise unknown("site", key, self.names, advice=reasons[0] if reasons else "")
+
+    def __len__(self) -> int:
+        """The number of sites."""
+        return len(self._sites)
+
+    def __iter__(self) -> Iterator[Site]:
+        """The sites in order."""
+        return iter(self._sites)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether ``item`` is one of the sites or the name of one."""
+        return item in self._by_name if isinstance(item, str) else item in self._sites
+
+    def __repr__(self) -> str:
+        """A short form: the names, and how much cannot be replaced."""
+        return f"Sites({', '.join(self.names)}; {len(self.unreplaceable)} unreplaceable)"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The site names in order."""
+        return tuple(site.name for site in self._sites)
+
+    @property
+    def searchable(self) -> tuple[Site, ...]:
+        """The sites that a search may change: all but the model's output."""
+        return tuple(site for site in self._sites if not site.is_output)
+
+    def __str__(self) -> str:
+        """A table for people: a row per site, then what cannot be replaced."""
+        rows = [("site", "activation", "shape", "calls", "note"), *map(_row, self._sites)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        if not self._sites:
+            lines = ["No site was found."]
+        if self.unreplaceable:
+            lines += ["", "Not replaceable:"]
+            lines += [f"  {item.name or '(model)'}: {item.reason}" for item in self.unreplaceable]
+        return "\n".join(lines)
+
+
+def _row(site: Site) -> tuple[str, str, str, str, str]:
+    """A site as cells of the table."""
+    notes = ["output: not searched"] if site.is_output else []
+    notes += [f"also {name}" for name in site.shared_as]
+    shape = "x".join(map(str, site.shape)) if site.shape is not None else "not run"
+    return (site.name or "(model)", str(site.current), shape, str(site.uses or "-"), "; ".join(notes))

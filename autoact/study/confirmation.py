@@ -1,0 +1,183 @@
+"""The final check: finalists and baselines trained again with fresh seeds, scored once on the sealed test part."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoact.core.records import Candidate, TrialRecord
+from autoact.core.statistics import Interval, paired_interval
+from autoact.study.engine import Engine
+from autoact.study.events import Observer
+from autoact.study.identity import digest
+from autoact.study.ledger import Ledger
+from autoact.study.selection import Selection
+from autoact.study.settings import ConfirmSettings
+from autoact.tasks.task import Task
+from autoact.training.callbacks import Interrupted
+
+# Fresh seeds lie far from the search's own.
+FIRST_FRESH_SEED = 10_000
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What the final check found of one candidate.
+
+    Attributes:
+        candidate: what was trained.
+        scores: the metric on the test rows, by seed.
+        validation: the metric on the validation rows, by seed.
+        best_epochs: epoch of the kept weights, by seed.
+        seconds: seconds of training, by seed.
+        failures: reasons, by seed.
+    """
+
+    candidate: Candidate
+    scores: Mapping[int, float] = field(default_factory=dict)
+    validation: Mapping[int, float] = field(default_factory=dict)
+    best_epochs: Mapping[int, int] = field(default_factory=dict)
+    seconds: Mapping[int, float] = field(default_factory=dict)
+    failures: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Mean test score over the seeds; nan where every seed failed."""
+        return statistics.fmean(self.scores.values()) if self.scores else float("nan")
+
+    @property
+    def epochs(self) -> int:
+        """Median best epoch: how long to train in production."""
+        return round(statistics.median(self.best_epochs.values())) if self.best_epochs else 0
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The final check of a search.
+
+    Attributes:
+        entries: name (``configured``, ``tuned``, ``uniform``, a policy) -> what was found; equal candidates share one.
+        gains: name -> paired difference to the tuned baseline, better = positive, with its interval.
+        comparisons: number of policies that the intervals are corrected for.
+        opening: which opening of this test part it was, from 1.
+        trials_after: whether trials were added after the test part had been opened before.
+    """
+
+    entries: Mapping[str, Confirmed]
+    gains: Mapping[str, Interval]
+    comparisons: int
+    opening: int
+    trials_after: bool
+
+
+def confirm(
+    task: Task,
+    selection: Selection,
+    ledger: Ledger,
+    engine: Engine,
+    settings: ConfirmSettings,
+    observers: Sequence[Observer],
+) -> Confirmation:
+    """Train the finalists again and score them on the test part, which opens here.
+
+    What an earlier, interrupted check has scored is not trained again.
+    """
+    named = finalists(selection)
+    unique = {_same(candidate): candidate for candidate in named.values()}
+    opening, after = _open(ledger, unique)
+    assert task.open_test is not None
+    test = task.open_test(f"final check of {ledger.name}, opening {opening}")
+    for observer in observers:
+        observer.confirming(len(unique) * settings.seeds)
+    found = {}
+    for same, candidate in unique.items():
+        name = next(n for n, c in named.items() if _same(c) == same)
+        found[same] = _check_one(name, candidate, test, ledger, engine, settings, observers)
+    entries = {name: found[_same(candidate)] for name, candidate in named.items()}
+    comparisons = len(selection.policies)
+    gains = {
+        name: gain
+        for name, entry in entries.items()
+        if name != "tuned" and (gain := _gain(task, entry, entries["tuned"], settings, comparisons)) is not None
+    }
+    return Confirmation(entries, gains, comparisons, opening, after)
+
+
+def finalists(selection: Selection) -> dict[str, Candidate]:
+    """The candidates of the final check by name."""
+    records: dict[str, TrialRecord | None] = {
+        "configured": selection.configured,
+        "tuned": selection.tuned,
+        "uniform": selection.uniform,
+        **selection.policies,
+    }
+    return {name: record.candidate for name, record in records.items() if record is not None}
+
+
+def _same(candidate: Candidate) -> str:
+    """Equal for candidates that train the same thing."""
+    return digest([candidate.assignment.to_dict(), dict(candidate.settings)])
+
+
+def _open(ledger: Ledger, unique: Mapping[str, Candidate]) -> tuple[int, bool]:
+    """Number this opening of the test part, and remember it with what it is opened for."""
+    openings: list[dict[str, Any]] = ledger.noted("openings") or []
+    trials = len(ledger.records())
+    purpose = {"trials": trials, "candidates": sorted(unique)}
+    if not openings or openings[-1] != purpose:
+        openings.append(purpose)
+        ledger.note("openings", openings)
+    return len(openings), any(opening["trials"] < trials for opening in openings)
+
+
+def _check_one(
+    name: str,
+    candidate: Candidate,
+    test: Any,
+    ledger: Ledger,
+    engine: Engine,
+    settings: ConfirmSettings,
+    observers: Sequence[Observer],
+) -> Confirmed:
+    """Train one candidate with every fresh seed."""
+    key = f"confirmed-{_same(candidate)}"
+    known: dict[str, dict[str, Any]] = ledger.noted(key) or {}
+    seeds = [FIRST_FRESH_SEED + ledger.seed + index for index in range(settings.seeds)]
+    for seed in seeds:
+        if str(seed) not in known:
+            record, score = engine.score(candidate.with_seed(seed, "confirmation"), test)
+            if record.status == "stopped":
+                raise Interrupted
+            known[str(seed)] = {
+                "score": score,
+                "validation": record.quality,
+                "best_epoch": record.best_epoch,
+                "seconds": record.seconds,
+                "reason": record.reason,
+            }
+            ledger.note(key, known)
+        for observer in observers:
+            observer.confirmed_one(name, seed, known[str(seed)]["score"])
+    good = {seed: known[str(seed)] for seed in seeds if known[str(seed)]["score"] is not None}
+    return Confirmed(
+        candidate,
+        scores={seed: entry["score"] for seed, entry in good.items()},
+        validation={seed: entry["validation"] for seed, entry in good.items()},
+        best_epochs={seed: entry["best_epoch"] for seed, entry in good.items()},
+        seconds={seed: entry["seconds"] for seed, entry in good.items()},
+        failures={seed: known[str(seed)]["reason"] for seed in seeds if seed not in good},
+    )
+
+
+def _gain(
+    task: Task, entry: Confirmed, tuned: Confirmed, settings: ConfirmSettings, comparisons: int
+) -> Interval | None:
+    """The paired difference to the tuned baseline over the seeds that both finished; None below two."""
+    shared = sorted(set(entry.scores) & set(tuned.scores))
+    if len(shared) < 2:
+        return None
+    sign = 1.0 if task.mode == "max" else -1.0
+    differences = [sign * (entry.scores[seed] - tuned.scores[seed]) for seed in shared]
+    return paired_interval(differences, confidence=settings.confidence, comparisons=comparisons)

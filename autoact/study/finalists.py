@@ -1,0 +1,83 @@
+"""The finalists' latency and cost, measured end to end on the assembled models, in turn with the tuned baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoact.core.records import Candidate
+from autoact.core.statistics import paired_interval
+from autoact.study.known import Known
+from autoact.study.verdict import Ratio
+from autoact.tasks.task import Task
+from autoact.timing.clock import Timing, time_alternating
+from autoact.timing.cost import cost_per_million
+from autoact.timing.measure import call_model, to_device
+from autoact.timing.settings import resolve_device
+from autoact.training.lightning_session import build_module
+
+
+@dataclass(frozen=True)
+class Measured:
+    """End-to-end timings of one finalist.
+
+    Attributes:
+        latency: at the latency batch.
+        throughput: at the throughput batch.
+        cost: per million samples; None where the hardware has no price.
+    """
+
+    latency: Timing
+    throughput: Timing
+    cost: float | None
+
+
+def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Known) -> dict[str, Measured]:
+    """Time each assignment end to end, A B A B; equal assignments are timed once."""
+    hardware = known.hardware
+    device = resolve_device(hardware.device)
+    assignments = {candidate.assignment: name for name, candidate in candidates.items()}
+    modules = {
+        name: build_module(task, candidates[name], rescale=False).eval().to(device) for name in assignments.values()
+    }
+    timings = {
+        batch: time_alternating(
+            {name: _caller(module, task.make_input(size), device) for name, module in modules.items()},
+            device=device,
+            rounds=max(hardware.rounds, 15),
+            min_ms=hardware.min_ms,
+            threads=hardware.threads,
+        )
+        for batch, size in (("latency", hardware.latency_batch), ("throughput", hardware.throughput_batch))
+    }
+    measured = {}
+    for name, candidate in candidates.items():
+        timed = assignments[candidate.assignment]
+        throughput = timings["throughput"][timed]
+        price = hardware.price_per_hour
+        cost = None if price is None else cost_per_million(throughput.median_ms, hardware.throughput_batch, price)
+        measured[name] = Measured(timings["latency"][timed], throughput, cost)
+    return measured
+
+
+def _caller(module: Any, batch: Any, device: Any) -> Any:
+    """A call of the module on a batch that lies on the device."""
+    placed = to_device(batch, device)
+    return lambda: call_model(module, placed)
+
+
+def ratio(mine: Measured, baseline: Measured) -> Ratio:
+    """The clearer of the latency and throughput ratios to the baseline, with its upper bound."""
+    return min(
+        (_ratio(mine.latency, baseline.latency), _ratio(mine.throughput, baseline.throughput)),
+        key=lambda one: one.upper,
+    )
+
+
+def _ratio(mine: Timing, baseline: Timing) -> Ratio:
+    """The geometric mean over rounds of the paired ratio, with the upper end of its 95 % interval."""
+    pairs = zip(mine.round_ms, baseline.round_ms, strict=True)
+    interval = paired_interval([math.log(a / b) for a, b in pairs])
+    return Ratio(math.exp(interval.mean), math.exp(interval.high))

@@ -1,0 +1,111 @@
+"""The result of a search, as plain data that reports draw and trackers log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoact.core.records import Candidate, TrialRecord
+from autoact.core.statistics import Interval
+from autoact.study.events import SearchInfo
+from autoact.study.selection import Selection
+from autoact.study.verdict import Ruling
+
+TITLES = {
+    "configured": "baseline as configured",
+    "tuned": "tuned baseline",
+    "uniform": "best uniform",
+    "quality": "recommended: quality",
+    "balanced": "recommended: balanced",
+    "economy": "recommended: economy",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the final table.
+
+    Attributes:
+        name: ``configured``, ``tuned``, ``uniform``, a policy, or a reference model's name.
+        title: as people read it.
+        candidate: what was trained; None for a reference model.
+        validation: quality on validation rows (of the search's trial).
+        test: mean quality on the sealed test rows over fresh seeds; None where not confirmed.
+        test_sd: its standard deviation over the seeds.
+        latency_ms: median, measured end to end; from the table where ``measured`` is false.
+        p90_ms: 90th percentile, measured end to end.
+        cost: per million samples.
+        latency_ratio: to the tuned baseline.
+        cost_ratio: to the tuned baseline.
+        epochs: median best epoch of the fresh seeds.
+        measured: whether the latency was measured end to end.
+        own: values of the user's own objectives.
+    """
+
+    name: str
+    title: str
+    candidate: Candidate | None
+    validation: float | None
+    test: float | None = None
+    test_sd: float | None = None
+    latency_ms: float | None = None
+    p90_ms: float | None = None
+    cost: float | None = None
+    latency_ratio: float | None = None
+    cost_ratio: float | None = None
+    epochs: int = 0
+    measured: bool = False
+    own: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Everything that a search found.
+
+    Attributes:
+        info: what was fixed at the start.
+        status: ``finished`` or ``interrupted``.
+        records: every trial.
+        selection: the trials that matter; None where the baseline did not finish.
+        rows: the final table.
+        gains: row name -> paired difference to the tuned baseline on test rows, positive = better.
+        rulings: policy -> ruling.
+        verdict: in words.
+        seconds: seconds of this run.
+        opening: which opening of the test part the final check was; 0 for none.
+        notes: what the reader must know.
+        quality_unit: what the quality is.
+        mode: ``max`` or ``min``: which qualities are better.
+        seeds: fresh seeds of the final check.
+        files: what was written, by name.
+    """
+
+    info: SearchInfo
+    status: str
+    records: Sequence[TrialRecord]
+    selection: Selection | None
+    rows: Sequence[Row]
+    gains: Mapping[str, Interval]
+    rulings: Mapping[str, Ruling]
+    verdict: str
+    seconds: float
+    opening: int
+    notes: Sequence[str]
+    quality_unit: str
+    mode: str
+    seeds: int
+    files: dict[str, str] = field(default_factory=dict)
+
+    def row(self, name: str) -> Row | None:
+        """The row of that name."""
+        return next((row for row in self.rows if row.name == name), None)
+
+    @property
+    def best(self) -> Mapping[str, Any]:
+        """The best values over all trials, for a parent run."""
+        if self.selection is None:
+            return {}
+        policies = self.selection.policies
+        values = {"best_quality": policies["quality"].quality, "tuned_baseline_quality": self.selection.tuned.quality}
+        return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,82 @@
+"""The rows of the final table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoact.core.records import TrialRecord
+from autoact.core.statistics import mean_sd
+from autoact.study.confirmation import Confirmation
+from autoact.study.finalists import Measured
+from autoact.study.known import Known
+from autoact.study.result import TITLES, Row
+from autoact.study.selection import Selection
+from autoact.study.verdict import Ruling
+from autoact.tasks.objectives import BUILT_IN
+
+
+def final_rows(
+    selection: Selection | None,
+    confirmation: Confirmation | None,
+    measured: Mapping[str, Measured],
+    known: Known,
+    rulings: Mapping[str, Ruling],
+    references: Sequence[Any],
+) -> list[Row]:
+    """Baselines first, then the best uniform assignment, references, and a row per policy."""
+    if selection is None:
+        return []
+    trials: dict[str, TrialRecord | None] = {
+        "configured": selection.configured,
+        "tuned": selection.tuned,
+        "uniform": selection.uniform,
+        **selection.policies,
+    }
+    rows = {n: _row(n, r, confirmation, measured, known, rulings) for n, r in trials.items() if r is not None}
+    described = [Row(name, name, None, validation, test) for name, validation, test in references]
+    head = [rows.pop(name) for name in ("configured", "tuned", "uniform") if name in rows]
+    return [*head, *described, *rows.values()]
+
+
+def _row(
+    name: str,
+    record: TrialRecord,
+    confirmation: Confirmation | None,
+    measured: Mapping[str, Measured],
+    known: Known,
+    rulings: Mapping[str, Ruling],
+) -> Row:
+    """One trained row."""
+    estimate = known.values(record.candidate.assignment)
+    end_to_end, baseline = measured.get(name), measured.get("tuned")
+    entry = confirmation.entries.get(name) if confirmation else None
+    test, sd = mean_sd(list(entry.scores.values())) if entry and entry.scores else (None, None)
+    cost = end_to_end.cost if end_to_end else estimate.get("cost")
+    latency_ratio = cost_ratio = None
+    if end_to_end and baseline:
+        latency_ratio = end_to_end.latency.median_ms / baseline.latency.median_ms
+        cost_ratio = end_to_end.throughput.median_ms / baseline.throughput.median_ms
+    return Row(
+        name=name,
+        title=_title(name, rulings),
+        candidate=record.candidate,
+        validation=record.quality,
+        test=test,
+        test_sd=None if sd is None or math.isnan(sd) else sd,
+        latency_ms=end_to_end.latency.median_ms if end_to_end else estimate["latency"],
+        p90_ms=end_to_end.latency.p90_ms if end_to_end else None,
+        cost=cost,
+        latency_ratio=latency_ratio,
+        cost_ratio=cost_ratio,
+        epochs=entry.epochs if entry else record.best_epoch,
+        measured=end_to_end is not None,
+        own={key: value for key, value in record.values.items() if key not in BUILT_IN},
+    )
+
+
+def _title(name: str, rulings: Mapping[str, Ruling]) -> str:
+    """The title; a policy that lost is a challenger, not a recommendation."""
+    ruling = rulings.get(name)
+    return TITLES[name] if ruling is None or ruling.recommend else f"challenger: {name}"

@@ -1,0 +1,125 @@
+"""Which trials matter at the end: the baselines, the best uniform assignment, the front, one trial per policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoact.core.pareto import front, knee
+from autoact.core.records import TrialRecord
+from autoact.space.space import SearchSpace
+from autoact.study.planner import CONFIGURED, is_uniform_alternative
+from autoact.tasks.objectives import QUALITY, Objective
+from autoact.tasks.task import Task
+
+POLICIES = ("quality", "balanced", "economy")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The trials that the final check trains again.
+
+    Attributes:
+        configured: the model as configured.
+        tuned: the best trial of the baseline's own activations.
+        uniform: the best trial with one activation everywhere, another than the baseline's; None where there is none.
+        policies: policy -> its trial; ``quality`` always, the others where something besides quality is traded.
+        front: numbers of the trials that no other beats.
+        margin: the quality that ``economy`` may lose, in units of the metric.
+    """
+
+    configured: TrialRecord
+    tuned: TrialRecord
+    uniform: TrialRecord | None
+    policies: Mapping[str, TrialRecord]
+    front: tuple[int, ...]
+    margin: float
+
+
+def front_of(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], epsilons: Mapping[str, float]
+) -> list[TrialRecord]:
+    """The complete trials that no other beats; differences within measurement error are ties."""
+    complete = [record for record in records if record.complete]
+    points = [[record.values[o.name] for o in objectives] for record in complete]
+    if not complete:
+        return []
+    kept = front(points, [o.direction for o in objectives], [epsilons.get(o.name, 0.0) for o in objectives])
+    return [complete[index] for index in kept]
+
+
+def select(
+    records: Sequence[TrialRecord],
+    task: Task,
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    epsilons: Mapping[str, float],
+    margin_share: float,
+) -> Selection | None:
+    """Pick the trials that matter; None as long as the baseline has no complete trial."""
+    complete = [record for record in records if record.complete]
+    baseline_key = space.key(space.baseline)
+    mine = [r for r in complete if space.key(r.candidate.assignment) == baseline_key]
+    configured = next((r for r in mine if r.candidate.role == CONFIGURED), None)
+    if configured is None:
+        return None
+    tuned = _best(mine, task)
+    uniforms = [r for r in complete if is_uniform_alternative(r.candidate.assignment, space)]
+    members = front_of(complete, objectives, epsilons)
+    margin = margin_of(task, tuned, margin_share)
+    return Selection(
+        configured=configured,
+        tuned=tuned,
+        uniform=_best(uniforms, task) if uniforms else None,
+        policies=_policies(members, complete, task, objectives, epsilons, _quality(tuned), margin),
+        front=tuple(record.number for record in members),
+        margin=margin,
+    )
+
+
+def margin_of(task: Task, tuned: TrialRecord, share: float) -> float:
+    """What a cheaper assignment may lose: a share of the tuned baseline's distance to the trivial predictor.
+
+    Where the trivial predictor is unknown (a module that logs its own metric), a fifth of that share of the tuned
+    value itself.
+    """
+    if task.trivial is None:
+        return share / 5 * abs(_quality(tuned))
+    return share * abs(_quality(tuned) - task.trivial)
+
+
+def _policies(
+    members: Sequence[TrialRecord],
+    complete: Sequence[TrialRecord],
+    task: Task,
+    objectives: Sequence[Objective],
+    epsilons: Mapping[str, float],
+    tuned: float,
+    margin: float,
+) -> dict[str, TrialRecord]:
+    """One trial per policy."""
+    policies = {"quality": _best(complete, task)}
+    cheap = [o for o in objectives if o.name != QUALITY]
+    if not cheap:
+        return policies
+    points = [[r.values[o.name] for o in objectives] for r in members]
+    ties = [epsilons.get(o.name, 0.0) for o in objectives]
+    policies["balanced"] = members[knee(points, [o.direction for o in objectives], ties)]
+    sign = 1.0 if task.mode == "max" else -1.0
+    near = [r for r in complete if sign * (_quality(r) - tuned) >= -margin]
+    decisive = next((o for o in cheap if o.name == "cost"), cheap[0])
+    flip = 1.0 if decisive.direction == "min" else -1.0
+    policies["economy"] = min(near, key=lambda r: (flip * r.values[decisive.name], -sign * _quality(r)))
+    return policies
+
+
+def _best(records: Sequence[TrialRecord], task: Task) -> TrialRecord:
+    """The record with the best quality; the earlier one on ties."""
+    sign = -1.0 if task.mode == "max" else 1.0
+    return min(records, key=lambda record: (sign * _quality(record), record.number))
+
+
+def _quality(record: TrialRecord) -> float:
+    """The quality of a complete record."""
+    assert record.quality is not None
+    return record.quality

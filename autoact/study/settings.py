@@ -1,0 +1,92 @@
+"""What a user can say about the search itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from autoact.core.errors import AutoactError, unknown
+
+SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
+DEFAULT_TRIALS = 60
+
+
+@dataclass
+class SearchSettings:
+    """The budget of a search and how it is spent.
+
+    Attributes:
+        trials: trials in all, the baseline's among them; 60 where neither ``trials`` nor ``minutes`` is given.
+        minutes: wall-clock minutes for search and final check together.
+        seed: seed of the sampler and of every trial's weights and batches.
+        sampler: ``tpe``, ``nsga2``, ``nsga3``, ``random`` or ``gp``.
+        batch: candidates asked for at a time.
+        tuning: trials of the baseline's own activations with other training settings; a sixth of all unless given.
+        patience: epochs without a better validation value before a training stops; null: never.
+        storage: Optuna storage URL; an SQLite file in the output folder unless given.
+    """
+
+    trials: Optional[int] = None
+    minutes: Optional[float] = None
+    seed: int = 0
+    sampler: str = "tpe"
+    batch: int = 1
+    tuning: Optional[int] = None
+    patience: Optional[int] = 8
+    storage: Optional[str] = None
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            AutoactError: names the setting, what was given and what is allowed.
+        """
+        if self.sampler not in SAMPLERS:
+            raise unknown("search.sampler", self.sampler, SAMPLERS)
+        for name, low in (("trials", 1), ("minutes", 0), ("batch", 1), ("tuning", 0), ("patience", 1)):
+            value = getattr(self, name)
+            if value is not None and (value < low or (name == "minutes" and value <= 0)):
+                raise AutoactError(
+                    f"search.{name}={value} must be {'above 0' if name == 'minutes' else f'{low} or more'}"
+                )
+
+    @property
+    def budget(self) -> int | None:
+        """The number of trials; None where only minutes bound the search."""
+        return self.trials if self.trials or self.minutes else DEFAULT_TRIALS
+
+    def tuning_trials(self) -> int:
+        """Trials of the baseline's own activations with other training settings, beside the configured one."""
+        if self.tuning is not None:
+            return self.tuning
+        return max(2, min(12, (self.budget or DEFAULT_TRIALS) // 6))
+
+
+@dataclass
+class ObjectiveSettings:
+    """What a search trades, and how far.
+
+    Attributes:
+        use: any of ``quality``, ``latency``, ``cost`` and the user's own.
+        own: ``package.module:function`` references of functions declared with ``autoact.objective``.
+        margin: what a cheaper assignment may lose: a share of the tuned baseline's distance to the trivial predictor.
+    """
+
+    use: list[str] = field(default_factory=lambda: ["quality", "latency", "cost"])
+    own: list[str] = field(default_factory=list)
+    margin: float = 0.05
+
+
+@dataclass
+class ConfirmSettings:
+    """The final check.
+
+    Attributes:
+        seeds: fresh seeds that every finalist is trained with again; 0: no final check.
+        confidence: of every interval.
+        references: whether reference models (linear, gradient boosting) are fitted for comparison.
+    """
+
+    seeds: int = 3
+    confidence: float = 0.95
+    references: bool = True

@@ -1,0 +1,178 @@
+"""Quality metrics by name, each with its direction; scikit-learn computes them on numpy arrays."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from autoact.core.errors import AutoactError, nearest, unknown
+
+CLASSIFICATION = ("classification", "sequence_classification")
+REGRESSION = ("regression", "forecast")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quality metric.
+
+    Attributes:
+        name: as it is logged (``val_<name>``).
+        title: as people write it.
+        mode: ``max`` or ``min``: which values are better.
+        function: ``(y_true, y_score) -> float``. For classification ``y_true`` is ``[n]`` class indices and
+            ``y_score`` the probability of class 1 ``[n]`` with two classes, else ``[n, classes]``; for regression and
+            forecasts both are in the user's own unit, ``[n]`` or ``[n, horizon]``.
+        kinds: the kinds of task that it fits.
+    """
+
+    name: str
+    title: str
+    mode: str
+    function: Callable[[Any, Any], float]
+    kinds: tuple[str, ...]
+
+    def __call__(self, y_true: Any, y_score: Any) -> float:
+        """The metric's value; raises ``FloatingPointError`` where it is not finite."""
+        value = float(self.function(y_true, y_score))
+        if not math.isfinite(value):
+            raise FloatingPointError(f"{self.title} is {value}")
+        return value
+
+
+def _hard(score: Any) -> Any:
+    """Class indices from scores: above one half with two classes, else the largest."""
+    return (score > 0.5).astype("int64") if score.ndim == 1 else score.argmax(1)
+
+
+def _accuracy(y_true: Any, y_score: Any) -> float:
+    return float((_hard(y_score) == y_true).mean())
+
+
+def _f1(average: str) -> Callable[[Any, Any], float]:
+    def function(y_true: Any, y_score: Any) -> float:
+        from sklearn.metrics import f1_score
+
+        kind = "macro" if average == "macro" or y_score.ndim > 1 else "binary"
+        return float(f1_score(y_true, _hard(y_score), average=kind, zero_division=0.0))
+
+    return function
+
+
+def _roc_auc(y_true: Any, y_score: Any) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if y_score.ndim == 1:
+        return float(roc_auc_score(y_true, y_score))
+    return float(roc_auc_score(y_true, y_score, multi_class="ovr", labels=list(range(y_score.shape[1]))))
+
+
+def _average_precision(y_true: Any, y_score: Any) -> float:
+    from sklearn.metrics import average_precision_score
+
+    if y_score.ndim == 1:
+        return float(average_precision_score(y_true, y_score))
+    one_hot = y_true[:, None] == list(range(y_score.shape[1]))
+    return float(average_precision_score(one_hot, y_score, average="macro"))
+
+
+def _log_loss(y_true: Any, y_score: Any) -> float:
+    from sklearn.metrics import log_loss
+
+    classes = 2 if y_score.ndim == 1 else y_score.shape[1]
+    return float(log_loss(y_true, y_score, labels=list(range(classes))))
+
+
+def _mse(y_true: Any, y_score: Any) -> float:
+    return float(((y_true.astype("float64") - y_score) ** 2).mean())
+
+
+def _rmse(y_true: Any, y_score: Any) -> float:
+    return math.sqrt(_mse(y_true, y_score))
+
+
+def _mae(y_true: Any, y_score: Any) -> float:
+    return float(abs(y_true.astype("float64") - y_score).mean())
+
+
+def _r2(y_true: Any, y_score: Any) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(y_true.reshape(-1), y_score.reshape(-1)))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "accuracy", "max", _accuracy, CLASSIFICATION),
+        Metric("f1", "F1", "max", _f1("binary"), CLASSIFICATION),
+        Metric("macro_f1", "macro F1", "max", _f1("macro"), CLASSIFICATION),
+        Metric("roc_auc", "ROC AUC", "max", _roc_auc, CLASSIFICATION),
+        Metric("average_precision", "average precision", "max", _average_precision, CLASSIFICATION),
+        Metric("log_loss", "log loss", "min", _log_loss, CLASSIFICATION),
+        Metric("mse", "MSE", "min", _mse, REGRESSION),
+        Metric("rmse", "RMSE", "min", _rmse, REGRESSION),
+        Metric("mae", "MAE", "min", _mae, REGRESSION),
+        Metric("r2", "R2", "max", _r2, REGRESSION),
+    )
+}
+
+
+def load_reference(reference: str, what: str) -> Any:
+    """The object that ``package.module:name`` names.
+
+    Raises:
+        AutoactError: the form is wrong, the module cannot be imported, or it has no such name.
+    """
+    module_name, separator, name = reference.partition(":")
+    if not separator or not module_name or not name:
+        raise AutoactError(f"{what} {reference!r} must have the form package.module:name")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise
+        raise AutoactError(
+            f"{what} {reference!r}: no module named {error.name!r} (run from the folder that holds it, or install it)"
+        ) from error
+    try:
+        found: Any = module
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        close = nearest(name, [n for n in dir(module) if not n.startswith("_")])
+        hint = f": did you mean {' or '.join(close)}?" if close else ""
+        raise AutoactError(f"{what}: the module {module_name!r} has no {name!r}{hint}") from error
+    return found
+
+
+def resolve(name: str, kind: str, mode: str | None = None) -> Metric:
+    """The metric called ``name`` for tasks of ``kind``, or the user's own, ``package.module:function``.
+
+    Args:
+        name: a name of ``METRICS`` or a reference to ``(y_true, y_score) -> float``.
+        kind: ``classification``, ``regression``, ``sequence_classification`` or ``forecast``.
+        mode: the direction of the user's own metric, ``max`` or ``min``.
+
+    Raises:
+        AutoactError: unknown name, a metric of another kind, or no direction for the user's own.
+
+    Example:
+        >>> resolve("roc_auc", "classification").mode
+        'max'
+    """
+    if ":" in name:
+        if mode not in ("max", "min"):
+            raise AutoactError(f"metric={name} needs its direction: metric_mode=max or metric_mode=min")
+        return Metric(name.rpartition(":")[2].replace(".", "_"), name, mode, load_reference(name, "metric"), (kind,))
+    fitting = [m.name for m in METRICS.values() if kind in m.kinds]
+    if name not in METRICS:
+        raise unknown("metric", name, fitting, advice="or your own as package.module:function")
+    metric = METRICS[name]
+    if kind not in metric.kinds:
+        raise AutoactError(f"the metric {name} does not fit a {kind} task. Allowed: {', '.join(fitting)}")
+    if mode is not None and mode != metric.mode:
+        raise AutoactError(f"metric_mode={mode} contradicts the metric {name}, whose direction is {metric.mode}")
+    return metric

@@ -1,0 +1,60 @@
+"""A task: everything that training a candidate and judging it needs, be it a recipe's or the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoact.tasks.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, on what, and how it is judged.
+
+    Attributes:
+        name: the task's name, for people and for the study.
+        make_module: returns a fresh LightningModule with fresh initial weights.
+        make_datamodule: seed -> a LightningDataModule whose order of batches follows the seed where it can; all of them
+            share one split, and the test part stays sealed until the final check opens it.
+        monitor: name of the logged validation value that decides (``val_roc_auc``).
+        mode: ``max`` or ``min``: which values of ``monitor`` are better.
+        quality_unit: what that value is, for people (``ROC AUC``).
+        example_input: what ``module(example_input)`` accepts, two rows or more; found in the first batch.
+        make_input: batch size -> an input of that many rows, for timing.
+        metric: computes ``monitor`` from predictions; None where the module logs it itself.
+        open_test: reason -> a LightningDataModule whose validation rows are the test rows: lifts the seal. None where
+            there are no test rows.
+        trainer: arguments of ``lightning.Trainer``.
+        make_callbacks: returns fresh callbacks for one training.
+        identity: what makes two tasks the same one (plain data; goes into the study's name).
+        facts: what the report says of the data (rows, source, fingerprint, ...).
+        simulated: whether the data come from a simulator; said wherever results appear.
+        references: returns the reference models' scores, ``[(name, validation, test), ...]``; None where unknown.
+        trivial: quality of the trivial predictor on validation rows; None where unknown.
+        warning: what the reader of every result must know.
+    """
+
+    name: str
+    make_module: Callable[[], Any]
+    make_datamodule: Callable[[int], Any]
+    monitor: str
+    mode: str
+    quality_unit: str
+    example_input: Any
+    make_input: Callable[[int], Any]
+    metric: Metric | None = None
+    open_test: Callable[[str], Any] | None = None
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    make_callbacks: Callable[[], Sequence[Any]] = tuple
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+    references: Callable[[bool], Sequence[Any]] | None = None
+    trivial: float | None = None
+    warning: str = ""
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether the quality ``a`` is better than ``b``."""
+        return a > b if self.mode == "max" else a < b

@@ -1,0 +1,40 @@
+"""What the user says about tracking; light to import, for the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from autoact.core.errors import unknown
+
+BACKENDS, CHILDREN = ("mlflow", "none"), ("all", "front", "none")
+
+
+@dataclass
+class TrackingSettings:
+    """Where results are logged.
+
+    Attributes:
+        backend: ``mlflow`` or ``none``.
+        uri: MLflow tracking URI; an SQLite file in the output folder unless given.
+        experiment: MLflow experiment; the task's name unless given.
+        children: which trials become child runs: ``all``, ``front`` or ``none``.
+        parent_run_id: an outer run to log into; ``MLFLOW_RUN_ID`` is honoured too.
+    """
+
+    backend: str = "mlflow"
+    uri: Optional[str] = None
+    experiment: Optional[str] = None
+    children: str = "all"
+    parent_run_id: Optional[str] = None
+
+    def check(self) -> None:
+        """Refuse unknown names.
+
+        Raises:
+            AutoactError: names the setting, what was given and what is allowed.
+        """
+        if self.backend not in BACKENDS:
+            raise unknown("tracking.backend", self.backend, BACKENDS)
+        if self.children not in CHILDREN:
+            raise unknown("tracking.children", self.children, CHILDREN)

@@ -1,0 +1,45 @@
+"""Lightning's chatter, kept out of a search that runs it a hundred times."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Advice about the user's own loaders and logging, repeated with every trial, and deprecations inside the libraries.
+_REPEATED = (
+    ".*does not have many workers.*",
+    ".*num_workers.*",
+    ".*The number of training batches.*",
+    ".*`Trainer.fit` stopped.*",
+    ".*You defined a `validation_step` but have no `val_dataloader`.*",
+    ".*Checkpoint directory.*",
+    ".*Trying to infer the `batch_size`.*",
+    ".*GPU available but not used.*",
+    ".*MPS available but not used.*",
+)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's information and repeated advice; every other warning passes.
+
+    Example:
+        >>> with quiet_lightning():
+        ...     pass
+    """
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in _REPEATED:
+            warnings.filterwarnings("ignore", message=message)
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(lightning|torch|torchmetrics)\..*")
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(lightning|torch|torchmetrics)\..*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,83 @@
+"""Tables: a plain multi-layer perceptron, with a head for classes and one for numbers.
+
+Every activation is a module of its own, so that autoact finds it: ``layers.0.act``, ``layers.1.act``, ...
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+import autoact
+from autoact.recipes.supervised import Classification, Supervised
+
+
+class Layer(nn.Module):
+    """Linear, activation, dropout."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.act = nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """**Shape**: ``[rows, inputs]`` -> ``[rows, outputs]``."""
+        return self.dropout(self.act(self.linear(x)))
+
+
+class TabularRegressor(Supervised):
+    """A number from a table.
+
+    Args:
+        inputs: features of a row.
+        outputs: numbers that the network gives.
+        width: of every hidden layer.
+        depth: number of hidden layers.
+        dropout: probability.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+
+    Example:
+        >>> model = TabularRegressor(inputs=10, outputs=1)
+        >>> model(torch.zeros(4, 10)).shape
+        torch.Size([4, 1])
+        >>> autoact.find_sites(model, torch.zeros(4, 10)).names
+        ('layers.0.act', 'layers.1.act', 'layers.2.act')
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int = 64,
+        depth: int = 3,
+        dropout: float = 0.0,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        widths = [inputs] + [width] * depth
+        self.layers = nn.ModuleList(Layer(a, b, dropout) for a, b in itertools.pairwise(widths))
+        self.head = nn.Linear(widths[-1], outputs)
+        autoact.initialise_(self, torch.zeros(2, inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """**Shape**: ``[rows, inputs]`` -> ``[rows, outputs]``."""
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x)
+
+
+class TabularClassifier(Classification, TabularRegressor):
+    """Classes from a table.
+
+    Example:
+        >>> TabularClassifier(inputs=10, outputs=2)(torch.zeros(4, 10)).shape
+        torch.Size([4, 1])
+    """
+
+    def __init__(self, inputs: int, outputs: int, **arguments: float) -> None:
+        super().__init__(inputs, self.outputs_for(outputs), **arguments)  # type: ignore[arg-type]

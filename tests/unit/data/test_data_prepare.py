@@ -1,0 +1,210 @@
+"""The whole way of a table: parts, scales, fingerprints, official test files."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from autoact.core.errors import AutoactError, SealedError
+from autoact.data.churn import simulate_churn
+from autoact.data.prepare import prepare
+from autoact.data.settings import DataSettings
+from autoact.data.tables import encode_frame
+
+CHURN = DataSettings(source="simulated", name="churn", drop=["customerID"])
+
+
+def _table(rows: int = 200) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "size": random.normal(size=rows).round(3),
+            "colour": random.choice(["red", "blue"], rows),
+            "price": random.normal(100.0, 20.0, rows).round(2),
+            "sold": random.choice(["yes", "no"], rows),
+        }
+    )
+
+
+def _csv(folder: Path, frame: pd.DataFrame, name: str = "table.csv") -> str:
+    frame.to_csv(folder / name, index=False)
+    return str(folder / name)
+
+
+def test_churn_from_start_to_end() -> None:
+    prepared = prepare(CHURN, "classification")
+    assert prepared.sizes == {"train": 4578, "validation": 1056, "test": 1409}
+    assert prepared.classes == ["No", "Yes"] and prepared.outputs == 2 and prepared.simulated
+    assert prepared.inputs == len(prepared.features) == prepared.train.x.shape[1] == 46
+    assert prepared.train.x.dtype == torch.float32 and prepared.train.y.dtype == torch.int64
+    assert "missingindicator_TotalCharges" in prepared.features and prepared.frame_schema["TotalCharges"] == "numeric"
+    rows = np.concatenate([prepared.train.rows, prepared.validation.rows, prepared.test.open("try").rows])
+    assert sorted(rows.tolist()) == list(range(7043))
+    labels = simulate_churn()["Churn"].to_numpy()[prepared.validation.rows]
+    assert [prepared.classes[int(k)] for k in prepared.validation.y] == labels.tolist()
+    assert prepared.summary().startswith("churn (simulated): classification of Churn, 4,578 / 1,056 / 1,409 rows")
+
+
+def test_the_test_part_stays_sealed_and_survives_pickling() -> None:
+    prepared = pickle.loads(pickle.dumps(prepare(CHURN, "classification")))
+    with pytest.raises(SealedError):
+        prepared.test.x  # noqa: B018
+    assert prepared.test.open("try").x.shape == (1409, 46)
+
+
+def test_preprocessing_does_not_see_other_rows(tmp_path: Path) -> None:
+    frame = _table()
+    settings = DataSettings(path=_csv(tmp_path, frame), target="price", scaling="standard")
+    before = prepare(settings, "regression")
+    train = before.train.rows
+    changed = frame.copy()
+    others = np.setdiff1d(np.arange(len(frame)), train)
+    changed.loc[others, "size"] *= 1000
+    changed.loc[others, "price"] += 5000
+    _csv(tmp_path, changed)
+    after = prepare(settings, "regression")
+    assert torch.equal(before.train.x, after.train.x) and torch.equal(before.train.y, after.train.y)
+    assert not torch.equal(before.validation.x, after.validation.x)
+    assert before.fingerprint != after.fingerprint and before.test.fingerprint != after.test.fingerprint
+
+
+def test_regression_targets_return_to_the_users_unit(tmp_path: Path) -> None:
+    frame = _table()
+    prepared = prepare(DataSettings(path=_csv(tmp_path, frame), target="price"), "regression")
+    assert prepared.classes is None and prepared.outputs == 1 and prepared.train.y.dtype == torch.float32
+    assert abs(float(prepared.train.y.mean())) < 1e-5 and prepared.target_scale is not None
+    restored = prepared.target_scale.restore(prepared.validation.y)
+    assert np.allclose(restored.numpy(), frame["price"].to_numpy()[prepared.validation.rows], atol=1e-3)
+
+
+def test_fingerprint_knows_content_and_settings_but_not_the_place(tmp_path: Path) -> None:
+    frame = _table()
+    base = DataSettings(path=_csv(tmp_path, frame), target="sold")
+    first = prepare(base, "classification")
+    other = replace(base, path=_csv(tmp_path, frame, "elsewhere.csv"))
+    assert prepare(other, "classification").fingerprint == first.fingerprint
+    frame.to_parquet(tmp_path / "table.parquet")
+    parquet = replace(base, source="parquet", path=str(tmp_path / "table.parquet"))
+    assert prepare(parquet, "classification").fingerprint == first.fingerprint
+    for change in ({"seed": 1}, {"scaling": "standard"}, {"drop": ["size"]}, {"positive": "no"}):
+        assert prepare(replace(base, **change), "classification").fingerprint != first.fingerprint
+    swapped = frame.assign(sold=frame["sold"].map({"yes": "no", "no": "yes"}))
+    assert prepare(replace(base, path=_csv(tmp_path, swapped)), "classification").fingerprint != first.fingerprint
+
+
+def test_identity_of_the_test_rows_outlives_other_settings(tmp_path: Path) -> None:
+    base = DataSettings(path=_csv(tmp_path, _table()), target="sold")
+    first = prepare(base, "classification").test.fingerprint
+    for change in ({"scaling": "standard"}, {"drop": ["size"]}, {"categorical": ["size"]}):
+        assert prepare(replace(base, **change), "classification").test.fingerprint == first
+    assert prepare(replace(base, seed=1), "classification").test.fingerprint != first
+
+
+def test_fingerprint_is_the_same_in_another_process() -> None:
+    code = (
+        "from autoact.data.prepare import prepare\n"
+        "from autoact.data.settings import DataSettings as S\n"
+        "print(prepare(S(source='sklearn', name='iris'), 'classification').fingerprint)"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    here = prepare(DataSettings(source="sklearn", name="iris"), "classification").fingerprint
+    assert printed.stdout.strip() == here
+
+
+def test_an_official_test_file(tmp_path: Path) -> None:
+    train, test = _table(200), _table(60).iloc[::-1]
+    test = test.assign(sold=test["sold"] + ".")
+    settings = DataSettings(
+        path=_csv(tmp_path, train), test_path=_csv(tmp_path, test, "test.csv"), target="sold", label_strip="."
+    )
+    prepared = prepare(settings, "classification")
+    assert prepared.sizes == {"train": 170, "validation": 30, "test": 60}
+    part = prepared.test.open("try")
+    assert prepared.classes is not None
+    assert [prepared.classes[int(k)] + "." for k in part.y] == test["sold"].tolist()
+    with pytest.raises(AutoactError, match="unknown class in the test file"):
+        prepare(replace(settings, label_strip=""), "classification")
+    _csv(tmp_path, test.drop(columns="size"), "test.csv")
+    with pytest.raises(AutoactError, match="the test file has no column 'size'"):
+        prepare(settings, "classification")
+    _csv(tmp_path, test.assign(size="big"), "test.csv")
+    with pytest.raises(AutoactError, match="column 'size' of the test file must hold numbers, but row 1 holds 'big'"):
+        prepare(settings, "classification")
+
+
+def test_time_and_group_columns_order_and_bind_but_do_not_teach(tmp_path: Path) -> None:
+    frame = _table().assign(
+        day=[f"{k % 28 + 1:02d}.{k // 28 + 1:02d}.2024" for k in range(200)], shop=[f"s{k % 20}" for k in range(200)]
+    )
+    base = DataSettings(path=_csv(tmp_path, frame), target="sold", time="day", time_format="%d.%m.%Y", group="shop")
+    by_time = prepare(replace(base, split="time"), "classification")
+    assert by_time.train.rows.max() < by_time.validation.rows.min()
+    assert by_time.validation.rows.max() < by_time.test.open("try").rows.min()
+    by_group = prepare(replace(base, split="group"), "classification")
+    shops = [set(frame["shop"][part.rows]) for part in (by_group.train, by_group.validation)]
+    assert not shops[0] & shops[1]
+    assert set(by_time.frame_schema) == {"size", "colour", "price"}
+
+
+def test_max_rows(tmp_path: Path) -> None:
+    base = DataSettings(path=_csv(tmp_path, _table()), target="sold", max_rows=100)
+    some = prepare(base, "classification")
+    assert sum(some.sizes.values()) == 100 and some.train.rows.max() > 150
+    first = prepare(replace(base, split="time"), "classification")
+    assert first.test.open("try").rows.max() == 99
+
+
+def test_new_rows_are_encoded_as_the_old_ones() -> None:
+    prepared = prepare(CHURN, "classification")
+    frame = simulate_churn().drop(columns="Churn")
+    assert torch.equal(encode_frame(prepared, frame, CHURN)[prepared.train.rows], prepared.train.x)
+    sequences = prepare(DataSettings(source="sklearn", name="digits"), "sequence_classification")
+    with pytest.raises(AutoactError, match="was not prepared as a table"):
+        encode_frame(sequences, frame, CHURN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({}, "classification", "data.target is not set: .*Columns: size, colour, price, sold"),
+        ({"target": "Price"}, "regression", "unknown column in data.target 'Price': did you mean price"),
+        ({"target": "colour"}, "regression", "regression needs numbers"),
+        ({"target": "price"}, "classification", "use task=regression"),
+        ({"target": "sold", "drop": ["sise"]}, "classification", "unknown column in data.drop 'sise'.*size"),
+        ({"target": "sold", "numeric": ["colour"]}, "classification", "column 'colour' must hold numbers, but row 1"),
+        ({"target": "sold", "drop": ["size", "colour", "price"]}, "classification", "no column is left"),
+        ({"target": "sold", "source": "parquet"}, "classification", "cannot be read as parquet"),
+    ],
+)
+def test_bad_input_is_said_in_one_line(tmp_path: Path, changes: dict, kind: str, message: str) -> None:
+    with pytest.raises(AutoactError, match=message) as caught:
+        prepare(DataSettings(path=_csv(tmp_path, _table()), **changes), kind)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_lost_to_a_random_split(tmp_path: Path) -> None:
+    frame = _table().assign(sold=["maybe"] + ["yes", "no"] * 99 + ["yes"])
+    settings = DataSettings(path=_csv(tmp_path, frame), target="sold", split="random")
+    outcomes = set()
+    for seed in range(12):
+        try:
+            outcomes.add(len(prepare(replace(settings, seed=seed), "classification").classes or []))
+        except AutoactError as error:
+            assert "no training row of class 'maybe' after the random split" in str(error)
+            outcomes.add(0)
+    assert outcomes == {0, 3}
+
+
+def test_diabetes_is_no_classification() -> None:
+    with pytest.raises(AutoactError, match="use task=regression"):
+        prepare(DataSettings(source="sklearn", name="diabetes"), "classification")
