@@ -44,8 +44,8 @@ class Supervised(lightning.LightningModule):
         return {"score": self.score(out), "target": y}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW."""
-        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        """AdamW; fused, which is fastest on CPU and GPU."""
+        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
 
 
 class Classification:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoact.config.compose import options
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
+from autoact.config.tree import options
 from autoact.core.errors import AutoactError
 from autoact.faces.road import Prepared, Settings, prepare_search
 from autoact.tasks.task import Task
+from autoact.training.lightning_session import check_trainer
 
 
 def search_settings(config: Config) -> Settings:
@@ -32,6 +33,7 @@ def make_task(config: Config) -> Task:
     Raises:
         AutoactError: neither or both are named, or they do not fit.
     """
+    check_trainer(config.trainer)
     if config.module is None:
         if config.task.name is None:
             tasks = ", ".join(options("task"))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoact.config.compose import GROUPS, compose, options
+from autoact.config.compose import compose, resolve
+from autoact.config.tree import GROUPS, options
 from autoact.core.errors import AutoactError, unknown
 
 FLAGS = """flags:
@@ -43,12 +44,13 @@ _VALUED = ("--cfg", "--package", "--config-dir", "--config-name")
 _PLAIN = ("--help", "--resolve")
 
 
-def read(arguments: Sequence[str], own: Sequence[str] = ()) -> Options:
+def read(arguments: Sequence[str], own: Sequence[str] = (), valued: Sequence[str] = ()) -> Options:
     """Split flags from overrides.
 
     Args:
         arguments: after the verb.
         own: further flags of the verb, without values.
+        valued: further flags of the verb, with a value each.
 
     Raises:
         AutoactError: an unknown flag, or a flag without its value.
@@ -65,7 +67,7 @@ def read(arguments: Sequence[str], own: Sequence[str] = ()) -> Options:
         name = _SHORT.get(name, name)
         if name in (*_PLAIN, *own):
             found.flags[name] = "yes"
-        elif name in _VALUED:
+        elif name in (*_VALUED, *valued):
             if not separator and not rest:
                 raise AutoactError(f"{name} needs a value")
             value = value if separator else rest.pop(0)
@@ -74,7 +76,7 @@ def read(arguments: Sequence[str], own: Sequence[str] = ()) -> Options:
             else:
                 found.flags[name] = value
         else:
-            raise unknown("flag", name, [*_VALUED, *_PLAIN, *own])
+            raise unknown("flag", name, [*_VALUED, *_PLAIN, *own, *valued])
     return found
 
 
@@ -100,10 +102,13 @@ def _print_config(found: Options) -> None:
     if found.flags["--cfg"] not in ("job", "all"):
         raise unknown("--cfg", found.flags["--cfg"], ["job", "all"])
     config = found.config()
+    if "--resolve" in found.flags:
+        resolve(config)
     package = found.flags.get("--package")
     if package:
-        part = OmegaConf.select(config, package)
-        if part is None:
-            raise unknown("--package", package, list(config))
-        config = OmegaConf.create({package: part})
-    print(OmegaConf.to_yaml(config, resolve="--resolve" in found.flags), end="")
+        parent, _, last = package.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        if not OmegaConf.is_dict(node) or last not in list(node):
+            raise unknown("--package", package, list(node) if OmegaConf.is_dict(node) else list(config))
+        config = OmegaConf.create({package: node._get_node(last)})
+    print(OmegaConf.to_yaml(config), end="")

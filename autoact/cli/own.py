@@ -29,9 +29,11 @@ def own_task(config: Config) -> Task:
     if metric is None and (config.monitor is None or config.mode is None):
         raise AutoactError("module=... needs monitor=NAME and mode=max or mode=min: the validation value that decides")
     callbacks = [load_trusted(reference, "callbacks", config.trust) for reference in config.callbacks]
+    import lightning
+
     return lightning_task(
-        lambda: _build(module_class, config.module_arguments, "module", config.module),
-        _build(data_class, config.datamodule_arguments, "datamodule", config.datamodule),
+        lambda: _build(module_class, config.module_arguments, "module", config.module, lightning.LightningModule),
+        _build(data_class, config.datamodule_arguments, "datamodule", config.datamodule, lightning.LightningDataModule),
         monitor=config.monitor or f"val_{metric.name if metric else ''}",
         mode=config.mode or (metric.mode if metric else ""),
         metric=metric,
@@ -57,9 +59,18 @@ def _metric(config: Config) -> Metric | None:
     return Metric(config.metric.rpartition(":")[2], config.metric, mode, function, ())
 
 
-def _build(kind: Any, arguments: dict[str, Any], key: str, reference: str | None) -> Any:
-    """An object of the user's class."""
+def _build(kind: Any, arguments: dict[str, Any], key: str, reference: str | None, wanted: type) -> Any:
+    """An object of the user's class, or what his function returns.
+
+    Raises:
+        AutoactError: the arguments do not fit, or it is something else than Lightning's.
+    """
     try:
-        return kind(**arguments)
+        made = kind(**arguments)
     except TypeError as error:
         raise AutoactError(f"{key}={reference}: {error} (give arguments as {key}_arguments.NAME=VALUE)") from error
+    if not isinstance(made, wanted):
+        old = any(base.__module__.partition(".")[0] == "pytorch_lightning" for base in type(made).__mro__)
+        advice = " (pytorch_lightning's is another class: import lightning)" if old else ""
+        raise AutoactError(f"{key}={reference} gives {type(made).__name__}, not a lightning.{wanted.__name__}{advice}")
+    return made

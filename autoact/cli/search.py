@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from autoact.cli.options import answered, read
 from autoact.config.compose import settings as typed
@@ -63,11 +64,14 @@ def _search(prepared: object, config: Config) -> int:
     tracker = make_tracker(config.tracking, Path(config.output), prepared.task.name)
     view = TerminalView()
     result = run_search(prepared, [*filter(None, [tracker]), view])
-    if config.tracking.backend == "mlflow":
-        view.out.print("  MLflow: python -m autoact ui" + (f" output={config.output}" if _moved(config) else ""))
+    if tracker is not None:
+        view.out.print(f"  MLflow: {_where(config, tracker)}", markup=False, soft_wrap=True)
     return 130 if result.status == "interrupted" else 0
 
 
-def _moved(config: Config) -> bool:
-    """Whether the output folder is not the default one."""
-    return config.output != Config().output
+def _where(config: Config, tracker: Any) -> str:
+    """How to see the runs: an address, or the command that opens the store."""
+    options = [f"output={config.output}"] if config.output != Config().output else []
+    if config.tracking.uri:
+        options.append(f"tracking.uri={config.tracking.uri}")
+    return tracker.address or " ".join(["python -m autoact ui", *options])

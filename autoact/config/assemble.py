@@ -11,10 +11,11 @@ import torch
 
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, unknown
 from autoact.data.datamodule import TensorDataModule
 from autoact.data.prepare import prepare
 from autoact.data.prepared import Prepared
+from autoact.data.settings import KINDS
 from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
 from autoact.tasks.references import reference_scores
 from autoact.tasks.task import Task
@@ -27,6 +28,8 @@ def recipe_task(config: Config) -> Task:
         AutoactError: wrong data, recipe or metric.
     """
     kind, settings = config.task.kind, config.recipe
+    if kind not in KINDS:
+        raise unknown("task.kind", kind, KINDS)
     recipe = load_trusted(settings.module, "recipe.module", config.trust)
     metric = task_metric(config, kind)
     data = config.data
@@ -37,7 +40,7 @@ def recipe_task(config: Config) -> Task:
     def make_module() -> Any:
         try:
             return recipe(inputs=prepared.inputs, outputs=prepared.outputs, **settings.arguments)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise AutoactError(f"recipe.arguments do not fit {settings.module}: {error}") from error
 
     return Task(
@@ -70,6 +73,7 @@ def recipe_task(config: Config) -> Task:
         },
         simulated=prepared.simulated,
         references=_references(prepared, scored),
+        ordered=prepared.split == "time",
         trivial=_trivial(prepared, scored),
         warning="all results are on simulated data" if prepared.simulated else "",
     )

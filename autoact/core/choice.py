@@ -53,9 +53,7 @@ class Choice:
         """The text form, which ``parse`` reads back."""
         if not self.params:
             return self.name
-        return (
-            f"{self.name}({', '.join(f'{k}={v:g}' if float(f'{v:g}') == v else f'{k}={v!r}' for k, v in self.params)})"
-        )
+        return f"{self.name}({', '.join(f'{key}={_shortest(value)}' for key, value in self.params)})"
 
 
 def _shortest(value: float) -> str:

@@ -73,6 +73,8 @@ class TrialRecord:
         epochs: epochs trained.
         seconds: wall-clock seconds of the training.
         reason: why it failed or stopped.
+        replicates: of a scored test part: the metric with one group of rows left out at a time (for the jackknife);
+            empty where the module logs its metric itself.
     """
 
     number: int
@@ -86,6 +88,7 @@ class TrialRecord:
     epochs: int = 0
     seconds: float = 0.0
     reason: str = ""
+    replicates: tuple[float, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -103,4 +106,5 @@ class TrialRecord:
         data = json.loads(text)
         data["candidate"] = Candidate.from_dict(data["candidate"])
         data["curve"] = tuple(data["curve"])
+        data["replicates"] = tuple(data.get("replicates", ()))
         return cls(**data)

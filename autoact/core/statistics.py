@@ -224,6 +224,29 @@ def _design(
     return _Design(math.sqrt(total), df, -t_quantile(0.5 * alpha, df))
 
 
+def jackknife_variance(replicates: Sequence[float]) -> float:
+    """The variance of an estimate due to the choice of rows, by the grouped jackknife (Shao and Wu, 1989).
+
+    Args:
+        replicates: the estimate with one group of rows left out at a time; groups are of nearly equal size. Its degrees
+            of freedom are about one less than their number.
+
+    Raises:
+        ValueError: there are fewer than two replicates.
+
+    Example:
+        >>> rows = [1.0, 2.0, 3.0, 4.0]
+        >>> left_out = [(sum(rows) - row) / 3 for row in rows]
+        >>> round(jackknife_variance(left_out), 6) == round(mean_sd(rows)[1] ** 2 / 4, 6)
+        True
+    """
+    if len(replicates) < 2:
+        raise ValueError(f"a jackknife needs two replicates, got {len(replicates)}")
+    count = len(replicates)
+    center = math.fsum(replicates) / count
+    return (count - 1) / count * math.fsum((value - center) ** 2 for value in replicates)
+
+
 def paired_interval(
     differences: Sequence[float],
     *,

@@ -49,7 +49,7 @@ def _read(file: Path, settings: DataSettings, **options: object) -> pd.DataFrame
     try:
         return pd.read_csv(
             file,
-            sep=settings.delimiter,
+            sep=settings.separator,
             comment=settings.comment,
             encoding="utf-8-sig",
             low_memory=False,
@@ -79,7 +79,7 @@ def _check_delimiter(file: Path, names: list[str], settings: DataSettings) -> No
     if len(names) != 1:
         return
     for mark, shown in _DELIMITERS.items():
-        if mark != settings.delimiter and mark in names[0]:
+        if mark != settings.separator and mark in names[0]:
             raise AutoactError(
                 f"{file.name} has one column when cut at {settings.delimiter!r}; its first line holds {shown}: "
                 f"set data.delimiter={shown}"

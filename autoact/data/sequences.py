@@ -195,7 +195,9 @@ def _from_npz(settings: DataSettings) -> Sequences:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise AutoactError(f"{file.name} cannot be read as npz: {error}") from error
+        raise AutoactError(
+            f"{file.name} cannot be read as npz: save plain arrays with numpy.savez (X_train, y_train, X_test, y_test)"
+        ) from error
     suffixes = ["_train", "_test"] if "X_train" in arrays else [""]
     pairs = []
     for suffix in suffixes:

@@ -106,6 +106,11 @@ class DataSettings:
     horizon: int = 7
     """Steps that it predicts."""
 
+    @property
+    def separator(self) -> str:
+        r"""The delimiter as one character; a shell hands over a tab as the two characters ``\t``."""
+        return "\t" if self.delimiter == r"\t" else self.delimiter
+
 
 def check_settings(settings: DataSettings, kind: str) -> None:
     """Refuse settings that no data could satisfy.
@@ -162,7 +167,7 @@ def _check_agreement(settings: DataSettings, kind: str) -> None:
         raise AutoactError("data.split=group needs the column that names the group: data.group=COLUMN")
     if settings.source == "npz" and kind != "sequence_classification":
         raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
-    if len(settings.delimiter) != 1:
+    if len(settings.separator) != 1:
         raise AutoactError(f"data.delimiter={settings.delimiter!r} must be one character, such as ',' ';' or a tab")
 
 

@@ -65,7 +65,6 @@ def lightning_task(
         example = _example(module, batch)
     rows = _rows(example)
     kind = type(module)
-    has_test = is_overridden("test_dataloader", datamodule, parent=lightning.LightningDataModule)
     return Task(
         name=name or kind.__name__,
         make_module=make_module,
@@ -76,7 +75,7 @@ def lightning_task(
         example_input=example,
         make_input=lambda size: _repeat(example, rows, size),
         metric=metric,
-        open_test=held.open_test if has_test else None,
+        open_test=held.open_test if has_test(datamodule) else None,
         trainer=dict(trainer or {}),
         make_callbacks=make_callbacks,
         identity={
@@ -92,12 +91,17 @@ def lightning_task(
             "fingerprint": _digest(batch),
             "recipe": f"{kind.__module__}:{kind.__qualname__}",
         },
-        warning="" if has_test else NO_TEST,
+        warning="" if has_test(datamodule) else NO_TEST,
     )
 
 
+def has_test(datamodule: lightning.LightningDataModule) -> bool:
+    """Whether the datamodule has test rows."""
+    return is_overridden("test_dataloader", datamodule, parent=lightning.LightningDataModule)
+
+
 def hold_still(datamodule: lightning.LightningDataModule) -> Any:
-    """A copy that is set up once per stage, so that all trials share one split, and whose test part is sealed.
+    """A copy that is set up once, so that all trials share one split, and whose test part is sealed.
 
     Its ``open_test(reason)`` lifts the seal and returns a copy whose validation rows are the test rows.
     """
@@ -106,11 +110,12 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
 
     @functools.wraps(datamodule.setup)
     def setup(stage: str | None = None) -> None:
-        # Validating and fitting use the same rows; a second call could draw another split.
-        stage = "fit" if stage in (None, "validate") else stage
-        if stage not in done:
-            done.add(stage)
-            type(datamodule).setup(held, stage)
+        # All stages at once, before anything is trained: a later call could draw another split, in which rows that
+        # were trained on come back as test rows.
+        if "setup" not in done:
+            done.add("setup")
+            for each in ("fit", "test") if has_test(datamodule) else ("fit",):
+                type(datamodule).setup(held, each)
 
     @functools.wraps(datamodule.prepare_data)
     def prepare_data() -> None:
@@ -123,7 +128,6 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
         raise SealedError("the test part is sealed: only the final check opens it")
 
     def open_test(reason: str) -> Any:
-        setup("test")
         opened: Any = copy.copy(held)
         opened.test_dataloader = opened.val_dataloader = functools.partial(type(datamodule).test_dataloader, held)
         functools.update_wrapper(opened.val_dataloader, type(datamodule).test_dataloader)

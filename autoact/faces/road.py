@@ -30,8 +30,10 @@ from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSet
 from autoact.tasks.objectives import Objective, select
 from autoact.tasks.task import Task
 from autoact.timing.settings import HardwareSettings, resolve_device
+from autoact.tracking.store import shown
 from autoact.training.callbacks import optimizer_settings
 from autoact.training.lightning_session import LightningSession, SessionOptions, check_trainer
+from autoact.training.threads import fastest_threads
 
 PACKAGES = ("autoact", "torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
@@ -74,12 +76,17 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
         AutoactError: nothing to search, or settings that do not fit.
     """
     settings.search.check()
+    settings.objectives.check()
+    settings.confirm.check()
     check_trainer(task.trainer)
     device = resolve_device(settings.hardware.device)
     module = task.make_module()
     module.configure_model()
     sites = find_sites(module, task.example_input)
-    configured = optimizer_settings(_optimizers(module))
+    try:
+        configured = optimizer_settings(_optimizers(module))
+    except ValueError as error:  # torch refuses the user's learning rate or weight decay
+        raise AutoactError(f"{type(module).__name__}.configure_optimizers: {error}") from error
     space = build_space(sites, settings.space, configured)
     objectives, note = select(
         settings.objectives.use,
@@ -145,12 +152,14 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
         for observer in observers:
             observer.calibrating(done, swaps)
         if stop_asked():
-            raise AutoactError("interrupted while the latency table was measured: nothing was started yet")
+            raise KeyboardInterrupt  # nothing was started yet
 
     known = calibrate(task, prepared.space, settings.hardware, prepared.folder / "latency.json", progress)
     storage = storage_url(settings.search, settings.output)
-    ledger = Ledger(storage, prepared.identity, prepared.space, prepared.objectives, settings.search)
-    options = SessionOptions(prepared.device, settings.search.patience, settings.space.rescale, stop_asked)
+    ledger = Ledger(storage, prepared.identity, prepared.space, prepared.objectives, settings.search, known.values)
+    options = SessionOptions(
+        prepared.device, settings.search.patience, settings.space.rescale, stop_asked, _threads(prepared, ledger)
+    )
     info = _info(prepared, known, ledger)
     search = Search(
         task=task,
@@ -169,6 +178,15 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
     return search.run()
 
 
+def _threads(prepared: Prepared, ledger: Ledger) -> int:
+    """CPU threads of every training of the study: given, noted by an earlier run, or probed now."""
+    threads = prepared.settings.search.threads or ledger.noted("threads")
+    if threads is None:
+        threads = fastest_threads(prepared.task, prepared.device)
+    ledger.note("threads", threads)
+    return int(threads)
+
+
 def _info(prepared: Prepared, known: Known, ledger: Ledger) -> SearchInfo:
     """What observers are told at the start."""
     settings = prepared.settings
@@ -181,7 +199,7 @@ def _info(prepared: Prepared, known: Known, ledger: Ledger) -> SearchInfo:
     return SearchInfo(
         task=prepared.task.name,
         study=ledger.name,
-        storage=ledger.storage,
+        storage=shown(ledger.storage),
         folder=str(prepared.folder),
         objectives=prepared.objectives,
         simulated=prepared.task.simulated,

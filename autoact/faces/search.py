@@ -54,10 +54,10 @@ def search(
     name: str | None = None,
     output: str | Path = "autoact-runs",
     space: SpaceSettings | None = None,
-    hardware: HardwareSettings | None = None,
+    hardware: HardwareSettings | str = "auto",
     settings: SearchSettings | None = None,
     confirm: ConfirmSettings | None = None,
-    tracking: TrackingSettings | None = None,
+    tracking: TrackingSettings | str = "mlflow",
     observers: Sequence[Observer] = (),
     quiet: bool = False,
 ) -> SearchResult:
@@ -79,16 +79,15 @@ def search(
         name: names the study; the module's class unless given.
         output: folder for everything that is written.
         space: finer settings of the search space; ``candidates`` and ``granularity`` then come from it.
-        hardware: the serving target; the CUDA device where there is one, else the CPU.
+        hardware: the serving target, by device name (``"cpu"``, ``"cuda"``) or in full, with its price.
         settings: finer settings of the search; ``minutes`` and ``trials`` then come from it.
         confirm: the final check; 3 fresh seeds unless given.
-        tracking: where to log; MLflow in the output folder unless given.
+        tracking: ``"mlflow"`` (a store in the output folder), ``"none"``, or in full.
         observers: watch the search.
         quiet: print nothing.
 
     Returns:
-        The result: ``verdict``, ``rows``, ``records``, and ``files["recommendation"]`` to load with
-        ``autoact.load_recommendation``.
+        The result: ``verdict``, ``rows``, ``records``, ``files`` and ``recommendation``.
 
     Raises:
         AutoactError: something does not fit, in one line.
@@ -106,12 +105,14 @@ def search(
     chosen = Settings(
         space=space or SpaceSettings(granularity=granularity, candidates=list(candidates)),
         objectives=ObjectiveSettings(use=list(objectives)),
-        hardware=hardware or HardwareSettings(),
+        hardware=HardwareSettings(device=hardware) if isinstance(hardware, str) else hardware,
         search=settings or SearchSettings(trials=trials, minutes=minutes),
         confirm=confirm or ConfirmSettings(),
         output=Path(output),
     )
     prepared = prepare_search(task, chosen)
-    tracker = make_tracker(tracking or TrackingSettings(), chosen.output, task.name)
+    logging = TrackingSettings(backend=tracking) if isinstance(tracking, str) else tracking
+    logging.check()
+    tracker = make_tracker(logging, chosen.output, task.name)
     watching = [*filter(None, [tracker]), *observers, *([] if quiet else [TerminalView()])]
     return run_search(prepared, watching)

@@ -26,18 +26,17 @@ class Table(NamedTuple):
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number for people: four significant digits, a dash where there is none.
+    """A number for people: four decimals or significant digits, a dash where there is none.
 
     Example:
-        >>> number(0.85712), number(68532.4), number(None)
-        ('0.8571', '68,532', '-')
+        >>> number(0.85712), number(1.0), number(68532.4), number(0.0475, 3), number(None)
+        ('0.8571', '1.0000', '68,532', '0.0475', '-')
     """
     if value is None:
         return "-"
-    if abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    text = f"{value:.{digits}g}"
-    return f"{float(text):.{digits}f}" if 0.1 <= abs(value) < 1 else (text if "e" not in text else f"{value:.3g}")
+    if digits == 4 and 0.1 <= abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.{digits}g}"
 
 
 def final_table(result: SearchResult) -> Table:
@@ -46,16 +45,17 @@ def final_table(result: SearchResult) -> Table:
     objectives = {objective.name: objective for objective in result.info.objectives}
     own = [o for o in result.info.objectives if o.compute is not None]
     better = "higher is better" if result.mode == "max" else "lower is better"
-    columns = ["setting", "activations", "learning rate", "weight decay", f"validation {result.quality_unit}"]
+    columns = ["setting", "activations", "learning rate, weight decay", f"validation {result.quality_unit}"]
     if result.seeds:
         columns.append(f"test {result.quality_unit}, {result.seeds} fresh seeds")
-    columns += ["latency ms: median", "p90", "ratio"]
+    columns += ["latency ms (ratio)", "p90 ms"]
     if COST in objectives:
-        columns += [f"cost, {objectives[COST].unit}", "ratio"]
+        columns.append(f"cost, {objectives[COST].unit} (ratio)")
     columns += [f"{o.name}, {o.unit}" for o in own]
     rows = [_cells(row, result, COST in objectives, [o.name for o in own]) for row in result.rows]
-    footnotes = [f"{result.quality_unit}: {better}; ± is the standard deviation over fresh seeds."]
-    footnotes.append("Latency at batch 1, measured end to end; ratios are to the tuned baseline.")
+    spread = "± is the standard deviation over fresh seeds; gains are positive where better"
+    footnotes = [f"{result.quality_unit}: {better}; {spread}."]
+    footnotes.append("Latency: median at batch 1, measured end to end; ratios are to the tuned baseline.")
     sites = _site_names(result)
     if sites:
         footnotes.append(f"Activations in the order of {', '.join(sites)}; one name means the same one everywhere.")
@@ -73,21 +73,20 @@ def _cells(row: Row, result: SearchResult, with_cost: bool, own: Sequence[str]) 
     cells = [
         row.title,
         row.candidate.assignment.summary() if row.candidate else "-",
-        number(settings.get("learning_rate"), 3),
-        number(settings.get("weight_decay"), 3),
+        f"{number(settings.get('learning_rate'), 3)}, {number(settings.get('weight_decay'), 3)}" if settings else "-",
         number(row.validation),
     ]
     if result.seeds:
         cells.append(number(row.test) + (f" ± {row.test_sd:.2g}" if row.test_sd is not None else ""))
-    cells += [number(row.latency_ms, 3), number(row.p90_ms, 3), _ratio(row.latency_ratio)]
+    cells += [_with_ratio(row.latency_ms, row.latency_ratio), number(row.p90_ms, 3)]
     if with_cost:
-        cells += [number(row.cost, 3), _ratio(row.cost_ratio)]
+        cells.append(_with_ratio(row.cost, row.cost_ratio))
     return cells + [number(row.own.get(name)) for name in own]
 
 
-def _ratio(value: float | None) -> str:
-    """``1.23x``."""
-    return "-" if value is None else f"{value:.2f}x"
+def _with_ratio(value: float | None, ratio: float | None) -> str:
+    """``0.0475 (1.23x)``."""
+    return number(value, 3) + ("" if ratio is None else f" ({ratio:.2f}x)")
 
 
 def tuning_line(result: SearchResult) -> str:
@@ -96,6 +95,8 @@ def tuning_line(result: SearchResult) -> str:
     configured, tuned = result.row("configured"), result.row("tuned")
     if configured is None or tuned is None:
         return ""
+    if configured.candidate == tuned.candidate:
+        return "Training settings alone brought nothing: none that was tried beats the configured ones."
     if gain is None:
         return (
             f"Training settings alone: validation {result.quality_unit} {number(configured.validation)} -> "

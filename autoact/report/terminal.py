@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -96,9 +97,10 @@ def print_result(result: SearchResult, out: Console) -> None:
     """The final table, the verdict in words, and where the files are."""
     table = final_table(result)
     if table.rows:
-        drawn = RichTable(title=table.title, title_justify="left", show_lines=False, pad_edge=False)
+        drawn = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for index, column in enumerate(table.columns):
-            drawn.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
+            justify: Literal["left", "right"] = "left" if index < 2 else "right"
+            drawn.add_column(column, justify=justify, overflow="fold", no_wrap=index == 0)
         for row in table.rows:
             drawn.add_row(*row)
         out.print()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +53,11 @@ class SearchSpace:
         return dimensions
 
     def choices_of(self, group: str) -> list[str]:
-        """The activations on offer at a dimension: its current one first."""
-        names = [str(self.baseline[self.groups[group][0]]), *map(str, self.candidates)]
-        return list(dict.fromkeys(names))
+        """The activations on offer at a dimension, each function once: the current one first."""
+        offered: dict[str, str] = {}
+        for choice in (self.baseline[self.groups[group][0]], *self.candidates):
+            offered.setdefault(fingerprint(choice), str(choice))
+        return list(offered.values())
 
     def assignment(self, params: Mapping[str, Any]) -> Assignment:
         """The assignment that Optuna parameters stand for."""
@@ -65,9 +69,17 @@ class SearchSpace:
 
     def params(self, assignment: Mapping[str, Choice], settings: Mapping[str, float]) -> dict[str, Any]:
         """Optuna parameters of an assignment with settings; what is not given stays as configured."""
-        values = {group: str(assignment[sites[0]]) for group, sites in self.groups.items()}
+        values = {group: self._offered(group, assignment[sites[0]]) for group, sites in self.groups.items()}
         merged = {**self.configured, **settings}
         return values | {name: merged[name] for name in self.distributions() if name not in values}
+
+    def _offered(self, group: str, choice: str | Choice) -> str:
+        """The name under which a function is on offer at a dimension."""
+        wanted, offered = fingerprint(choice), self.choices_of(group)
+        name = next((name for name in offered if fingerprint(name) == wanted), None)
+        if name is None:
+            raise unknown(f"activation at {group}", choice, offered)
+        return name
 
     @property
     def has_settings(self) -> bool:
@@ -87,7 +99,7 @@ class SearchSpace:
 
     def allowed(self, assignment: Assignment) -> bool:
         """Whether the assignment may be tried: not the identity everywhere, which makes the network linear."""
-        return any(choice.name != "identity" for choice in assignment.values())
+        return not all(_is_identity(choice) for choice in assignment.values())
 
     def key(self, assignment: Mapping[str, Choice]) -> tuple[str, ...]:
         """Equal for assignments that compute the same functions, whatever their names."""
@@ -99,6 +111,23 @@ class SearchSpace:
         for group in self.groups:
             size *= len(self.choices_of(group))
         return size
+
+    def drawn(self, draw: random.Random, most: int) -> Iterator[dict[str, Any]]:
+        """Optuna parameters at random, ``most`` at most; where there are no more combinations, each of them once."""
+        lists: dict[str, Sequence[Any]] = {group: self.choices_of(group) for group in self.groups}
+        if self.decays:
+            lists[WEIGHT_DECAY] = self.decays
+        total = math.prod(len(choices) for choices in lists.values())
+        small = total <= most
+        for index in draw.sample(range(total), total) if small else (draw.randrange(total) for _ in range(most)):
+            params = {}
+            for name, choices in lists.items():
+                index, place = divmod(index, len(choices))
+                params[name] = choices[place]
+            if self.rate_range:
+                low, high = self.rate_range
+                params[LEARNING_RATE] = min(high, low * (high / low) ** draw.random())
+            yield params
 
     def describe(self) -> dict[str, Any]:
         """Plain data that identifies the space."""
@@ -143,21 +172,32 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
         rate_range=_rate_range(settings.learning_rate, configured),
         decays=_decays(settings.weight_decay, configured),
     )
-    if all(choice.name == "identity" for choice in candidates):
+    if all(map(_is_identity, candidates)):
         raise AutoactError("identity at every site makes a linear network: name other activations in space.candidates")
     return space
+
+
+def _is_identity(choice: Choice) -> bool:
+    """Whether the activation changes nothing, whatever it is called."""
+    return fingerprint(choice) == fingerprint("identity")
 
 
 def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
     """Names of the sites to search."""
     names = [site.name for site in sites.searchable]
+    if not names:
+        reasons = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable]
+        raise AutoactError(f"no activation can be searched in this model. {'; '.join(reasons)}".strip())
     for glob in [*settings.include, *settings.exclude]:
-        if names and not fnmatch.filter(names, glob):
+        if not any(fnmatch.fnmatchcase(name, glob) for name in names):
             raise unknown("site", glob, names)
     kept = [n for n in names if any(fnmatch.fnmatchcase(n, g) for g in settings.include)]
     kept = [n for n in kept if not any(fnmatch.fnmatchcase(n, g) for g in settings.exclude)]
     if not kept:
-        raise AutoactError(f"no activation can be searched in this model. {sites}".strip())
+        raise AutoactError(
+            f"space.include={settings.include} without space.exclude={settings.exclude} leaves no site. "
+            f"Sites: {', '.join(names)}"
+        )
     return kept
 
 
@@ -192,6 +232,8 @@ def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tu
     """Lowest and highest learning rate around the configured one."""
     if not factors or LEARNING_RATE not in configured:
         return None
+    if not configured[LEARNING_RATE] > 0:
+        raise AutoactError(f"the configured learning rate is {configured[LEARNING_RATE]:g}: it must be above 0")
     if len(factors) != 2 or not 0 < factors[0] <= 1 <= factors[1]:
         raise AutoactError(
             f"space.learning_rate={list(factors)} must be [lowest, highest] multiples of the configured rate, "

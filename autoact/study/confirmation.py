@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoact.core.records import Candidate, TrialRecord
-from autoact.core.statistics import Interval, paired_interval
+from autoact.core.statistics import Interval, jackknife_variance, paired_interval
 from autoact.study.engine import Engine
 from autoact.study.events import Observer
 from autoact.study.identity import digest
@@ -20,6 +22,7 @@ from autoact.training.callbacks import Interrupted
 
 # Fresh seeds lie far from the search's own.
 FIRST_FRESH_SEED = 10_000
+OPENINGS = "openings"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Confirmed:
         best_epochs: epoch of the kept weights, by seed.
         seconds: seconds of training, by seed.
         failures: reasons, by seed.
+        replicates: the test metric with one group of rows left out at a time, by seed; empty where unknown.
     """
 
     candidate: Candidate
@@ -41,6 +45,7 @@ class Confirmed:
     best_epochs: Mapping[int, int] = field(default_factory=dict)
     seconds: Mapping[int, float] = field(default_factory=dict)
     failures: Mapping[int, str] = field(default_factory=dict)
+    replicates: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -60,9 +65,10 @@ class Confirmation:
     Attributes:
         entries: name (``configured``, ``tuned``, ``uniform``, a policy) -> what was found; equal candidates share one.
         gains: name -> paired difference to the tuned baseline, better = positive, with its interval.
-        comparisons: number of policies that the intervals are corrected for.
+        comparisons: number of different challengers that the intervals are corrected for.
         opening: which opening of this test part it was, from 1.
-        trials_after: whether trials were added after the test part had been opened before.
+        rows_counted: whether the intervals hold for other test rows too, not only for other seeds.
+        trials_after: whether trials were added after an earlier opening, or another study of this storage opened it.
     """
 
     entries: Mapping[str, Confirmed]
@@ -70,6 +76,7 @@ class Confirmation:
     comparisons: int
     opening: int
     trials_after: bool
+    rows_counted: bool = False
 
 
 def confirm(
@@ -86,7 +93,7 @@ def confirm(
     """
     named = finalists(selection)
     unique = {_same(candidate): candidate for candidate in named.values()}
-    opening, after = _open(ledger, unique)
+    opening, after = _open(ledger, unique, task.facts.get("fingerprint"))
     assert task.open_test is not None
     test = task.open_test(f"final check of {ledger.name}, opening {opening}")
     for observer in observers:
@@ -96,13 +103,15 @@ def confirm(
         name = next(n for n, c in named.items() if _same(c) == same)
         found[same] = _check_one(name, candidate, test, ledger, engine, settings, observers)
     entries = {name: found[_same(candidate)] for name, candidate in named.items()}
-    comparisons = len(selection.policies)
+    challengers = {_same(r.candidate) for r in selection.policies.values()} - {_same(selection.tuned.candidate)}
+    comparisons = max(1, len(challengers))
     gains = {
         name: gain
         for name, entry in entries.items()
         if name != "tuned" and (gain := _gain(task, entry, entries["tuned"], settings, comparisons)) is not None
     }
-    return Confirmation(entries, gains, comparisons, opening, after)
+    counted = all(all(entry.replicates.values()) for entry in found.values())
+    return Confirmation(entries, gains, comparisons, opening, after, counted)
 
 
 def finalists(selection: Selection) -> dict[str, Candidate]:
@@ -121,15 +130,21 @@ def _same(candidate: Candidate) -> str:
     return digest([candidate.assignment.to_dict(), dict(candidate.settings)])
 
 
-def _open(ledger: Ledger, unique: Mapping[str, Candidate]) -> tuple[int, bool]:
-    """Number this opening of the test part, and remember it with what it is opened for."""
-    openings: list[dict[str, Any]] = ledger.noted("openings") or []
-    trials = len(ledger.records())
-    purpose = {"trials": trials, "candidates": sorted(unique)}
-    if not openings or openings[-1] != purpose:
-        openings.append(purpose)
-        ledger.note("openings", openings)
-    return len(openings), any(opening["trials"] < trials for opening in openings)
+def _open(ledger: Ledger, unique: Mapping[str, Candidate], data: str | None) -> tuple[int, bool]:
+    """Number this opening of the test part, and remember it with what it is opened for.
+
+    Openings of other studies in the same storage count too, where they have the same data.
+    """
+    openings: list[dict[str, Any]] = ledger.noted(OPENINGS) or []
+    purpose = {"trials": len(ledger.records()), "candidates": sorted(unique), "data": data}
+    if not openings or {key: openings[-1].get(key) for key in purpose} != purpose:
+        openings.append({**purpose, "time": time.time()})
+        ledger.note(OPENINGS, openings)
+    now = openings[-1]["time"]
+    others = [opening for study in ledger.noted_elsewhere(OPENINGS) for opening in study]
+    elsewhere = [o for o in others if data is not None and o.get("data") == data and o["time"] < now]
+    after = bool(elsewhere) or any(opening["trials"] < purpose["trials"] for opening in openings)
+    return len(openings) + len(elsewhere), after
 
 
 def _check_one(
@@ -156,6 +171,7 @@ def _check_one(
                 "best_epoch": record.best_epoch,
                 "seconds": record.seconds,
                 "reason": record.reason,
+                "replicates": list(record.replicates),
             }
             ledger.note(key, known)
         for observer in observers:
@@ -167,6 +183,7 @@ def _check_one(
         validation={seed: entry["validation"] for seed, entry in good.items()},
         best_epochs={seed: entry["best_epoch"] for seed, entry in good.items()},
         seconds={seed: entry["seconds"] for seed, entry in good.items()},
+        replicates={seed: tuple(entry.get("replicates", ())) for seed, entry in good.items()},
         failures={seed: known[str(seed)]["reason"] for seed in seeds if seed not in good},
     )
 
@@ -174,10 +191,33 @@ def _check_one(
 def _gain(
     task: Task, entry: Confirmed, tuned: Confirmed, settings: ConfirmSettings, comparisons: int
 ) -> Interval | None:
-    """The paired difference to the tuned baseline over the seeds that both finished; None below two."""
+    """The paired difference to the tuned baseline over the seeds that both finished; None below two.
+
+    Seeds and test rows are crossed: all seeds are scored on the same rows, so that the noise of the rows does not
+    average out over seeds. It is added where predictions are known.
+    """
     shared = sorted(set(entry.scores) & set(tuned.scores))
     if len(shared) < 2:
         return None
     sign = 1.0 if task.mode == "max" else -1.0
     differences = [sign * (entry.scores[seed] - tuned.scores[seed]) for seed in shared]
-    return paired_interval(differences, confidence=settings.confidence, comparisons=comparisons)
+    rows = _row_replicates(entry, tuned, shared)
+    return paired_interval(
+        differences,
+        confidence=settings.confidence,
+        comparisons=comparisons,
+        row_variance=jackknife_variance(rows) if rows else 0.0,
+        row_df=len(rows) - 1 if rows else math.inf,
+    )
+
+
+def _row_replicates(entry: Confirmed, tuned: Confirmed, seeds: Sequence[int]) -> list[float]:
+    """The seed-averaged difference with one group of rows left out at a time; empty where predictions are unknown."""
+    mine = [entry.replicates.get(seed, ()) for seed in seeds]
+    theirs = [tuned.replicates.get(seed, ()) for seed in seeds]
+    if len(mine[0]) < 2 or len({len(one) for one in (*mine, *theirs)}) != 1:
+        return []
+    return [
+        statistics.fmean(a[group] - b[group] for a, b in zip(mine, theirs, strict=True))
+        for group in range(len(mine[0]))
+    ]

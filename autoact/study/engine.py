@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 from autoact.core.errors import AutoactError
 from autoact.core.records import FAILED, Candidate, TrialRecord
 from autoact.tasks.objectives import Objective
-from autoact.training.lightning_session import LightningSession
+from autoact.training.session import Session
 
 
 class Engine(Protocol):
@@ -25,7 +26,7 @@ class Engine(Protocol):
 class InlineEngine:
     """Trains in this process, one candidate after the other."""
 
-    def __init__(self, make_session: Callable[[], LightningSession], objectives: Sequence[Objective] = ()) -> None:
+    def __init__(self, make_session: Callable[[], Session], objectives: Sequence[Objective] = ()) -> None:
         """Take a session factory, and the user's own objectives, which are computed on each trained model."""
         self.make_session = make_session
         self.own = [objective for objective in objectives if objective.compute is not None]
@@ -42,17 +43,29 @@ class InlineEngine:
         """Train and score; see ``Engine``."""
         session = self.make_session()
         session.start([(0, candidate)])
-        (record,) = session.advance()
-        return record, session.score(test).get(0)
+        session.advance()
+        score = session.score(test).get(0)
+        (record,) = session.records()
+        return record, score
 
     def _with_own(self, record: TrialRecord, module: Any) -> TrialRecord:
         """The record with the values of the user's own objectives."""
         if not record.complete or not self.own:
             return record
-        try:
-            values = {o.name: float(o.compute(module)) for o in self.own if o.compute is not None}
-        except AutoactError:
-            raise
-        except Exception as error:  # the user's code: its trial fails with the reason, the search goes on
-            return replace(record, status=FAILED, reason=f"objective failed: {type(error).__name__}: {error}")
-        return replace(record, values={**record.values, **values})
+        module.eval()
+        values = dict(record.values)
+        for objective in self.own:
+            assert objective.compute is not None
+            try:
+                found = objective.compute(module)
+                values[objective.name] = value = float(found.detach() if hasattr(found, "detach") else found)
+            except AutoactError:
+                raise
+            except Exception as error:  # the user's code: its trial fails with the reason, the search goes on
+                said = str(error).partition("\n")[0]
+                reason = f"the objective {objective.name} failed: {type(error).__name__}: {said}"
+                return replace(record, status=FAILED, quality=None, reason=reason)
+            if not math.isfinite(value):
+                reason = f"the objective {objective.name} is {value}"
+                return replace(record, status=FAILED, quality=None, reason=reason)
+        return replace(record, values=values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from autoact.core.records import Candidate
 from autoact.core.statistics import paired_interval
 from autoact.study.known import Known
 from autoact.study.verdict import Ratio
+from autoact.tasks.objectives import COST, LATENCY, Objective
 from autoact.tasks.task import Task
 from autoact.timing.clock import Timing, time_alternating
 from autoact.timing.cost import cost_per_million
@@ -68,16 +69,14 @@ def _caller(module: Any, batch: Any, device: Any) -> Any:
     return lambda: call_model(module, placed)
 
 
-def ratio(mine: Measured, baseline: Measured) -> Ratio:
-    """The clearer of the latency and throughput ratios to the baseline, with its upper bound."""
-    return min(
-        (_ratio(mine.latency, baseline.latency), _ratio(mine.throughput, baseline.throughput)),
-        key=lambda one: one.upper,
-    )
+def ratios(mine: Measured, baseline: Measured, objectives: Sequence[Objective]) -> dict[str, Ratio]:
+    """Objective -> ratio to the baseline, for latency and cost where they are traded."""
+    timings = {LATENCY: (mine.latency, baseline.latency), COST: (mine.throughput, baseline.throughput)}
+    return {o.name: _ratio(*timings[o.name]) for o in objectives if o.name in timings}
 
 
 def _ratio(mine: Timing, baseline: Timing) -> Ratio:
-    """The geometric mean over rounds of the paired ratio, with the upper end of its 95 % interval."""
+    """The geometric mean over rounds of the paired ratio, with its 95 % interval."""
     pairs = zip(mine.round_ms, baseline.round_ms, strict=True)
     interval = paired_interval([math.log(a / b) for a, b in pairs])
-    return Ratio(math.exp(interval.mean), math.exp(interval.high))
+    return Ratio(math.exp(interval.mean), math.exp(interval.low), math.exp(interval.high))

@@ -10,13 +10,16 @@ from autoact.recommendation import Policy, Recommendation
 from autoact.sites import Sites
 from autoact.study.result import Row, SearchResult
 from autoact.study.selection import Selection
+from autoact.study.verdict import kept
 
 
 def recommendation(
     result: SearchResult, selection: Selection, sites: Sites, rescale: bool, about: Mapping[str, Any]
 ) -> Recommendation:
     """The recommendation of a search: per policy the assignment to use and the evidence for it."""
-    baseline = _policy(result, "tuned", result.row("tuned"), recommend=False, reason="the tuned baseline")
+    name = kept(result.gains)
+    reason = "the tuned baseline" if name == "tuned" else "the baseline as configured: tuning it brought nothing"
+    baseline = _policy(result, name, result.row(name), recommend=False, reason=reason)
     policies = {}
     for name in selection.policies:
         ruling, row = result.rulings[name], result.row(name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoact.core.records import Candidate, TrialRecord
 from autoact.core.statistics import Interval
+from autoact.recommendation import Recommendation, load_recommendation
 from autoact.study.events import SearchInfo
 from autoact.study.selection import Selection
 from autoact.study.verdict import Ruling
@@ -100,6 +101,12 @@ class SearchResult:
     def row(self, name: str) -> Row | None:
         """The row of that name."""
         return next((row for row in self.rows if row.name == name), None)
+
+    @property
+    def recommendation(self) -> Recommendation | None:
+        """What was written to ``recommended.yaml``; None where the search ended before it."""
+        path = self.files.get("recommendation")
+        return None if path is None else load_recommendation(path)
 
     @property
     def best(self) -> Mapping[str, Any]:

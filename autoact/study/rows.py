@@ -34,15 +34,34 @@ def final_rows(
         "uniform": selection.uniform,
         **selection.policies,
     }
-    rows = {n: _row(n, r, confirmation, measured, known, rulings) for n, r in trials.items() if r is not None}
+    rows = {
+        n: _row(n, r, selection.tuned, confirmation, measured, known, rulings)
+        for n, r in trials.items()
+        if r is not None
+    }
     described = [Row(name, name, None, validation, test) for name, validation, test in references]
     head = [rows.pop(name) for name in ("configured", "tuned", "uniform") if name in rows]
     return [*head, *described, *rows.values()]
 
 
+def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:
+    """A sentence where a reference model, which costs seconds, beats every network on test rows; else nothing."""
+    sign = 1.0 if mode == "max" else -1.0
+    networks = [sign * row.test for row in rows if row.candidate is not None and row.test is not None]
+    references = [(sign * row.test, row.name) for row in rows if row.candidate is None and row.test is not None]
+    if not networks or not references or max(references)[0] <= max(networks):
+        return ""
+    score, name = max(references)
+    return (
+        f"{name} ({unit} {sign * score:.4g}) does better on the test rows than every network here "
+        f"(at best {sign * max(networks):.4g}): consider it before any activation"
+    )
+
+
 def _row(
     name: str,
     record: TrialRecord,
+    tuned: TrialRecord,
     confirmation: Confirmation | None,
     measured: Mapping[str, Measured],
     known: Known,
@@ -60,7 +79,7 @@ def _row(
         cost_ratio = end_to_end.throughput.median_ms / baseline.throughput.median_ms
     return Row(
         name=name,
-        title=_title(name, rulings),
+        title=_title(name, record, tuned, rulings),
         candidate=record.candidate,
         validation=record.quality,
         test=test,
@@ -76,7 +95,10 @@ def _row(
     )
 
 
-def _title(name: str, rulings: Mapping[str, Ruling]) -> str:
+def _title(name: str, record: TrialRecord, tuned: TrialRecord, rulings: Mapping[str, Ruling]) -> str:
     """The title; a policy that lost is a challenger, not a recommendation."""
     ruling = rulings.get(name)
-    return TITLES[name] if ruling is None or ruling.recommend else f"challenger: {name}"
+    if ruling is None or ruling.recommend:
+        return TITLES[name]
+    same = record.candidate.assignment == tuned.candidate.assignment
+    return f"{name}: the baseline's own" if same else f"challenger: {name}"

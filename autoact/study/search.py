@@ -14,12 +14,12 @@ from autoact.space.space import SearchSpace
 from autoact.study.confirmation import Confirmation, confirm, finalists
 from autoact.study.engine import Engine
 from autoact.study.events import Observer, SearchInfo
-from autoact.study.finalists import Measured, measure_finalists, ratio
+from autoact.study.finalists import Measured, measure_finalists, ratios
 from autoact.study.known import Known
 from autoact.study.ledger import Ledger
-from autoact.study.planner import Planner
+from autoact.study.planner import CONFIGURED, Planner
 from autoact.study.result import SearchResult
-from autoact.study.rows import final_rows
+from autoact.study.rows import final_rows, reference_note
 from autoact.study.selection import Selection, front_of, select
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.study.verdict import Ruling, rule
@@ -62,7 +62,9 @@ class Search:
 
     def __post_init__(self) -> None:
         """Start the clock."""
+        self.confirm.check()
         self._started = time.monotonic()
+        self._earlier = float(self.ledger.noted("seconds") or 0.0)
         self._planner = Planner(self.task, self.space, self.settings, self.ledger)
 
     def run(self) -> SearchResult:
@@ -89,15 +91,17 @@ class Search:
         return result
 
     def _try_candidates(self) -> None:
-        """Spend the budget; then give the baseline as many trials as any other assignment had."""
+        """Spend the budget; then give the baseline the trials that it is still owed: it had as many as any other."""
         while not self.stop_asked() and not self._spent():
             batch = self._planner.next(self._batch_size())
             if not batch:
                 break
             self._train(batch)
         while not self.stop_asked() and self._planner.owed_to_baseline(self.ledger.records()):
-            records = self.ledger.records()
-            self._train([self.ledger.ask(self._planner.tuning(records, [r.candidate for r in records]))])
+            tuning = self._planner.tuning(self.ledger.records())
+            if tuning is None:
+                break
+            self._train([self.ledger.ask(tuning)])
 
     def _train(self, batch: Sequence[Any]) -> None:
         """Train a batch and remember what comes back."""
@@ -120,9 +124,12 @@ class Search:
         quality = {"quality": record.quality} if record.complete and record.quality is not None else {}
         record = replace(record, values={**known, **quality, **record.values})
         self.ledger.tell(record)
+        self.ledger.note("seconds", self._earlier + self.elapsed)
+        if record.candidate.role == CONFIGURED and not record.complete:
+            raise AutoactError(
+                f"the model as configured cannot be trained, so nothing can be compared: {record.reason}"
+            )
         records = self.ledger.records()
-        if not record.complete and not any(r.complete for r in records) and len(records) >= 3:
-            raise AutoactError(f"the first {len(records)} trials all failed: {record.reason}")
         count = len(front_of(records, self.objectives, self.known.epsilons()))
         for observer in self.observers:
             observer.trial_finished(record, count, self._seconds_left(records))
@@ -130,18 +137,18 @@ class Search:
     def _spent(self) -> bool:
         """Whether the budget of trials or minutes is used up; minutes leave room for the final check."""
         records = self.ledger.records()
-        if self.settings.budget is not None and len(records) >= self.settings.budget:
+        if self.settings.budget is not None and self.ledger.spent >= self.settings.budget:
             return True
         if self.settings.minutes is None:
             return False
-        left = self.settings.minutes * 60 - self.elapsed
+        left = self.settings.minutes * 60 - self._earlier - self.elapsed
         return left < self._seconds_per_trial(records) * (1 + 6 * self.confirm.seeds) and bool(records)
 
     def _batch_size(self) -> int:
         """How many candidates to ask for: no more than the budget has left."""
         if self.settings.budget is None:
             return self.settings.batch
-        return min(self.settings.batch, self.settings.budget - len(self.ledger.records()))
+        return min(self.settings.batch, self.settings.budget - self.ledger.spent)
 
     @property
     def elapsed(self) -> float:
@@ -159,9 +166,9 @@ class Search:
         check = per_trial * 6 * self.confirm.seeds
         bounds = []
         if self.settings.budget is not None:
-            bounds.append(max(0, self.settings.budget - len(records)) * per_trial + check)
+            bounds.append(max(0, self.settings.budget - self.ledger.spent) * per_trial + check)
         if self.settings.minutes is not None:
-            bounds.append(self.settings.minutes * 60 - self.elapsed)
+            bounds.append(self.settings.minutes * 60 - self._earlier - self.elapsed)
         return max(0.0, min(bounds)) if bounds else None
 
     def _select(self) -> Selection | None:
@@ -187,27 +194,31 @@ class Search:
         rulings: dict[str, Ruling] = {}
         verdict = "No verdict: the baseline has not been trained yet."
         if selection is not None:
-            ratios = {p: ratio(measured[p], measured["tuned"]) for p in selection.policies if p in measured}
-            rulings, verdict = rule(self.task, selection, confirmation, ratios)
+            tuned = measured.get("tuned")
+            found = {p: ratios(measured[p], tuned, self.objectives) for p in selection.policies} if tuned else {}
+            rulings, verdict = rule(self.task, selection, confirmation, found)
         if interrupted:
-            verdict = f"Interrupted after {len(records)} trials, before the final check. Nothing is lost: " + (
+            verdict = (
+                f"Interrupted after {len(records)} trials, before the end of the final check. Nothing is lost: "
                 "the same command goes on from here."
             )
         scored = confirmation is not None
         fitted = self.task.references if self.confirm.references and not interrupted else None
         references = fitted(scored) if fitted is not None else []
+        rows = final_rows(selection, confirmation, measured, self.known, rulings, references)
+        better = reference_note(rows, self.task.mode, self.task.quality_unit)
         return SearchResult(
             info=self.info,
             status="interrupted" if interrupted else "finished",
             records=records,
             selection=selection,
-            rows=final_rows(selection, confirmation, measured, self.known, rulings, references),
+            rows=rows,
             gains=confirmation.gains if confirmation else {},
             rulings=rulings,
             verdict=verdict,
             seconds=self.elapsed,
             opening=confirmation.opening if confirmation else 0,
-            notes=self._notes(records, confirmation),
+            notes=[*self._notes(records, confirmation), *filter(None, [better])],
             quality_unit=self.task.quality_unit,
             mode=self.task.mode,
             seeds=self.confirm.seeds if confirmation else 0,
@@ -223,9 +234,17 @@ class Search:
             )
         if self.known.table.quietness:
             notes.append(self.known.table.quietness)
+        if confirmation is not None:
+            many = "" if confirmation.comparisons == 1 else f" for {confirmation.comparisons} challengers together"
+            over = (
+                "fresh seeds and test rows"
+                if confirmation.rows_counted
+                else "fresh seeds alone (the module logs its metric itself: the noise of the test rows is not in them)"
+            )
+            notes.append(f"intervals: {self.confirm.confidence:.0%}{many}, over {over}, for this training set")
         if confirmation is not None and confirmation.trials_after:
             notes.append(
-                f"the test part has been opened {confirmation.opening} times, and trials were added in between: "
+                f"this is opening {confirmation.opening} of the test part, and trials were added after an earlier one: "
                 "it is no longer data that the search never saw"
             )
         return notes

@@ -9,7 +9,7 @@ from autoact.core.pareto import front, knee
 from autoact.core.records import TrialRecord
 from autoact.space.space import SearchSpace
 from autoact.study.planner import CONFIGURED, is_uniform_alternative
-from autoact.tasks.objectives import QUALITY, Objective
+from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task
 
 POLICIES = ("quality", "balanced", "economy")
@@ -104,13 +104,21 @@ def _policies(
         return policies
     points = [[r.values[o.name] for o in objectives] for r in members]
     ties = [epsilons.get(o.name, 0.0) for o in objectives]
-    policies["balanced"] = members[knee(points, [o.direction for o in objectives], ties)]
+    middle = points[knee(points, [o.direction for o in objectives], ties)]
+    alike = [r for r, p in zip(members, points, strict=True) if _tie(p, middle, ties)]
+    policies["balanced"] = _best(alike, task)
     sign = 1.0 if task.mode == "max" else -1.0
     near = [r for r in complete if sign * (_quality(r) - tuned) >= -margin]
-    decisive = next((o for o in cheap if o.name == "cost"), cheap[0])
-    flip = 1.0 if decisive.direction == "min" else -1.0
-    policies["economy"] = min(near, key=lambda r: (flip * r.values[decisive.name], -sign * _quality(r)))
+    decisive = next((o for o in cheap if o.name == COST), cheap[0])
+    lowest = (min if decisive.direction == "min" else max)(r.values[decisive.name] for r in near)
+    tie = epsilons.get(decisive.name, 0.0)
+    policies["economy"] = _best([r for r in near if abs(r.values[decisive.name] - lowest) <= tie], task)
     return policies
+
+
+def _tie(a: Sequence[float], b: Sequence[float], ties: Sequence[float]) -> bool:
+    """Whether two points differ by no more than measurement error in every objective."""
+    return all(abs(x - y) <= tie for x, y, tie in zip(a, b, ties, strict=True))
 
 
 def _best(records: Sequence[TrialRecord], task: Task) -> TrialRecord:

@@ -23,6 +23,7 @@ class SearchSettings:
         batch: candidates asked for at a time.
         tuning: trials of the baseline's own activations with other training settings; a sixth of all unless given.
         patience: epochs without a better validation value before a training stops; null: never.
+        threads: CPU threads of a training; probed unless given.
         storage: Optuna storage URL; an SQLite file in the output folder unless given.
     """
 
@@ -33,6 +34,7 @@ class SearchSettings:
     batch: int = 1
     tuning: Optional[int] = None
     patience: Optional[int] = 8
+    threads: Optional[int] = None
     storage: Optional[str] = None
 
     def check(self) -> None:
@@ -43,7 +45,8 @@ class SearchSettings:
         """
         if self.sampler not in SAMPLERS:
             raise unknown("search.sampler", self.sampler, SAMPLERS)
-        for name, low in (("trials", 1), ("minutes", 0), ("batch", 1), ("tuning", 0), ("patience", 1)):
+        least = {"seed": 0, "trials": 1, "minutes": 0, "batch": 1, "tuning": 0, "patience": 1, "threads": 1}
+        for name, low in least.items():
             value = getattr(self, name)
             if value is not None and (value < low or (name == "minutes" and value <= 0)):
                 raise AutoactError(
@@ -76,6 +79,15 @@ class ObjectiveSettings:
     own: list[str] = field(default_factory=list)
     margin: float = 0.05
 
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            AutoactError: names the setting, what was given and what is allowed.
+        """
+        if not 0 <= self.margin < 1:
+            raise AutoactError(f"objectives.margin={self.margin} is a share: it must be 0 or more and below 1")
+
 
 @dataclass
 class ConfirmSettings:
@@ -90,3 +102,17 @@ class ConfirmSettings:
     seeds: int = 3
     confidence: float = 0.95
     references: bool = True
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            AutoactError: names the setting, what was given and what is allowed.
+        """
+        if self.seeds < 0 or self.seeds == 1:
+            raise AutoactError(
+                f"confirm.seeds={self.seeds} must be 2 or more, since one training says nothing of the noise, "
+                "or 0 for no final check"
+            )
+        if not 0 < self.confidence < 1:
+            raise AutoactError(f"confirm.confidence={self.confidence} must lie between 0 and 1, e.g. 0.95")

@@ -14,12 +14,31 @@ from autoact.tasks.task import Task
 CHEAPER = 0.98
 
 
+# Why a policy ends at the baseline's own activations before any interval is asked.
+_OWN = {
+    "quality": "no other assignment did better on validation rows",
+    "balanced": "the best trade of the front is the baseline's own",
+    "economy": "nothing cheaper stayed within the margin on validation rows",
+}
+
+
 @dataclass(frozen=True)
 class Ratio:
-    """A cost or latency relative to the tuned baseline's, with an upper bound."""
+    """A cost or latency relative to the tuned baseline's, with its 95 % interval."""
 
     value: float
+    lower: float
     upper: float
+
+    @property
+    def cheaper(self) -> bool:
+        """Whether it is below the baseline's beyond doubt."""
+        return self.upper < CHEAPER
+
+    @property
+    def dearer(self) -> bool:
+        """Whether it is above the baseline's beyond doubt."""
+        return self.lower > 1 / CHEAPER
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,10 @@ class Ruling:
 
 
 def rule(
-    task: Task, selection: Selection, confirmation: Confirmation | None, ratios: Mapping[str, Ratio]
+    task: Task,
+    selection: Selection,
+    confirmation: Confirmation | None,
+    ratios: Mapping[str, Mapping[str, Ratio]],
 ) -> tuple[dict[str, Ruling], str]:
     """A ruling per policy, and the verdict over all.
 
@@ -46,23 +68,44 @@ def rule(
         task: for the unit of the quality.
         selection: the policies' trials and the margin.
         confirmation: the final check; None where there was none.
-        ratios: policy -> cheapest of the latency and cost ratios, measured end to end.
+        ratios: policy -> objective (latency, cost) -> its ratio, measured end to end; only what is traded.
     """
     if confirmation is None:
         why = "not confirmed on data the search never saw"
         return {p: Ruling(p, False, why) for p in selection.policies}, f"No recommendation: {why}."
-    rulings = {}
-    for policy, record in selection.policies.items():
-        gain = confirmation.gains.get(policy)
-        if record.candidate.assignment == selection.tuned.candidate.assignment:
-            rulings[policy] = Ruling(policy, False, "the baseline's own activations are the best under this policy")
-        elif gain is None:
-            rulings[policy] = Ruling(policy, False, "too few finished trainings for an interval")
-        elif policy == "quality":
-            rulings[policy] = _by_quality(policy, gain, task)
-        else:
-            rulings[policy] = _by_economy(policy, gain, ratios.get(policy), selection.margin, task)
-    return rulings, _overall(rulings)
+    rulings = {
+        policy: _ruling(policy, task, selection, confirmation, ratios.get(policy, {})) for policy in selection.policies
+    }
+    return rulings, _overall(rulings, confirmation)
+
+
+def _ruling(
+    policy: str, task: Task, selection: Selection, confirmation: Confirmation, ratios: Mapping[str, Ratio]
+) -> Ruling:
+    """The ruling under one policy."""
+    gain, entry = confirmation.gains.get(policy), confirmation.entries[policy]
+    if selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment:
+        return Ruling(policy, False, "the baseline's own activations are the best under this policy")
+    if entry.failures:
+        seeds = len(entry.failures) + len(entry.scores)
+        first = next(iter(entry.failures.values()))
+        return Ruling(policy, False, f"{len(entry.failures)} of {seeds} trainings of the final check failed: {first}")
+    if gain is None:
+        return Ruling(policy, False, "too few finished trainings for an interval")
+    ruling = (
+        _by_quality(policy, gain, task)
+        if policy == "quality"
+        else _by_economy(policy, gain, ratios, selection.margin, task)
+    )
+    configured = confirmation.gains.get("configured")
+    if ruling.recommend and configured is not None:
+        # Tuning can mislead: what the tuned baseline lost must not count as the challenger's gain.
+        allowed = selection.margin if policy != "quality" and gain.low <= 0 else 0.0
+        lost = configured.mean - gain.mean
+        if lost > allowed:
+            reason = f"the model as configured does better still, by {_signed(lost)} {task.quality_unit}"
+            return Ruling(policy, False, f"{ruling.reason}; but {reason}")
+    return ruling
 
 
 def _by_quality(policy: str, gain: Interval, task: Task) -> Ruling:
@@ -70,41 +113,57 @@ def _by_quality(policy: str, gain: Interval, task: Task) -> Ruling:
     text = interval_text(gain, task)
     if gain.low > 0:
         return Ruling(policy, True, f"better than the tuned baseline by {text}")
-    return Ruling(policy, False, f"the difference to the tuned baseline, {text}, includes zero")
+    finding = "is a loss" if gain.high < 0 else "includes zero"
+    return Ruling(policy, False, f"the gain over the tuned baseline, {text}, {finding}")
 
 
-def _by_economy(policy: str, gain: Interval, ratio: Ratio | None, margin: float, task: Task) -> Ruling:
-    """Cheaper and not worse than the margin, or better outright."""
+def _by_economy(policy: str, gain: Interval, ratios: Mapping[str, Ratio], margin: float, task: Task) -> Ruling:
+    """Better outright; or cheaper, and not worse than the margin."""
     text = interval_text(gain, task)
     if gain.low > 0:
         return Ruling(policy, True, f"better than the tuned baseline by {text}")
-    if ratio is None or ratio.upper >= CHEAPER:
-        shown = "unknown" if ratio is None else f"{ratio.value:.2f}, at most {ratio.upper:.2f}"
-        return Ruling(policy, False, f"neither better ({text}) nor clearly cheaper (ratio {shown})")
+    shown = ", ".join(f"{name} ratio {r.value:.2f} ({r.lower:.2f} to {r.upper:.2f})" for name, r in ratios.items())
+    cheaper = [name for name, r in ratios.items() if r.cheaper]
+    dearer = [name for name, r in ratios.items() if r.dearer]
+    if not cheaper:
+        return Ruling(policy, False, f"neither better ({text}) nor clearly cheaper ({shown or 'nothing was timed'})")
+    # Economy is cost where cost is traded; elsewhere what one objective gains, the other must not lose.
+    if dearer and not (policy == "economy" and "cost" in cheaper):
+        return Ruling(policy, False, f"cheaper in {' and '.join(cheaper)}, dearer in {' and '.join(dearer)} ({shown})")
     if gain.low < -margin:
-        return Ruling(
-            policy, False, f"cheaper (ratio {ratio.value:.2f}), but it may lose more than {margin:.4g}: {text}"
-        )
-    return Ruling(
-        policy,
-        True,
-        f"cheaper (ratio {ratio.value:.2f}, at most {ratio.upper:.2f}) and within the margin of {margin:.4g}: {text}",
-    )
+        return Ruling(policy, False, f"cheaper ({shown}), but it may lose more than {margin:.4g}: {text}")
+    return Ruling(policy, True, f"cheaper ({shown}) and within the margin of {margin:.4g}: {text}")
 
 
 def interval_text(gain: Interval, task: Task) -> str:
     """``+0.0031 ROC AUC (-0.0010 to +0.0072)``: positive is better, whatever the metric's direction."""
-    better = "" if task.mode == "max" else " lower"
-    return f"{gain.mean:+.4f}{better} {task.quality_unit} ({gain.low:+.4f} to {gain.high:+.4f})"
+    return f"{_signed(gain.mean)} {task.quality_unit} ({_signed(gain.low)} to {_signed(gain.high)})"
 
 
-def _overall(rulings: Mapping[str, Ruling]) -> str:
+def _signed(value: float) -> str:
+    """A gain with its sign: four decimals, fewer for large numbers, more where four would show nothing."""
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:+,.0f}"
+    return f"{value:+.2f}" if size >= 10 else f"{value:+.4f}" if size >= 0.001 or value == 0 else f"{value:+.3g}"
+
+
+def kept(gains: Mapping[str, Interval]) -> str:
+    """Which baseline to keep: the tuned one, unless it does no better on the test rows than the configured one."""
+    configured = gains.get("configured")
+    return "configured" if configured is not None and configured.mean >= 0 else "tuned"
+
+
+def _overall(rulings: Mapping[str, Ruling], confirmation: Confirmation) -> str:
     """One or two sentences."""
     won = [policy for policy, ruling in rulings.items() if ruling.recommend]
     if not won:
         reason = next(iter(rulings.values())).reason
+        settings = (
+            "its tuned training settings" if kept(confirmation.gains) == "tuned" else "its settings as configured"
+        )
         return (
-            f"Keep the baseline's activations, with its tuned training settings: {reason}. "
+            f"Keep the baseline's activations, with {settings}: {reason}. "
             "That is a result: other activations would not have paid."
         )
     texts = [f"{policy}: {rulings[policy].reason}" for policy in won]

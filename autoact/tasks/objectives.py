@@ -64,12 +64,17 @@ def objective(name: str, unit: str, direction: str) -> Callable[[Callable[[Any],
 
     def decorate(function: Callable[[Any], float]) -> Callable[[Any], float]:
         known = _OWN.get(name)
-        if name in BUILT_IN or (known is not None and known.compute is not function):
+        if name in BUILT_IN or (known is not None and not _same_function(known.compute, function)):
             raise AutoactError(f"the objective name {name!r} is taken: choose another")
         _OWN[name] = Objective(name, unit, direction, function)
         return function
 
     return decorate
+
+
+def _same_function(one: Any, other: Any) -> bool:
+    """Whether two functions are one, or the same one defined again: a notebook cell that ran twice."""
+    return one is other or (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
 def forget(name: str) -> None:

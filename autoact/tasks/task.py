@@ -32,6 +32,7 @@ class Task:
         facts: what the report says of the data (rows, source, fingerprint, ...).
         simulated: whether the data come from a simulator; said wherever results appear.
         references: returns the reference models' scores, ``[(name, validation, test), ...]``; None where unknown.
+        ordered: whether the test rows follow each other in time.
         trivial: quality of the trivial predictor on validation rows; None where unknown.
         warning: what the reader of every result must know.
     """
@@ -52,6 +53,7 @@ class Task:
     facts: Mapping[str, Any] = field(default_factory=dict)
     simulated: bool = False
     references: Callable[[bool], Sequence[Any]] | None = None
+    ordered: bool = False
     trivial: float | None = None
     warning: str = ""
 

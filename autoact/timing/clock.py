@@ -18,6 +18,9 @@ from autoact.core.statistics import median, median_error, quantile
 Clock = Callable[[], int]
 Stopwatch = Callable[[Callable[[], Any]], float]
 _NS_PER_MS = 1e6
+SLOW_MS = 20.0
+# A variant is timed for about this long, in no fewer rounds than these.
+VARIANT_MS, FEWEST_ROUNDS = 1000.0, 5
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ def time_alternating(
     Args:
         variants: name -> what to call; the calls must do their work on ``device``.
         device: where the work happens.
-        rounds: how often each variant has its turn; 3 or more.
+        rounds: how often each variant has its turn; 3 or more. Where calls are so slow that a variant would take more
+            than a second, there are fewer rounds, down to five.
         min_ms: shortest timed part of a turn, in ms; at least one call.
-        warmup: untimed calls of each variant before the first round.
+        warmup: untimed calls of each variant before the first round; one where a call takes over 20 ms.
         threads: CPU threads of torch while timing; as they are unless given.
         seed: of the shuffled orders.
         clock: returns nanoseconds; replaced in tests. CUDA events do not use it.
@@ -86,14 +90,28 @@ def time_alternating(
     calls: dict[str, list[list[float]]] = {name: [] for name in variants}
     order, shuffle = list(variants), random.Random(seed)
     with fixed_threads(threads), _no_garbage_collection(), torch.inference_mode():
-        for call in variants.values():
-            for _ in range(warmup):
-                call()
-        for _ in range(rounds):
+        slowest = max(_warm_up(call, stopwatch, warmup) for call in variants.values())
+        for _ in range(_affordable(rounds, slowest, min_ms)):
             shuffle.shuffle(order)
             for name in order:
                 calls[name].append(_turn(variants[name], stopwatch, min_ms))
     return {name: _summary(turns) for name, turns in calls.items()}
+
+
+def _warm_up(call: Callable[[], Any], stopwatch: Stopwatch, times: int) -> float:
+    """Call untimed; slow calls only once. Returns how long the last call took, in ms."""
+    taken = 0.0
+    for _ in range(times):
+        taken = stopwatch(call)
+        if taken > SLOW_MS:
+            break
+    return taken
+
+
+def _affordable(rounds: int, slowest_ms: float, min_ms: float) -> int:
+    """The rounds that a variant's time allows: slow calls, which vary less, have fewer."""
+    turn_ms = slowest_ms + max(min_ms, slowest_ms)
+    return max(min(rounds, FEWEST_ROUNDS), min(rounds, int(VARIANT_MS / turn_ms)))
 
 
 def _turn(call: Callable[[], Any], stopwatch: Stopwatch, min_ms: float) -> list[float]:

@@ -112,7 +112,7 @@ def describe(device: torch.device) -> dict[str, str | int | None]:
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "cuda": torch.version.cuda if device.type == "cuda" else None,
     }
 

@@ -16,10 +16,10 @@ class TrackingSettings:
 
     Attributes:
         backend: ``mlflow`` or ``none``.
-        uri: MLflow tracking URI; an SQLite file in the output folder unless given.
-        experiment: MLflow experiment; the task's name unless given.
+        uri: MLflow tracking URI; else ``MLFLOW_TRACKING_URI``; else an SQLite file in the output folder.
+        experiment: MLflow experiment; else the outer run's; else ``MLFLOW_EXPERIMENT_NAME``; else ``autoact-<task>``.
         children: which trials become child runs: ``all``, ``front`` or ``none``.
-        parent_run_id: an outer run to log into; ``MLFLOW_RUN_ID`` is honoured too.
+        parent_run_id: an outer run that the search's run becomes a child of; else ``MLFLOW_RUN_ID``.
     """
 
     backend: str = "mlflow"

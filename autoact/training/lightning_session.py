@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import io
+import math
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,22 +13,26 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
 from autoact.sites import apply_
 from autoact.tasks.task import Task
+from autoact.timing.clock import fixed_threads
 from autoact.training.callbacks import (
     BestEpoch,
     Diverged,
     Interrupted,
     OptimizerSettings,
+    Patience,
     PauseAt,
     PredictionScore,
     StopWhen,
+    weights_are_finite,
 )
 from autoact.training.quiet import quiet_lightning
+from autoact.training.randomness import random_state, restore_random_state
 
 TRAINER_DEFAULTS: Mapping[str, Any] = {
     "max_epochs": 50,
@@ -51,6 +57,8 @@ class Run:
         self.failure: tuple[str, str] | None = None
         self.finished = False
         self.saved: bytes | None = None
+        self.replicates: tuple[float, ...] = ()
+        self.random: dict[str, Any] | None = None
         lightning.seed_everything(candidate.seed, verbose=False)
         self.module = build_module(task, candidate, rescale=options.rescale)
         self.datamodule = task.make_datamodule(candidate.seed)
@@ -60,9 +68,11 @@ class Run:
             # The score is logged before anything monitors it.
             self._callbacks.insert(0, PredictionScore(task.metric, task.monitor))
         if options.patience is not None:
-            self._callbacks.append(EarlyStopping(task.monitor, mode=task.mode, patience=options.patience))
+            self._callbacks.append(Patience(task.monitor, mode=task.mode, patience=options.patience))
         self._callbacks.append(StopWhen(options.stop_asked))
         self.trainer = self._trainer()
+        most = self.trainer.max_epochs
+        self.budget = most if most is not None and most > 0 else None
 
     def _trainer(self) -> lightning.Trainer:
         """A Trainer with the user's arguments over the defaults."""
@@ -70,11 +80,6 @@ class Run:
         if any(isinstance(callback, Checkpoint) for callback in self._callbacks):
             arguments["enable_checkpointing"] = True
         return lightning.Trainer(**arguments, callbacks=self._callbacks)
-
-    @property
-    def budget(self) -> int | None:
-        """The epochs that a full training takes; None where the user bounds it otherwise."""
-        return self.trainer.max_epochs if self.trainer.max_epochs and self.trainer.max_epochs > 0 else None
 
     def advance(self, to: int | None) -> None:
         """Train up to epoch ``to``; failures are kept as reasons."""
@@ -84,10 +89,15 @@ class Run:
         started = time.perf_counter()
         try:
             self._fit()
-        except (Diverged, FloatingPointError, torch.cuda.OutOfMemoryError) as error:
-            self.failure = (FAILED, str(error).splitlines()[0])
         except Interrupted:
             self.failure = (STOPPED, "interrupted by the user")
+        except (Diverged, FloatingPointError, torch.OutOfMemoryError) as error:
+            self.failure = (FAILED, _first_line(error))
+        except Exception as error:
+            # Code that meets nan raises whatever it likes; with finite weights it is a bug and keeps its traceback.
+            if isinstance(error, AutoactError) or weights_are_finite(self.module):
+                raise
+            self.failure = (FAILED, f"weights are not finite, then {type(error).__name__}: {_first_line(error)}")
         finally:
             self.seconds += time.perf_counter() - started
         self._settle(to)
@@ -100,6 +110,8 @@ class Run:
                 self.trainer = self._trainer()
                 path = Path(folder) / "paused.ckpt"
                 path.write_bytes(self.saved)
+                assert self.random is not None, "saved together"
+                restore_random_state(self.random)
             else:
                 lightning.seed_everything(self.candidate.seed, verbose=False)
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=path, weights_only=False)
@@ -108,20 +120,46 @@ class Run:
         """After a call of ``fit``: finished, or paused with its state saved."""
         if self.failure:
             return
-        if self.best.value is None:
-            raise AutoactError(
-                f"validation never ran: the monitored value {self.task.monitor} needs at least one validation epoch "
-                f"(trainer.max_epochs={self.trainer.max_epochs})"
-            )
-        self.finished = to is None or self.epochs < to or (self.budget is not None and self.epochs >= self.budget)
+        stopped = self.trainer.should_stop and self.epochs >= (self.trainer.min_epochs or 0)
+        spent = self.budget is not None and self.epochs >= self.budget
+        self.finished = to is None or self.epochs < to or stopped or spent
         if self.finished:
-            self.saved = None
+            self.saved = self.random = None
+            if self.best.value is None:
+                raise AutoactError(
+                    f"validation never ran: the monitored value {self.task.monitor} needs at least one validation "
+                    f"epoch (trainer.max_epochs={self.budget})"
+                )
             self.best.restore_(self.module)
         else:
+            self.random = random_state()
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "paused.ckpt"
                 self.trainer.save_checkpoint(path)
                 self.saved = path.read_bytes()
+
+    def resume(self, saved: bytes, random: dict[str, Any], seconds: float) -> None:
+        """Take over the state of a paused run; what is known of its epochs so far is known at once."""
+        self.saved, self.random, self.seconds = saved, random, seconds
+        state = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=False)
+        self.best.load_state_dict(state["callbacks"][self.best.state_key])
+
+    def score(self, test: Any) -> float | None:
+        """The monitored value of the best epoch on the rows of ``test``; None where it is not finite: a failure."""
+        if "limit_val_batches" in self.task.trainer:  # the user's limit is for the search, not for the final check
+            self.trainer.limit_val_batches = self.task.trainer.get("limit_test_batches", 1.0)
+        try:
+            self.trainer.validate(self.module, datamodule=test, verbose=False)
+            value = float(self.trainer.callback_metrics[self.task.monitor])
+            if not math.isfinite(value):
+                raise Diverged(f"{self.task.monitor} is {value}")
+        except (Diverged, FloatingPointError) as error:
+            self.failure = (FAILED, f"on the test rows: {_first_line(error)}")
+            return None
+        for callback in self._callbacks:
+            if isinstance(callback, PredictionScore):
+                self.replicates = callback.replicates(ordered=self.task.ordered)
+        return value
 
     @property
     def epochs(self) -> int:
@@ -135,13 +173,14 @@ class Run:
             number=self.number,
             candidate=self.candidate,
             status=status,
-            quality=self.best.value,
+            quality=None if status == FAILED else self.best.value,
             metrics=self.best.metrics,
             curve=tuple(self.best.curve),
             best_epoch=self.best.epoch,
             epochs=self.epochs,
             seconds=self.seconds,
             reason=reason,
+            replicates=self.replicates,
         )
 
 
@@ -153,6 +192,7 @@ class SessionOptions:
         patience: epochs without a better validation value before a training stops; None: only the user's own callbacks.
         rescale: scale initial weights to each activation's gain (see ``autoact.sites.rescale_``).
         stop_asked: asked between batches; true gives the training up.
+        threads: CPU threads while training; torch's own number unless given.
     """
 
     def __init__(
@@ -161,11 +201,13 @@ class SessionOptions:
         patience: int | None = None,
         rescale: bool = True,
         stop_asked: Callable[[], bool] = lambda: False,
+        threads: int | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.patience = patience
         self.rescale = rescale
         self.stop_asked = stop_asked
+        self.threads = threads
 
 
 class LightningSession:
@@ -184,10 +226,10 @@ class LightningSession:
 
     def advance(self, to: int | None = None) -> list[TrialRecord]:
         """Train each up to epoch ``to``, or to the end; returns a record each, in the order of the start."""
-        with quiet_lightning():
+        with quiet_lightning(), fixed_threads(self.options.threads):
             for run in self.runs.values():
                 run.advance(to)
-        return [run.record() for run in self.runs.values()]
+        return self.records()
 
     def keep(self, numbers: Collection[int]) -> None:
         """Drop the others."""
@@ -196,12 +238,15 @@ class LightningSession:
     def score(self, test: Any) -> dict[int, float]:
         """The monitored metric on the opened test rows, by the module's own ``validation_step``."""
         scores = {}
-        with quiet_lightning():
+        with quiet_lightning(), fixed_threads(self.options.threads):
             for number, run in self.runs.items():
-                if run.record().complete:
-                    run.trainer.validate(run.module, datamodule=test, verbose=False)
-                    scores[number] = float(run.trainer.callback_metrics[self.task.monitor])
+                if run.record().complete and (score := run.score(test)) is not None:
+                    scores[number] = score
         return scores
+
+    def records(self) -> list[TrialRecord]:
+        """What is known of each candidate now."""
+        return [run.record() for run in self.runs.values()]
 
     def modules(self) -> dict[int, lightning.LightningModule]:
         """The modules, by number, with the weights of the best epoch where complete."""
@@ -211,7 +256,12 @@ class LightningSession:
         """The state of every run that is paused or untouched."""
         pending = [run for run in self.runs.values() if not run.finished and run.failure is None]
         return {
-            str(run.number): {"candidate": run.candidate.to_dict(), "saved": run.saved, "seconds": run.seconds}
+            str(run.number): {
+                "candidate": run.candidate.to_dict(),
+                "saved": run.saved,
+                "random": run.random,
+                "seconds": run.seconds,
+            }
             for run in pending
         }
 
@@ -219,8 +269,13 @@ class LightningSession:
         """Go on with the runs of a checkpoint."""
         for number, state in checkpoint.items():
             self.start([(int(number), Candidate.from_dict(state["candidate"]))])
-            run = self.runs[int(number)]
-            run.saved, run.seconds = state["saved"], state["seconds"]
+            if state["saved"] is not None:
+                self.runs[int(number)].resume(state["saved"], state["random"], state["seconds"])
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def build_module(task: Task, candidate: Candidate, *, rescale: bool) -> Any:
@@ -246,6 +301,15 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
             raise AutoactError("trainer.callbacks: name callbacks by reference, callbacks=[package.module:Class]")
         if name not in allowed:
             raise unknown("argument of lightning.Trainer", name, allowed)
+    epochs = arguments.get("max_epochs")
+    if epochs is not None and (not isinstance(epochs, int) or epochs == 0 or epochs < -1):
+        raise AutoactError(f"trainer.max_epochs={epochs} must be a whole number of epochs, 1 or more")
+    given = ", ".join(f"trainer.{name}={value}" for name, value in arguments.items())
+    try:
+        with quiet_lightning():
+            lightning.Trainer(**{**TRAINER_DEFAULTS, **arguments})
+    except Exception as error:  # each argument has errors of its own kind
+        raise AutoactError(f"lightning.Trainer refuses {given}: {_first_line(error)}") from error
 
 
 def _placement(device: torch.device) -> dict[str, Any]:

@@ -7,6 +7,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# MLflow's model flavour wakes the older package name.
+_LOGGERS = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")
+
 # Advice about the user's own loaders and logging, repeated with every trial, and deprecations inside the libraries.
 _REPEATED = (
     ".*does not have many workers.*",
@@ -29,7 +32,7 @@ def quiet_lightning() -> Iterator[None]:
         >>> with quiet_lightning():
         ...     pass
     """
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         for message in _REPEATED:

@@ -29,8 +29,17 @@ class Session(Protocol):
     def keep(self, numbers: Collection[int]) -> None:
         """Drop every candidate whose number is not named."""
 
+    def records(self) -> list[TrialRecord]:
+        """What is known of each candidate now, without training."""
+
     def score(self, test: Any) -> dict[int, float]:
-        """The monitored metric of every complete candidate on the opened test rows (see ``Task.open_test``)."""
+        """The monitored metric of every complete candidate on the opened test rows (see ``Task.open_test``).
+
+        A candidate whose metric is not finite there is left out, and its record says that it failed.
+        """
+
+    def modules(self) -> Mapping[int, Any]:
+        """The modules, by number, with the weights of the best epoch where complete."""
 
     def checkpoint(self) -> Mapping[str, Any]:
         """Everything that ``resume`` of a new session needs to go on from here."""

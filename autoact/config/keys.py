@@ -1,0 +1,77 @@
+"""The keys of a configuration: those of the schema, those of a composed one, and the nearest to a wrong one."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+from autoact.config.schema import FREE, Config
+from autoact.core.errors import AutoactError, nearest, unknown
+
+
+def is_free(key: str) -> bool:
+    """Whether a key lies in a sub-tree that takes any key, or is one.
+
+    Example:
+        >>> is_free("trainer.max_epochs"), is_free("trainer"), is_free("search.trials")
+        (True, True, False)
+    """
+    return any(key == tree or key.startswith(f"{tree}.") for tree in FREE)
+
+
+def refuse_unknown(config: Any) -> None:
+    """Refuse keys of a composed configuration that the schema does not have.
+
+    Raises:
+        AutoactError: names the key and the nearest ones.
+    """
+    for key in _leaves(config):
+        if key not in KEYS and not is_free(key):
+            raise unknown_key(key)
+
+
+def unknown_key(key: str) -> AutoactError:
+    """An error that names the allowed keys beside an unknown one."""
+    from omegaconf import DictConfig, OmegaConf
+
+    node: Any = OmegaConf.structured(Config)
+    parent, _, last = key.rpartition(".")
+    parents = parent.split(".") if parent else []
+    for depth, part in enumerate(parents):
+        if part not in node or not isinstance(node._get_node(part), DictConfig):
+            return unknown_key(".".join(parents[: depth + 1]))
+        node = node[part]
+    allowed = [f"{parent}.{name}" if parent else str(name) for name in node]
+    leaves = {name.rpartition(".")[2] for name in KEYS}
+    best = (nearest(last, {*leaves, *map(str, node)}, count=1) or [""])[0]
+    if best not in node:
+        close = [name for name in KEYS if best and name.rpartition(".")[2] == best]
+        if close:
+            return AutoactError(f"unknown key {key!r}: did you mean {' or '.join(close)}?")
+    return unknown("key", key, allowed)
+
+
+def _leaves(node: Any, prefix: str = "") -> list[str]:
+    """Every leaf key of a configuration, dotted."""
+    from omegaconf import DictConfig
+
+    keys = []
+    for name in node:
+        full = f"{prefix}{name}"
+        child = node._get_node(name)
+        deep = isinstance(child, DictConfig) and not child._is_none() and full not in FREE
+        keys += _leaves(child, f"{full}.") if deep else [full]
+    return keys
+
+
+def _schema_keys(record: Any, prefix: str = "") -> dict[str, Any]:
+    """Every leaf key of the schema, dotted, with its type."""
+    hints = get_type_hints(record)
+    keys: dict[str, Any] = {}
+    for field in fields(record):
+        kind, name = hints[field.name], f"{prefix}{field.name}"
+        keys |= _schema_keys(kind, f"{name}.") if is_dataclass(kind) else {name: kind}
+    return keys
+
+
+KEYS = _schema_keys(Config)

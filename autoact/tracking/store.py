@@ -1,0 +1,289 @@
+"""Where MLflow keeps runs, and how to reach it: quickly, quietly, without touching the process's own MLflow state."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autoact.core.errors import AutoactError
+from autoact.tracking.settings import TrackingSettings
+
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+
+# Their INFO lines and stack traces would break the view in the terminal; what matters comes back as an exception.
+_LOUD = ("mlflow", "alembic", "sqlalchemy.engine", "urllib3.connectionpool", "git")
+
+# MLflow's own defaults wait for a dead server for minutes. Set while MLflow is called, where the user has set nothing.
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+# In an address of the UI: show what belongs to training; MLflow shows traces of language models first.
+TRAINING = "workflowType=machine_learning"
+
+# The UI then opens with what belongs to training, not with traces of language models.
+_KIND = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Searches of autoact: a run per search, with a run per trial below it.",
+}
+
+# Answers that will be the same when asked again.
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS")
+
+
+class StoreError(Exception):
+    """The store did not do what it was asked.
+
+    Attributes:
+        refused: whether it answered, and would answer the same again; false where it could not be reached.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+def store_uri(settings: TrackingSettings, output: Path) -> str:
+    """The tracking URI: the setting, else ``MLFLOW_TRACKING_URI``, else an SQLite file in the output folder.
+
+    Raises:
+        AutoactError: something that is no URI.
+
+    Example:
+        >>> store_uri(TrackingSettings(uri="http://127.0.0.1:5000"), Path("runs"))
+        'http://127.0.0.1:5000'
+    """
+    given = settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not given:
+        return f"sqlite:///{(output / DATABASE).resolve()}"
+    if "://" not in given and given.partition(":")[0] not in ("databricks", "file", "uc"):
+        file = given if given.endswith(".db") else "mlflow.db"
+        raise AutoactError(f"{_origin(settings)}={given!r} is no URI: write sqlite:///{file} or http://HOST:PORT")
+    return given
+
+
+def _origin(settings: TrackingSettings) -> str:
+    """Who gave the URI."""
+    return "tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI"
+
+
+def shown(uri: str) -> str:
+    """A URI, or a text that holds one, without user names and passwords.
+
+    Example:
+        >>> shown("postgresql://anna:secret@db:5432/runs")
+        'postgresql://***@db:5432/runs'
+    """
+    return re.sub(r"://[^/\s'\"]*@", "://***@", uri)
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file behind an SQLite URI; None for any other store.
+
+    Example:
+        >>> sqlite_file("sqlite:////data/mlflow.db").as_posix()
+        '/data/mlflow.db'
+    """
+    scheme, separator, path = uri.partition(":///")
+    if not separator or scheme.partition("+")[0] != "sqlite" or not path or path == ":memory:":
+        return None
+    return Path(path.partition("?")[0]).resolve()
+
+
+def artifact_root(uri: str, output: Path) -> Path | None:
+    """The folder for artifacts of a store without a server: beside its SQLite file, else in the output folder.
+
+    None where a server decides.
+    """
+    if uri.startswith(("http://", "https://", "databricks", "uc")):
+        return None
+    file = sqlite_file(uri)
+    return (file.parent if file else output.resolve()) / ARTIFACTS
+
+
+@contextlib.contextmanager
+def reach() -> Iterator[None]:
+    """Call MLflow inside: in silence, with bounded patience, any failure as ``StoreError``.
+
+    Logger levels, warning filters and environment variables are as before afterwards.
+    """
+    loggers = [logging.getLogger(name) for name in _LOUD]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings(), environment(_PATIENCE):
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
+    except (AutoactError, StoreError):
+        raise
+    except Exception as error:
+        raise StoreError(reason_of(error), refused=getattr(error, "error_code", "") in _REFUSALS) from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables that the user has not set; take them back at the end."""
+    added = [name for name in values if name not in os.environ]
+    try:
+        os.environ.update({name: values[name] for name in added})
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def quiet_telemetry() -> dict[str, str]:
+    """The variable that switches MLflow's telemetry off; empty where the user has decided himself.
+
+    Example:
+        >>> set(quiet_telemetry()) <= {"MLFLOW_DISABLE_TELEMETRY"}
+        True
+    """
+    decided = {"MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"} & set(os.environ)
+    return {} if decided else {"MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def load_mlflow() -> None:
+    """Import MLflow (seconds), in silence. Its telemetry is decided while it is imported."""
+    if "mlflow" in sys.modules:
+        return
+    with warnings.catch_warnings(), environment(quiet_telemetry()):
+        warnings.simplefilter("ignore")
+        import mlflow  # noqa: F401
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a call failed, in one short line without passwords.
+
+    Example:
+        >>> reason_of(OSError("...: Failed to establish a new connection: [Errno 111] Connection refused'))"))
+        'Connection refused'
+    """
+    text = str(getattr(error, "message", None) or error) or type(error).__name__
+    known = re.search(r"\[Errno -?\d+\] ([A-Z][^'\")(\n]*)", text) or re.search(
+        r"\b([Rr]ead timed out|timed out)", text
+    )
+    line = known[1] if known else next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return shown(line if len(line) <= 200 else f"{line[:197]}...").rstrip(". ")
+
+
+class Store:
+    """A tracking store that answers.
+
+    Attributes:
+        uri: where it is.
+        client: the ``mlflow.MlflowClient`` that talks to it; use it inside ``reach()``.
+    """
+
+    def __init__(self, settings: TrackingSettings, output: Path) -> None:
+        """Connect, and create the SQLite store where there is none.
+
+        Raises:
+            AutoactError: nothing answers; names the URI.
+        """
+        self.uri = store_uri(settings, output)
+        self._origin = _origin(settings)
+        self._output = output
+        load_mlflow()
+        # The first call has the user waiting: one try.
+        with environment({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}):
+            self.client = self._connect()
+
+    def _connect(self) -> Any:
+        """A client that has been answered once."""
+        from mlflow import MlflowClient
+
+        file = sqlite_file(self.uri)
+        try:
+            with reach():
+                if file is not None:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                with one_at_a_time(file):
+                    client = MlflowClient(self.uri)
+                    client.search_experiments(max_results=1)
+                return client
+        except StoreError as trouble:
+            advice = "set tracking.uri, or tracking=none to go without"
+            raise AutoactError(f"cannot reach MLflow at {shown(self.uri)}: {trouble} ({advice})") from trouble
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, created where there is none.
+
+        Raises:
+            AutoactError: it was deleted, or the store refuses its name.
+        """
+        try:
+            with reach():
+                found = self.client.get_experiment_by_name(name) or self._create(name)
+        except StoreError as trouble:
+            raise AutoactError(
+                f"cannot use the MLflow experiment {name!r} at {shown(self.uri)}: {trouble}"
+            ) from trouble
+        if isinstance(found, str):
+            return found
+        if found.lifecycle_stage == "deleted":
+            raise AutoactError(
+                f"the MLflow experiment {name!r} was deleted: choose another (tracking.experiment=...), or restore it: "
+                f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
+        return str(found.experiment_id)
+
+    def _create(self, name: str) -> Any:
+        """A new experiment's id; the experiment itself where another process was quicker."""
+        root = artifact_root(self.uri, self._output)
+        try:
+            return self.client.create_experiment(name, artifact_location=root.as_uri() if root else None, tags=_KIND)
+        except Exception:
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return found
+
+    def outer_run(self, run_id: str, origin: str) -> Any:
+        """A run that somebody else started and ends.
+
+        Raises:
+            AutoactError: no such run.
+        """
+        try:
+            with reach():
+                run = self.client.get_run(run_id)
+        except StoreError as trouble:
+            raise AutoactError(f"{origin}={run_id!r}: no such run at {shown(self.uri)}: {trouble}") from trouble
+        if run.info.lifecycle_stage == "deleted":
+            raise AutoactError(f"{origin}={run_id!r}: that run was deleted")
+        return run
+
+
+@contextlib.contextmanager
+def one_at_a_time(file: Path | None) -> Iterator[None]:
+    """Let one process at a time create the tables of an SQLite store; MLflow fails where two do."""
+    if file is None or sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    lock = file.with_name(f".{file.name}.lock")
+    if file.exists() and not lock.exists():
+        yield
+        return
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)

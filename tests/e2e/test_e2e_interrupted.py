@@ -1,0 +1,75 @@
+"""A search that is stopped goes on: Ctrl-C, a killed process."""
+
+import signal
+import subprocess
+import sys
+
+import optuna
+import pytest
+
+# Enough to be caught in the middle of it.
+LONG = ["search.trials=500", "trainer.max_epochs=20", "search.patience=null"]
+AGAIN = ["search.trials=4", "trainer.max_epochs=20", "search.patience=null", "confirm.seeds=0"]
+
+
+@pytest.fixture
+def stop(small):
+    """Start a search in a process of its own, send it a signal once two trials are done, and wait for its end."""
+
+    def run(folder, number):
+        command = [sys.executable, "-m", "autoact", "search", *small, *LONG, f"output={folder}"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        out = ""
+        with process:
+            try:
+                for line in process.stdout:
+                    out += line
+                    if line.startswith("trial 2/"):
+                        process.send_signal(number)
+                error = process.stderr.read()
+            finally:
+                process.kill()
+        return process.returncode, out, error
+
+    return run
+
+
+def states(folder):
+    """How many trials of the one study are in which state."""
+    storage = f"sqlite:///{folder / 'optuna.db'}"
+    (name,) = optuna.study.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return {state.name: sum(trial.state is state for trial in trials) for state in optuna.trial.TrialState}
+
+
+def test_an_interrupted_search_says_so_and_goes_on(stop, small, cli, trials, tmp_path):
+    code, out, error = stop(tmp_path, signal.SIGINT)
+    assert code == 130, error
+    assert "Verdict: Interrupted after" in out and "the same command goes on from here" in out
+    assert "Traceback" not in error
+    before = trials(tmp_path)
+    assert 2 <= len(before) < 500
+    assert states(tmp_path)["RUNNING"] == 0
+
+    done = cli("search", *small, *AGAIN, f"output={tmp_path}")
+    assert done.code == 0, done.err
+    assert f"the study goes on from {len(before)} trials" in done.out
+    assert trials(tmp_path)[: len(before)] == before
+    assert len(trials(tmp_path)) == max(4, len(before))
+
+
+def test_a_killed_search_goes_on(stop, small, cli, trials, tmp_path):
+    code, _, _ = stop(tmp_path, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    kept = states(tmp_path)["COMPLETE"]
+    assert kept >= 2
+
+    done = cli("search", *small, *AGAIN, f"output={tmp_path}")
+    assert done.code == 0, done.err
+    assert f"the study goes on from {kept} trials" in done.out
+    records = trials(tmp_path)
+    assert len(records) == max(4, kept)
+    # The trial that was cut off is trained, not lost, and nothing is trained twice.
+    tried = [(str(r["candidate"]["assignment"]), str(r["candidate"]["settings"])) for r in records]
+    assert len(set(tried)) == len(tried)
+    assert states(tmp_path)["RUNNING"] == 0

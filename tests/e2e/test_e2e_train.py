@@ -1,0 +1,73 @@
+"""From a recommendation to a trained model, on the command line."""
+
+import re
+
+import pytest
+import torch
+import yaml
+
+
+@pytest.fixture
+def recommended(searched):
+    """The file that the small search wrote."""
+    (file,) = searched[0].glob("*/recommended.yaml")
+    return file
+
+
+def train(cli, small, *arguments):
+    """``train`` with the settings of the small search."""
+    return cli("train", *small, *arguments)
+
+
+@pytest.mark.parametrize("policy", ["quality", "economy", "baseline"])
+def test_a_policy_is_trained(policy, recommended, small, cli, tmp_path):
+    done = train(cli, small, f"recommendation={recommended}", f"policy={policy}", f"output={tmp_path}")
+    assert done.code == 0, done.err
+    assert f"Trained cancer: policy {policy}" in done.out and "validation ROC AUC 0." in done.out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "train needs recommendation=FILE"),
+        (["recommendation=nowhere.yaml"], "cannot read the recommendation 'nowhere.yaml': No such file"),
+        (["recommendation={}", "policy=qualty"], "unknown policy 'qualty': did you mean quality"),
+        (["recommendation={}", "recipe.arguments.depth=2"], "missing 'layers.2.act'"),
+        (["recommendation={}", "task="], "name a task"),
+        (["recommendation={}", "trainer.max_epoch=3"], "did you mean max_epochs"),
+    ],
+)
+def test_mistakes(arguments, message, recommended, small, cli):
+    done = train(cli, small, *(argument.format(recommended) for argument in arguments))
+    assert done.code == 2 and message in done.err and done.err.count("\n") == 1
+
+
+def test_a_file_of_another_kind_is_refused(small, cli, tmp_path):
+    file = tmp_path / "other.yaml"
+    file.write_text(yaml.safe_dump({"kind": "something"}))
+    done = train(cli, small, f"recommendation={file}")
+    assert done.code == 2 and "is not a recommendation of autoact" in done.err
+
+
+@pytest.mark.slow
+def test_search_and_train_log_to_mlflow(small, cli, tmp_path):
+    import mlflow
+
+    tracked = [*small, "search.trials=3", "tracking=mlflow", f"output={tmp_path / 'runs'}"]
+    done = cli("search", *tracked)
+    assert done.code == 0, done.err
+    assert f"MLflow: python -m autoact ui output={tmp_path / 'runs'}" in done.out
+    (file,) = (tmp_path / "runs").glob("*/recommended.yaml")
+    done = cli("train", *tracked, f"recommendation={file}")
+    assert done.code == 0, done.err
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    try:
+        runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        assert len(runs) == 1 + 3 + 1  # the search, its trials, the training
+        uri = re.search(r"load_model\('(.+?)'\)", done.out)[1]
+        model = mlflow.pyfunc.load_model(uri)
+        assert model.predict(torch.zeros(5, 30).numpy()).shape == (5, 1)
+    finally:
+        mlflow.set_tracking_uri(before)

@@ -1,0 +1,118 @@
+"""Metrics by name: values, directions, mistakes."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from autoact.core.errors import AutoactError
+from autoact.tasks.metrics import METRICS, Metric, load_reference, resolve
+
+BINARY = np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.6, 0.4, 0.8, 0.9])
+THREE = np.array([0, 1, 2, 2]), np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.6, 0.3], [0.0, 0.1, 0.9]])
+NUMBERS = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 2.0])
+FUTURES = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [4.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "value"),
+    [
+        ("accuracy", BINARY, 3 / 5),
+        ("accuracy", THREE, 3 / 4),
+        ("f1", BINARY, 2 * (2 / 3) * (2 / 3) / (4 / 3)),
+        ("macro_f1", BINARY, (2 / 3 + 1 / 2) / 2),
+        ("macro_f1", THREE, (1 + 2 / 3 + 2 / 3) / 3),
+        ("f1", THREE, (1 + 2 / 3 + 2 / 3) / 3),  # of several classes it is the macro average
+        ("roc_auc", BINARY, 5 / 6),
+        ("average_precision", BINARY, (1 + 1 + 3 / 4) / 3),
+        ("log_loss", BINARY, -np.log([0.9, 0.4, 0.4, 0.8, 0.9]).mean()),
+        ("log_loss", THREE, -np.log([0.7, 0.4, 0.3, 0.9]).mean()),
+        ("mse", NUMBERS, 5 / 4),
+        ("rmse", NUMBERS, np.sqrt(5 / 4)),
+        ("mae", NUMBERS, 3 / 4),
+        ("r2", NUMBERS, 1 - 5 / 5),
+        ("mse", FUTURES, 5 / 4),
+        ("mae", FUTURES, 3 / 4),
+        ("r2", FUTURES, 1 - 5 / 5),
+    ],
+)
+def test_values(name, rows, value):
+    assert METRICS[name](*rows) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_several_classes_are_one_against_the_rest(name):
+    y, score = THREE
+    expected = np.mean([METRICS[name]((y == k).astype(int), score[:, k]) for k in range(3)])
+    assert METRICS[name](y, score) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_better_predictions_have_better_values(name):
+    metric = METRICS[name]
+    perfect = BINARY[0].astype(float) if "classification" in metric.kinds else NUMBERS[0]
+    y, score = BINARY if "classification" in metric.kinds else NUMBERS
+    best, middling = metric(y, np.clip(perfect, 1e-6, None if perfect.max() > 1 else 1 - 1e-6)), metric(y, score)
+    assert best > middling if metric.mode == "max" else best < middling
+
+
+def test_single_precision_does_not_lose_large_numbers():
+    y, score = np.array([1e8, 1e8 + 8], dtype="float32"), np.array([1e8, 1e8], dtype="float32")
+    assert METRICS["mae"](y, score) == 4.0
+
+
+def test_a_value_that_is_not_finite_says_so():
+    with pytest.raises(FloatingPointError, match="mine is nan"):
+        Metric("mine", "mine", "max", lambda y, s: float("nan"), ())(None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("acuracy", "classification", "unknown metric 'acuracy': did you mean accuracy"),
+        ("mse", "classification", "the metric mse does not fit a classification task. Allowed: accuracy"),
+        ("roc_auc", "forecast", "the metric roc_auc does not fit a forecast task. Allowed: mse"),
+    ],
+)
+def test_mistakes_name_what_is_allowed(name, kind, message):
+    with pytest.raises(AutoactError, match=message):
+        resolve(name, kind)
+
+
+def test_a_direction_is_needed_for_ones_own_metric_only():
+    assert resolve("mse", "regression", "min").mode == "min"
+    with pytest.raises(AutoactError, match="metric_mode=max contradicts the metric mse"):
+        resolve("mse", "regression", "max")
+    with pytest.raises(AutoactError, match="needs its direction"):
+        resolve("math:hypot", "regression")
+    own = resolve("math:hypot", "regression", "min")
+    assert (own.name, own.mode, own.kinds, own(3, 4)) == ("hypot", "min", ("regression",), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("math", "must have the form package.module:name"),
+        (":hypot", "must have the form"),
+        ("math:", "must have the form"),
+        ("no_such_module_1:f", "no module named 'no_such_module_1'"),
+        ("math:hypott", "the module 'math' has no 'hypott': did you mean hypot"),
+    ],
+)
+def test_references_that_lead_nowhere(reference, message):
+    with pytest.raises(AutoactError, match=message):
+        load_reference(reference, "metric")
+
+
+def test_a_reference_reaches_into_classes():
+    assert load_reference("collections:OrderedDict.fromkeys", "metric")([1]) == {1: None}
+
+
+def test_a_broken_module_keeps_its_traceback(tmp_path, monkeypatch):
+    (tmp_path / "broken_metric_module.py").write_text("import no_such_module_2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModuleNotFoundError, match="no_such_module_2"):
+        load_reference("broken_metric_module:f", "metric")
+    sys.modules.pop("broken_metric_module", None)

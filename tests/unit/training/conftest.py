@@ -1,0 +1,100 @@
+"""A tiny regression task: 16 training rows, 12 validation rows in two batches, two activations, plain SGD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from autoact.core.choice import Assignment
+from autoact.core.records import Candidate
+from autoact.tasks.task import Task
+
+
+class Net(lightning.LightningModule):
+    """Logs ``val_loss`` itself; ``optimiser`` builds what ``configure_optimizers`` returns."""
+
+    def __init__(self, optimiser: Callable[[Any], Any] | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.act1 = nn.Linear(3, 4), nn.ReLU()
+        self.second, self.act2 = nn.Linear(4, 4), nn.ReLU()
+        self.head, self.dropout = nn.Linear(4, 1), nn.Dropout(dropout)
+        self.optimiser = optimiser or (lambda net: torch.optim.Adam(net.parameters(), lr=0.02))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.act2(self.second(self.dropout(self.act1(self.first(x))))))
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss = F.mse_loss(self(batch[0])[:, 0], batch[1])
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", F.mse_loss(self(batch[0])[:, 0], batch[1]), batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> Any:
+        return self.optimiser(self)
+
+
+class Rows(lightning.LightningDataModule):
+    """Shuffled training rows; validation rows in batches of 8 and 4."""
+
+    def __init__(self, part: int = 0) -> None:
+        super().__init__()
+        draw = torch.Generator().manual_seed(part)
+        self.x = torch.randn(28, 3, generator=draw)
+        self.y = self.x[:, 0] * self.x[:, 1] + 0.1 * torch.randn(28, generator=draw)
+
+    def train_dataloader(self) -> Any:
+        return DataLoader(TensorDataset(self.x[:16], self.y[:16]), batch_size=8, shuffle=True)
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(TensorDataset(self.x[16:], self.y[16:]), batch_size=8)
+
+
+def task_of(make_module: Callable[[], Any] = Net, **changes: Any) -> Task:
+    """The tiny task, with some attributes changed; trainer arguments are added to three epochs."""
+    trainer = {"max_epochs": 3, **changes.pop("trainer", {})}
+    task = {
+        "name": "tiny",
+        "make_module": make_module,
+        "make_datamodule": lambda seed: Rows(),
+        "monitor": "val_loss",
+        "mode": "min",
+        "quality_unit": "loss",
+        "example_input": torch.zeros(2, 3),
+        "make_input": lambda size: torch.zeros(size, 3),
+        "trainer": trainer,
+    }
+    return Task(**{**task, **changes})
+
+
+def candidate_of(act1: str = "relu", act2: str = "relu", *, seed: int = 0, **settings: float) -> Candidate:
+    """A candidate of the tiny task."""
+    return Candidate(Assignment({"act1": act1, "act2": act2}), settings, seed)
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Task]:
+    return task_of
+
+
+@pytest.fixture
+def candidate() -> Callable[..., Candidate]:
+    return candidate_of
+
+
+@pytest.fixture
+def net() -> type[Net]:
+    return Net
+
+
+@pytest.fixture
+def rows() -> type[Rows]:
+    return Rows
