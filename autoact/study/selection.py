@@ -102,18 +102,32 @@ def _policies(
     cheap = [o for o in objectives if o.name != QUALITY]
     if not cheap:
         return policies
-    points = [[r.values[o.name] for o in objectives] for r in members]
-    ties = [epsilons.get(o.name, 0.0) for o in objectives]
-    middle = points[knee(points, [o.direction for o in objectives], ties)]
-    alike = [r for r, p in zip(members, points, strict=True) if _tie(p, middle, ties)]
-    policies["balanced"] = _best(alike, task)
     sign = 1.0 if task.mode == "max" else -1.0
+    policies["balanced"] = _balanced(members, task, objectives, epsilons, margin)
     near = [r for r in complete if sign * (_quality(r) - tuned) >= -margin]
     decisive = next((o for o in cheap if o.name == COST), cheap[0])
     lowest = (min if decisive.direction == "min" else max)(r.values[decisive.name] for r in near)
     tie = epsilons.get(decisive.name, 0.0)
     policies["economy"] = _best([r for r in near if abs(r.values[decisive.name] - lowest) <= tie], task)
     return policies
+
+
+def _balanced(
+    members: Sequence[TrialRecord],
+    task: Task,
+    objectives: Sequence[Objective],
+    epsilons: Mapping[str, float],
+    margin: float,
+) -> TrialRecord:
+    """The knee of the front. Two points have none: the cheaper one, unless it loses more than the margin."""
+    points = [[r.values[o.name] for o in objectives] for r in members]
+    ties = [epsilons.get(o.name, 0.0) for o in objectives]
+    if len(members) == 2:
+        better = _best(members, task)
+        other = next(r for r in members if r is not better)
+        return other if abs(_quality(better) - _quality(other)) <= margin else better
+    middle = points[knee(points, [o.direction for o in objectives], ties)]
+    return _best([r for r, p in zip(members, points, strict=True) if _tie(p, middle, ties)], task)
 
 
 def _tie(a: Sequence[float], b: Sequence[float], ties: Sequence[float]) -> bool:

@@ -14,6 +14,7 @@ from autoact.core.errors import AutoactError, unknown
 
 FORMAT = 1
 NOISY = 0.05  # a relative spread of the replicated baseline above which the machine was not quiet
+UNSTEADY = 0.2  # a standard error of a swap, relative to the baseline, above which its time is not known
 _BATCHES = ("latency", "throughput")
 
 
@@ -116,12 +117,20 @@ class LatencyTable:
 
     @property
     def quietness(self) -> str | None:
-        """A note where the machine was noisy: the replicated baseline spread over more than 5 %; none where quiet."""
-        loud = {name: table for name, table in self.batches.items() if table.spread > NOISY}
-        if not loud:
-            return None
-        told = " and ".join(f"{table.spread:.0%} at batch {table.batch} ({name})" for name, table in loud.items())
-        return f"the machine was noisy while timing: the same model differed by {told}; time again when it is quiet"
+        """A note where the machine was noisy; none where it was quiet.
+
+        Noisy: the replicated baseline spread over more than 5 %, or some swap's error is a fifth of the baseline.
+        """
+        told = [
+            f"the same model differed by {table.spread:.0%} at batch {table.batch} ({name})"
+            for name, table in self.batches.items()
+            if table.spread > NOISY
+        ]
+        for name, table in self.batches.items():
+            wild = sorted({choice for site in table.deltas.values() for choice in _unsteady(site, table.baseline)})
+            if wild:
+                told.append(f"the time of {', '.join(wild)} varied from round to round at batch {table.batch} ({name})")
+        return f"the machine was noisy while timing: {'; '.join(told)}; time again when it is quiet" if told else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, with the version of the format."""
@@ -158,6 +167,11 @@ class LatencyTable:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise AutoactError(f"cannot read the latency table {str(path)!r}: {error}") from error
+
+
+def _unsteady(choices: Mapping[str, Estimate], baseline: Estimate) -> list[str]:
+    """The choices whose time is known badly."""
+    return [choice for choice, delta in choices.items() if delta.error_ms > UNSTEADY * baseline.ms]
 
 
 def _batch_from_dict(data: Mapping[str, Any]) -> BatchTable:

@@ -86,3 +86,13 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     broken = LatencyTable("x", {}, "d", {"latency": batch_table(1, base=math.nan), "throughput": batch_table(2)})
     with pytest.raises(ValueError, match="JSON"):
         broken.save(tmp_path / "nan.json")
+
+
+def test_a_swap_that_varies_from_round_to_round_is_named() -> None:
+    wild = {"act": {"gelu": Estimate(6.0, 1.5), "tanh": Estimate(0.1, 0.01)}}
+    measured = BatchTable(1, Estimate(2.0, 0.02), 2.5, 0.05, 0.01, wild)
+    calm = BatchTable(64, Estimate(9.0, 0.02), 9.5, 0.05, 0.01, wild)
+    note = LatencyTable("bench", {}, "2026-01-01", {"latency": measured, "throughput": calm}).quietness
+    assert note is not None
+    assert "the time of gelu varied from round to round at batch 1 (latency)" in note
+    assert "tanh" not in note and "batch 64" not in note
