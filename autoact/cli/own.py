@@ -56,7 +56,8 @@ def _metric(config: Config) -> Metric | None:
     mode = config.metric_mode or config.mode
     if mode not in ("max", "min"):
         raise AutoactError(f"metric={config.metric} needs its direction: metric_mode=max or metric_mode=min")
-    return Metric(config.metric.rpartition(":")[2], config.metric, mode, function, ())
+    own = config.metric.rpartition(":")[2]
+    return Metric(own, own, mode, function, ())
 
 
 def _build(kind: Any, arguments: dict[str, Any], key: str, reference: str | None, wanted: type) -> Any:

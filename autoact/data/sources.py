@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,9 +125,13 @@ def _from_openml(settings: DataSettings) -> Table:
     if settings.openml_id is None:
         raise AutoactError("data.source=openml needs the number of the set: data.openml_id=42178")
     try:
-        bunch = datasets.fetch_openml(
-            data_id=settings.openml_id, data_home=settings.cache_dir, as_frame=True, parser="auto", n_retries=0
-        )
+        with warnings.catch_warnings():
+            # Where the cache is broken or the network is away, what follows says so once.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            bunch = datasets.fetch_openml(
+                data_id=settings.openml_id, data_home=settings.cache_dir, as_frame=True, parser="auto", n_retries=1
+            )
     except (URLError, TimeoutError, ConnectionError) as error:
         raise AutoactError(
             f"OpenML set {settings.openml_id} is not in the cache and openml.org cannot be reached "

@@ -119,10 +119,13 @@ def _balanced(
     epsilons: Mapping[str, float],
     margin: float,
 ) -> TrialRecord:
-    """The knee of the front. Two points have none: the cheaper one, unless it loses more than the margin."""
+    """The knee of the front. Two points have none: the cheaper one, unless it loses more than the margin.
+
+    Where quality is not traded, or the two tie, the better of what is equal is taken, as in larger fronts.
+    """
     points = [[r.values[o.name] for o in objectives] for r in members]
     ties = [epsilons.get(o.name, 0.0) for o in objectives]
-    if len(members) == 2:
+    if len(members) == 2 and QUALITY in [o.name for o in objectives] and not _tie(points[0], points[1], ties):
         better = _best(members, task)
         other = next(r for r in members if r is not better)
         return other if abs(_quality(better) - _quality(other)) <= margin else better

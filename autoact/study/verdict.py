@@ -13,7 +13,6 @@ from autoact.tasks.task import Task
 # A cheaper assignment has to be cheaper by more than this, with its measurement error.
 CHEAPER = 0.98
 
-
 # Why a policy ends at the baseline's own activations before any interval is asked.
 _OWN = {
     "quality": "no other assignment did better on validation rows",
@@ -85,7 +84,7 @@ def _ruling(
     """The ruling under one policy."""
     gain, entry = confirmation.gains.get(policy), confirmation.entries[policy]
     if selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment:
-        return Ruling(policy, False, "the baseline's own activations are the best under this policy")
+        return Ruling(policy, False, _OWN[policy])
     if entry.failures:
         seeds = len(entry.failures) + len(entry.scores)
         first = next(iter(entry.failures.values()))

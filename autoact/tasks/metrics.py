@@ -166,7 +166,8 @@ def resolve(name: str, kind: str, mode: str | None = None) -> Metric:
     if ":" in name:
         if mode not in ("max", "min"):
             raise AutoactError(f"metric={name} needs its direction: metric_mode=max or metric_mode=min")
-        return Metric(name.rpartition(":")[2].replace(".", "_"), name, mode, load_reference(name, "metric"), (kind,))
+        own = name.rpartition(":")[2].replace(".", "_")
+        return Metric(own, own, mode, load_reference(name, "metric"), (kind,))
     fitting = [m.name for m in METRICS.values() if kind in m.kinds]
     if name not in METRICS:
         raise unknown("metric", name, fitting, advice="or your own as package.module:function")

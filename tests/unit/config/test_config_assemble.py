@@ -1,5 +1,7 @@
 """From a configuration to a task."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -41,9 +43,9 @@ def test_modules_are_fresh(cancer):
 
 
 def test_the_metric_decides_and_names_what_is_monitored(cancer):
-    assert (cancer.monitor, cancer.mode, cancer.quality_unit) == ("val_roc_auc", "max", "ROC AUC")
-    task = task_of("task=cancer", "metric=log_loss")
-    assert (task.monitor, task.mode) == ("val_log_loss", "min")
+    assert (cancer.monitor, cancer.mode, cancer.quality_unit) == ("val_log_loss", "min", "log loss")
+    task = task_of("task=cancer", "metric=roc_auc")
+    assert (task.monitor, task.mode, task.quality_unit) == ("val_roc_auc", "max", "ROC AUC")
 
 
 def test_a_metric_of_ones_own_needs_trust_and_a_direction():
@@ -66,7 +68,10 @@ def test_regression_is_scored_in_the_users_unit(diabetes):
 
 
 def test_the_trivial_prediction(cancer):
-    assert cancer.trivial == 0.5
+    share = 357 / 569  # a constant prediction's log loss is the entropy of the classes
+    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    assert cancer.trivial == pytest.approx(entropy, abs=0.01)
+    assert task_of("task=cancer", "metric=roc_auc").trivial == 0.5
     shares = task_of("task=cancer", "metric=accuracy").trivial
     assert shares == pytest.approx(357 / 569, abs=0.02)
 

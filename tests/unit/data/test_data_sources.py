@@ -92,3 +92,13 @@ def test_simulated_tables_say_so() -> None:
     table = load_table(DataSettings(source="simulated", name="churn", seed=3))
     assert table.simulated and table.description == "simulated process churn, seed 3"
     assert table.default_target == "Churn"
+
+
+def test_openml_is_asked_in_a_form_that_scikit_learn_accepts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr("sklearn.datasets._openml.urlopen", offline)
+    monkeypatch.setattr("sklearn.datasets._openml.time.sleep", lambda _: None)
+    with pytest.raises(AutoactError, match=r"OpenML set 42178 is not in the cache"):
+        load_table(DataSettings(source="openml", openml_id=42178, cache_dir=str(tmp_path)))

@@ -1,0 +1,299 @@
+"""The final check: fresh seeds, one training for equal candidates, numbered openings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from autoact.core.choice import Assignment
+from autoact.core.records import Candidate
+from autoact.study.confirmation import confirm, finalists
+from autoact.study.events import Observer
+from autoact.study.selection import Selection
+from autoact.study.settings import ConfirmSettings, SearchSettings
+from autoact.training.callbacks import Interrupted
+
+SEEDS = [10_000, 10_001, 10_002]
+
+
+class Told(Observer):
+    """What observers hear of the check."""
+
+    def __init__(self) -> None:
+        self.trainings = 0
+        self.scores: list[tuple[str, int, float | None]] = []
+
+    def confirming(self, trainings: int) -> None:
+        self.trainings = trainings
+
+    def confirmed_one(self, name: str, seed: int, score: float | None) -> None:
+        self.scores.append((name, seed, score))
+
+
+def trial(kit: Any, number: int, name: str, quality: float, **settings: float) -> Any:
+    return kit.record(Candidate(Assignment({"a": name, "b": name}), settings, 0), number, quality)
+
+
+def selection_of(kit: Any, **policies: str) -> Selection:
+    """Configured and tuned relu, the best uniform gelu, and the policies' trials by name."""
+    trials = {
+        "configured": trial(kit, 0, "relu", 0.80, learning_rate=0.01),
+        "tuned": trial(kit, 1, "relu", 0.82, learning_rate=0.02),
+        "gelu": trial(kit, 2, "gelu", 0.83, learning_rate=0.01),
+        "tanh": trial(kit, 3, "tanh", 0.85, learning_rate=0.01),
+    }
+    chosen = {policy: trials[name] for policy, name in (policies or {"quality": "tanh"}).items()}
+    return Selection(trials["configured"], trials["tuned"], trials["gelu"], chosen, (0,), 0.02)
+
+
+def quality(kit: Any) -> Any:
+    """tanh is better by .1, and all share most of what a seed brings."""
+
+    def of(c: Candidate) -> float:
+        better = 0.1 * (c.assignment.summary() == "tanh") + 0.01 * (c.settings["learning_rate"] == 0.02)
+        return 0.7 + better + 0.01 * kit.draw(c.seed) + 0.001 * kit.draw(c.seed, c.label())
+
+    return of
+
+
+def checked(
+    kit: Any, bench: Any, engine: Any, selection: Selection | None = None, seeds: int = 3, told: Any = None
+) -> Any:
+    settings = ConfirmSettings(seeds=seeds)
+    observers = [] if told is None else [told]
+    return confirm(bench.task, selection or selection_of(kit), bench.ledger(), engine, settings, observers)
+
+
+def test_finalists_have_names(kit):
+    found = finalists(selection_of(kit, quality="tanh", economy="gelu"))
+    assert {name: c.assignment.summary() for name, c in found.items()} == {
+        "configured": "relu",
+        "tuned": "relu",
+        "uniform": "gelu",
+        "quality": "tanh",
+        "economy": "gelu",
+    }
+    without = dataclasses.replace(selection_of(kit), uniform=None)
+    assert "uniform" not in finalists(without)
+
+
+def test_every_finalist_is_trained_with_fresh_seeds_alone(kit):
+    engine = kit.Planted(quality(kit))
+    result = checked(kit, kit.Bench(), engine)
+    assert Counter(c.seed for c in engine.scored) == dict.fromkeys(SEEDS, 4)
+    assert {c.role for c in engine.scored} == {"confirmation"}
+    assert engine.trained == []
+    assert list(result.entries["tuned"].scores) == SEEDS
+    of = quality(kit)
+    tanh = [of(c) for c in engine.scored if c.assignment.summary() == "tanh"]
+    assert list(result.entries["quality"].scores.values()) == tanh
+    assert result.entries["quality"].mean == pytest.approx(sum(tanh) / 3)
+    assert result.entries["quality"].epochs == 1
+
+
+def test_fresh_seeds_are_never_the_searchs_own(kit):
+    engine = kit.Planted(quality(kit))
+    checked(kit, kit.Bench(settings=SearchSettings(seed=10_001)), engine)
+    assert {c.seed for c in engine.scored} == {20_001, 20_002, 20_003}
+
+
+def test_equal_candidates_are_trained_once(kit):
+    engine = kit.Planted(quality(kit))
+    result = checked(kit, kit.Bench(), engine, selection_of(kit, quality="tanh", balanced="tanh", economy="gelu"))
+    assert len(engine.scored) == 4 * 3, "configured, tuned, gelu, tanh"
+    assert result.entries["balanced"] is result.entries["quality"]
+    assert result.entries["economy"] is result.entries["uniform"]
+
+
+def test_gains_are_paired_differences_to_the_tuned_baseline(kit):
+    result = checked(kit, kit.Bench(), kit.Planted(quality(kit)))
+    of = quality(kit)
+    selection = selection_of(kit)
+    tanh, tuned = selection.policies["quality"].candidate, selection.tuned.candidate
+    differences = [of(tanh.with_seed(s, "")) - of(tuned.with_seed(s, "")) for s in SEEDS]
+    assert result.gains["quality"].mean == pytest.approx(sum(differences) / 3)
+    assert result.gains["quality"].low > 0.08, "what a seed brings to both does not count"
+    assert result.gains["configured"].mean < 0
+    assert "tuned" not in result.gains
+
+
+def test_a_lower_loss_is_a_gain(kit):
+    engine = kit.Planted(lambda c: 1.0 - quality(kit)(c))
+    result = checked(kit, kit.Bench(task=kit.task("min")), engine)
+    assert result.gains["quality"].low > 0.08
+    assert result.gains["configured"].mean < 0
+
+
+@pytest.mark.parametrize(
+    ("policies", "comparisons"),
+    [
+        ({"quality": "tanh"}, 1),
+        ({"quality": "tanh", "balanced": "tanh", "economy": "tanh"}, 1),
+        ({"quality": "tanh", "balanced": "gelu", "economy": "tuned"}, 2),
+        ({"quality": "tuned"}, 1),
+    ],
+)
+def test_intervals_are_corrected_for_the_number_of_challengers(kit, policies, comparisons):
+    engine = kit.Planted(quality(kit))
+    result = checked(kit, kit.Bench(), engine, selection_of(kit, **policies))
+    assert result.comparisons == comparisons
+    alone = checked(kit, kit.Bench(), engine)
+    if comparisons == 2:
+        assert result.gains["quality"].low < alone.gains["quality"].low
+
+
+def test_a_tuned_baseline_that_is_the_configured_one(kit):
+    selection = dataclasses.replace(selection_of(kit), tuned=selection_of(kit).configured)
+    engine = kit.Planted(quality(kit))
+    result = checked(kit, kit.Bench(), engine, selection)
+    assert len(engine.scored) == 3 * 3
+    assert (result.gains["configured"].mean, result.gains["configured"].low) == (0.0, 0.0)
+
+
+def test_seeds_that_fail_are_left_out_of_the_pairs(kit):
+    def of(c: Candidate) -> float | None:
+        return None if (c.assignment.summary(), c.seed) == ("tanh", 10_001) else quality(kit)(c)
+
+    told = Told()
+    result = checked(kit, kit.Bench(), kit.Planted(of), told=told)
+    entry = result.entries["quality"]
+    assert list(entry.scores) == [10_000, 10_002]
+    assert entry.failures == {10_001: "val_auc is nan in epoch 1"}
+    assert result.gains["quality"].df == 1
+    assert ("quality", 10_001, None) in told.scores
+
+
+def test_where_all_but_one_seed_fail_there_is_no_interval(kit):
+    engine = kit.Planted(lambda c: None if c.assignment.summary() == "tanh" and c.seed != 10_000 else quality(kit)(c))
+    result = checked(kit, kit.Bench(), engine)
+    assert "quality" not in result.gains
+    nothing = kit.Planted(lambda c: None)
+    result = checked(kit, kit.Bench(), nothing)
+    assert result.gains == {}
+    assert str(result.entries["quality"].mean) == "nan"
+    assert result.entries["quality"].epochs == 0
+
+
+def test_observers_hear_every_training(kit):
+    told = Told()
+    checked(kit, kit.Bench(), kit.Planted(quality(kit)), told=told)
+    assert told.trainings == len(told.scores) == 12
+    assert Counter(name for name, _, _ in told.scores) == {"configured": 3, "tuned": 3, "uniform": 3, "quality": 3}
+
+
+@pytest.mark.parametrize("done", [0, 1, 5, 11])
+def test_an_interrupted_check_goes_on_where_it_stopped(kit, done):
+    bench, straight = kit.Bench(), kit.Planted(quality(kit))
+    expected = checked(kit, kit.Bench(), straight)
+    stopped = kit.Planted(quality(kit), stop_after=done)
+    with pytest.raises(Interrupted):
+        checked(kit, bench, stopped)
+    assert len(stopped.scored) == done
+    engine, told = kit.Planted(quality(kit)), Told()
+    result = checked(kit, bench, engine, told=told)
+    assert len(engine.scored) == 12 - done
+    assert stopped.scored + engine.scored == straight.scored
+    assert (result.gains, result.opening, result.trials_after) == (expected.gains, 1, False)
+    assert len(told.scores) == 12
+
+
+def test_more_seeds_add_trainings(kit):
+    bench = kit.Bench()
+    checked(kit, bench, kit.Planted(quality(kit)))
+    engine = kit.Planted(quality(kit))
+    result = checked(kit, bench, engine, seeds=5)
+    assert {c.seed for c in engine.scored} == {10_003, 10_004}
+    assert len(result.entries["tuned"].scores) == 5
+
+
+def add_trial(kit: Any, bench: Any) -> None:
+    ledger = bench.ledger()
+    number, candidate = ledger.ask()
+    ledger.tell(kit.record(candidate, number, 0.5, latency=1.0, cost=1.0))
+
+
+def test_openings_are_numbered_and_what_comes_after_one_is_flagged(kit):
+    bench, engine = kit.Bench(), kit.Planted(quality(kit))
+    reasons: list[str] = []
+    bench.task = kit.task(open_test=lambda reason: reasons.append(reason) or "the test rows")
+
+    def opening(**policies: str) -> tuple[int, bool]:
+        result = checked(kit, bench, engine, selection_of(kit, **policies))
+        return result.opening, result.trials_after
+
+    add_trial(kit, bench)
+    assert opening() == (1, False)
+    assert opening() == (1, False), "the same check again is the same opening"
+    assert opening(quality="gelu") == (2, False), "other candidates of the same trials"
+    add_trial(kit, bench)
+    assert opening(quality="gelu") == (3, True)
+    assert opening(quality="gelu") == (3, True)
+    assert reasons[0] == f"final check of {bench.ledger().name}, opening 1"
+
+
+def test_other_studies_of_the_same_data_opened_it_too(kit):
+    bench, engine = kit.Bench(), kit.Planted(quality(kit))
+    assert checked(kit, bench, engine).opening == 1
+    other = dataclasses.replace(bench, settings=SearchSettings(seed=1))
+    second = checked(kit, other, engine)
+    assert (second.opening, second.trials_after) == (2, True)
+    # The first one was opened before, and stays what it was.
+    again = checked(kit, bench, engine)
+    assert (again.opening, again.trials_after) == (1, False)
+    elsewhere = dataclasses.replace(bench, task=kit.task(facts={"fingerprint": "other"}, identity={"data": "other"}))
+    assert checked(kit, elsewhere, engine).opening == 1
+    unknown = dataclasses.replace(bench, task=kit.task(facts={}, identity={"data": "unknown"}))
+    assert checked(kit, unknown, engine).opening == 1
+
+
+# Test rows
+
+
+class Replicating:
+    """Wraps an engine: adds scores with one of ten groups of rows left out, each ``spread`` apart for tanh."""
+
+    def __init__(self, engine: Any, spread: float, groups: int = 10) -> None:
+        self.engine, self.spread, self.groups = engine, spread, groups
+
+    def score(self, candidate: Candidate, test: Any) -> Any:
+        record, score = self.engine.score(candidate, test)
+        if score is None:
+            return record, score
+        size = self.spread * (candidate.assignment.summary() == "tanh")
+        replicates = tuple(score + size * (group - (self.groups - 1) / 2) for group in range(self.groups))
+        return dataclasses.replace(record, replicates=replicates), score
+
+
+def test_the_noise_of_the_test_rows_widens_the_interval(kit):
+    plain = checked(kit, kit.Bench(), kit.Planted(quality(kit)))
+    none = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.0))
+    some = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01))
+    assert (plain.rows_counted, none.rows_counted, some.rows_counted) == (False, True, True)
+    assert none.gains["quality"].low == pytest.approx(plain.gains["quality"].low)
+    assert some.gains["quality"].mean == pytest.approx(plain.gains["quality"].mean)
+    # Jackknife: 9/10 of the sum of squares of -.045, -.035 ... .045, on top of what the seeds vary.
+    rows = 0.9 * sum((0.01 * (g - 4.5)) ** 2 for g in range(10))
+    assert some.gains["quality"].se ** 2 == pytest.approx(plain.gains["quality"].se ** 2 + rows)
+    assert some.gains["quality"].df == pytest.approx(9, rel=0.1)
+
+
+def test_rows_that_move_both_alike_do_not_count(kit):
+    selection = dataclasses.replace(selection_of(kit), tuned=selection_of(kit).policies["quality"])
+    result = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01), selection)
+    assert result.gains["quality"].se == 0.0
+
+
+def test_a_single_group_of_rows_tells_nothing(kit):
+    result = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01, groups=1))
+    assert result.gains["quality"].df == 2
+
+
+def test_rows_survive_an_interruption(kit):
+    bench = kit.Bench()
+    expected = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01))
+    with pytest.raises(Interrupted):
+        checked(kit, bench, Replicating(kit.Planted(quality(kit), stop_after=7), 0.01))
+    assert checked(kit, bench, Replicating(kit.Planted(quality(kit)), 0.01)).gains == expected.gains

@@ -1,0 +1,146 @@
+"""The rows of the final table and the recommendation that is made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from autoact.core.choice import Choice
+from autoact.sites import Site, Sites
+from autoact.study.recommend import recommendation
+from autoact.study.result import Row
+from autoact.study.rows import reference_note
+from autoact.study.settings import ConfirmSettings, SearchSettings
+
+pytestmark = pytest.mark.usefixtures("timed_by_table")
+
+
+def result_of(kit: Any, effect: float = 0.06, configured: float = 0.0, **changes: Any) -> Any:
+    """A search in which tanh is better by ``effect`` at each site, and the baseline as configured by ``configured``
+    on test rows."""
+
+    def validation(c: Any) -> float:
+        return (
+            0.7
+            + effect * sum(str(one) == "tanh" for one in c.assignment.values())
+            + 0.001 * kit.draw(c.seed, c.label())
+        )
+
+    def test(c: Any) -> float:
+        as_is = c.assignment.summary() == "relu" and dict(c.settings) == kit.configured
+        return validation(c) + configured * as_is
+
+    given = {"settings": SearchSettings(trials=14, tuning=3), "extra": {"relu": 0.5}, **changes}
+    return kit.Bench(**given).search(kit.Planted(validation, test_quality=test)).run()
+
+
+def made(result: Any) -> Any:
+    sites = Sites([Site(name, Choice.parse("relu"), (2, 4), 4) for name in "ab"])
+    return recommendation(result, result.selection, sites, True, {"packages": {}})
+
+
+def test_rows_tell_what_was_measured(kit):
+    result = result_of(kit)
+    names = [row.name for row in result.rows]
+    assert names == ["configured", "tuned", "uniform", "quality", "balanced", "economy"]
+    tuned, quality = result.row("tuned"), result.row("quality")
+    assert quality.title == "recommended: quality"
+    assert (tuned.latency_ratio, tuned.cost_ratio) == (1.0, 1.0)
+    # relu adds half a millisecond at each of two sites to a model of one
+    assert quality.latency_ratio == quality.cost_ratio == pytest.approx(0.5)
+    assert quality.test == pytest.approx(0.82, abs=0.003)
+    assert 0 < quality.test_sd < 0.003
+    assert quality.measured
+    assert quality.validation == result.selection.policies["quality"].quality
+    assert result.row("nothing") is None
+
+
+def test_rows_without_a_final_check_show_validation_alone(kit):
+    result = result_of(kit, confirm=ConfirmSettings(seeds=0))
+    assert all(row.test is None and row.test_sd is None for row in result.rows)
+    assert all(row.validation is not None for row in result.rows)
+    assert result.row("quality").title == "challenger: quality"
+
+
+def test_a_policy_that_ends_at_the_baseline_says_so(kit):
+    result = result_of(kit, effect=-0.2)
+    assert result.row("quality").title == "quality: the baseline's own"
+
+
+def test_an_interrupted_search_without_a_baseline_has_no_rows(kit):
+    result = kit.Bench().search(kit.Planted(lambda c: 0.5, stop_after=0)).run()
+    assert (result.rows, result.selection, result.best) == ([], None, {})
+    assert result.status == "interrupted"
+
+
+def test_a_recommendation_holds_the_evidence(kit):
+    result = result_of(kit)
+    found = made(result)
+    policy = found.policies["quality"]
+    assert policy.recommend
+    assert policy.assignment == result.selection.policies["quality"].candidate.assignment
+    assert policy.evidence["gain_over_tuned_baseline"][0] == result.gains["quality"].mean
+    assert policy.evidence["latency_ratio_to_tuned_baseline"] == pytest.approx(0.5)
+    assert policy.evidence["seeds"] == 3
+    assert found.baseline.assignment.summary() == "relu"
+    assert found.sites["a"] == {"current": "relu", "shape": [2, 4], "channels": 4, "channel_dim": -1}
+    assert (found.metric, found.rescale, found.simulated) == ({"name": "AUC", "mode": "max"}, True, False)
+
+
+def test_keeping_the_baseline_still_shows_the_challenger(kit):
+    # Better on validation rows by luck, not on test rows.
+    result = result_of(kit, effect=0.00005, extra={})
+    found = made(result)
+    policy = found.policies["quality"]
+    assert not policy.recommend
+    assert policy.assignment.summary() == "relu"
+    assert policy.reason.startswith("keep the baseline: ")
+    assert "challenger" in policy.evidence
+
+
+@pytest.mark.parametrize(("configured", "reason"), [(-0.01, "tuned"), (0.01, "as configured")])
+def test_the_baseline_to_keep_is_the_one_that_does_better_on_test_rows(kit, configured, reason):
+    result = result_of(kit, effect=-0.2, configured=configured, extra={})
+    found = made(result)
+    name = "tuned" if configured < 0 else "configured"
+    assert reason in found.baseline.reason
+    assert found.baseline.settings == dict(result.row(name).candidate.settings)
+    assert found.policies["quality"].settings == found.baseline.settings
+    assert result.row("tuned").candidate != result.row("configured").candidate
+    assert reason in result.verdict
+
+
+def row(name: str, test: float | None, network: bool = True) -> Row:
+    candidate: Any = "anything" if network else None
+    return Row(name, name, candidate, 0.5, test)
+
+
+@pytest.mark.parametrize(
+    ("mode", "network", "reference", "said"),
+    [
+        ("max", 0.8, 0.9, True),
+        ("max", 0.9, 0.8, False),
+        ("max", 0.9, 0.9, False),
+        ("min", 0.8, 0.9, False),
+        ("min", 0.9, 0.8, True),
+        ("max", None, 0.9, False),
+        ("max", 0.8, None, False),
+    ],
+)
+def test_a_reference_that_beats_every_network_is_named(mode, network, reference, said):
+    rows = [row("tuned", network), row("ridge", reference, network=False)]
+    note = reference_note(rows, mode, "AUC")
+    if said:
+        assert note.startswith(f"ridge (AUC {reference:.4g}) does better on the test rows than every network")
+        assert f"(at best {network:.4g})" in note
+    else:
+        assert note == ""
+
+
+def test_the_best_values(kit):
+    result = result_of(kit)
+    assert result.best["best_quality"] == max(record.quality for record in result.records)
+    assert result.best["tuned_baseline_quality"] == result.selection.tuned.quality
+    assert dataclasses.replace(result, selection=None).best == {}
