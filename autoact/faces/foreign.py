@@ -14,8 +14,10 @@ import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from autoact.core.errors import AutoactError, SealedError
+from autoact.sites.run import tensors_in
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
+from autoact.timing.measure import call_model
 from autoact.training.quiet import quiet_lightning
 
 NO_TEST = (
@@ -147,7 +149,8 @@ def _example(module: lightning.LightningModule, batch: Any) -> Any:
     """
     options: list[Any] = []
     if module.example_input_array is not None:
-        options.append(module.example_input_array)
+        given = module.example_input_array
+        options.append(tuple(given) if isinstance(given, list) else given)
     if isinstance(batch, (tuple, list)):
         options += [(batch[0],), tuple(batch[:-1]), tuple(batch)]
     elif isinstance(batch, Mapping):
@@ -162,7 +165,7 @@ def _example(module: lightning.LightningModule, batch: Any) -> Any:
         for option in options:
             try:
                 with torch.no_grad():
-                    _call(module, option)
+                    call_model(module, option)
                 return option
             except Exception as error:  # whatever the user's forward raises means: not this part of the batch
                 problem = problem or error
@@ -176,24 +179,9 @@ def _example(module: lightning.LightningModule, batch: Any) -> Any:
     )
 
 
-def _call(module: Any, example: Any) -> Any:
-    """Call the module as sites and timing do."""
-    if isinstance(example, Mapping):
-        return module(**example)
-    return module(*example) if isinstance(example, (tuple, list)) else module(example)
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    """Every tensor in a batch."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
-    return [tensor for item in items for tensor in _tensors(item)]
-
-
 def _rows(example: Any) -> int:
     """Rows of an example input."""
-    tensors = [tensor for tensor in _tensors(example) if tensor.ndim]
+    tensors = [tensor for tensor in tensors_in(example) if tensor.ndim]
     if not tensors:
         raise AutoactError("the batch holds no tensor: autoact times and searches modules that take tensors")
     return len(tensors[0])
@@ -215,7 +203,7 @@ def _repeat(value: Any, rows: int, size: int) -> Any:
 def _digest(batch: Any) -> str:
     """A hash of the first batch's content."""
     found = hashlib.sha256()
-    for tensor in _tensors(batch):
+    for tensor in tensors_in(batch):
         found.update(str(tuple(tensor.shape)).encode())
         found.update(tensor.detach().cpu().double().numpy().tobytes())
     return found.hexdigest()

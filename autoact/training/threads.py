@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from autoact.sites.run import tensors_in
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import call_model
@@ -51,15 +52,7 @@ def fastest_threads(task: Task, device: torch.device) -> int:
 
 def _step(module: Any, batch: Any) -> None:
     """A forward and a backward pass; gradients are dropped."""
-    total = sum(out.float().sum() for out in _outputs(call_model(module, batch)) if out.requires_grad)
+    total = sum(out.float().sum() for out in tensors_in(call_model(module, batch)) if out.requires_grad)
     if isinstance(total, torch.Tensor):
         total.backward()
     module.zero_grad(set_to_none=True)
-
-
-def _outputs(result: Any) -> list[torch.Tensor]:
-    """The tensors that a model returned."""
-    if isinstance(result, torch.Tensor):
-        return [result]
-    items = result.values() if isinstance(result, dict) else result if isinstance(result, (tuple, list)) else ()
-    return [tensor for item in items for tensor in _outputs(item)]

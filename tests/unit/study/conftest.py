@@ -185,6 +185,33 @@ class Bench:
         )
 
 
+def plant(
+    effect: Mapping[str, float], noise: float = 0.01, sign: float = 1.0, world: int = 0, tunable: float = 0.05
+) -> Quality:
+    """Quality .7, plus an effect per site that holds an activation, plus noise of seed and candidate.
+
+    The learning rate has its best place at .03; far from it, up to ``tunable`` is lost.
+    """
+
+    def of(c: Candidate) -> float:
+        assignment = sum(effect.get(str(choice), 0.0) for choice in c.assignment.values())
+        rate = tunable * min(1.0, abs(c.settings.get("learning_rate", 0.01) - 0.03) / 0.07)
+        shared = noise * draw(world, c.seed)
+        return sign * (0.7 + assignment - rate + shared + noise * draw(world, c.seed, c.label()))
+
+    return of
+
+
+def run(bench: Bench, engine: Any, *observers: Observer) -> Any:
+    """The result of a search."""
+    return bench.search(engine, observers).run()
+
+
+def labels(result: Any) -> list[str]:
+    """What was tried, in order."""
+    return [record.candidate.label() for record in result.records]
+
+
 def timing(ms: float, wobble: float = 0.001) -> Timing:
     """A timing of 15 rounds around ``ms``."""
     rounds = tuple(ms * (1 + wobble * ((-1) ** i)) for i in range(15))
@@ -219,6 +246,9 @@ class Kit:
     record = staticmethod(record_of)
     draw = staticmethod(draw)
     timing = staticmethod(timing)
+    plant = staticmethod(plant)
+    run = staticmethod(run)
+    labels = staticmethod(labels)
     configured = CONFIGURED
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.tasks.task import Task
+from autoact.training.lightning_session import LightningSession, SessionOptions
 
 
 class Net(lightning.LightningModule):
@@ -78,6 +79,34 @@ def task_of(make_module: Callable[[], Any] = Net, **changes: Any) -> Task:
 def candidate_of(act1: str = "relu", act2: str = "relu", *, seed: int = 0, **settings: float) -> Candidate:
     """A candidate of the tiny task."""
     return Candidate(Assignment({"act1": act1, "act2": act2}), settings, seed)
+
+
+def _train(task: Any, candidate: Any, **options: Any) -> Any:
+    """The run of one candidate, trained to the end."""
+    session = LightningSession(task, SessionOptions(**options))
+    session.start([(0, candidate)])
+    session.advance()
+    return session.runs[0]
+
+
+def _scripted(net: type, values: list[float], name: str = "val_loss") -> type:
+    """A module that logs the given validation values, one per epoch, and trains as ever."""
+
+    class Scripted(net):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log(name, torch.tensor(values[self.current_epoch]))
+
+    return Scripted
+
+
+@pytest.fixture
+def train() -> Callable[..., Any]:
+    return _train
+
+
+@pytest.fixture
+def scripted() -> Callable[..., type]:
+    return _scripted
 
 
 @pytest.fixture

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import lightning
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from autoact.core.errors import AutoactError
 from autoact.core.records import COMPLETE, FAILED, STOPPED
-from autoact.tasks.metrics import Metric
-from autoact.training.lightning_session import LightningSession, SessionOptions, build_module, check_trainer
-
-
-def train(task: Any, candidate: Any, **options: Any) -> Any:
-    """The run of one candidate, trained to the end."""
-    session = LightningSession(task, SessionOptions(**options))
-    session.start([(0, candidate)])
-    session.advance()
-    return session.runs[0]
-
-
-def scripted(net: type, values: list[float], name: str = "val_loss") -> type:
-    """A module that logs the given validation values, one per epoch, and trains as ever."""
-
-    class Scripted(net):
-        def validation_step(self, batch: Any, batch_idx: int) -> None:
-            self.log(name, torch.tensor(values[self.current_epoch]))
-
-    return Scripted
+from autoact.training.lightning_session import LightningSession, build_module, check_trainer
 
 
 def weights(module: Any) -> dict[str, torch.Tensor]:
@@ -53,7 +32,7 @@ class Snapshots(Callback):
         self.taken.append(weights(pl_module))
 
 
-def test_a_candidate_trains_and_its_record_tells_what_came_of_it(tiny, candidate):
+def test_a_candidate_trains_and_its_record_tells_what_came_of_it(train, tiny, candidate):
     record = train(tiny(), candidate("tanh", "gelu")).record()
     assert (record.status, record.epochs, len(record.curve), record.reason) == (COMPLETE, 3, 3, "")
     losses = [epoch["val_loss"] for epoch in record.curve]
@@ -64,21 +43,21 @@ def test_a_candidate_trains_and_its_record_tells_what_came_of_it(tiny, candidate
     assert record.seconds > 0
 
 
-def test_training_improves_the_loss(tiny, candidate):
+def test_training_improves_the_loss(train, tiny, candidate):
     losses = [
         epoch["train_loss"] for epoch in train(tiny(trainer={"max_epochs": 25}), candidate("tanh")).record().curve
     ]
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_the_assignment_is_what_trains(tiny, candidate):
+def test_the_assignment_is_what_trains(train, tiny, candidate):
     run = train(tiny(), candidate("tanh", "relu"))
     names = {name: str(module.choice) for name, module in run.module.named_modules() if hasattr(module, "choice")}
     assert names["act1"] == "tanh"
     assert train(tiny(), candidate("tanh")).record().curve != train(tiny(), candidate("relu")).record().curve
 
 
-def test_the_best_epochs_weights_are_kept(tiny, candidate, net):
+def test_the_best_epochs_weights_are_kept(train, scripted, tiny, candidate, net):
     snapshots = Snapshots()
     task = tiny(scripted(net, [3.0, 1.0, 2.0, 1.0]), trainer={"max_epochs": 4}, make_callbacks=lambda: [snapshots])
     run = train(task, candidate())
@@ -88,19 +67,19 @@ def test_the_best_epochs_weights_are_kept(tiny, candidate, net):
     assert not same(weights(run.module), snapshots.taken[3])
 
 
-def test_the_best_epoch_follows_the_direction(tiny, candidate, net):
+def test_the_best_epoch_follows_the_direction(train, scripted, tiny, candidate, net):
     record = train(tiny(scripted(net, [3.0, 1.0, 2.0]), mode="max"), candidate()).record()
     assert (record.quality, record.best_epoch) == (3.0, 1)
 
 
-def test_patience_stops_early(tiny, candidate, net):
+def test_patience_stops_early(train, scripted, tiny, candidate, net):
     task = tiny(scripted(net, [5.0, 4.0, 4.5, 4.5, 1.0, 1.0]), trainer={"max_epochs": 6})
     record = train(task, candidate(), patience=2).record()
     assert (record.epochs, record.quality, record.best_epoch, record.status) == (4, 4.0, 2, COMPLETE)
     assert train(task, candidate()).record().epochs == 6
 
 
-def test_the_users_own_early_stopping_lives_beside_ours(tiny, candidate, net):
+def test_the_users_own_early_stopping_lives_beside_ours(train, scripted, tiny, candidate, net):
     # Lightning refuses two callbacks of one name.
     values = [5.0, 5.5, 5.5, 5.5, 5.5, 5.5]
     own = {"make_callbacks": lambda: [EarlyStopping("val_loss", mode="min", patience=1)]}
@@ -112,7 +91,7 @@ def test_the_users_own_early_stopping_lives_beside_ours(tiny, candidate, net):
     assert train(task, candidate(), patience=1).record().epochs == 2
 
 
-def test_equal_seeds_give_equal_records_and_others_do_not(tiny, candidate, net):
+def test_equal_seeds_give_equal_records_and_others_do_not(train, tiny, candidate, net):
     def curve(seed: int) -> Any:
         return train(tiny(lambda: net(dropout=0.3)), candidate("tanh", seed=seed)).record().curve
 
@@ -120,7 +99,7 @@ def test_equal_seeds_give_equal_records_and_others_do_not(tiny, candidate, net):
     assert curve(1) != curve(2)
 
 
-def test_candidates_in_one_session_train_as_they_do_alone(tiny, candidate, net):
+def test_candidates_in_one_session_train_as_they_do_alone(train, tiny, candidate, net):
     task = tiny(lambda: net(dropout=0.3))
     session = LightningSession(task)
     session.start([(5, candidate("tanh")), (2, candidate("gelu", seed=1))])
@@ -133,7 +112,7 @@ def test_candidates_in_one_session_train_as_they_do_alone(tiny, candidate, net):
 @pytest.mark.parametrize(
     ("value", "reason"), [(float("nan"), "val_loss is nan in epoch 2"), (float("inf"), "val_loss is inf in epoch 2")]
 )
-def test_a_value_that_is_not_finite_fails_its_candidate_alone(tiny, candidate, net, value, reason):
+def test_a_value_that_is_not_finite_fails_its_candidate_alone(scripted, tiny, candidate, net, value, reason):
     class Fails(scripted(net, [1.0, value, 1.0])):
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             if str(getattr(self.act1, "choice", "relu")) == "tanh":
@@ -149,7 +128,7 @@ def test_a_value_that_is_not_finite_fails_its_candidate_alone(tiny, candidate, n
     assert session.score(session.runs[1].datamodule).keys() == {1}
 
 
-def test_a_nan_loss_fails_the_candidate(tiny, candidate, net):
+def test_a_nan_loss_fails_the_candidate(train, tiny, candidate, net):
     class Nan(net):
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
             return super().training_step(batch, batch_idx) * float("nan")
@@ -159,7 +138,7 @@ def test_a_nan_loss_fails_the_candidate(tiny, candidate, net):
     assert record.reason == "val_loss is nan in epoch 1"
 
 
-def test_weights_that_are_not_finite_are_never_kept(tiny, candidate, net):
+def test_weights_that_are_not_finite_are_never_kept(train, tiny, candidate, net):
     class Counts(net):  # counts right answers, which stays finite where every output is nan
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
             return super().training_step(batch, batch_idx) * float("nan")
@@ -171,7 +150,7 @@ def test_weights_that_are_not_finite_are_never_kept(tiny, candidate, net):
     assert (record.status, record.reason) == (FAILED, "weights are not finite in epoch 1")
 
 
-def test_whatever_code_raises_on_nan_is_a_divergence(tiny, candidate, net):
+def test_whatever_code_raises_on_nan_is_a_divergence(train, tiny, candidate, net):
     class Raises(net):
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
             return super().training_step(batch, batch_idx) * float("nan")
@@ -185,7 +164,7 @@ def test_whatever_code_raises_on_nan_is_a_divergence(tiny, candidate, net):
     assert record.reason == "weights are not finite, then ValueError: Input contains NaN."
 
 
-def test_a_bug_keeps_its_traceback(tiny, candidate, net):
+def test_a_bug_keeps_its_traceback(train, tiny, candidate, net):
     class Bug(net):
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
             raise ValueError("a bug")
@@ -194,17 +173,17 @@ def test_a_bug_keeps_its_traceback(tiny, candidate, net):
         train(tiny(Bug), candidate())
 
 
-def test_an_unlogged_monitor_names_the_nearest_names(tiny, candidate):
+def test_an_unlogged_monitor_names_the_nearest_names(train, tiny, candidate):
     with pytest.raises(AutoactError, match=r"monitor=val_los was not logged by validation: did you mean val_loss\?"):
         train(tiny(monitor="val_los"), candidate())
 
 
-def test_no_validation_at_all_is_said(tiny, candidate):
+def test_no_validation_at_all_is_said(train, tiny, candidate):
     with pytest.raises(AutoactError, match=r"validation never ran.*max_epochs=3"):
         train(tiny(trainer={"check_val_every_n_epoch": 5}), candidate())
 
 
-def test_callbacks_are_fresh_for_every_training(tiny, candidate):
+def test_callbacks_are_fresh_for_every_training(train, tiny, candidate):
     made: list[Any] = []
 
     def make() -> list[Any]:
@@ -217,7 +196,7 @@ def test_callbacks_are_fresh_for_every_training(tiny, candidate):
     assert [len(callback.taken) for callback in made] == [3, 3]
 
 
-def test_a_users_model_checkpoint_works(tiny, candidate, net, tmp_path):
+def test_a_users_model_checkpoint_works(train, scripted, tiny, candidate, net, tmp_path):
     def make() -> list[Any]:
         return [ModelCheckpoint(tmp_path, filename="best", monitor="val_loss")]
 
@@ -226,7 +205,7 @@ def test_a_users_model_checkpoint_works(tiny, candidate, net, tmp_path):
     assert same(saved, weights(run.module))
 
 
-def test_a_stop_gives_the_training_up_between_batches(tiny, candidate):
+def test_a_stop_gives_the_training_up_between_batches(train, tiny, candidate):
     batches = []
 
     def asked() -> bool:
@@ -239,117 +218,6 @@ def test_a_stop_gives_the_training_up_between_batches(tiny, candidate):
     assert record.epochs == 0
 
 
-def _spread(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    """Depends on all rows at once: no mean over batches gives it."""
-    return float(np.median(np.abs(y_true - y_score)))
-
-
-def test_a_metric_of_predictions_sees_all_rows_at_once(tiny, candidate, rows):
-    metric = Metric("val_spread", "spread", "min", _spread, ())
-    run = train(tiny(metric=metric, monitor="val_spread"), candidate("tanh"))
-    data = rows()
-    with torch.no_grad():
-        by_hand = _spread(data.y[16:].numpy(), run.module(data.x[16:])[:, 0].numpy())
-    assert run.record().quality == pytest.approx(by_hand, rel=1e-6)
-    assert run.record().quality == min(epoch["val_spread"] for epoch in run.record().curve)
-
-
-def test_a_module_may_hand_out_its_own_scores(tiny, candidate, net, rows):
-    class Scores(net):
-        def validation_step(self, batch: Any, batch_idx: int) -> dict[str, torch.Tensor]:
-            return {"score": 2 * self(batch[0])[:, 0], "target": batch[1]}
-
-    run = train(
-        tiny(Scores, metric=Metric("val_spread", "spread", "min", _spread, ()), monitor="val_spread"), candidate()
-    )
-    data = rows()
-    with torch.no_grad():
-        by_hand = _spread(data.y[16:].numpy(), 2 * run.module(data.x[16:])[:, 0].numpy())
-    assert run.record().quality == pytest.approx(by_hand, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        (lambda y, s: float("nan"), "spread is nan"),
-        (lambda y, s: 1.0, "predictions are not finite in epoch 1"),
-    ],
-)
-def test_nan_metrics_and_predictions_fail_the_candidate(tiny, candidate, net, function, reason):
-    class Nan(net):
-        def validation_step(self, batch: Any, batch_idx: int) -> dict[str, torch.Tensor]:
-            factor = 1.0 if "spread" in reason else float("nan")
-            return {"score": factor * self(batch[0])[:, 0], "target": batch[1]}
-
-    metric = Metric("val_spread", "spread", "min", function, ())
-    record = train(tiny(Nan, metric=metric, monitor="val_spread"), candidate()).record()
-    assert (record.status, record.reason) == (FAILED, reason)
-
-
-def test_a_metric_without_predictions_says_what_to_do(tiny, candidate, net, rows):
-    class Mappings(rows):
-        def val_dataloader(self) -> Any:
-            return torch.utils.data.DataLoader(
-                [{"x": x, "y": y} for x, y in zip(self.x[16:], self.y[16:], strict=True)]
-            )
-
-    class Silent(net):
-        def validation_step(self, batch: Any, batch_idx: int) -> None:
-            pass
-
-    task = tiny(Silent, monitor="val_spread", make_datamodule=lambda _: Mappings())
-    task = dataclasses.replace(task, metric=Metric("val_spread", "spread", "min", _spread, ()))
-    with pytest.raises(AutoactError, match="the metric needs predictions"):
-        train(task, candidate())
-
-
-def test_the_score_is_that_of_the_best_weights(tiny, candidate, net, rows):
-    class Worse(net):  # scripted while searching, honest on other rows
-        def validation_step(self, batch: Any, batch_idx: int) -> None:
-            scripted = [1.0, 2.0, 3.0][self.current_epoch] if self.trainer.state.fn == "fit" else None
-            if scripted is None:
-                super().validation_step(batch, batch_idx)
-            else:
-                self.log("val_loss", torch.tensor(scripted))
-
-    session = LightningSession(tiny(Worse))
-    session.start([(4, candidate("tanh"))])
-    session.advance()
-    module = session.modules()[4]
-    before = weights(module)
-    test = rows(part=9)
-    scores = session.score(test)
-    with torch.no_grad():
-        by_hand = ((module(test.x[16:])[:, 0] - test.y[16:]) ** 2).mean()
-    assert scores == {4: pytest.approx(float(by_hand), rel=1e-5)}
-    assert same(weights(module), before)
-    assert session.score(test) == scores
-    assert session.records()[0].quality == 1.0
-
-
-def test_the_users_limit_on_validation_does_not_hold_on_the_test_rows(tiny, candidate, rows):
-    session = LightningSession(tiny(trainer={"limit_val_batches": 1}))
-    session.start([(0, candidate())])
-    session.advance()
-    test, module = rows(part=9), session.modules()[0]
-    with torch.no_grad():
-        by_hand = ((module(test.x[16:])[:, 0] - test.y[16:]) ** 2).mean()
-    assert session.score(test)[0] == pytest.approx(float(by_hand), rel=1e-5)
-
-
-def test_a_score_that_is_not_finite_is_a_failure(tiny, candidate, rows):
-    test = rows()
-    test.x = test.x * float("inf")
-    metric = Metric("val_spread", "spread", "min", _spread, ())
-    session = LightningSession(tiny(metric=metric, monitor="val_spread"))
-    session.start([(0, candidate())])
-    session.advance()
-    assert session.score(test) == {}
-    record = session.records()[0]
-    assert (record.status, record.quality) == (FAILED, None)
-    assert record.reason.startswith("on the test rows: predictions are not finite")
-
-
 @pytest.mark.parametrize(
     ("trainer", "validations"),
     [
@@ -358,7 +226,7 @@ def test_a_score_that_is_not_finite_is_a_failure(tiny, candidate, rows):
         ({"val_check_interval": 3, "check_val_every_n_epoch": None}, [0, 1, 1, 0]),
     ],
 )
-def test_validation_at_other_times(tiny, candidate, net, trainer, validations):
+def test_validation_at_other_times(train, tiny, candidate, net, trainer, validations):
     seen: list[int] = []
 
     class Watched(net):
@@ -375,7 +243,7 @@ def test_validation_at_other_times(tiny, candidate, net, trainer, validations):
     assert record.status == COMPLETE
 
 
-def test_steps_can_bound_a_training_instead(tiny, candidate):
+def test_steps_can_bound_a_training_instead(train, tiny, candidate):
     record = train(tiny(trainer={"max_epochs": -1, "max_steps": 6}), candidate()).record()
     assert (record.status, record.epochs) == (COMPLETE, 3)
 
@@ -401,45 +269,3 @@ def test_trainer_arguments_are_checked():
         check_trainer({"max_epoch": 3})
     with pytest.raises(AutoactError, match="name callbacks by reference"):
         check_trainer({"callbacks": []})
-
-
-def test_a_metric_waits_for_the_sanity_check_to_end(tiny, candidate, rows):
-    def needs_all(y: Any, s: Any) -> float:
-        return _spread(y, s) if len(y) == 12 else float("nan")
-
-    metric = Metric("val_spread", "spread", "min", needs_all, ())
-    task = tiny(metric=metric, monitor="val_spread", trainer={"num_sanity_val_steps": 1})
-    assert train(task, candidate()).record().status == COMPLETE
-
-
-@pytest.mark.parametrize("ordered", [False, True])
-def test_scores_are_repeated_without_a_group_of_rows_each(tiny, candidate, rows, ordered):
-    class Many(rows):
-        def __init__(self) -> None:
-            super().__init__(part=9)
-            draw = torch.Generator().manual_seed(1)
-            self.x, self.y = torch.randn(116, 3, generator=draw), torch.randn(116, generator=draw)
-
-    metric = Metric("val_spread", "spread", "min", _spread, ())
-    session = LightningSession(tiny(metric=metric, monitor="val_spread", ordered=ordered))
-    session.start([(0, candidate())])
-    assert session.advance()[0].replicates == ()
-    test = Many()
-    session.score(test)
-    found = session.records()[0].replicates
-    y = test.y[16:].numpy()
-    with torch.no_grad():
-        score = session.modules()[0](test.x[16:])[:, 0].numpy()
-    groups = np.repeat(range(50), 2) if ordered else np.tile(range(50), 2)
-    assert found == pytest.approx([_spread(y[groups != g], score[groups != g]) for g in range(50)], rel=1e-5)
-
-
-def test_a_group_without_which_there_is_no_metric_leaves_no_repeats(tiny, candidate, rows):
-    def needs_all(y: Any, s: Any) -> float:
-        return 1.0 if len(y) == 12 else float("nan")
-
-    session = LightningSession(tiny(metric=Metric("val_n", "n", "min", needs_all, ()), monitor="val_n"))
-    session.start([(0, candidate())])
-    session.advance()
-    assert session.score(rows(part=9)) == {0: 1.0}
-    assert session.records()[0].replicates == ()
