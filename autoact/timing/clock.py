@@ -29,8 +29,8 @@ class Timing:
 
     Attributes:
         median_ms: median of the rounds' medians, in ms: rounds count alike, however many calls fit into each.
-        p90_ms: 90th percentile over all timed calls, in ms.
-        p99_ms: 99th percentile over all timed calls, in ms.
+        p90_ms: 90th percentile over all timed calls, in ms; rounds count alike here too.
+        p99_ms: 99th percentile, likewise.
         error_ms: standard error of ``median_ms``, from the spread of the rounds' medians, in ms.
         samples: number of timed calls.
         round_ms: the median of each round, in ms; the same position of two variants belongs to the same moment, so
@@ -128,14 +128,16 @@ def _turn(call: Callable[[], Any], stopwatch: Stopwatch, min_ms: float) -> list[
 
 def _summary(turns: list[list[float]]) -> Timing:
     """The timing of one variant from the calls of its turns, in ms."""
-    every = [sample for turn in turns for sample in turn]
+    longest = max(len(turn) for turn in turns)
+    # A round of few slow calls counts as much as one of many fast ones, as in the median.
+    alike = [sample for turn in turns for sample in turn for _ in range(round(longest / len(turn)))]
     round_ms = tuple(median(turn) for turn in turns)
     return Timing(
         median_ms=median(round_ms),
-        p90_ms=quantile(every, 0.9),
-        p99_ms=quantile(every, 0.99),
+        p90_ms=quantile(alike, 0.9),
+        p99_ms=quantile(alike, 0.99),
         error_ms=median_error(round_ms),
-        samples=len(every),
+        samples=sum(map(len, turns)),
         round_ms=round_ms,
     )
 

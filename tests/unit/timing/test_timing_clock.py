@@ -9,6 +9,7 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.core.statistics import median, median_error
+from autoact.timing import clock
 from autoact.timing.clock import fixed_threads, time_alternating
 
 CPU = torch.device("cpu")
@@ -191,3 +192,11 @@ def test_mps_waits_before_and_after_each_call(monkeypatch: pytest.MonkeyPatch) -
     timing = time_alternating({"a": call}, device=torch.device("mps"), rounds=3, min_ms=1.0, warmup=0, clock=clock)["a"]
     assert clock.log == ["call", "wait", "call", "wait"] * 3
     assert timing.median_ms == pytest.approx(1.25)
+
+
+def test_percentiles_count_rounds_alike_as_the_median_does() -> None:
+    slow, fast = [24.0], [0.2] * 50
+    timing = clock._summary([slow, slow, slow, fast, fast])
+    assert timing.median_ms == 24.0
+    assert timing.p90_ms == 24.0  # over single calls it would be 0.2, below the median
+    assert timing.samples == 103
