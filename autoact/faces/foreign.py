@@ -54,6 +54,8 @@ def lightning_task(
     Raises:
         AutoactError: ``mode`` is neither, or the module cannot be run on a batch.
     """
+    if not isinstance(datamodule, lightning.LightningDataModule):
+        raise AutoactError(f"the datamodule is a {type(datamodule).__name__}, not a lightning.LightningDataModule")
     if mode not in ("max", "min"):
         raise AutoactError(f"mode={mode!r} says which values of {monitor} are better. Allowed: max, min")
     with quiet_lightning():
@@ -63,6 +65,8 @@ def lightning_task(
         held.setup("fit")
         batch = next(iter(held.train_dataloader()))
         module = make_module()
+        if not isinstance(module, lightning.LightningModule):
+            raise AutoactError(f"make_module returns a {type(module).__name__}, not a lightning.LightningModule")
         module.configure_model()
         example = _example(module, batch)
     rows = _rows(example)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +31,7 @@ from autoact.tasks.objectives import Objective, select
 from autoact.tasks.task import Task
 from autoact.timing.settings import HardwareSettings, resolve_device
 from autoact.tracking.store import shown
-from autoact.training.callbacks import optimizer_settings
+from autoact.training.configured import configured_settings
 from autoact.training.lightning_session import LightningSession, SessionOptions, check_trainer
 from autoact.training.threads import fastest_threads
 
@@ -83,10 +83,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     module = task.make_module()
     module.configure_model()
     sites = find_sites(module, task.example_input)
-    try:
-        configured = optimizer_settings(_optimizers(module))
-    except ValueError as error:  # torch refuses the user's learning rate or weight decay
-        raise AutoactError(f"{type(module).__name__}.configure_optimizers: {error}") from error
+    configured = configured_settings(task, device)
     space = build_space(sites, settings.space, configured)
     objectives, note = select(
         settings.objectives.use,
@@ -111,20 +108,6 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     unreplaceable = tuple(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)
     notes = tuple(filter(None, (task.warning, note, *task.facts.get("notes", ()), *unreplaceable)))
     return Prepared(task, settings, sites, space, objectives, identity, device, notes)
-
-
-def _optimizers(module: Any) -> list[Any]:
-    """The optimisers that the module configures, in whatever form Lightning allows."""
-    configured = module.configure_optimizers()
-    if configured is None:
-        raise AutoactError(f"{type(module).__name__}.configure_optimizers returns nothing: there is nothing to train")
-    if isinstance(configured, Mapping):
-        return [configured["optimizer"]]
-    if isinstance(configured, (list, tuple)):
-        if configured and isinstance(configured[0], (list, tuple)):
-            return list(configured[0])
-        return [one["optimizer"] if isinstance(one, Mapping) else one for one in configured]
-    return [configured]
 
 
 def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> SearchResult:

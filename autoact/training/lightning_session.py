@@ -75,11 +75,8 @@ class Run:
         self.budget = most if most is not None and most > 0 else None
 
     def _trainer(self) -> lightning.Trainer:
-        """A Trainer with the user's arguments over the defaults."""
-        arguments = {**TRAINER_DEFAULTS, **_placement(self._options.device), **self.task.trainer}
-        if any(isinstance(callback, Checkpoint) for callback in self._callbacks):
-            arguments["enable_checkpointing"] = True
-        return lightning.Trainer(**arguments, callbacks=self._callbacks)
+        """A Trainer for this run."""
+        return trainer_for(self.task, self._options.device, self._callbacks)
 
     def advance(self, to: int | None) -> None:
         """Train up to epoch ``to``; failures are kept as reasons."""
@@ -285,6 +282,14 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool) -> Any:
     if candidate.assignment:
         apply_(module, candidate.assignment, example_input=task.example_input, rescale=rescale)
     return module
+
+
+def trainer_for(task: Task, device: torch.device, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
+    """A Trainer on ``device`` with the user's arguments over the defaults."""
+    arguments = {**TRAINER_DEFAULTS, **_placement(device), **task.trainer}
+    if any(isinstance(callback, Checkpoint) for callback in callbacks):
+        arguments["enable_checkpointing"] = True
+    return lightning.Trainer(**arguments, callbacks=list(callbacks))
 
 
 def check_trainer(arguments: Mapping[str, Any]) -> None:
