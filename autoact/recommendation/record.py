@@ -176,7 +176,7 @@ class Recommendation:
             AutoactError: the folder cannot be written.
         """
         file = Path(path)
-        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
+        text = yaml.dump(self.to_dict(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
@@ -213,6 +213,14 @@ class Recommendation:
             simulated=data["simulated"],
             about=data["about"],
         )
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes equal values out in full, without anchors: people read this file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """No value is written as a reference to another."""
+        return True
 
 
 _FIELDS: dict[str, type] = {

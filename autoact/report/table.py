@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from autoact.study.result import Row, SearchResult
+from autoact.study.verdict import signed
 from autoact.tasks.objectives import COST
 
 
@@ -36,7 +37,7 @@ def number(value: float | None, digits: int = 4) -> str:
         return "-"
     if digits == 4 and 0.1 <= abs(value) < 10:
         return f"{value:.4f}"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 10 ** min(digits, 4) else f"{value:.{digits}g}"
 
 
 def final_table(result: SearchResult) -> Table:
@@ -77,7 +78,7 @@ def _cells(row: Row, result: SearchResult, with_cost: bool, own: Sequence[str]) 
         number(row.validation),
     ]
     if result.seeds:
-        cells.append(number(row.test) + (f" ± {row.test_sd:.2g}" if row.test_sd is not None else ""))
+        cells.append(number(row.test) + (f" ± {number(row.test_sd, 2)}" if row.test_sd is not None else ""))
     cells += [_with_ratio(row.latency_ms, row.latency_ratio), number(row.p90_ms, 3)]
     if with_cost:
         cells.append(_with_ratio(row.cost, row.cost_ratio))
@@ -104,6 +105,6 @@ def tuning_line(result: SearchResult) -> str:
         )
     # The gain of *configured* over *tuned*, turned round.
     return (
-        f"Training settings alone (configured -> tuned baseline): {-gain.mean:+.4f} {result.quality_unit} on test rows "
-        f"({-gain.high:+.4f} to {-gain.low:+.4f}; positive is better)."
+        f"Training settings alone (configured -> tuned baseline): {signed(-gain.mean)} {result.quality_unit} on test "
+        f"rows ({signed(-gain.high)} to {signed(-gain.low)}; positive is better)."
     )

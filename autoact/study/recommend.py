@@ -10,14 +10,13 @@ from autoact.recommendation import Policy, Recommendation
 from autoact.sites import Sites
 from autoact.study.result import Row, SearchResult
 from autoact.study.selection import Selection
-from autoact.study.verdict import kept
 
 
 def recommendation(
     result: SearchResult, selection: Selection, sites: Sites, rescale: bool, about: Mapping[str, Any]
 ) -> Recommendation:
     """The recommendation of a search: per policy the assignment to use and the evidence for it."""
-    name = kept(result.gains)
+    name = result.kept
     reason = "the tuned baseline" if name == "tuned" else "the baseline as configured: tuning it brought nothing"
     baseline = _policy(result, name, result.row(name), recommend=False, reason=reason)
     policies = {}

@@ -79,6 +79,7 @@ class SearchResult:
         quality_unit: what the quality is.
         mode: ``max`` or ``min``: which qualities are better.
         seeds: fresh seeds of the final check.
+        kept: which baseline is kept where nothing is recommended: ``tuned`` or ``configured``.
         files: what was written, by name.
     """
 
@@ -96,6 +97,7 @@ class SearchResult:
     quality_unit: str
     mode: str
     seeds: int
+    kept: str = "tuned"
     files: dict[str, str] = field(default_factory=dict)
 
     def row(self, name: str) -> Row | None:

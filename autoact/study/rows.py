@@ -53,9 +53,14 @@ def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:
         return ""
     score, name = max(references)
     return (
-        f"{name} ({unit} {sign * score:.4g}) does better on the test rows than every network here "
-        f"(at best {sign * max(networks):.4g}): consider it before any activation"
+        f"{name} ({unit} {_short(sign * score)}) does better on the test rows than every network here "
+        f"(at best {_short(sign * max(networks))}): consider it before any activation"
     )
+
+
+def _short(value: float) -> str:
+    """Four digits, without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _row(

@@ -22,7 +22,7 @@ from autoact.study.result import SearchResult
 from autoact.study.rows import final_rows, reference_note
 from autoact.study.selection import Selection, front_of, select
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.study.verdict import Ruling, rule
+from autoact.study.verdict import Ruling, kept, rule
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
@@ -222,6 +222,7 @@ class Search:
             quality_unit=self.task.quality_unit,
             mode=self.task.mode,
             seeds=self.confirm.seeds if confirmation else 0,
+            kept=kept(confirmation, self.task.mode) if confirmation else "tuned",
         )
 
     def _notes(self, records: Sequence[TrialRecord], confirmation: Confirmation | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ def rule(
     rulings = {
         policy: _ruling(policy, task, selection, confirmation, ratios.get(policy, {})) for policy in selection.policies
     }
-    return rulings, _overall(rulings, confirmation)
+    return rulings, _overall(rulings, confirmation, task.mode)
 
 
 def _ruling(
@@ -102,7 +103,7 @@ def _ruling(
         allowed = selection.margin if policy != "quality" and gain.low <= 0 else 0.0
         lost = configured.mean - gain.mean
         if lost > allowed:
-            reason = f"the model as configured does better still, by {_signed(lost)} {task.quality_unit}"
+            reason = f"the model as configured does better still, by {signed(lost)} {task.quality_unit}"
             return Ruling(policy, False, f"{ruling.reason}; but {reason}")
     return ruling
 
@@ -136,10 +137,10 @@ def _by_economy(policy: str, gain: Interval, ratios: Mapping[str, Ratio], margin
 
 def interval_text(gain: Interval, task: Task) -> str:
     """``+0.0031 ROC AUC (-0.0010 to +0.0072)``: positive is better, whatever the metric's direction."""
-    return f"{_signed(gain.mean)} {task.quality_unit} ({_signed(gain.low)} to {_signed(gain.high)})"
+    return f"{signed(gain.mean)} {task.quality_unit} ({signed(gain.low)} to {signed(gain.high)})"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     """A gain with its sign: four decimals, fewer for large numbers, more where four would show nothing."""
     size = abs(value)
     if size >= 1000:
@@ -147,23 +148,29 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}" if size >= 10 else f"{value:+.4f}" if size >= 0.001 or value == 0 else f"{value:+.3g}"
 
 
-def kept(gains: Mapping[str, Interval]) -> str:
-    """Which baseline to keep: the tuned one, unless it does no better on the test rows than the configured one."""
-    configured = gains.get("configured")
-    return "configured" if configured is not None and configured.mean >= 0 else "tuned"
+def kept(confirmation: Confirmation, mode: str) -> str:
+    """Which baseline to keep, ``tuned`` or ``configured``: the one that does better under fresh seeds.
+
+    Validation rows decide, not test rows: what is chosen on test rows cannot be judged on them. The configured one is
+    kept on ties.
+    """
+    tuned, configured = (confirmation.entries.get(name) for name in ("tuned", "configured"))
+    if tuned is None or configured is None or not tuned.validation or not configured.validation:
+        return "tuned"
+    sign = 1.0 if mode == "max" else -1.0
+    lead = statistics.fmean(tuned.validation.values()) - statistics.fmean(configured.validation.values())
+    return "tuned" if sign * lead > 0 else "configured"
 
 
-def _overall(rulings: Mapping[str, Ruling], confirmation: Confirmation) -> str:
+def _overall(rulings: Mapping[str, Ruling], confirmation: Confirmation, mode: str) -> str:
     """One or two sentences."""
     won = [policy for policy, ruling in rulings.items() if ruling.recommend]
     if not won:
         reason = next(iter(rulings.values())).reason
-        settings = (
-            "its tuned training settings" if kept(confirmation.gains) == "tuned" else "its settings as configured"
-        )
-        return (
-            f"Keep the baseline's activations, with {settings}: {reason}. "
-            "That is a result: other activations would not have paid."
-        )
+        tuned = kept(confirmation, mode) == "tuned"
+        settings = "its tuned training settings" if tuned else "its settings as configured"
+        seeds = max((len(entry.scores) for entry in confirmation.entries.values()), default=0)
+        more = f" More seeds narrow the interval: confirm.seeds={max(10, 2 * seeds)}." if "zero" in reason else ""
+        return f"Keep the baseline's activations, with {settings}: {reason}.{more}"
     texts = [f"{policy}: {rulings[policy].reason}" for policy in won]
     return f"Recommended under {', '.join(won)}. " + "; ".join(texts) + "."
