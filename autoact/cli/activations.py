@@ -80,6 +80,8 @@ def _show(name: str) -> None:
         ("searchable", "yes" if row.searchable else f"no: {row.reason_not_searchable}"),
         ("reference", row.reference),
     ]
+    if row.learnable:
+        lines.append(("weights", f"{len(row.parameters)} per channel, or per site; they start at these values:"))
     for parameter in row.parameters:
         bounds = f"{parameter.low:.3g} .. {parameter.high:.3g}"
         lines.append((f"parameter {parameter.name}", f"{parameter.default:g} ({bounds}): {parameter.meaning}"))

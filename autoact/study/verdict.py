@@ -172,5 +172,6 @@ def _overall(rulings: Mapping[str, Ruling], confirmation: Confirmation, mode: st
         seeds = max((len(entry.scores) for entry in confirmation.entries.values()), default=0)
         more = f" More seeds narrow the interval: confirm.seeds={max(10, 2 * seeds)}." if "zero" in reason else ""
         return f"Keep the baseline's activations, with {settings}: {reason}.{more}"
-    texts = [f"{policy}: {rulings[policy].reason}" for policy in won]
-    return f"Recommended under {', '.join(won)}. " + "; ".join(texts) + "."
+    reasons = dict.fromkeys(rulings[policy].reason for policy in won)
+    groups = [([policy for policy in won if rulings[policy].reason == reason], reason) for reason in reasons]
+    return " ".join(f"Recommended under {', '.join(policies)}: {reason}." for policies, reason in groups)

@@ -69,7 +69,7 @@ def test_a_gain_above_zero_is_recommended(kit):
     ruling, verdict = ruled(kit, "quality", interval(0.03, 0.01))
     assert ruling.recommend
     assert ruling.reason == "better than the tuned baseline by +0.0300 AUC (+0.0200 to +0.0400)"
-    assert verdict == f"Recommended under quality. quality: {ruling.reason}."
+    assert verdict == f"Recommended under quality: {ruling.reason}."
 
 
 @pytest.mark.parametrize(
