@@ -93,7 +93,7 @@ def confirm(
     """
     named = finalists(selection)
     unique = {_same(candidate): candidate for candidate in named.values()}
-    opening, after = _open(ledger, unique, task.facts.get("fingerprint"))
+    opening, after = _open(ledger, unique, settings.seeds, task.facts.get("fingerprint"))
     assert task.open_test is not None
     test = task.open_test(f"final check of {ledger.name}, opening {opening}")
     for observer in observers:
@@ -130,13 +130,13 @@ def _same(candidate: Candidate) -> str:
     return digest([candidate.assignment.to_dict(), dict(candidate.settings)])
 
 
-def _open(ledger: Ledger, unique: Mapping[str, Candidate], data: str | None) -> tuple[int, bool]:
-    """Number this opening of the test part, and remember it with what it is opened for.
+def _open(ledger: Ledger, unique: Mapping[str, Candidate], seeds: int, data: str | None) -> tuple[int, bool]:
+    """Number this opening of the test part, and remember it with what it is opened for: other seeds are another one.
 
     Openings of other studies in the same storage count too, where they have the same data.
     """
     openings: list[dict[str, Any]] = ledger.noted(OPENINGS) or []
-    purpose = {"trials": len(ledger.records()), "candidates": sorted(unique), "data": data}
+    purpose = {"trials": len(ledger.records()), "candidates": sorted(unique), "seeds": seeds, "data": data}
     if not openings or {key: openings[-1].get(key) for key in purpose} != purpose:
         openings.append({**purpose, "time": time.time()})
         ledger.note(OPENINGS, openings)

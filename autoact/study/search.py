@@ -243,6 +243,11 @@ class Search:
                 else "fresh seeds alone (the module logs its metric itself: the noise of the test rows is not in them)"
             )
             notes.append(f"intervals: {self.confirm.confidence:.0%}{many}, over {over}, for this training set")
+        if confirmation is not None and confirmation.opening > 1 and not confirmation.trials_after:
+            notes.append(
+                f"this is opening {confirmation.opening} of the test part, for other finalists or more seeds: the "
+                "intervals are not corrected for that"
+            )
         if confirmation is not None and confirmation.trials_after:
             notes.append(
                 f"this is opening {confirmation.opening} of the test part, and trials were added after an earlier one: "

@@ -2,10 +2,10 @@
 
 import shutil
 
-import lightning
 import pytest
 import torch
 import yaml
+from lightning.pytorch.loops.fit_loop import _FitLoop
 
 import autoact
 from autoact.recipes.tabular import TabularClassifier
@@ -19,10 +19,10 @@ def folder(searched, tmp_path):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """Counts calls of ``Trainer.fit``."""
+    """Counts trainings: runs of the loop over epochs (a look at the configured optimisers ends before it)."""
     calls = []
-    fit = lightning.Trainer.fit
-    monkeypatch.setattr(lightning.Trainer, "fit", lambda *args, **named: calls.append(1) or fit(*args, **named))
+    loop = _FitLoop.run
+    monkeypatch.setattr(_FitLoop, "run", lambda *args, **named: calls.append(1) or loop(*args, **named))
     return calls
 
 
@@ -38,7 +38,7 @@ def test_it_prints_progress_a_table_and_a_verdict(searched):
         "Verdict: ",
     ):
         assert expected in done.out
-    assert "latency ms" in done.out and "test ROC AUC, 2 fresh seeds" in done.out
+    assert "latency ms" in done.out and "test log loss, 2 fresh seeds" in done.out
     assert "SIMULATED" not in done.out
 
 
@@ -108,7 +108,7 @@ def test_without_a_final_check_nothing_is_recommended(small, cli, tmp_path):
 def test_the_plan_is_printed_and_nothing_is_written(small, cli, tmp_path):
     done = cli("search", *small, "--plan", f"output={tmp_path / 'runs'}")
     assert done.code == 0
-    for expected in ("layers.0.act, layers.1.act, layers.2.act", "gelu, tanh", "4 trials", "ROC AUC", "money"):
+    for expected in ("layers.0.act, layers.1.act, layers.2.act", "gelu, tanh", "4 trials", "log loss", "money"):
         assert expected in done.out
     assert not (tmp_path / "runs").exists()
 

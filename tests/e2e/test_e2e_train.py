@@ -23,7 +23,7 @@ def train(cli, small, *arguments):
 def test_a_policy_is_trained(policy, recommended, small, cli, tmp_path):
     done = train(cli, small, f"recommendation={recommended}", f"policy={policy}", f"output={tmp_path}")
     assert done.code == 0, done.err
-    assert f"Trained cancer: policy {policy}" in done.out and "validation ROC AUC 0." in done.out
+    assert f"Trained cancer: policy {policy}" in done.out and "validation log loss 0." in done.out
     assert list(tmp_path.iterdir()) == []
 
 

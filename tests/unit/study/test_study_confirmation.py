@@ -10,7 +10,7 @@ import pytest
 
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
-from autoact.study.confirmation import confirm, finalists
+from autoact.study.confirmation import FIRST_FRESH_SEED, confirm, finalists
 from autoact.study.events import Observer
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings, SearchSettings
@@ -297,3 +297,40 @@ def test_rows_survive_an_interruption(kit):
     with pytest.raises(Interrupted):
         checked(kit, bench, Replicating(kit.Planted(quality(kit), stop_after=7), 0.01))
     assert checked(kit, bench, Replicating(kit.Planted(quality(kit)), 0.01)).gains == expected.gains
+
+
+def test_more_seeds_are_another_opening_and_train_the_new_seeds_only(kit):
+    bench, engine = kit.Bench(), kit.Planted(quality(kit))
+    assert checked(kit, bench, engine, seeds=3).opening == 1
+    before = len(engine.scored)
+    result = checked(kit, bench, engine, seeds=5)
+    assert result.opening == 2
+    assert {len(entry.scores) for entry in result.entries.values()} == {5}
+    added = engine.scored[before:]
+    assert added and {c.seed - FIRST_FRESH_SEED - bench.settings.seed for c in added} == {3, 4}
+
+
+def with_rows(kit: Any, noise: float) -> Any:
+    class Engine(kit.Planted):
+        def score(self, candidate: Candidate, test: Any) -> Any:
+            record, score = super().score(candidate, test)
+            groups = tuple(score + noise * kit.draw(candidate.label(), group) for group in range(20))
+            return dataclasses.replace(record, replicates=groups), score
+
+    return Engine(quality(kit))
+
+
+def test_the_noise_of_test_rows_widens_the_intervals(kit):
+    seeds_only = checked(kit, kit.Bench(), kit.Planted(quality(kit)))
+    with_noise = checked(kit, kit.Bench(), with_rows(kit, 0.05))
+    assert not seeds_only.rows_counted and with_noise.rows_counted
+    for name, gain in with_noise.gains.items():
+        if seeds_only.entries[name].scores == seeds_only.entries["tuned"].scores:
+            continue  # the tuned baseline itself
+        assert gain.mean == pytest.approx(seeds_only.gains[name].mean)
+        assert gain.se > seeds_only.gains[name].se
+        mine, tuned = (with_noise.entries[n].replicates for n in (name, "tuned"))
+        left_out = [sum(mine[s][g] - tuned[s][g] for s in mine) / len(mine) for g in range(20)]
+        center = sum(left_out) / 20
+        rows = 19 / 20 * sum((value - center) ** 2 for value in left_out)
+        assert gain.se**2 == pytest.approx(seeds_only.gains[name].se ** 2 + rows)

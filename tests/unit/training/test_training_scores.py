@@ -12,6 +12,7 @@ import torch
 from autoact.core.errors import AutoactError
 from autoact.core.records import COMPLETE, FAILED
 from autoact.tasks.metrics import Metric
+from autoact.training.callbacks import PredictionScore
 from autoact.training.lightning_session import LightningSession
 
 
@@ -174,3 +175,29 @@ def test_a_group_without_which_there_is_no_metric_leaves_no_repeats(tiny, candid
     session.advance()
     assert session.score(rows(part=9)) == {0: 1.0}
     assert session.records()[0].replicates == ()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_replicates_leave_one_group_of_rows_out_at_a_time(ordered):
+    rows = 103
+    targets, scores = torch.arange(float(rows)), torch.linspace(0, 50, rows)
+    metric = Metric("mae", "MAE", "min", lambda y, s: float(abs(y - s).mean()), ("regression",))
+    callback = PredictionScore(metric, "val_mae")
+    callback._targets, callback._scores = [targets[:40], targets[40:]], [scores[:40], scores[40:]]
+    found = callback.replicates(ordered=ordered)
+    group = [row * 50 // rows if ordered else row % 50 for row in range(rows)]
+    for number, value in enumerate(found):
+        kept = [row for row in range(rows) if group[row] != number]
+        assert value == pytest.approx(float((targets[kept] - scores[kept]).abs().mean()))
+    assert len(found) == 50 and (not ordered or group == sorted(group))
+
+
+def test_a_metric_that_needs_every_group_has_no_replicates():
+    def needs_both(y, s):
+        if len(set(y.tolist())) < 2:
+            raise ValueError("one class")
+        return 0.5
+
+    callback = PredictionScore(Metric("auc", "AUC", "max", needs_both, ("classification",)), "val_auc")
+    callback._targets, callback._scores = [torch.tensor([0, 0, 0, 1])], [torch.tensor([0.1, 0.2, 0.3, 0.9])]
+    assert callback.replicates(ordered=False) == ()
