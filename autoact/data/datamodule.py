@@ -92,7 +92,6 @@ class TensorBatches:
             # By these names Lightning finds whom to tell the epoch; a loader without them counts as not shuffled.
             self.sampler = self.order
             self.batch_sampler = None
-        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
 
     def __iter__(self) -> Iterator[Batch]:
         """Pairs of inputs and targets."""

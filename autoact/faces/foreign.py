@@ -70,7 +70,7 @@ def lightning_task(
         module.configure_model()
         example = _example(module, batch)
     rows = _rows(example)
-    kind = type(module)
+    kind, tested, digest = type(module), has_test(datamodule), _digest(batch)
     return Task(
         name=name or kind.__name__,
         make_module=make_module,
@@ -81,23 +81,23 @@ def lightning_task(
         example_input=example,
         make_input=lambda size: _repeat(example, rows, size),
         metric=metric,
-        open_test=held.open_test if has_test(datamodule) else None,
+        open_test=held.open_test if tested else None,
         trainer=dict(trainer or {}),
         make_callbacks=make_callbacks,
         identity={
             "module": f"{kind.__module__}:{kind.__qualname__}",
             "source": _source(kind),
             "weights": [[key, list(value.shape)] for key, value in module.state_dict().items()],
-            "data": _digest(batch),
+            "data": digest,
             "datamodule": f"{type(datamodule).__module__}:{type(datamodule).__qualname__}",
         },
         facts={
             "data": type(datamodule).__name__,
             "summary": f"{type(datamodule).__name__} with {kind.__name__}, batches of {rows} rows",
-            "fingerprint": _digest(batch),
+            "fingerprint": digest,
             "recipe": f"{kind.__module__}:{kind.__qualname__}",
         },
-        warning="" if has_test(datamodule) else NO_TEST,
+        warning="" if tested else NO_TEST,
     )
 
 

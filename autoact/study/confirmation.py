@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoact.core.records import Candidate, TrialRecord
+from autoact.core.records import Candidate
 from autoact.core.statistics import Interval, jackknife_variance, paired_interval
 from autoact.study.engine import Engine
 from autoact.study.events import Observer
@@ -116,13 +116,7 @@ def confirm(
 
 def finalists(selection: Selection) -> dict[str, Candidate]:
     """The candidates of the final check by name."""
-    records: dict[str, TrialRecord | None] = {
-        "configured": selection.configured,
-        "tuned": selection.tuned,
-        "uniform": selection.uniform,
-        **selection.policies,
-    }
-    return {name: record.candidate for name, record in records.items() if record is not None}
+    return {name: record.candidate for name, record in selection.named().items()}
 
 
 def _same(candidate: Candidate) -> str:

@@ -28,16 +28,9 @@ def final_rows(
     """Baselines first, then the best uniform assignment, references, and a row per policy."""
     if selection is None:
         return []
-    trials: dict[str, TrialRecord | None] = {
-        "configured": selection.configured,
-        "tuned": selection.tuned,
-        "uniform": selection.uniform,
-        **selection.policies,
-    }
     rows = {
-        n: _row(n, r, selection.tuned, confirmation, measured, known, rulings)
-        for n, r in trials.items()
-        if r is not None
+        name: _row(name, record, selection.tuned, confirmation, measured, known, rulings)
+        for name, record in selection.named().items()
     }
     described = [Row(name, name, None, validation, test) for name, validation, test in references]
     head = [rows.pop(name) for name in ("configured", "tuned", "uniform") if name in rows]

@@ -12,8 +12,6 @@ from autoact.study.planner import CONFIGURED, is_uniform_alternative
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task
 
-POLICIES = ("quality", "balanced", "economy")
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -34,6 +32,11 @@ class Selection:
     policies: Mapping[str, TrialRecord]
     front: tuple[int, ...]
     margin: float
+
+    def named(self) -> dict[str, TrialRecord]:
+        """The trials by name: ``configured``, ``tuned``, ``uniform`` where there is one, and each policy."""
+        uniform = {} if self.uniform is None else {"uniform": self.uniform}
+        return {"configured": self.configured, "tuned": self.tuned, **uniform, **self.policies}
 
 
 def front_of(
