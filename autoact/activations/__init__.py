@@ -6,17 +6,19 @@
 from autoact.activations.equality import fingerprint
 from autoact.activations.modules import (
     ActivationModule,
+    GatedActivation,
     LearnableActivation,
     build,
     recognise,
     torch_activation_types,
 )
-from autoact.activations.registry import canonical, get, names, register, unregister
+from autoact.activations.registry import canonical, get, names, pieces, register, unregister
 from autoact.activations.spec import Activation, Parameter
 
 __all__ = [
     "Activation",
     "ActivationModule",
+    "GatedActivation",
     "LearnableActivation",
     "Parameter",
     "build",
@@ -24,6 +26,7 @@ __all__ = [
     "fingerprint",
     "get",
     "names",
+    "pieces",
     "recognise",
     "register",
     "torch_activation_types",

@@ -38,9 +38,12 @@ def _rounded(value: float) -> str:
 def _outputs(row: Activation, values: dict[str, float]) -> list[float]:
     """``row`` with ``values`` on the grid; a stochastic one in training, with a seed of its own."""
     x = torch.tensor(_grid(), dtype=torch.float64, device="cpu")
+    if row.gated:  # the pieces walk over the grid at paces of their own, so that every order of them is met
+        pieces = row.pieces(values)
+        x = torch.stack([x[(torch.arange(len(x)) * (2 * k + 1) + 11 * k) % len(x)] for k in range(pieces)], -1)
     with torch.no_grad():
         if not row.stochastic:
-            return row.function(x, **values).tolist()
+            return row.function(x, **values).flatten().tolist()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return row.function(x, **values, training=True).tolist()
@@ -54,6 +57,8 @@ def _fingerprint(row: Activation, params: tuple[tuple[str, float], ...]) -> str:
     if row.learnable:  # what it may become counts, not only where it starts
         outputs += _outputs(row, {name: value + _SHIFT * (k + 1) for k, (name, value) in enumerate(values.items())})
     kind = f"{len(row.parameters) if row.learnable else 0} {row.stochastic}"
+    if row.gated:
+        kind = f"gated {row.pieces(values)}"
     return hashlib.sha256(" ".join([kind, *map(_rounded, outputs)]).encode()).hexdigest()[:16]
 
 
@@ -61,7 +66,8 @@ def fingerprint(choice: str | Choice) -> str:
     """A short text that is equal for activations that are equal as functions.
 
     Learnable activations are equal where they start as equal functions, have equally many weights, and are equal
-    again once these have moved. Stochastic ones are equal where they draw equally in training.
+    again once these have moved. Stochastic ones are equal where they draw equally in training. Gated ones are equal to
+    gated ones alone.
 
     Raises:
         AutoactError: unknown choice.

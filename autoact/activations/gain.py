@@ -80,7 +80,8 @@ def _gain(row: Activation, params: tuple[tuple[str, float], ...]) -> float:
     if row.stated_gain is not None:
         return row.stated_gain
     values = row.values(dict(params))
-    moment = second_moment(lambda z: row.function(z, **values))
+    function = row.moment_of or row.function
+    moment = second_moment(lambda z: function(z, **values))
     if not (math.isfinite(moment) and moment > 0):
         raise AutoactError(
             f"{Choice(row.name, params)} has no gain (E[f(z)^2] is {moment:g}): register it with gain=..."
@@ -92,7 +93,9 @@ def gain(choice: str | Choice) -> float:
     """``1 / sqrt(E[f(z)^2])`` for a standard normal z: the scale for the weights that consume the output.
 
     With it the pre-activations keep a root mean square of 1 through any depth (He et al., 2015, for ReLU).
-    A learnable activation counts at its starting values, a stochastic one in eval mode. Accurate to 1e-6, cached.
+    A learnable activation counts at its starting values, a stochastic one in eval mode. Of a gated one it is
+    ``1 / sqrt(E[f(z1, z2)^2])`` for independent inputs: that of its gate alone, since the value has a second moment of
+    1. Accurate to 1e-6, cached.
 
     Args:
         choice: a catalogue name, with parameters where wanted.
@@ -103,6 +106,8 @@ def gain(choice: str | Choice) -> float:
     Example:
         >>> round(gain("relu"), 6), gain("identity")
         (1.414214, 1.0)
+        >>> gain("swiglu") == gain("silu"), round(gain("maxout"), 6)
+        (True, 1.0)
     """
     choice = registry.canonical(choice)
     return _gain(registry.get(choice.name), choice.params)

@@ -134,6 +134,44 @@ class LearnableActivation(ActivationModule):
         return f"{self.choice}, {where}"
 
 
+class GatedActivation(ActivationModule):
+    """A gated form or maxout: makes each output channel of several input channels; holds no weights.
+
+    The pieces lie one after the other on the last axis, the value before the gate, as in ``torch.nn.GLU``.
+
+    Shape:
+        - Input: ``[..., pieces * channels]``.
+        - Output: ``[..., channels]``.
+
+    Example:
+        >>> GatedActivation("swiglu")(torch.ones(2, 8)).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(self, choice: str | Choice) -> None:
+        """Look ``choice`` up.
+
+        Raises:
+            AutoactError: it is not in the catalogue, or not gated.
+        """
+        super().__init__(choice)
+        if not self.activation.gated:
+            raise AutoactError(f"{self.choice} is not gated: use build({str(self.choice)!r})")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The last axis divided by the pieces.
+
+        Raises:
+            AutoactError: it does not divide.
+        """
+        pieces = self.activation.pieces(self._named)
+        if x.dim() == 0 or x.shape[-1] % pieces:
+            raise AutoactError(
+                f"{self.choice} makes 1 channel of {pieces}: the last axis of {tuple(x.shape)} does not divide by it"
+            )
+        return self.activation.function(x, **self._named)
+
+
 def build(
     choice: str | Choice, *, channels: int | None = None, channel_dim: int = -1, per: str = "channel"
 ) -> ActivationModule:
@@ -144,6 +182,8 @@ def build(
         channels: numbers along ``channel_dim``; used by learnable activations alone.
         channel_dim: the channels' axis, -1 for features last, 1 for convolutions.
         per: ``"channel"`` gives a learnable activation weights for each channel, ``"site"`` one set.
+
+    A gated choice gives a module that takes ``pieces`` times as many channels as it returns, on the last axis.
 
     Raises:
         AutoactError: unknown choice, or a learnable one per channel without ``channels``.
@@ -159,6 +199,8 @@ def build(
     if per not in ("channel", "site"):
         raise unknown("value of per", per, ["channel", "site"])
     choice = registry.canonical(choice)
+    if registry.get(choice.name).gated:
+        return GatedActivation(choice)
     if not registry.get(choice.name).learnable:
         return ActivationModule(choice)
     if per == "site":
@@ -178,6 +220,9 @@ def torch_activation_types() -> tuple[type[nn.Module], ...]:
     return tuple(dict.fromkeys(row.torch_type for row in registry.all() if row.torch_type is not None))
 
 
+_OURS = (ActivationModule, LearnableActivation, GatedActivation)
+
+
 def recognise(module: nn.Module) -> Choice | None:
     """The choice that computes what ``module`` computes, or None where the catalogue has none.
 
@@ -195,7 +240,7 @@ def recognise(module: nn.Module) -> Choice | None:
     if "forward" in vars(module):
         return None
     if isinstance(module, ActivationModule):
-        return module.choice if type(module) in (ActivationModule, LearnableActivation) else None
+        return module.choice if type(module) in _OURS else None
     for row in registry.all():
         if row.torch_type is None or not isinstance(module, row.torch_type):
             continue

@@ -138,6 +138,9 @@ def _check(row: Activation) -> None:
     Raises:
         AutoactError: it does not.
     """
+    if row.gated:
+        _check_gated(row)
+        return
     x = torch.linspace(-2.0, 2.0, 8, dtype=torch.float32, device="cpu").reshape(2, 4)
     try:
         if row.stochastic:
@@ -153,6 +156,33 @@ def _check(row: Activation) -> None:
     alone = torch.stack([row.function(number.reshape(1), **row.values()) for number in x.flatten()]).reshape(x.shape)
     if not torch.allclose(alone, y, rtol=1e-5, atol=1e-6, equal_nan=True):
         raise AutoactError(f"activation {row.name!r} mixes its inputs: each output may depend on its own input alone")
+
+
+def _check_gated(row: Activation) -> None:
+    """Try a gated ``row``: an output channel must depend on its own pieces alone, which lie one block apart.
+
+    Raises:
+        AutoactError: it does not, or it learns or draws.
+    """
+    if row.stochastic:
+        raise AutoactError(f"activation {row.name!r}: a gated one cannot be stochastic")
+    pieces, channels = row.pieces(), 3
+    wide = pieces * channels
+    x = torch.linspace(-2.0, 2.0, 2 * wide, dtype=torch.float32, device="cpu").sin().reshape(2, wide)
+    try:
+        y = row.function(x.clone(), **row.values())
+        alone = torch.cat([row.function(x[:, c::channels].clone(), **row.values()) for c in range(channels)], -1)
+    except Exception as error:
+        raise AutoactError(f"activation {row.name!r} fails on a 2 x {wide} tensor: {error}") from error
+    if not isinstance(y, Tensor) or y.shape != (2, channels) or y.dtype != x.dtype:
+        got = f"{tuple(y.shape)} {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise AutoactError(
+            f"activation {row.name!r} must make 1 channel of {pieces}: (2, {wide}) torch.float32 became {got}"
+        )
+    if not torch.allclose(alone, y, rtol=1e-5, atol=1e-6, equal_nan=True):
+        raise AutoactError(
+            f"activation {row.name!r} mixes its channels: output c may depend on inputs c, c + channels, ... alone"
+        )
 
 
 def register(
@@ -251,6 +281,8 @@ def canonical(choice: str | Choice) -> Choice:
         low, high = known[name].low, known[name].high
         if not (low <= value <= high and math.isfinite(value)):
             raise AutoactError(f"{row.name}: {name}={value:g} is not allowed, choose {low:g} .. {high:g}")
+        if known[name].whole and not value.is_integer():
+            raise AutoactError(f"{row.name}: {name}={value:g} must be a whole number, {low:g} .. {high:g}")
     values = row.values(dict(choice.params))
     for lesser, greater in row.ordered:
         if values[lesser] > values[greater]:
@@ -269,8 +301,21 @@ def parameters(choice: str | Choice) -> dict[str, float]:
     return get(choice.name).values(dict(choice.params))
 
 
+def pieces(choice: str | Choice) -> int:
+    """How many input channels each output channel of ``choice`` is made of: 1 unless it is gated.
+
+    Example:
+        >>> pieces("relu"), pieces("swiglu"), pieces("maxout(pieces=4)")
+        (1, 2, 4)
+    """
+    choice = canonical(choice)
+    return get(choice.name).pieces(dict(choice.params))
+
+
 def function(choice: str | Choice) -> Callable[[Tensor], Tensor]:
     """The pure function of x that ``choice`` means (a learnable one at its starting values, a stochastic one in eval).
+
+    A gated one halves the last axis, or divides it by its pieces.
 
     Example:
         >>> function("leaky_relu(negative_slope=0.5)")(torch.tensor([-2.0]))

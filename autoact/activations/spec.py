@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from autoact.core.errors import AutoactError
 
-FAMILIES = ("pointwise", "learnable")
-"""``pointwise`` holds no weights; ``learnable`` turns each parameter into a weight that starts at the given value."""
+FAMILIES = ("pointwise", "learnable", "gated")
+"""``pointwise`` holds no weights; ``learnable`` turns each parameter into a weight that starts at the given value;
+``gated`` makes each output channel of several input channels, so the layers around it change their widths."""
 
 Function = Callable[..., Tensor]
 
@@ -26,6 +27,7 @@ class Parameter:
         low: the smallest value allowed.
         high: the largest value allowed.
         meaning: one short phrase.
+        whole: whether only whole numbers are allowed.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Parameter:
     low: float = -math.inf
     high: float = math.inf
     meaning: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,8 @@ class Activation:
 
     Attributes:
         name: the canonical name.
-        function: pure ``f(x, *parameters)``; a stochastic one also takes the keyword ``training``.
+        function: pure ``f(x, *parameters)``; a stochastic one also takes the keyword ``training``. A gated one takes
+            ``[..., pieces * channels]`` and returns ``[..., channels]``.
         aliases: other names that mean this row.
         formula: LaTeX.
         family: one of ``FAMILIES``.
@@ -59,6 +63,8 @@ class Activation:
         reference: author, title or venue, year.
         reason_not_searchable: why no search may try it; empty where one may.
         stated_gain: used instead of the computed gain where given.
+        moment_of: of a gated one: ``g(z, *parameters)`` of one number such that ``E[g(z)^2]`` is the second moment of
+            the output for independent standard normal inputs; its gain is computed from it.
         torch_type: the torch.nn class that computes this.
         torch_attributes: attribute of the torch module -> parameter.
         torch_fixed: attribute of the torch module -> value that it must have.
@@ -87,6 +93,7 @@ class Activation:
     reference: str = ""
     reason_not_searchable: str = ""
     stated_gain: float | None = None
+    moment_of: Function | None = None
     torch_type: type[nn.Module] | None = None
     torch_attributes: Mapping[str, str] = field(default_factory=dict)
     torch_fixed: Mapping[str, object] = field(default_factory=dict)
@@ -101,11 +108,17 @@ class Activation:
             raise AutoactError(f"activation {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}")
         if self.family == "learnable" and not self.parameters:
             raise AutoactError(f"activation {self.name!r}: a learnable one needs parameters to learn")
+        if self.gated and self.moment_of is None and self.stated_gain is None:
+            raise AutoactError(f"activation {self.name!r}: a gated one needs gain=<number>, or moment_of=<function>")
         for parameter in self.parameters:
             if not parameter.low <= parameter.default <= parameter.high or not math.isfinite(parameter.default):
                 raise AutoactError(
                     f"activation {self.name!r}: default {parameter.name}={parameter.default:g} "
                     f"is outside {parameter.low:g} .. {parameter.high:g}"
+                )
+            if parameter.whole and not parameter.default.is_integer():
+                raise AutoactError(
+                    f"activation {self.name!r}: default {parameter.name}={parameter.default:g} is not whole"
                 )
 
     @property
@@ -117,6 +130,21 @@ class Activation:
     def learnable(self) -> bool:
         """Whether its parameters are weights."""
         return self.family == "learnable"
+
+    @property
+    def gated(self) -> bool:
+        """Whether each output channel is made of several input channels."""
+        return self.family == "gated"
+
+    def pieces(self, given: Mapping[str, float] | None = None) -> int:
+        """How many input channels an output channel is made of: 1 unless gated, 2 unless a parameter ``pieces`` says.
+
+        Example:
+            >>> from autoact.activations import registry
+            >>> registry.get("relu").pieces(), registry.get("swiglu").pieces(), registry.get("maxout").pieces()
+            (1, 2, 2)
+        """
+        return int(self.values(given).get("pieces", 2)) if self.gated else 1
 
     @property
     def bounded(self) -> bool:

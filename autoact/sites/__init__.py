@@ -4,17 +4,22 @@ from autoact.sites.apply import apply, apply_
 from autoact.sites.consumers import Source, consumers
 from autoact.sites.find import find_sites
 from autoact.sites.initialise import initialise_, rescale_
-from autoact.sites.records import Site, Sites, Unreplaceable
+from autoact.sites.records import Site, Sites, Unreplaceable, Wiring
+from autoact.sites.resize import DoesNotFitError, Plan, plan_widths
 
 __all__ = [
+    "DoesNotFitError",
+    "Plan",
     "Site",
     "Sites",
     "Source",
     "Unreplaceable",
+    "Wiring",
     "apply",
     "apply_",
     "consumers",
     "find_sites",
     "initialise_",
+    "plan_widths",
     "rescale_",
 ]

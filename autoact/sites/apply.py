@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from autoact.sites.find import find_sites
 from autoact.sites.initialise import multiply_, weight_factors
 from autoact.sites.locate import activation_modules, put
 from autoact.sites.records import Site, Sites
+from autoact.sites.resize import DoesNotFitError, Plan, check_sizes, draw_layers_, plan_widths, resize_
 
 
 def apply(
@@ -56,11 +57,15 @@ def apply_(
     is shared is replaced under all its names. If an example input is given, the changed model is run once; if it then
     fails, or does not call a new module, it is put back as it was.
 
+    A gated activation or maxout changes the layers around its site too (see ``plan_widths``): the hidden width shrinks
+    so that the number of parameters stays, names stay, and the weights of the resized layers are drawn anew from
+    torch's default generator as ``initialise_`` draws them, whatever ``rescale`` says.
+
     Args:
         model: changed in place.
         assignment: site name, or glob such as ``encoder.*``, -> activation. Globs do not reach the model's output, and
             do not hand out activations that cannot be trained: name the site for that.
-        example_input: as in ``find_sites``; needed for activations with weights and for ``rescale``.
+        example_input: as in ``find_sites``; needed for activations with weights, gated ones, and for ``rescale``.
         sites: what ``find_sites`` returned for this model, to save its run.
         rescale: multiply the weights that consume a changed site by ``gain(new) / gain(old)``.
 
@@ -69,12 +74,19 @@ def apply_(
 
     Raises:
         AutoactError: no such site; two claims on one site; an activation that is unknown or does not fit; an empty
-            assignment; the model itself is the activation.
+            assignment; the model itself is the activation; layers that cannot be resized (``DoesNotFitError``).
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1))
         >>> apply_(model, {"1": "gelu", "3": "leaky_relu(negative_slope=0.2)"})[3]
         ActivationModule(leaky_relu(negative_slope=0.2))
+        >>> model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 16))
+        >>> apply_(model, {"1": "swiglu"}, example_input=torch.zeros(2, 16))
+        Sequential(
+          (0): Linear(in_features=16, out_features=84, bias=True)
+          (1): GatedActivation(swiglu)
+          (2): Linear(in_features=42, out_features=16, bias=True)
+        )
     """
     if rescale and example_input is None:
         raise AutoactError("rescale=True needs an example_input: it shows which weights consume which activation")
@@ -87,16 +99,23 @@ def apply_(
         if name not in present or present[name].choice.name != sites[name].current.name:
             raise AutoactError(f"sites do not fit the model: it holds no {sites[name].current.name} at {name!r}")
     changed = {name: choice for name, choice in wanted.items() if registry.canonical(sites[name].current) != choice}
-    new = {name: _module(model, sites[name], choice) for name, choice in changed.items()}
-    factors = {}
-    if rescale:
-        old = {name: sites[name].current for name in changed}
-        factors = weight_factors(consumers(model, example_input), old, changed)
+    plan = plan_widths(sites, changed)
+    if plan.widths and example_input is None:
+        raise AutoactError(
+            f"{changed[next(iter(plan.widths))]} needs an example_input: it shows what the resized layers consume"
+        )
+    check_sizes(model, sites, plan)
+    new = {name: _module(model, sites[name], choice, plan) for name, choice in changed.items()}
+    old = {name: sites[name].current for name in changed}
+    sources = consumers(model, example_input) if plan.widths or rescale else {}
+    factors = weight_factors(sources, old, changed) if rescale else {}
+    put_back = resize_(model, plan)
     for name, module in new.items():
         put(model, sites[name].names, module)
     if example_input is not None and new:
-        _check_or_undo(model, sites, new, {name: present[name].module for name in new}, example_input)
-    multiply_(model, factors)
+        _check_or_undo(model, sites, new, {name: present[name].module for name in new}, example_input, put_back)
+    drawn = draw_layers_(model, plan, sources, {name: item.choice for name, item in present.items()} | wanted)
+    multiply_(model, {name: factor for name, factor in factors.items() if name not in drawn})
     return model
 
 
@@ -162,6 +181,8 @@ def _check_choice(pattern: str, site: Site, choice: Choice) -> None:
         raise AutoactError(
             f"{choice} is not given to all of {pattern!r} ({row.reason_not_searchable}): name each site to have it"
         )
+    if refusal := site.refusal(choice):
+        raise DoesNotFitError(refusal)
     if not row.learnable or site.channels is not None:
         return
     if site.shape is None:
@@ -171,9 +192,9 @@ def _check_choice(pattern: str, site: Site, choice: Choice) -> None:
     raise AutoactError(f"{choice} learns weights per channel: {site.name!r} is called with different channels")
 
 
-def _module(model: nn.Module, site: Site, choice: Choice) -> nn.Module:
+def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan) -> nn.Module:
     """The new module for ``site``, with the training flag of the old one and the dtype and device around it."""
-    module = build(choice, channels=site.channels, channel_dim=site.channel_dim)
+    module = build(choice, channels=plan.widths.get(site.name, site.channels), channel_dim=site.channel_dim)
     like = _nearest_weight(model, site.name)
     if like is not None:
         module = module.to(device=like.device, dtype=like.dtype)
@@ -193,9 +214,14 @@ def _nearest_weight(model: nn.Module, name: str) -> torch.Tensor | None:
 
 
 def _check_or_undo(
-    model: nn.Module, sites: Sites, new: Mapping[str, nn.Module], old: Mapping[str, nn.Module], example_input: Any
+    model: nn.Module,
+    sites: Sites,
+    new: Mapping[str, nn.Module],
+    old: Mapping[str, nn.Module],
+    example_input: Any,
+    put_back: Callable[[], None],
 ) -> None:
-    """Run the changed model once; put the old modules back if it fails or does not call a new one.
+    """Run the changed model once; put the old modules and widths back if it fails or does not call a new one.
 
     Raises:
         AutoactError: the changed model fails, or goes on calling an old module.
@@ -208,6 +234,7 @@ def _check_or_undo(
                     f"{name!r} was replaced, but the model goes on calling the old module: it is held twice"
                 )
     except BaseException:
+        put_back()
         for name in new:
             put(model, sites[name].names, old[name])
         raise

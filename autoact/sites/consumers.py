@@ -22,7 +22,8 @@ _DROP = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropo
 _MORE = ("", "_with_indices")
 _POOL = "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d"
 _POOLS = [f"{adaptive}{name}{more}" for adaptive in ("", "adaptive_") for name in _POOL.split() for more in _MORE]
-PASSING = RESHAPES.union(_POOLS, *(names.split() for names in (_MOVE, _COPY, _PICK, _DROP)))
+DROPS = frozenset(_DROP.split())
+PASSING = RESHAPES.union(_POOLS, DROPS, *(names.split() for names in (_MOVE, _COPY, _PICK)))
 """Functions whose result comes from where their argument comes from.
 
 ``mean`` and ``sum`` are left out: they change the variance, so a gain would be wrong behind them.

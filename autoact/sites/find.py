@@ -20,8 +20,9 @@ from autoact.sites.opaque import (
     may_be_activation,
     unreplaceable_in,
 )
-from autoact.sites.records import Site, Sites, Unreplaceable
+from autoact.sites.records import Site, Sites, Unreplaceable, Wiring
 from autoact.sites.run import copied, memory_of, run_model, tensors_in, undisturbed
+from autoact.sites.wiring import WiringTracer
 
 
 def find_sites(model: nn.Module, example_input: Any = None, *, call: Callable[[], Any] | None = None) -> Sites:
@@ -29,8 +30,12 @@ def find_sites(model: nn.Module, example_input: Any = None, *, call: Callable[[]
 
     With an example input the model runs once, in evaluation mode and without gradients; weights, buffers, training
     flags and random states are as before. Without one, sites are found by their type alone: shapes, calls and outputs
-    are unknown (the last activation of an ``nn.Sequential`` is taken for the output), and neither activations of your
-    own nor functional calls such as ``F.relu(x)`` are looked for.
+    are unknown (the last activation of an ``nn.Sequential`` is taken for the output), neither activations of your own
+    nor functional calls such as ``F.relu(x)`` are looked for, and no site is known to be gateable.
+
+    A site is gateable where plain ``nn.Linear`` layers stand before and behind it, with nothing between but dropout,
+    identities and normalisations of the last axis: there a gated activation may change the width. Elsewhere
+    ``site.not_gateable`` says why it may not.
 
     Args:
         model: any module; activations are found at any depth.
@@ -65,14 +70,16 @@ def find_sites(model: nn.Module, example_input: Any = None, *, call: Callable[[]
             for order, item in enumerate(located)
         ]
         return Sites(sites, known)
-    observer = _Observer(model, located)
+    observer, tracer = _Observer(model, located), WiringTracer(model, located)
+    example = copied(example_input)
     with undisturbed(model):
-        with observer.watching():
-            result = run_model(model, copied(example_input), call)
+        with observer.watching(), tracer.watching():
+            result = run_model(model, example, call)
             observer.returned(result)
+            tracer.returned(result)
         known += observer.own_activations()
     known += [*observer.functional_calls(), *observer.unused()]
-    return Sites(observer.sites(), known)
+    return Sites(observer.sites(tracer.wiring_of), known)
 
 
 def _last_module(model: nn.Module) -> nn.Module:
@@ -206,12 +213,12 @@ class _Observer(TorchFunctionMode):
         """Whether the model returned this memory unchanged."""
         return memory is not None and memory in self._results
 
-    def sites(self) -> list[Site]:
-        """The modules that were called."""
+    def sites(self, wiring_of: Callable[[Located], Wiring | str]) -> list[Site]:
+        """The modules that were called; ``wiring_of`` tells the layers around each."""
         called = sorted((seen for seen in self._seen.values() if seen.shapes), key=lambda seen: seen.order)
-        return [self._site(seen) for seen in called]
+        return [self._site(seen, wiring_of(seen.located)) for seen in called]
 
-    def _site(self, seen: _Seen) -> Site:
+    def _site(self, seen: _Seen, wiring: Wiring | str) -> Site:
         """One site; its channels are unknown where calls differ in them."""
         dims = {-1 if dim is None else dim for dim in seen.dims}
         dim = next(iter(dims)) if len(dims) == 1 else -1
@@ -226,6 +233,8 @@ class _Observer(TorchFunctionMode):
             is_output=any(self._is_result(memory) for memory in seen.memories),
             order=seen.order,
             shared_as=seen.located.names[1:],
+            wiring=None if isinstance(wiring, str) else wiring,
+            not_gateable=wiring if isinstance(wiring, str) else "",
         )
 
     def own_activations(self) -> list[Unreplaceable]:

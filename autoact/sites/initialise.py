@@ -55,7 +55,7 @@ def initialise_(
     with torch.no_grad():
         for name, value in drawn.items():
             weight, source = parameters[name], sources[name]
-            weight.copy_(_normal_like(weight, generator) * (value / source.fan_in**0.5))
+            draw_(weight, value, source.fan_in, generator)
             if source.bias is not None and parameters[source.bias].requires_grad:
                 parameters[source.bias].zero_()
     return drawn
@@ -116,6 +116,19 @@ def multiply_(model: nn.Module, factors: Mapping[str, float]) -> None:
     with torch.no_grad():
         for name, factor in factors.items():
             model.get_parameter(name).mul_(factor)
+
+
+def draw_(weight: Tensor, value: float, fan_in: int, generator: torch.Generator | None = None) -> None:
+    """Fill ``weight``, in place, with normal numbers of standard deviation ``value / sqrt(fan_in)``.
+
+    Args:
+        weight: changed in place.
+        value: the gain of what it consumes.
+        fan_in: how many inputs each output sums over.
+        generator: source of random numbers; torch's default one if not given.
+    """
+    with torch.no_grad():
+        weight.copy_(_normal_like(weight, generator) * (value / fan_in**0.5))
 
 
 def _normal_like(weight: Tensor, generator: torch.Generator | None) -> Tensor:

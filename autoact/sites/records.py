@@ -6,8 +6,62 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from autoact.activations import registry
 from autoact.core.choice import Choice
 from autoact.core.errors import unknown
+
+NOT_RUN = "the model was not run: give an example_input"
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """An ``nn.Linear`` whose width may change.
+
+    Attributes:
+        name: dotted module name.
+        inputs: ``in_features``.
+        outputs: ``out_features``.
+        bias: whether it has one.
+        order: position in the order of first calls.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool
+    order: int
+
+
+@dataclass(frozen=True)
+class NormLayer:
+    """A normalisation whose width may change.
+
+    Attributes:
+        name: dotted module name.
+        per_channel: parameters for each channel: 2 with scale and shift, 0 with neither.
+    """
+
+    name: str
+    per_channel: int
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The layers around a site, which change their width with it.
+
+    Attributes:
+        producer: gives its input.
+        consumers: take its output.
+        before: normalisations between producer and site.
+        after: normalisations between site and consumers.
+        width: channels that leave the site.
+    """
+
+    producer: LinearLayer
+    consumers: tuple[LinearLayer, ...]
+    before: tuple[NormLayer, ...]
+    after: tuple[NormLayer, ...]
+    width: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +78,8 @@ class Site:
         is_output: its result is what the model returns, or what a loss function reads.
         order: position in the order of first calls, from 0; order of definition if the model was not run.
         shared_as: further names of the same module object.
+        wiring: the layers that change their width if a gated activation is put here; None where they cannot.
+        not_gateable: why they cannot, in one line; empty where they can.
     """
 
     name: str
@@ -35,11 +91,30 @@ class Site:
     is_output: bool = False
     order: int = 0
     shared_as: tuple[str, ...] = ()
+    wiring: Wiring | None = None
+    not_gateable: str = NOT_RUN
 
     @property
     def names(self) -> tuple[str, ...]:
         """All names of the module: the site's own first."""
         return (self.name, *self.shared_as)
+
+    @property
+    def gateable(self) -> bool:
+        """Whether a layer-level choice (a gated activation or maxout) may stand here."""
+        return self.wiring is not None
+
+    def refusal(self, choice: str | Choice) -> str:
+        """Why ``choice`` cannot stand here for its number of pieces, in one line; empty where it can.
+
+        Example:
+            >>> site = Site("act", Choice("relu"), not_gateable="it is called 2 times in one forward")
+            >>> site.refusal("tanh"), site.refusal("swiglu")
+            ('', 'swiglu cannot stand at act: it is called 2 times in one forward')
+        """
+        if self.gateable or registry.pieces(choice) == registry.pieces(self.current):
+            return ""
+        return f"{choice} cannot stand at {self.name or 'the model itself'}: {self.not_gateable}"
 
 
 @dataclass(frozen=True)

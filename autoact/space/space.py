@@ -6,15 +6,15 @@ import fnmatch
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from autoact.activations import canonical, fingerprint, get
+from autoact.activations import canonical, fingerprint, get, pieces
 from autoact.core.choice import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
-from autoact.sites import Sites
+from autoact.sites import DoesNotFitError, Sites, plan_widths
 from autoact.space.settings import SpaceSettings
 
 GRANULARITIES = ("model", "block", "site")
@@ -32,6 +32,9 @@ class SearchSpace:
         configured: training settings as configured.
         rate_range: lowest and highest learning rate; None: not searched.
         decays: weight decays on offer; empty: not searched.
+        refused: dimension -> candidates that are not on offer there, each with the reason: layer-level choices where
+            the layers cannot change their widths.
+        sites: the model's sites, which tell whether layer-level choices fit together.
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -40,6 +43,9 @@ class SearchSpace:
     configured: Mapping[str, float]
     rate_range: tuple[float, float] | None
     decays: tuple[float, ...]
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sites: Sites | None = field(default=None, repr=False, compare=False)
+    _fitting: dict[tuple[int, ...], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The Optuna dimensions by name."""
@@ -55,9 +61,17 @@ class SearchSpace:
     def choices_of(self, group: str) -> list[str]:
         """The activations on offer at a dimension, each function once: the current one first."""
         offered: dict[str, str] = {}
+        refused = self.refused.get(group, {})
         for choice in (self.baseline[self.groups[group][0]], *self.candidates):
-            offered.setdefault(fingerprint(choice), str(choice))
+            if str(choice) not in refused:
+                offered.setdefault(fingerprint(choice), str(choice))
         return list(offered.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not on offer at some dimension, and why, a line each."""
+        reasons = {(choice, why): None for refused in self.refused.values() for choice, why in refused.items()}
+        return tuple(f"not tried everywhere: {why}" for _, why in reasons)
 
     def assignment(self, params: Mapping[str, Any]) -> Assignment:
         """The assignment that Optuna parameters stand for."""
@@ -91,15 +105,30 @@ class SearchSpace:
         return {name: self.configured[name] for name in self.distributions() if name not in self.groups}
 
     def uniform(self) -> list[Assignment]:
-        """The uniform assignments that change something, in the order of the candidates."""
+        """The uniform assignments that change something and fit at every site, in the order of the candidates."""
         sites = [site for group in self.groups.values() for site in group]
         baseline = self.key(self.baseline)
-        every = [Assignment(dict.fromkeys(sites, choice)) for choice in self.candidates]
+        everywhere = [c for c in self.candidates if not any(str(c) in refused for refused in self.refused.values())]
+        every = [Assignment(dict.fromkeys(sites, choice)) for choice in everywhere]
         return [assignment for assignment in every if self.allowed(assignment) and self.key(assignment) != baseline]
 
     def allowed(self, assignment: Assignment) -> bool:
-        """Whether the assignment may be tried: not the identity everywhere, which makes the network linear."""
-        return not all(_is_identity(choice) for choice in assignment.values())
+        """Whether the assignment may be tried.
+
+        Not the identity everywhere, which makes the network linear; and no layer-level choices whose widths, planned
+        together, would change the number of parameters.
+        """
+        return not all(_is_identity(choice) for choice in assignment.values()) and self._fits(assignment)
+
+    def _fits(self, assignment: Assignment) -> bool:
+        """Whether the layers can change their widths as the assignment needs; remembered, as it is asked often."""
+        needed = tuple(pieces(choice) for choice in assignment.values())
+        if self.sites is None or needed == tuple(pieces(self.sites[site].current) for site in assignment):
+            return True
+        key = (*needed, *map(hash, assignment))
+        if key not in self._fitting:
+            self._fitting[key] = _refusal(self.sites, assignment) == ""
+        return self._fitting[key]
 
     def key(self, assignment: Mapping[str, Choice]) -> tuple[str, ...]:
         """Equal for assignments that compute the same functions, whatever their names."""
@@ -164,6 +193,8 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
             )
     candidates = _candidates(settings.candidates)
     baseline = Assignment({name: canonical(sites[name].current) for name in chosen})
+    refused = {group: _refused(sites, members, candidates) for group, members in groups.items()}
+    _check_offered(candidates, refused)
     space = SearchSpace(
         groups={group: tuple(members) for group, members in groups.items()},
         candidates=candidates,
@@ -171,10 +202,39 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
         configured=dict(configured),
         rate_range=_rate_range(settings.learning_rate, configured),
         decays=_decays(settings.weight_decay, configured),
+        refused={group: reasons for group, reasons in refused.items() if reasons},
+        sites=sites,
     )
     if all(map(_is_identity, candidates)):
         raise AutoactError("identity at every site makes a linear network: name other activations in space.candidates")
     return space
+
+
+def _refusal(sites: Sites, assignment: Mapping[str, Choice]) -> str:
+    """Why layers cannot change their widths for an assignment, in one line; empty where they can, or need not."""
+    try:
+        plan_widths(sites, assignment)
+    except DoesNotFitError as error:
+        return str(error)
+    return ""
+
+
+def _refused(sites: Sites, members: Sequence[str], candidates: Sequence[Choice]) -> dict[str, str]:
+    """The candidates that cannot stand at all of a dimension's sites together, with the reason."""
+    every = {str(choice): _refusal(sites, dict.fromkeys(members, choice)) for choice in candidates}
+    return {name: reason for name, reason in every.items() if reason}
+
+
+def _check_offered(candidates: Sequence[Choice], refused: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse a candidate that is on offer nowhere.
+
+    Raises:
+        AutoactError: names it and says why, for each dimension.
+    """
+    for choice in map(str, candidates):
+        reasons = dict.fromkeys(reasons[choice] for reasons in refused.values() if choice in reasons)
+        if all(choice in reasons for reasons in refused.values()):
+            raise AutoactError(f"{choice} can be tried nowhere in this model: {'; '.join(reasons)}")
 
 
 def _is_identity(choice: Choice) -> bool:

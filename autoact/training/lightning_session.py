@@ -20,16 +20,15 @@ from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialReco
 from autoact.sites import apply_
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
+from autoact.training.best import Diverged, weights_are_finite
 from autoact.training.callbacks import (
     BestEpoch,
-    Diverged,
     Interrupted,
     OptimizerSettings,
     Patience,
     PauseAt,
     PredictionScore,
     StopWhen,
-    weights_are_finite,
 )
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
@@ -190,6 +189,7 @@ class SessionOptions:
         rescale: scale initial weights to each activation's gain (see ``autoact.sites.rescale_``).
         stop_asked: asked between batches; true gives the training up.
         threads: CPU threads while training; torch's own number unless given.
+        population: candidates that train at once, at most; 1: one by one; None: all, where the task allows it.
     """
 
     def __init__(
@@ -199,7 +199,9 @@ class SessionOptions:
         rescale: bool = True,
         stop_asked: Callable[[], bool] = lambda: False,
         threads: int | None = None,
+        population: int | None = None,
     ) -> None:
+        self.population = population
         self.device = device or torch.device("cpu")
         self.patience = patience
         self.rescale = rescale

@@ -76,7 +76,7 @@ MISTAKES = {
     "unknown drop": ([*TABLE, "data.path=good.csv", "data.drop=d"], "unknown column in data.drop 'd'"),
     "unknown metric": (["metric=acuracy"], "unknown metric 'acuracy': did you mean accuracy"),
     "metric of another kind": (["metric=rmse"], "the metric rmse does not fit a classification task"),
-    "unknown activation": (["candidates=[gleu]"], "unknown activation 'gleu': did you mean gelu"),
+    "unknown activation": (["candidates=[geluu]"], "unknown activation 'geluu': did you mean gelu"),
     "unknown parameter": (["candidates=[leaky_relu(slope=1)]"], "did you mean negative_slope"),
     "identity alone": (["candidates=[identity]"], "identity at every site makes a linear network"),
     "not searchable": (["candidates=[step]"], "step cannot be searched"),

@@ -30,7 +30,7 @@ def test_an_alias_is_shown_by_its_name(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["gleu"], "unknown activation 'gleu': did you mean gelu"),
+        (["geluu"], "unknown activation 'geluu': did you mean gelu"),
         (["gelu", "relu"], "activations takes one name at most, got: gelu relu"),
         (["--plan"], "activations takes one name at most"),
     ],

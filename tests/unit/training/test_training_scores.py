@@ -12,8 +12,8 @@ import torch
 from autoact.core.errors import AutoactError
 from autoact.core.records import COMPLETE, FAILED
 from autoact.tasks.metrics import Metric
-from autoact.training.callbacks import PredictionScore
 from autoact.training.lightning_session import LightningSession
+from autoact.training.scores import Predictions
 
 
 def weights(module: Any) -> dict[str, torch.Tensor]:
@@ -182,9 +182,10 @@ def test_replicates_leave_one_group_of_rows_out_at_a_time(ordered):
     rows = 103
     targets, scores = torch.arange(float(rows)), torch.linspace(0, 50, rows)
     metric = Metric("mae", "MAE", "min", lambda y, s: float(abs(y - s).mean()), ("regression",))
-    callback = PredictionScore(metric, "val_mae")
-    callback._targets, callback._scores = [targets[:40], targets[40:]], [scores[:40], scores[40:]]
-    found = callback.replicates(ordered=ordered)
+    predictions = Predictions(metric)
+    for part in (slice(40), slice(40, None)):
+        predictions.add(torch.nn.Identity(), {"score": scores[part], "target": targets[part]}, None)
+    found = predictions.replicates(ordered=ordered)
     group = [row * 50 // rows if ordered else row % 50 for row in range(rows)]
     for number, value in enumerate(found):
         kept = [row for row in range(rows) if group[row] != number]
@@ -198,6 +199,7 @@ def test_a_metric_that_needs_every_group_has_no_replicates():
             raise ValueError("one class")
         return 0.5
 
-    callback = PredictionScore(Metric("auc", "AUC", "max", needs_both, ("classification",)), "val_auc")
-    callback._targets, callback._scores = [torch.tensor([0, 0, 0, 1])], [torch.tensor([0.1, 0.2, 0.3, 0.9])]
-    assert callback.replicates(ordered=False) == ()
+    predictions = Predictions(Metric("auc", "AUC", "max", needs_both, ("classification",)))
+    scores = torch.tensor([0.1, 0.2, 0.3, 0.9])
+    predictions.add(torch.nn.Identity(), {"score": scores, "target": torch.tensor([0, 0, 0, 1])}, None)
+    assert predictions.replicates(ordered=False) == ()

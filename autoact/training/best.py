@@ -1,0 +1,99 @@
+"""The best epoch of a training: its value, its weights, and the learning curve."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+
+from autoact.core.errors import AutoactError, nearest
+
+
+class Diverged(ArithmeticError):  # noqa: N818  (says what happened to the trial)
+    """Training produced values that are not finite; the trial fails alone, with this reason."""
+
+
+class Best:
+    """Keeps the weights of the best epoch in memory, and the learning curve.
+
+    Attributes:
+        value: the best value of ``monitor``; None before the first validation.
+        epoch: its epoch, counted from 1.
+        metrics: everything that was logged there.
+        curve: per epoch, everything that was logged.
+    """
+
+    def __init__(self, monitor: str, mode: str) -> None:
+        self.monitor = monitor
+        self.mode = mode
+        self.value: float | None = None
+        self.epoch = 0
+        self.metrics: dict[str, float] = {}
+        self.curve: list[dict[str, float]] = []
+        self._weights: dict[str, Any] = {}
+
+    def validated(self, logged: Mapping[str, float], own: Collection[str], epoch: int, module: torch.nn.Module) -> None:
+        """Keep the weights where the monitored value is the best so far.
+
+        Args:
+            logged: everything that is logged by now, by name.
+            own: the names that are the validation's.
+            epoch: counted from 1.
+            module: holds the weights.
+
+        Raises:
+            AutoactError: the monitored value is not among what was logged.
+            Diverged: it is not finite, or the weights are not.
+        """
+        if self.monitor not in logged:
+            close = nearest(self.monitor, logged)
+            hint = f": did you mean {' or '.join(close)}?" if close else ""
+            names = ", ".join(sorted(logged)) or "nothing"
+            raise AutoactError(f"monitor={self.monitor} was not logged by validation{hint} Logged: {names}")
+        value = logged[self.monitor]
+        if not math.isfinite(value):
+            raise Diverged(f"{self.monitor} is {value} in epoch {epoch}")
+        if self.value is None or (value > self.value if self.mode == "max" else value < self.value):
+            # A count of right answers stays finite where every output is nan.
+            if not weights_are_finite(module):
+                raise Diverged(f"weights are not finite in epoch {epoch}")
+            self.value, self.epoch = value, epoch
+            self.metrics = {name: logged[name] for name in own if name in logged}
+            self._weights = {key: _copy(entry) for key, entry in module.state_dict().items()}
+
+    def ended(self, logged: Mapping[str, float], epoch: int) -> None:
+        """Append what an epoch logged to the curve; what training logged at the best epoch is known only now."""
+        self.curve.append(dict(logged))
+        if self.epoch == epoch:
+            self.metrics = {**logged, **self.metrics}
+
+    def restore_(self, module: Any) -> None:
+        """Put the best epoch's weights into ``module``, a LightningModule."""
+        module.load_state_dict(self._weights, strict=module.strict_loading)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs."""
+        return copy.deepcopy({k: getattr(self, k) for k in ("value", "epoch", "metrics", "curve", "_weights")})
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of ``state_dict``."""
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+
+def weights_are_finite(module: torch.nn.Module) -> bool:
+    """Whether every parameter is finite.
+
+    Example:
+        >>> weights_are_finite(torch.nn.Linear(1, 1))
+        True
+    """
+    return all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters())
+
+
+def _copy(entry: Any) -> Any:
+    """A copy of one entry of a state dict; a module's extra state need not be a tensor."""
+    return entry.detach().clone() if isinstance(entry, torch.Tensor) else copy.deepcopy(entry)

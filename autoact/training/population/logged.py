@@ -1,0 +1,149 @@
+"""What ``self.log`` was given, member by member, reduced over an epoch as Lightning reduces it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.data import extract_batch_size
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+
+from autoact.core.errors import AutoactError
+
+_REDUCTIONS: Mapping[Any, str] = {
+    torch.mean: "mean",
+    torch.sum: "sum",
+    torch.max: "max",
+    torch.min: "min",
+    max: "max",
+    min: "min",
+    sum: "sum",
+}
+
+
+@dataclass
+class _Entry:
+    """One name: its running value."""
+
+    on_step: bool
+    on_epoch: bool
+    reduce: str
+    total: Tensor | None = None
+    weight: float = 0.0
+    last: Tensor | None = None
+    metric: Metric | None = None
+
+    def add(self, value: Tensor, weight: float) -> None:
+        """One more value, per member or for one."""
+        value = value.detach()
+        if not value.is_floating_point():
+            value = value.to(torch.get_default_dtype())
+        self.last = value
+        self.weight += weight
+        if self.reduce == "mean":
+            value = value * weight
+        if self.total is None:
+            self.total = value.clone()
+        elif self.reduce in ("mean", "sum"):
+            self.total = self.total + value
+        else:
+            self.total = (torch.maximum if self.reduce == "max" else torch.minimum)(self.total, value)
+
+    def reduced(self) -> Tensor:
+        """The value of the epoch."""
+        assert self.total is not None
+        return self.total / self.weight if self.reduce == "mean" else self.total
+
+
+class Logged:
+    """Values of one loop by name; each is a number, or one number per member.
+
+    Args:
+        training: whether the loop is the training's, where values count by step unless said otherwise; validation's
+            count by epoch.
+    """
+
+    def __init__(self, *, training: bool) -> None:
+        self.training = training
+        self._entries: dict[str, _Entry] = {}
+
+    def add(self, name: str, value: Any, options: Mapping[str, Any], batch: Any) -> None:
+        """What one call of ``self.log(name, value, **options)`` means; ``batch`` tells how many rows it stands for."""
+        entry = self._entries.get(name)
+        if entry is None:
+            by_step, by_epoch = options.get("on_step"), options.get("on_epoch")
+            entry = self._entries[name] = _Entry(
+                on_step=self.training if by_step is None else bool(by_step),
+                on_epoch=not self.training if by_epoch is None else bool(by_epoch),
+                reduce=_reduction(options.get("reduce_fx", "mean")),
+            )
+        if isinstance(value, Metric):
+            entry.metric = value
+            return
+        if not isinstance(value, Tensor):
+            value = torch.tensor(value, dtype=torch.get_default_dtype())
+        weight = 1.0
+        if entry.reduce == "mean" and entry.on_epoch:
+            given = options.get("batch_size")
+            weight = float(extract_batch_size(batch) if given is None else given)
+        entry.add(value, weight)
+
+    def values(self) -> dict[str, Tensor]:
+        """The values by the names that callbacks see: ``name``, and ``name_step`` and ``name_epoch`` where both count.
+
+        Metrics are computed and start anew.
+        """
+        found: dict[str, Tensor] = {}
+        for name, entry in self._entries.items():
+            last, whole = entry.last, None
+            if entry.metric is not None:
+                whole = entry.metric.compute()
+                last = getattr(entry.metric, "_forward_cache", None)
+                entry.metric.reset()
+            elif entry.on_epoch:
+                whole = entry.reduced()
+            if entry.on_step and last is not None:
+                found[name] = last
+                if entry.on_epoch:
+                    found[f"{name}_step"] = last
+            if entry.on_epoch and whole is not None:
+                found[name] = whole
+                if entry.on_step:
+                    found[f"{name}_epoch"] = whole
+        return found
+
+    def floats(self) -> dict[str, float]:
+        """The values of one member as floats; what is not a single number is left out."""
+        return {name: float(value) for name, value in self.values().items() if value.numel() == 1}
+
+
+def _reduction(given: str | Callable[..., Any]) -> str:
+    """``mean``, ``sum``, ``min`` or ``max``.
+
+    Raises:
+        AutoactError: Lightning takes no other.
+    """
+    name = _REDUCTIONS.get(given) if callable(given) else given
+    if name not in ("mean", "sum", "min", "max"):
+        raise AutoactError(f"self.log(reduce_fx={given}) must be mean, sum, min or max")
+    return name
+
+
+def log_calls(take: Callable[[str, Any, dict[str, Any]], None]) -> dict[str, Callable[..., None]]:
+    """Replacements of a LightningModule's ``log`` and ``log_dict`` that hand every value to ``take``."""
+
+    def log(name: str, value: Any, *positional: Any, **options: Any) -> None:
+        take(name, value, options | dict(zip(_POSITIONAL, positional, strict=False)))
+
+    def log_dict(dictionary: Any, *positional: Any, **options: Any) -> None:
+        named = dictionary.items(keep_base=False) if isinstance(dictionary, MetricCollection) else dictionary.items()
+        for name, value in named:
+            log(name, value, *positional, **options)
+
+    return {"log": log, "log_dict": log_dict}
+
+
+_POSITIONAL = ("prog_bar", "logger", "on_step", "on_epoch", "reduce_fx", "enable_graph")

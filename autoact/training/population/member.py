@@ -1,0 +1,135 @@
+"""One member of a population: its module, its optimiser, and what is known of it so far."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+
+from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.tasks.task import Task
+from autoact.training.best import Best
+from autoact.training.callbacks import Patience
+from autoact.training.lightning_session import SessionOptions, build_module
+
+
+class Member:
+    """A candidate in training; its weights are rows of the population's stacked tensors while it trains.
+
+    Attributes:
+        module: the user's own module; it can be used as it is at any time.
+        best: the best epoch and the curve.
+        stoppers: early stopping: the task's own callbacks and ``search.patience``.
+        epochs: epochs trained.
+        steps: optimiser steps taken.
+        optimizer: what the module configured, once training has begun.
+        schedulers: Lightning's scheduler configurations.
+        failure: status and reason, where it failed.
+        stopping: early stopping has spoken.
+    """
+
+    def __init__(self, number: int, candidate: Candidate, task: Task, options: SessionOptions) -> None:
+        self.number = number
+        self.candidate = candidate
+        lightning.seed_everything(candidate.seed, verbose=False)
+        self.module = build_module(task, candidate, rescale=options.rescale)
+        self.best = Best(task.monitor, task.mode)
+        self.stoppers = [c for c in task.make_callbacks() if type(c) is EarlyStopping]
+        if options.patience is not None:
+            self.stoppers.append(Patience(task.monitor, mode=task.mode, patience=options.patience))
+        self.epochs = 0
+        self.steps = 0
+        self.seconds = 0.0
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.schedulers: list[Any] = []
+        self.failure: tuple[str, str] | None = None
+        self.stopping = False
+        self.finished = False
+        self.replicates: tuple[float, ...] = ()
+        self.paused: dict[str, Any] | None = None
+
+    def validate(self, batch: Any, batch_idx: int) -> Any:
+        """The module's own ``validation_step``."""
+        step = self.module.validation_step
+        return step(batch, batch_idx) if len(inspect.signature(step).parameters) > 1 else step(batch)
+
+    @property
+    def active(self) -> bool:
+        """Whether it has something left to train."""
+        return self.failure is None and not self.finished
+
+    def fail(self, reason: object) -> None:
+        """It fails alone, for this reason."""
+        said = str(reason).strip() or type(reason).__name__
+        self.failure = (FAILED, said.splitlines()[0])
+
+    def stop(self, logged: Mapping[str, float]) -> None:
+        """Ask the early stopping of the epoch that has ended."""
+        for stopper in self.stoppers:
+            if stopper.monitor in logged:
+                over, _ = stopper._evaluate_stopping_criteria(torch.tensor(logged[stopper.monitor]))
+                self.stopping = self.stopping or over
+
+    def finish(self) -> None:
+        """Training is over: the best epoch's weights, in memory of its own."""
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            tensor.data = tensor.detach().clone()
+            tensor.grad = None
+        self.best.restore_(self.module)
+        self.finished, self.optimizer, self.schedulers, self.paused = True, None, [], None
+        self.module._trainer = None
+
+    def record(self) -> TrialRecord:
+        """What is known of the candidate."""
+        status, reason = self.failure or (COMPLETE if self.finished else STOPPED, "" if self.finished else "paused")
+        return TrialRecord(
+            number=self.number,
+            candidate=self.candidate,
+            status=status,
+            quality=None if status == FAILED else self.best.value,
+            metrics=self.best.metrics,
+            curve=tuple(self.best.curve),
+            best_epoch=self.best.epoch,
+            epochs=self.epochs,
+            seconds=self.seconds,
+            reason=reason,
+            replicates=self.replicates,
+        )
+
+    def pause(self, random: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Everything that goes on in another population, with the state of the random numbers."""
+        if self.optimizer is None:
+            assert self.paused is not None, "it has trained before"
+            return self.paused
+        return {
+            "weights": {key: _own(value) for key, value in self.module.state_dict().items()},
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "schedulers": [copy.deepcopy(config.scheduler.state_dict()) for config in self.schedulers],
+            "best": self.best.state_dict(),
+            "stoppers": [copy.deepcopy(stopper.state_dict()) for stopper in self.stoppers],
+            "stopping": self.stopping,
+            "epochs": self.epochs,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "random": copy.deepcopy(random),
+        }
+
+    def go_on(self, paused: dict[str, Any]) -> None:
+        """Take over what ``pause`` gave; the optimiser follows when it is made."""
+        self.paused = paused
+        self.module.load_state_dict(paused["weights"])
+        self.best.load_state_dict(copy.deepcopy(paused["best"]))
+        for stopper, state in zip(self.stoppers, paused["stoppers"], strict=True):
+            stopper.load_state_dict(copy.deepcopy(state))
+        self.stopping = paused["stopping"]
+        self.epochs, self.steps, self.seconds = paused["epochs"], paused["steps"], paused["seconds"]
+
+
+def _own(value: Any) -> Any:
+    """A copy in memory of its own: a row of a stacked tensor would be pickled with all the others."""
+    return value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)

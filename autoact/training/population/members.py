@@ -1,0 +1,146 @@
+"""The members of one population: who trains, stacked; who leaves; who is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from autoact.activations import registry
+from autoact.core.choice import Choice
+from autoact.training.population.grouped import Groups, Part, part_of
+from autoact.training.population.member import Member
+from autoact.training.population.optimisers import Stepper, configure
+from autoact.training.population.stack import Entry, Stack
+from autoact.training.population.streams import Stream
+from autoact.training.population.template import Step, Template
+
+
+class Members:
+    """Members with equal parameter shapes, trained in lockstep.
+
+    Args:
+        members: all of them, trained equally far.
+        streams: the seeds among them.
+
+    Attributes:
+        active: those in the stack, in its order.
+    """
+
+    def __init__(self, members: Sequence[Member], streams: Sequence[Stream]) -> None:
+        self.all = list(members)
+        self.active: list[Member] = []
+        self.streams = list(streams)
+        self.stack: Stack
+        self.stepper: Stepper
+        self._template: Template
+        self._device = torch.device("cpu")
+        self._stream_of: Tensor
+
+    @property
+    def own_batches(self) -> bool:
+        """Whether there are several seeds, each with its own order of batches."""
+        return len(self.streams) > 1
+
+    @property
+    def complete(self) -> list[Member]:
+        """Those whose training is over."""
+        return [member for member in self.all if member.finished and member.failure is None]
+
+    @property
+    def _sites(self) -> list[str]:
+        """Where members may differ."""
+        return list(self.all[0].candidate.assignment)
+
+    def stack_up(self, device: torch.device, trainer: Any) -> None:
+        """Stack all that have something left to train, on ``device``, and make their optimisers."""
+        self._device = device
+        waiting = [member for member in self.all if member.active]
+        # Members with equal activations lie side by side: their groups are slices.
+        waiting.sort(key=lambda member: [str(choice) for choice in member.candidate.assignment.values()])
+        for member in waiting:
+            member.module.to(device)
+            member.module.trainer = trainer
+        self._template = Template(waiting[0].module, self._sites, streams=self.own_batches, trainer=trainer)
+        self._stack(waiting)
+        for member in waiting:
+            if member.optimizer is None:
+                configure(member, member.candidate.settings)
+
+    def _stack(self, members: Sequence[Member]) -> None:
+        """Make these the active ones."""
+        self.active = list(members)
+        chosen = {site: _groups([m.candidate.assignment[site] for m in members]) for site in self._sites}
+        positions = {site: list(groups.values()) for site, groups in chosen.items()}
+        self.stack = Stack([member.module for member in members], self._sites, positions)
+        for site, groups in chosen.items():
+            parts = [self._part(site, i, choice, where) for i, (choice, where) in enumerate(groups.items())]
+            self._template.activations[site].groups = Groups(parts, positions[site], self._device)
+        seeds = [stream.seed for stream in self.streams]
+        self._stream_of = torch.tensor([seeds.index(m.candidate.seed) for m in members], device=self._device)
+        for dropout in self._template.dropouts:
+            dropout.streams, dropout.stream_of = self.streams, self._stream_of
+        self.stepper = Stepper(members)
+
+    def _part(self, site: str, index: int, choice: Choice, where: Sequence[int]) -> Part:
+        """The activation of one group at one site."""
+        row = registry.get(choice.name)
+        tensors = {name: entry.tensor for name, entry in self.stack.grouped[site, index].items()}
+        module = self.active[where[0]].module.get_submodule(site)
+        return part_of(module, tensors, pointwise=row.family == "pointwise", stochastic=row.stochastic)
+
+    def losses(self, batch: Any, batch_idx: int) -> Step:
+        """One forward pass of every member."""
+        if self.own_batches:
+            batch = tree_map(self._spread, *batch)
+        return self._template.run(self.stack, batch, batch_idx, own_batches=self.own_batches)
+
+    def _spread(self, *leaves: Any) -> Any:
+        """Each stream's leaf, handed to its members."""
+        if not isinstance(leaves[0], Tensor):
+            return leaves[0]
+        return torch.stack(leaves).index_select(0, self._stream_of)
+
+    def step(self, batch_idx: int) -> None:
+        """Step every member's optimiser."""
+        if self.stack.bind_grads():
+            self.stepper.forget()
+        self.stepper.step(batch_idx)
+
+    def trained(self) -> list[tuple[Entry, Sequence[int]]]:
+        """Trained parameters with the positions of their members."""
+        everybody = range(len(self.active))
+        found: list[tuple[Entry, Sequence[int]]] = [(entry, everybody) for entry in self.stack.common.values()]
+        for (site, index), entries in self.stack.grouped.items():
+            where = list(_groups([m.candidate.assignment[site] for m in self.active]).values())[index]
+            found += [(entry, where) for entry in entries.values()]
+        return [(entry, where) for entry, where in found if entry.tensor.requires_grad]
+
+    def leave(self, epoch: int, *, least: int = 0) -> None:
+        """Those that failed or are done leave; the stack is compacted.
+
+        Args:
+            epoch: that has ended, from 1.
+            least: epochs that everybody trains, whatever early stopping says.
+        """
+        for member in self.active:
+            if member.stopping and epoch >= least and member.failure is None:
+                member.finish()
+        staying = [member for member in self.active if member.active]
+        if len(staying) == len(self.active):
+            return
+        if staying:
+            self._stack(staying)
+        else:
+            self.active = []
+
+
+def _groups(choices: Sequence[Choice]) -> dict[Choice, list[int]]:
+    """Each activation with the positions of its members."""
+    groups: dict[Choice, list[int]] = {}
+    for position, choice in enumerate(choices):
+        groups.setdefault(choice, []).append(position)
+    return groups

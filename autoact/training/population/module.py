@@ -1,0 +1,249 @@
+"""The LightningModule that trains a population: one Trainer for all members."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor, nn
+
+from autoact.core.records import STOPPED
+from autoact.tasks.task import Task
+from autoact.training.best import Diverged, weights_are_finite
+from autoact.training.callbacks import Interrupted
+from autoact.training.population.logged import Logged, log_calls
+from autoact.training.population.member import Member
+from autoact.training.population.members import Members
+from autoact.training.population.optimisers import clip
+from autoact.training.population.streams import validating
+from autoact.training.scores import Predictions
+
+# What a module may do around its validation: each member's own runs, one after the other.
+VALIDATION_HOOKS = (
+    "on_validation_start",
+    "on_validation_epoch_start",
+    "on_validation_batch_start",
+    "on_validation_batch_end",
+    "on_validation_epoch_end",
+    "on_validation_end",
+)
+
+
+class PopulationOptimizer(torch.optim.Optimizer):
+    """What Lightning holds for an optimiser: steps all members' own."""
+
+    def __init__(self, members: Members) -> None:
+        super().__init__([nn.Parameter(torch.zeros(0))], {})
+        self.members = members
+        self.batch_idx = 0
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Forward, backward, and one step of every member."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self.members.step(self.batch_idx)
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Zero every member's gradients."""
+        self.members.stack.zero_grads()
+
+
+class PopulationModule(lightning.LightningModule):
+    """Trains every member on the batches that a Trainer hands out; validates each with its own ``validation_step``.
+
+    Args:
+        task: what is trained.
+        members: who is trained.
+        least: epochs that every member trains, whatever early stopping says.
+    """
+
+    def __init__(self, task: Task, members: Members, *, least: int = 0) -> None:
+        super().__init__()
+        self._least = least
+        self.task = task
+        self.members = members
+        self._logged = Logged(training=True)
+        self._metrics_logged: dict[int, Logged] = {}
+        self._validated: dict[int, dict[str, float]] = {}
+        self._validation: dict[int, Logged] = {}
+        self._predictions: dict[int, Predictions] = {}
+        self._modes: list[tuple[nn.Module, bool]] = []
+        self._since = 0.0
+
+    def configure_optimizers(self) -> PopulationOptimizer:
+        """Stack the members where the Trainer put this module."""
+        self.members.stack_up(self.device, self.trainer)
+        return PopulationOptimizer(self.members)
+
+    def on_train_start(self) -> None:
+        """Start the clock."""
+        self._since = time.perf_counter()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One step of every member; the sum of their losses, whose gradients do not mix."""
+        self._optimizer.batch_idx = batch_idx
+        step = self.members.losses(batch, batch_idx)
+        one = batch[0] if self.members.own_batches else batch
+        for name, value, options in step.logged:
+            self._logged.add(name, value, options, one)
+        if step.metric_calls:
+            self._update_metrics(step, one)
+        return step.loss_k.sum()
+
+    @property
+    def _optimizer(self) -> Any:
+        """The one optimiser."""
+        return self.trainer.optimizers[0]
+
+    def _update_metrics(self, step: Any, batch: Any) -> None:
+        """Call every member's own metrics with its own values."""
+        for row, member in enumerate(self.members.active):
+            mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
+            values = []
+            for name, arguments in step.metric_calls:
+                taken = [a[row].detach() if isinstance(a, Tensor) else a for a in arguments]
+                values.append(member.module.get_submodule(name)(*taken))
+            for name, what, options in step.metrics_logged:
+                value = member.module.get_submodule(what) if isinstance(what, str) else values[what.call]
+                mine.add(name, value, options, batch)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip every member by itself."""
+        if gradient_clip_val:
+            entries = self.members.trained()
+            clip(entries, len(self.members.active), float(gradient_clip_val), gradient_clip_algorithm or "norm")
+
+    def on_validation_start(self) -> None:
+        """Put every member into evaluation mode."""
+        validating(self.members.streams, self.trainer.val_dataloaders)
+        self._modes = [(part, part.training) for member in self._judged for part in member.module.modules()]
+        self._validation = {member.number: Logged(training=False) for member in self._judged}
+        if self.task.metric is not None:
+            self._predictions = {member.number: Predictions(self.task.metric) for member in self._judged}
+        for member in self._judged:
+            member.module.eval()
+            for hook in VALIDATION_HOOKS[:2]:
+                self._hook(member, hook, None)
+
+    @property
+    def _judged(self) -> list[Member]:
+        """Who is validated: the active ones in training, else all that are complete."""
+        return self.members.active if self.trainer.state.fn == "fit" else self.members.complete
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Every member's own, one after the other, each from the same state of the random numbers."""
+        state = torch.get_rng_state()
+        for member in [m for m in self._judged if m.failure is None]:
+            torch.set_rng_state(state)
+            with self._failing_alone(member), self._logs(member, batch):
+                self._hook(member, "on_validation_batch_start", batch, batch, batch_idx)
+                outputs = member.validate(batch, batch_idx)
+                if member.number in self._predictions:
+                    self._predictions[member.number].add(member.module, outputs, batch)
+                self._hook(member, "on_validation_batch_end", batch, outputs, batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Judge every member by all its rows."""
+        self._validated = {}
+        epoch = self.trainer.current_epoch + 1
+        for member in [m for m in self._judged if m.failure is None]:
+            with self._failing_alone(member):
+                self._hook(member, "on_validation_epoch_end", None)
+                found = self._validation[member.number].floats()
+                if member.number in self._predictions:
+                    found[self.task.monitor] = self._predictions[member.number].value(epoch)
+                self._validated[member.number] = found
+                if self.trainer.state.fn == "fit":
+                    member.best.validated(found, found, epoch, member.module)
+
+    def on_validation_end(self) -> None:
+        """Back to training, each part in the mode it had."""
+        for member in self._judged:
+            self._hook(member, "on_validation_end", None)
+        for part, mode in self._modes:
+            part.training = mode
+
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch: curves, early stopping, schedulers; those that are done leave the stack."""
+        now = time.perf_counter()
+        share = (now - self._since) / max(1, len(self.members.active))
+        self._since = now
+        epoch = self.trainer.current_epoch + 1
+        columns = {name: value.tolist() for name, value in self._logged.values().items() if value.dim() == 1}
+        for row, member in enumerate(self.members.active):
+            member.seconds += share
+            if member.failure is not None:
+                continue
+            logged = {name: float(column[row]) for name, column in columns.items()}
+            if member.number in self._metrics_logged:
+                logged |= self._metrics_logged[member.number].floats()
+            logged |= self._validated.get(member.number, {})
+            member.best.ended(logged, epoch)
+            member.epochs = epoch
+            member.stop(logged)
+            self.members.stepper.epoch_ended(member, epoch, logged)
+        self._logged, self._metrics_logged, self._validated = Logged(training=True), {}, {}
+        self.members.leave(epoch, least=self._least)
+        if not self.members.active:
+            self.trainer.should_stop = True
+
+    def scores(self) -> dict[int, tuple[float, tuple[float, ...]]]:
+        """After ``Trainer.validate``: the monitored value of each member, and its repeats without a group of rows."""
+        found = {}
+        for number, logged in self._validated.items():
+            predictions = self._predictions.get(number)
+            again = () if predictions is None else predictions.replicates(ordered=self.task.ordered)
+            found[number] = (logged[self.task.monitor], again)
+        return found
+
+    @contextmanager
+    def _logs(self, member: Member, batch: Any) -> Iterator[None]:
+        """``self.log`` of a member's module inside the block."""
+        logged = self._validation[member.number]
+
+        def take(name: str, value: Any, options: Mapping[str, Any]) -> None:
+            logged.add(name, value, options, batch)
+
+        calls = log_calls(take)
+        for name, call in calls.items():
+            object.__setattr__(member.module, name, call)
+        try:
+            yield
+        finally:
+            for name in calls:
+                object.__delattr__(member.module, name)
+
+    def _hook(self, member: Member, name: str, batch: Any, *arguments: Any) -> None:
+        """A member's own hook, where it has one."""
+        if is_overridden(name, member.module):
+            with self._logs(member, batch):
+                getattr(member.module, name)(*arguments)
+
+    @contextmanager
+    def _failing_alone(self, member: Member) -> Iterator[None]:
+        """A member that diverged fails alone; a bug is everybody's."""
+        try:
+            yield
+        except (Diverged, FloatingPointError) as error:
+            member.fail(error)
+        except Interrupted:
+            raise
+        except Exception as error:
+            if weights_are_finite(member.module):
+                raise
+            member.fail(f"weights are not finite, then {type(error).__name__}: {error}")
+
+    def interrupted(self) -> None:
+        """The user asked to stop: what trains is given up."""
+        for member in self.members.active:
+            member.failure = (STOPPED, "interrupted by the user")

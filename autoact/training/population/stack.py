@@ -1,0 +1,111 @@
+"""The weights of all members, one tensor per name; a member's own parameters are its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Slot = tuple[dict[str, Tensor | None], str]
+
+
+@dataclass
+class Entry:
+    """One parameter or buffer of some members.
+
+    Attributes:
+        tensor: ``[members, ...]``, a leaf.
+        slots: where each member's module holds its row.
+        grad: the gradient that the members' rows look at; None before the first backward pass.
+    """
+
+    tensor: Tensor
+    slots: list[Slot]
+    grad: Tensor | None = None
+
+    def bind(self) -> None:
+        """Let every member's tensor be its row."""
+        for row, (store, key) in zip(self.tensor.detach().unbind(0), self.slots, strict=True):
+            held = store[key]
+            if isinstance(held, nn.Parameter):
+                held.data, held.grad = row, None
+            else:
+                store[key] = row
+        self.grad = None
+
+    def bind_grad(self) -> None:
+        """Let every member's gradient be its row, where a backward pass made a new one."""
+        if self.tensor.grad is self.grad:
+            return
+        self.grad = self.tensor.grad
+        assert self.grad is not None
+        for row, (store, key) in zip(self.grad.unbind(0), self.slots, strict=True):
+            held = store[key]
+            assert held is not None
+            held.grad = row
+
+
+class Stack:
+    """Parameters and buffers of members with equal shapes, stacked.
+
+    Args:
+        modules: the members' modules, on one device.
+        sites: names of modules that differ between members: their tensors are stacked group by group.
+        groups: site -> for each group its members' positions.
+    """
+
+    def __init__(
+        self, modules: Sequence[nn.Module], sites: Sequence[str], groups: Mapping[str, Sequence[Sequence[int]]]
+    ) -> None:
+        self.members = len(modules)
+        self.common: dict[str, Entry] = {}
+        self.grouped: dict[tuple[str, int], dict[str, Entry]] = {}
+        inside = tuple(f"{site}." for site in sites)
+        for name in names_of(modules[0]):
+            if not name.startswith(inside):
+                self.common[name] = _entry(modules, name)
+        for site in sites:
+            for index, positions in enumerate(groups[site]):
+                mine = [modules[position].get_submodule(site) for position in positions]
+                self.grouped[site, index] = {name: _entry(mine, name) for name in names_of(mine[0])}
+        self.entries = [*self.common.values(), *(e for group in self.grouped.values() for e in group.values())]
+        self.trained = [entry for entry in self.entries if entry.tensor.requires_grad]
+        for entry in self.entries:
+            entry.bind()
+
+    def bind_grads(self) -> bool:
+        """Let members see their gradients; true where some are new."""
+        fresh = [entry for entry in self.trained if entry.tensor.grad is not entry.grad]
+        for entry in fresh:
+            entry.bind_grad()
+        return bool(fresh)
+
+    def zero_grads(self) -> None:
+        """Zero every gradient, in place: the members' rows stay bound."""
+        grads = [entry.tensor.grad for entry in self.trained if entry.tensor.grad is not None]
+        if grads:
+            torch._foreach_zero_(grads)
+
+
+def names_of(module: nn.Module) -> list[str]:
+    """Names of all parameters and buffers, tied ones once."""
+    return [name for name, _ in module.named_parameters()] + [name for name, _ in module.named_buffers()]
+
+
+def slot_of(module: nn.Module, name: str) -> Slot:
+    """Where a module holds a tensor: the dictionary and the key."""
+    owner_name, _, key = name.rpartition(".")
+    owner = module.get_submodule(owner_name)
+    store: Any = owner._parameters if key in owner._parameters else owner._buffers
+    return store, key
+
+
+def _entry(modules: Sequence[nn.Module], name: str) -> Entry:
+    """One name of all modules."""
+    slots = [slot_of(module, name) for module in modules]
+    held = [store[key] for store, key in slots]
+    stacked = torch.stack([tensor.detach() for tensor in held if tensor is not None])
+    return Entry(stacked.requires_grad_(bool(held[0] is not None and held[0].requires_grad)), slots)

@@ -1,0 +1,154 @@
+"""Seeds within a population: each has its own order of batches and its own random numbers, as a single training has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.utilities.data import _set_sampler_epoch
+from torch import Tensor, nn
+
+from autoact.data.datamodule import TensorBatches
+from autoact.training.randomness import random_state, restore_random_state
+
+
+class Stream:
+    """One seed's data and random numbers.
+
+    Attributes:
+        datamodule: gives the batches in this seed's order.
+        random: the state of the random numbers between two of its turns; None before its first.
+    """
+
+    def __init__(self, seed: int, datamodule: Any, random: dict[str, Any] | None = None) -> None:
+        self.seed = seed
+        self.datamodule = datamodule
+        self.random = random
+
+    def begin(self) -> None:
+        """Put the random numbers where a training of this seed begins, or went on."""
+        if self.random is None:
+            lightning.seed_everything(self.seed, verbose=False)
+        else:
+            restore_random_state(self.random)
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """What is drawn inside comes from this seed; what is drawn outside does not notice."""
+        outside = random_state()
+        self.begin()
+        try:
+            yield
+        finally:
+            self.random = random_state()
+            restore_random_state(outside)
+
+    def draw(self, like: Tensor, keep: float) -> Tensor:
+        """The mask that ``nn.Dropout`` draws for a tensor of this shape, from this seed."""
+        assert self.random is not None
+        generator = torch.Generator()
+        generator.set_state(self.random["torch"])
+        mask = torch.empty(like.shape, dtype=like.dtype).bernoulli_(keep, generator=generator)
+        self.random["torch"] = generator.get_state()
+        return mask.to(like.device)
+
+
+def validating(streams: Sequence[Stream], loader: Any) -> None:
+    """Let every seed draw what a single training draws when it begins to go through its validation rows."""
+    if len(streams) > 1 and not isinstance(loader, TensorBatches):
+        for stream in streams:
+            with stream.drawing():
+                iter(loader)
+
+
+class StreamBatches:
+    """The training batches of all streams in lockstep: a list with one batch per stream.
+
+    Lightning takes any iterable with a length, and tells ``sampler`` the epoch.
+    """
+
+    def __init__(self, loaders: Sequence[Any], streams: Sequence[Stream]) -> None:
+        self.loaders = list(loaders)
+        self.streams = list(streams)
+        self.sampler = self
+        self.batch_sampler = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell every loader's sampler the epoch."""
+        for loader in self.loaders:
+            _set_sampler_epoch(loader, epoch)
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return len(self.loaders[0])
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """One list per step."""
+        iterators = [self._drawn(stream, iter, loader) for stream, loader in self._pairs()]
+        for _ in range(len(self)):
+            turns = zip(self._pairs(), iterators, strict=True)
+            yield [self._drawn(stream, next, iterator, loader) for (stream, loader), iterator in turns]
+
+    def _pairs(self) -> list[tuple[Stream, Any]]:
+        """Streams with their loaders."""
+        return list(zip(self.streams, self.loaders, strict=True))
+
+    def _drawn(self, stream: Stream, function: Any, argument: Any, loader: Any = None) -> Any:
+        """``function(argument)`` under the stream's random numbers, where the loader draws any."""
+        if isinstance(argument if loader is None else loader, TensorBatches):
+            return function(argument)
+        with stream.drawing():
+            return function(argument)
+
+
+class _Masks(torch.autograd.Function):
+    """Steps out of ``vmap`` to draw each stream's own mask."""
+
+    @staticmethod
+    def forward(x: Tensor, member: Tensor, dropout: StreamDropout) -> Tensor:
+        """Never called: ``member`` is always batched."""
+        raise RuntimeError("a dropout of streams was called outside its population")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, x: Tensor, member: Tensor, dropout: StreamDropout) -> tuple[Tensor, int]:
+        """All members at once."""
+        dim = in_dims[0]
+        x_k = x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
+        return dropout.drop(x_k), 0
+
+
+class StreamDropout(nn.Module):
+    """``nn.Dropout`` in a population of several seeds: members of one seed share a mask.
+
+    Attributes:
+        streams: the seeds.
+        stream_of: ``[members]``, the position of each member's stream.
+        member: each member's number under ``vmap``.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.streams: Sequence[Stream] = ()
+        self.stream_of = torch.zeros(0, dtype=torch.long)
+        self.member: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each stream's own mask in training, the identity otherwise."""
+        if not self.training or self.p == 0.0 or x.numel() == 0:
+            return x
+        return _Masks.apply(x, self.member, self)
+
+    def drop(self, x_k: Tensor) -> Tensor:
+        """**Shape**: ``[members, ...]``, kept."""
+        keep = 1.0 - self.p
+        masks = torch.stack([stream.draw(x_k[0], keep) for stream in self.streams])
+        masks = masks.div_(keep) if keep else masks
+        return x_k * masks.index_select(0, self.stream_of)

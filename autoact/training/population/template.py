@@ -1,0 +1,203 @@
+"""The one module that a whole population is run through, under ``vmap``."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+from torch.utils._pytree import tree_flatten, tree_unflatten
+from torchmetrics import Metric, MetricCollection
+
+from autoact.training.population.grouped import GroupedActivation
+from autoact.training.population.logged import log_calls
+from autoact.training.population.stack import Slot, Stack, names_of, slot_of
+from autoact.training.population.streams import StreamDropout
+
+
+class _Deferred:
+    """What a metric returns inside ``vmap``: it can be logged and nothing else."""
+
+    def __init__(self, name: str, call: int) -> None:
+        self.name = name
+        self.call = call
+
+
+class _MetricStandIn(nn.Module):
+    """Notes what a metric is called with: metrics keep state, so that members' own run outside ``vmap``."""
+
+    def __init__(self, name: str, calls: list[tuple[str, tuple[Any, ...]]]) -> None:
+        super().__init__()
+        self.name = name
+        self._calls = calls
+
+    def forward(self, *values: Any) -> _Deferred:
+        """Note the values."""
+        self._calls.append((self.name, values))
+        return _Deferred(self.name, len(self._calls) - 1)
+
+    def update(self, *values: Any) -> None:
+        """Note the values."""
+        self(*values)
+
+
+class Step:
+    """What one training step of all members gave.
+
+    Attributes:
+        loss_k: ``[members]``.
+        logged: name, value per member (a tensor ``[members, ...]``), and the options of ``self.log``.
+        metric_calls: path of a metric, and its arguments, stacked over members.
+        metrics_logged: name, the metric or one of its calls, and the options of ``self.log``.
+    """
+
+    def __init__(self, loss_k: Tensor) -> None:
+        self.loss_k = loss_k
+        self.logged: list[tuple[str, Tensor, Mapping[str, Any]]] = []
+        self.metric_calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.metrics_logged: list[tuple[str, str | _Deferred, Mapping[str, Any]]] = []
+
+
+class Template:
+    """A copy of a member's module whose ``training_step`` runs for all members at once.
+
+    Args:
+        module: a member's module; nothing of it is changed.
+        sites: names of the modules that differ between members.
+        streams: whether members of several seeds are in the population: dropout is then drawn seed by seed.
+        trainer: what ``self.trainer`` is inside the step.
+    """
+
+    def __init__(self, module: Any, sites: Sequence[str], *, streams: bool, trainer: Any) -> None:
+        held = module._trainer
+        module._trainer = None
+        self.base = copy.deepcopy(module)
+        module._trainer = held
+        self.base._trainer = trainer
+        self.activations: dict[str, GroupedActivation] = {}
+        for site in sites:
+            self.activations[site] = GroupedActivation()
+            _replace(self.base, self.base.get_submodule(site), self.activations[site])
+        self.dropouts: list[StreamDropout] = []
+        if streams:
+            for dropout in [m for m in self.base.modules() if type(m) is nn.Dropout]:
+                self.dropouts.append(StreamDropout(dropout.p).train(dropout.training))
+                _replace(self.base, dropout, self.dropouts[-1])
+        self._metric_calls: list[tuple[str, tuple[Any, ...]]] = []
+        for name, metric in _metrics(self.base):
+            _replace(self.base, metric, _MetricStandIn(name, self._metric_calls))
+        self._logged: list[tuple[str, Any, dict[str, Any]]] = []
+        for name, call in log_calls(lambda *given: self._logged.append(given)).items():
+            object.__setattr__(self.base, name, call)
+        self._takes_index = len(inspect.signature(self.base.training_step).parameters) > 1
+        self._slots = [(name, _aliases(self.base, name)) for name in names_of(self.base)]
+
+    def run(self, stack: Stack, batch: Any, batch_idx: int, *, own_batches: bool) -> Step:
+        """One training step of every member.
+
+        Args:
+            stack: the members' weights.
+            batch: one batch for all, or, with ``own_batches``, tensors ``[members, ...]``.
+            batch_idx: its number.
+            own_batches: whether each member has its own.
+
+        Raises:
+            TypeError: the step returned no loss.
+        """
+        entries = [stack.common[name] for name, _ in self._slots]
+        tensors = [entry.tensor for entry in entries]
+        index = torch.arange(stack.members, device=self.base.device)
+        leaves, spec = tree_flatten(batch)
+        moving = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        shape: dict[str, Any] = {}
+
+        def one(member: Tensor, values: list[Tensor], rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            mine = list(leaves)
+            for place, tensor in zip(moving, rows, strict=True):
+                mine[place] = tensor
+            loss = self._call(member, values, tree_unflatten(mine, spec), batch_idx)
+            noted, kept = tree_flatten([[value for _, value, _ in self._logged], list(self._metric_calls)])
+            shape["logged"], shape["spec"] = list(self._logged), kept
+            shape["fixed"] = [None if isinstance(leaf, Tensor) else leaf for leaf in noted]
+            return loss, [leaf for leaf in noted if isinstance(leaf, Tensor)]
+
+        batched = vmap(one, in_dims=(0, 0, 0 if own_batches else None), randomness="same")
+        try:
+            loss_k, found = batched(index, tensors, [leaves[i] for i in moving])
+        finally:
+            self._release()
+        return self._step(loss_k, found, shape)
+
+    def _call(self, member: Tensor, values: list[Tensor], batch: Any, batch_idx: int) -> Tensor:
+        """The module's own ``training_step`` with one member's tensors in its place."""
+        self._logged.clear()
+        self._metric_calls.clear()
+        for (_, slots), value in zip(self._slots, values, strict=True):
+            for store, key in slots:
+                store[key] = value
+        self._point(member)
+        out = self.base.training_step(batch, batch_idx) if self._takes_index else self.base.training_step(batch)
+        loss = out.get("loss") if isinstance(out, Mapping) else out
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"training_step returned {type(out).__name__} without a loss")
+        return loss
+
+    def _point(self, member: Tensor | None) -> None:
+        """Tell what steps out of ``vmap`` which member it is called for."""
+        for activation in self.activations.values():
+            activation.member = member
+        for dropout in self.dropouts:
+            dropout.member = member
+
+    def _release(self) -> None:
+        """Let go of batched tensors, which must not outlive ``vmap``."""
+        for _, slots in self._slots:
+            for store, key in slots:
+                store[key] = None
+        self._point(None)
+
+    def _step(self, loss_k: Tensor, found: list[Tensor], shape: dict[str, Any]) -> Step:
+        """Put what left ``vmap`` back into its form."""
+        step, tensors = Step(loss_k), iter(found)
+        leaves = [next(tensors) if fixed is None else fixed for fixed in shape["fixed"]]
+        values, calls = tree_unflatten(leaves, shape["spec"])
+        step.metric_calls = [(name, tuple(arguments)) for name, arguments in calls]
+        for (name, _, options), value in zip(shape["logged"], values, strict=True):
+            if isinstance(value, (_Deferred, _MetricStandIn)):
+                step.metrics_logged.append((name, value if isinstance(value, _Deferred) else value.name, options))
+                continue
+            if not isinstance(value, Tensor):
+                value = torch.full((len(loss_k),), float(value))
+            step.logged.append((name, value, options))
+        self._logged.clear()
+        self._metric_calls.clear()
+        return step
+
+
+def _metrics(base: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The metrics of a module by path, collections as a whole."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, module in base.named_modules():
+        inside = any(name.startswith(f"{other}.") for other, _ in found)
+        if isinstance(module, (Metric, MetricCollection)) and not inside:
+            found.append((name, module))
+    return found
+
+
+def _aliases(base: nn.Module, name: str) -> list[Slot]:
+    """Every place where a module holds the tensor called ``name``, tied ones included."""
+    tensor = dict([*base.named_parameters(), *base.named_buffers()])[name]
+    every = [*base.named_parameters(remove_duplicate=False), *base.named_buffers(remove_duplicate=False)]
+    return [slot_of(base, alias) for alias, other in every if other is tensor]
+
+
+def _replace(base: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put ``new`` wherever ``base`` holds ``old``."""
+    for parent in list(base.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is old:
+                parent._modules[name] = new

@@ -1,0 +1,337 @@
+"""A population trains exactly as its members would train one by one, for every recipe and whatever a module holds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import nn
+from torchmetrics.classification import BinaryAccuracy
+
+from autoact.core.choice import Assignment
+from autoact.core.records import COMPLETE, FAILED, Candidate
+from autoact.data.datamodule import TensorDataModule
+from autoact.data.sealed import Part
+from autoact.recipes.sequence import Forecaster, SequenceClassifier
+from autoact.recipes.tabular import TabularClassifier, TabularRegressor
+from autoact.sites import find_sites
+from autoact.tasks.metrics import METRICS
+from autoact.tasks.task import Task
+from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.population import PopulationSession
+
+NAMES = ("relu", "tanh", "gelu", "softplus", "prelu", "snake_learnable", "swish_beta", "elu", "identity")
+EPOCHS = 3
+ROWS, VALIDATION, BATCH = 70, 30, 16
+CLOSE = 1e-9
+
+
+@pytest.fixture(autouse=True)
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Rows(lightning.LightningDataModule):
+    """Shuffled by a DataLoader of torch, which draws from the global generator."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        super().__init__()
+        self.x, self.y = x, y
+
+    def train_dataloader(self) -> Any:
+        rows = torch.utils.data.TensorDataset(self.x[:ROWS], self.y[:ROWS])
+        return torch.utils.data.DataLoader(rows, batch_size=BATCH, shuffle=True)
+
+    def val_dataloader(self) -> Any:
+        return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(self.x[ROWS:], self.y[ROWS:]), batch_size=20)
+
+
+class Own(lightning.LightningModule):
+    """What users write: batch norm, dropout, tied and frozen weights, groups of parameters, metrics, a schedule."""
+
+    def __init__(self, optimizer: str = "adamw") -> None:
+        super().__init__()
+        self.first = nn.Linear(5, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.act = nn.ReLU()
+        self.dropout = nn.Dropout(0.3)
+        self.tied = nn.Linear(8, 8)
+        self.again = nn.Linear(8, 8)
+        self.again.weight = self.tied.weight
+        self.act2 = nn.Tanh()
+        self.frozen = nn.Linear(8, 8).requires_grad_(False)
+        self.unused = nn.Parameter(torch.ones(3))
+        self.head = nn.Linear(8, 1)
+        self.train_accuracy, self.val_accuracy = BinaryAccuracy(), BinaryAccuracy()
+        self.optimizer = optimizer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.dropout(self.act(self.norm(self.first(x))))
+        x = self.act2(self.again(self.act2(self.tied(x))))
+        return self.head(self.frozen(x))[:, 0]
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        out = self(batch[0])
+        loss = F.binary_cross_entropy_with_logits(out, batch[1])
+        self.train_accuracy(out, batch[1].int())
+        self.log("train_accuracy", self.train_accuracy, on_step=False, on_epoch=True)
+        self.log_dict({"loss": loss, "largest": out.max()}, on_epoch=True, on_step=True)
+        return {"loss": loss}
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        out = self(batch[0])
+        self.val_accuracy(out, batch[1].int())
+        self.log("val_accuracy", self.val_accuracy)
+        self.log("val_loss", F.binary_cross_entropy_with_logits(out, batch[1]))
+
+    def configure_optimizers(self) -> Any:
+        decayed = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
+        others = [p for p in self.parameters() if p.requires_grad and p.dim() <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0, "lr": 3e-3}]
+        if self.optimizer == "sgd":
+            made: Any = torch.optim.SGD(groups, lr=1e-2, momentum=0.9, nesterov=True)
+            return {"optimizer": made, "lr_scheduler": {"scheduler": plateau(made), "monitor": "val_loss"}}
+        if self.optimizer == "adam":
+            made = torch.optim.Adam(groups, lr=1e-2, amsgrad=True)
+            return [made], [torch.optim.lr_scheduler.CosineAnnealingLR(made, T_max=EPOCHS)]
+        made = torch.optim.AdamW(groups, lr=1e-2)
+        steps = int(self.trainer.estimated_stepping_batches)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(made, max_lr=[1e-2, 3e-3], total_steps=steps)
+        return {"optimizer": made, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+def plateau(optimizer: Any) -> Any:
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.1)
+
+
+def own_task(optimizer: str = "adamw", **changed: Any) -> Task:
+    x = draw(ROWS + VALIDATION, 5)
+    y = (x.sum(1) + draw(ROWS + VALIDATION, seed=1) > 0).double()
+    given = dict(
+        name="own",
+        make_module=lambda: Own(optimizer),
+        make_datamodule=lambda seed: Rows(x, y),
+        monitor="val_loss",
+        mode="min",
+        quality_unit="loss",
+        example_input=x[:2],
+        make_input=lambda size: x[:1].expand(size, -1),
+        trainer={"max_epochs": EPOCHS},
+    )
+    return Task(**(given | changed))
+
+
+def recipe_task(make: Callable[[], Any], x: torch.Tensor, y: torch.Tensor, metric: str) -> Task:
+    """A recipe on prepared rows, whose order of batches follows the seed and whose metric is one of all rows."""
+    numbers = np.arange(len(x))
+    train, validation = [Part(x[s], y[s], numbers[s]) for s in (slice(ROWS), slice(ROWS, None))]
+    prepared: Any = SimpleNamespace(train=train, validation=validation)
+    return Task(
+        name="recipe",
+        make_module=make,
+        make_datamodule=lambda seed: TensorDataModule(prepared, BATCH, seed),
+        monitor=f"val_{metric}",
+        mode=METRICS[metric].mode,
+        quality_unit=metric,
+        example_input=x[:2],
+        make_input=lambda size: x[:1].expand(size, *x.shape[1:]),
+        metric=METRICS[metric],
+        trainer={"max_epochs": EPOCHS},
+    )
+
+
+def tasks() -> dict[str, Callable[[], Task]]:
+    """Every recipe, with dropout, and a module of the user's own with three optimisers."""
+    count = ROWS + VALIDATION
+
+    def classes(k: int) -> torch.Tensor:
+        return torch.arange(count) % k
+
+    return {
+        "tabular classification": lambda: recipe_task(
+            lambda: TabularClassifier(5, 2, width=12, dropout=0.2), draw(count, 5), classes(2), "roc_auc"
+        ),
+        "tabular regression": lambda: recipe_task(
+            lambda: TabularRegressor(5, 1, width=12, dropout=0.2), draw(count, 5), draw(count, seed=2), "rmse"
+        ),
+        "sequence classification": lambda: recipe_task(
+            lambda: SequenceClassifier(3, 4, width=6, dropout=0.2), draw(count, 3, 9), classes(4), "accuracy"
+        ),
+        "forecast": lambda: recipe_task(
+            lambda: Forecaster(3, 2, width=6, dropout=0.2), draw(count, 3, 9), draw(count, 2, seed=2), "mae"
+        ),
+        "own, adamw": own_task,
+        "own, sgd": lambda: own_task("sgd"),
+        "own, adam": lambda: own_task("adam"),
+    }
+
+
+def candidates(task: Task, count: int, seeds: int = 1) -> list[tuple[int, Candidate]]:
+    """Mixed assignments with settings of their own."""
+    chosen = random.Random(count)
+    sites = [site.name for site in find_sites(task.make_module(), task.example_input).searchable]
+    return [
+        (
+            number,
+            Candidate(
+                Assignment({site: chosen.choice(NAMES) for site in sites}),
+                {"learning_rate": 10 ** chosen.uniform(-3, -2), "weight_decay": chosen.choice((0.0, 0.1))},
+                seed=number % seeds,
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+def compare(task: Task, given: list[tuple[int, Candidate]], **options: Any) -> PopulationSession:
+    """Train one by one and together; everything has to agree."""
+    alone, together = (
+        LightningSession(task, SessionOptions(**options)),
+        PopulationSession(task, SessionOptions(**options)),
+    )
+    for session in (alone, together):
+        session.start(given)
+        session.advance()
+    assert together.reason == ""
+    assert together._singles.runs == {}
+    for one, other in zip(alone.records(), together.records(), strict=True):
+        assert (one.number, one.status, one.epochs) == (other.number, other.status, other.epochs)
+        assert one.best_epoch == other.best_epoch
+        if one.status == FAILED:
+            assert other.reason == one.reason
+            continue
+        assert other.quality == pytest.approx(one.quality, rel=CLOSE, abs=CLOSE)
+        assert other.metrics == pytest.approx(one.metrics, rel=CLOSE, abs=CLOSE)
+        for a, b in zip(one.curve, other.curve, strict=True):
+            assert b == pytest.approx(a, rel=CLOSE, abs=CLOSE)
+    for number, module in alone.modules().items():
+        if alone.runs[number].finished:
+            mine = together.modules()[number].state_dict()
+            for name, value in module.state_dict().items():
+                torch.testing.assert_close(mine[name], value, rtol=CLOSE, atol=CLOSE, msg=f"{number} {name}")
+    return together
+
+
+@pytest.mark.parametrize("name", tasks())
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_members_train_as_if_alone(name, count):
+    task = tasks()[name]()
+    session = compare(task, candidates(task, count))
+    assert len(session._populations) == 1
+
+
+def test_many_members(name="tabular classification"):
+    task = tasks()[name]()
+    compare(task, candidates(task, 32), patience=1)
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_seeds_share_a_population_each_with_its_own_batches_and_masks(name):
+    task = tasks()[name]()
+    session = compare(task, candidates(task, 6, seeds=3))
+    assert len(session._populations) == 1
+    assert len(session._populations[0].streams) == 3
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_gradients_are_clipped_member_by_member(algorithm):
+    trainer = {"max_epochs": EPOCHS, "gradient_clip_val": 0.05, "gradient_clip_algorithm": algorithm}
+    task = own_task(trainer=trainer)
+    compare(task, candidates(task, 5))
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {"accumulate_grad_batches": 2},
+        {"check_val_every_n_epoch": 2, "max_epochs": 4},
+        {"limit_train_batches": 2, "limit_val_batches": 1},
+        {"min_epochs": 3, "num_sanity_val_steps": 2},
+    ],
+    ids=str,
+)
+def test_the_trainers_arguments_hold(trainer):
+    task = own_task("sgd", trainer={"max_epochs": EPOCHS, **trainer})
+    if "check_val_every_n_epoch" in trainer:  # Lightning asks the schedule for a value every epoch
+        task = own_task("adam", trainer={"max_epochs": EPOCHS, **trainer})
+    compare(task, candidates(task, 4), patience=1)
+
+
+def test_the_tasks_own_early_stopping_speaks_for_each_member():
+    trainer = {"max_epochs": 6}
+    task = own_task(trainer=trainer, make_callbacks=lambda: [EarlyStopping("val_loss", patience=1, min_delta=0.01)])
+    together = compare(task, candidates(task, 6))
+    assert len({record.epochs for record in together.records()}) > 1, "some stop earlier than others"
+
+
+def test_a_member_that_diverges_fails_alone_with_the_same_reason():
+    task = own_task("sgd")
+    given = candidates(task, 5)
+    given[2] = (2, Candidate(given[2][1].assignment, {"learning_rate": 1e200}))
+    together = compare(task, given)
+    assert [r.status for r in together.records()] == [COMPLETE, COMPLETE, FAILED, COMPLETE, COMPLETE]
+
+
+def test_float32_agrees_over_the_first_hundred_steps():
+    torch.set_default_dtype(torch.float32)
+    count = ROWS + VALIDATION
+    task = recipe_task(
+        lambda: TabularClassifier(5, 2, width=12, dropout=0.2), draw(count, 5), torch.arange(count) % 2, "log_loss"
+    )
+    task = Task(**{**vars(task), "trainer": {"max_epochs": 100 // 5}})
+    given = candidates(task, 7)
+    alone, together = LightningSession(task), PopulationSession(task)
+    for session in (alone, together):
+        session.start(given)
+        session.advance()
+    for one, other in zip(alone.records(), together.records(), strict=True):
+        for a, b in zip(one.curve, other.curve, strict=True):
+            assert b == pytest.approx(a, rel=1e-3, abs=1e-4)
+
+
+def test_other_shapes_make_populations_of_their_own():
+    widths = iter([8, 6, 8, 6])
+    count = ROWS + VALIDATION
+    task = recipe_task(lambda: TabularRegressor(5, 1, width=next(widths)), draw(count, 5), draw(count, seed=2), "rmse")
+    site = "layers.0.act"
+    session = PopulationSession(task, SessionOptions(population=4))
+    session.start([(n, Candidate(Assignment({site: "tanh"}))) for n in range(4)])
+    session.advance()
+    assert [[m.number for m in p.all] for p in session._populations] == [[0, 2], [1, 3]]
+    assert {record.status for record in session.records()} == {COMPLETE}
+
+
+def test_a_population_holds_no_more_than_was_asked_for():
+    task = own_task()
+    session = PopulationSession(task, SessionOptions(population=3))
+    session.start(candidates(task, 8))
+    session.advance()
+    assert [len(population.all) for population in session._populations] == [3, 3, 2]
+
+
+def test_one_that_does_not_fit_into_memory_is_halved(monkeypatch):
+    from autoact.training.population.members import Members
+
+    task, stacked = own_task(), Members.losses
+
+    def losses(self: Members, batch: Any, batch_idx: int) -> Any:
+        if len(self.active) > 2:
+            raise torch.OutOfMemoryError("too many")
+        return stacked(self, batch, batch_idx)
+
+    monkeypatch.setattr(Members, "losses", losses)
+    compare(task, candidates(task, 7))
