@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from autoact.core.errors import AutoactError, nearest, unknown
 
 CLASSIFICATION = ("classification", "sequence_classification")
@@ -62,11 +64,28 @@ def _f1(average: str) -> Callable[[Any, Any], float]:
 
 
 def _roc_auc(y_true: Any, y_score: Any) -> float:
+    if y_score.ndim == 1 and 0 < (positive := int((y_true == 1).sum())) < len(y_true):
+        return _area(y_true == 1, y_score, positive)
     from sklearn.metrics import roc_auc_score
 
     if y_score.ndim == 1:
         return float(roc_auc_score(y_true, y_score))
     return float(roc_auc_score(y_true, y_score, multi_class="ovr", labels=list(range(y_score.shape[1]))))
+
+
+def _area(positives: Any, y_score: Any, positive: int) -> float:
+    """The area under the ROC curve from ranks, ties sharing theirs (Mann and Whitney, 1947).
+
+    It is computed after every epoch of every candidate; scikit-learn's checks take ten times as long as the sort.
+    """
+    order = np.argsort(y_score)
+    ranked = y_score[order]
+    first = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
+    sizes = np.diff(np.append(first, len(ranked)))
+    ranks = np.repeat(first + (sizes + 1) / 2, sizes)
+    negative = len(ranked) - positive
+    above = float(ranks[positives[order]].sum()) - positive * (positive + 1) / 2
+    return above / positive / negative
 
 
 def _average_precision(y_true: Any, y_score: Any) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from autoact.activations.modules import LearnableActivation
+from autoact.training.population.outside import outside
 
 Part = Callable[[Tensor, slice], Tensor]
 """The activation of some members of a group that lie side by side: their inputs, and which of the group they are."""
@@ -68,26 +68,6 @@ def _runs(parts: Sequence[Part], members: Sequence[Sequence[int]]) -> list[tuple
     return [(parts[group], size, slice(first, first + size)) for group, size, first in runs]
 
 
-class _Apply(torch.autograd.Function):
-    """Steps out of ``vmap``: below it, all members' inputs lie in one tensor and differentiation is the usual one."""
-
-    @staticmethod
-    def forward(x: Tensor, member: Tensor, groups: Groups) -> Tensor:
-        """Never called: ``member`` is always batched."""
-        raise RuntimeError("a grouped activation was called outside its population")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Nothing is kept: the graph below holds it."""
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, x: Tensor, member: Tensor, groups: Groups) -> tuple[Tensor, int]:
-        """All members at once."""
-        dim = in_dims[0]
-        x_k = x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-        return groups(x_k), 0
-
-
 class GroupedActivation(nn.Module):
     """Stands at a site of the template that a population is run through.
 
@@ -103,7 +83,8 @@ class GroupedActivation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Every member's own activation."""
-        return _Apply.apply(x, self.member, self.groups)
+        assert self.groups is not None
+        return outside(x, self.member, self.groups)
 
 
 def part_of(module: nn.Module, parameters: dict[str, Tensor], *, pointwise: bool, stochastic: bool) -> Part:

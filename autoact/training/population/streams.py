@@ -12,6 +12,7 @@ from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch import Tensor, nn
 
 from autoact.data.datamodule import TensorBatches
+from autoact.training.population.outside import outside
 from autoact.training.randomness import random_state, restore_random_state
 
 
@@ -104,26 +105,6 @@ class StreamBatches:
             return function(argument)
 
 
-class _Masks(torch.autograd.Function):
-    """Steps out of ``vmap`` to draw each stream's own mask."""
-
-    @staticmethod
-    def forward(x: Tensor, member: Tensor, dropout: StreamDropout) -> Tensor:
-        """Never called: ``member`` is always batched."""
-        raise RuntimeError("a dropout of streams was called outside its population")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Nothing is kept."""
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, x: Tensor, member: Tensor, dropout: StreamDropout) -> tuple[Tensor, int]:
-        """All members at once."""
-        dim = in_dims[0]
-        x_k = x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-        return dropout.drop(x_k), 0
-
-
 class StreamDropout(nn.Module):
     """``nn.Dropout`` in a population of several seeds: members of one seed share a mask.
 
@@ -144,7 +125,7 @@ class StreamDropout(nn.Module):
         """Each stream's own mask in training, the identity otherwise."""
         if not self.training or self.p == 0.0 or x.numel() == 0:
             return x
-        return _Masks.apply(x, self.member, self)
+        return outside(x, self.member, self.drop)
 
     def drop(self, x_k: Tensor) -> Tensor:
         """**Shape**: ``[members, ...]``, kept."""

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from autoact.core.errors import AutoactError
 from autoact.tasks.metrics import METRICS, Metric, load_reference, resolve
@@ -116,3 +117,12 @@ def test_a_broken_module_keeps_its_traceback(tmp_path, monkeypatch):
     with pytest.raises(ModuleNotFoundError, match="no_such_module_2"):
         load_reference("broken_metric_module:f", "metric")
     sys.modules.pop("broken_metric_module", None)
+
+
+@pytest.mark.parametrize("levels", [2, 7, 10_000])
+def test_the_area_under_the_curve_is_scikit_learns_with_and_without_ties(levels):
+    draw = np.random.default_rng(levels)
+    for rows in (2, 3, 50, 1001):
+        y = np.r_[0, 1, draw.integers(0, 2, rows - 2)]
+        score = draw.integers(0, levels, rows).astype("float32") / levels
+        assert METRICS["roc_auc"](y, score) == pytest.approx(sklearn.metrics.roc_auc_score(y, score), abs=1e-12)
