@@ -33,7 +33,7 @@ def _list() -> None:
 
     from autoact.activations import registry
     from autoact.activations.gain import gain
-    from autoact.report.terminal import console
+    from autoact.report.console import console
 
     table = Table("name", "family", "range", "gain", "flags", "reference", pad_edge=False)
     rows = registry.all()
@@ -64,7 +64,7 @@ def _show(name: str) -> None:
     """One activation in full."""
     from autoact.activations import get
     from autoact.activations.gain import gain
-    from autoact.report.terminal import console
+    from autoact.report.console import console
 
     row = get(name)
     low, high = row.output_range

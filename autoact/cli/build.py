@@ -24,6 +24,7 @@ def search_settings(config: Config) -> Settings:
         search=config.search,
         confirm=config.confirm,
         output=Path(config.output),
+        engine=config.engine,
     )
 
 

@@ -47,7 +47,8 @@ def _plan(prepared: object) -> int:
     """Print the forecast."""
     from autoact.faces.plan import forecast
     from autoact.faces.road import Prepared
-    from autoact.report.terminal import console, print_plan
+    from autoact.report.console import console
+    from autoact.report.terminal import print_plan
 
     assert isinstance(prepared, Prepared)
     print_plan(forecast(prepared), console())

@@ -33,7 +33,8 @@ def run(arguments: Sequence[str]) -> int:
     recommendation.policy(config.policy)
     from autoact.cli.build import make_task
     from autoact.faces.train import train_recommended
-    from autoact.report.terminal import console, number
+    from autoact.report.console import console
+    from autoact.report.table import number
     from autoact.timing.settings import resolve_device
 
     out = console()

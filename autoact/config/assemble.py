@@ -13,6 +13,7 @@ from autoact.config.references import load_trusted
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError, unknown
 from autoact.data.datamodule import TensorDataModule
+from autoact.data.folds import fold_of, has_folds
 from autoact.data.prepare import prepare
 from autoact.data.prepared import Prepared
 from autoact.data.settings import KINDS
@@ -47,6 +48,7 @@ def recipe_task(config: Config) -> Task:
         name=config.task.name or kind,
         make_module=make_module,
         make_datamodule=lambda seed: TensorDataModule(prepared, settings.batch_size, seed),
+        make_fold=_folds(prepared, settings.batch_size) if has_folds(prepared) else None,
         monitor=f"val_{metric.name}",
         mode=metric.mode,
         quality_unit=_unit(metric, prepared),
@@ -104,6 +106,11 @@ def _unit(metric: Metric, prepared: Prepared) -> str:
     """What the quality is, for people."""
     scale = prepared.target_scale
     return metric.title if scale is None or len(scale.names) == 1 else f"{metric.title} (standardised)"
+
+
+def _folds(prepared: Prepared, batch_size: int) -> Callable[[int, int, int], TensorDataModule]:
+    """Returns the data of one fold of the training and validation rows; the test part stays sealed."""
+    return lambda seed, fold, folds: TensorDataModule(fold_of(prepared, seed, fold, folds), batch_size, seed)
 
 
 def _opener(prepared: Prepared, batch_size: int) -> Callable[[str], Any]:

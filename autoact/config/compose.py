@@ -63,6 +63,7 @@ def settings(config: Any) -> Config:
     except OmegaConfBaseException as error:
         raise one_line(error) from error
     assert isinstance(found, Config)
+    found.engine.check()
     found.search.check()
     found.objectives.check()
     found.confirm.check()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from autoact.data.settings import DataSettings
+from autoact.engines.settings import EngineSettings
 from autoact.space.settings import SpaceSettings
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
 from autoact.timing.settings import HardwareSettings
@@ -53,6 +54,7 @@ class Config:
         space: what may change.
         objectives: what is traded.
         hardware: the serving target.
+        engine: where candidates are trained.
         search: the budget.
         confirm: the final check.
         tracking: where results are logged.
@@ -78,6 +80,7 @@ class Config:
     space: SpaceSettings = field(default_factory=SpaceSettings)
     objectives: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     hardware: HardwareSettings = field(default_factory=HardwareSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)

@@ -15,6 +15,7 @@ GROUPS = (
     "space",
     "objectives",
     "hardware",
+    "engine",
     "search",
     "confirm",
     "tracking",

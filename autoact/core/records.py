@@ -9,7 +9,7 @@ from typing import Any
 
 from autoact.core.choice import Assignment
 
-COMPLETE, FAILED, STOPPED = "complete", "failed", "stopped"
+COMPLETE, FAILED, STOPPED, PRUNED = "complete", "failed", "stopped", "pruned"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Candidate:
         settings: training settings by name (``learning_rate``, ``weight_decay``); one that is missing stays as the
             user configured it.
         seed: seeds the initial weights and the order of batches.
-        role: why it is tried: ``configured``, ``tuning``, ``uniform``, ``sampled`` or ``confirmation``.
+        role: why it is tried: ``configured``, ``tuning``, ``uniform``, ``sampled``, ``refined``, ``replicate`` (one
+            that was tried, under another seed) or ``confirmation``.
 
     Example:
         >>> Candidate(Assignment({"act": "tanh"}), {"learning_rate": 0.01}).label()
@@ -32,6 +33,7 @@ class Candidate:
     settings: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     role: str = "sampled"
+    fold: tuple[int, int] | None = None
 
     def label(self) -> str:
         """A short text for people."""
@@ -49,12 +51,15 @@ class Candidate:
             "settings": dict(self.settings),
             "seed": self.seed,
             "role": self.role,
+            **({} if self.fold is None else {"fold": list(self.fold)}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Candidate:
         """The inverse of ``to_dict``."""
-        return cls(Assignment(data["assignment"]), dict(data["settings"]), int(data["seed"]), str(data["role"]))
+        settings, fold = dict(data["settings"]), data.get("fold")
+        whole = None if fold is None else (int(fold[0]), int(fold[1]))
+        return cls(Assignment(data["assignment"]), settings, int(data["seed"]), str(data["role"]), whole)
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,9 @@ class TrialRecord:
     Attributes:
         number: the trial's number in its study.
         candidate: what was trained.
-        status: ``complete``, ``failed`` (see ``reason``) or ``stopped`` (by the user, or at a rung).
-        quality: the primary metric on validation rows at the best epoch; None unless complete.
+        status: ``complete``, ``failed`` (see ``reason``), ``pruned`` (stopped at a rung) or ``stopped`` (by the user,
+            or paused).
+        quality: the primary metric on validation rows at the best epoch; None where failed or pruned.
         values: every objective's value by name (``quality``, ``latency`` in ms, ``cost`` per million samples, ...).
         metrics: all that was logged at the best epoch, by name.
         curve: per epoch, what was logged.
@@ -75,6 +81,7 @@ class TrialRecord:
         reason: why it failed or stopped.
         replicates: of a scored test part: the metric with one group of rows left out at a time (for the jackknife);
             empty where the module logs its metric itself.
+        rungs: epoch of a rung -> the quality so far that was compared there.
     """
 
     number: int
@@ -89,6 +96,7 @@ class TrialRecord:
     seconds: float = 0.0
     reason: str = ""
     replicates: tuple[float, ...] = ()
+    rungs: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -107,4 +115,5 @@ class TrialRecord:
         data["candidate"] = Candidate.from_dict(data["candidate"])
         data["curve"] = tuple(data["curve"])
         data["replicates"] = tuple(data.get("replicates", ()))
+        data["rungs"] = {int(epoch): value for epoch, value in data.get("rungs", {}).items()}
         return cls(**data)

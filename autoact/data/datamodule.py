@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 
 import lightning
@@ -43,10 +44,12 @@ class BatchOrder:
         rows: how many there are.
         batch_size: rows in a batch.
         seed: of the shuffling; None keeps the rows in order.
+        device: where shuffled row numbers are handed out; they are drawn on the CPU, the same for every device.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int | None) -> None:
+    def __init__(self, rows: int, batch_size: int, seed: int | None, device: torch.device | None = None) -> None:
         """Start at epoch 0."""
+        self.device = device
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
@@ -61,7 +64,9 @@ class BatchOrder:
         epoch, self.epoch = self.epoch, self.epoch + 1
         if self.seed is None:
             return iter(torch.arange(self.rows).split(self.batch_size))
-        return iter(epoch_order(self.rows, self.seed, epoch).split(self.batch_size)[: len(self)])
+        order = epoch_order(self.rows, self.seed, epoch)
+        order = order if self.device is None else order.to(self.device)
+        return iter(order.split(self.batch_size)[: len(self)])
 
     def __len__(self) -> int:
         """The number of batches."""
@@ -83,11 +88,13 @@ class TensorBatches:
         [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, part: Part, batch_size: int, seed: int | None = None) -> None:
-        """Cut ``part`` into batches; shuffled where a ``seed`` is given."""
+    def __init__(
+        self, part: Part, batch_size: int, seed: int | None = None, device: torch.device | None = None
+    ) -> None:
+        """Cut ``part``, which lies on ``device``, into batches; shuffled where a ``seed`` is given."""
         self.part = part
         self.batch_size = batch_size
-        self.order = BatchOrder(len(part), batch_size, seed)
+        self.order = BatchOrder(len(part), batch_size, seed, device)
         if seed is not None:
             # By these names Lightning finds whom to tell the epoch; a loader without them counts as not shuffled.
             self.sampler = self.order
@@ -106,6 +113,45 @@ class TensorBatches:
     def __len__(self) -> int:
         """The number of batches."""
         return len(self.order)
+
+
+class Resident:
+    """Parts that were copied to a GPU once, for batches that are cut there: no copy per batch.
+
+    Copies are shared by all that hold the same part, and go when the last of its datamodules goes.
+    """
+
+    def __init__(self, share: float = 0.25) -> None:
+        """Take no more than this share of the device's free memory for one part."""
+        self.share = share
+        self._held: weakref.WeakKeyDictionary[Part, Part] = weakref.WeakKeyDictionary()
+
+    def part(self, part: Part, device: torch.device) -> Part | None:
+        """The part on ``device``; None where it does not fit into the share, or where the device is the part's own."""
+        if part.x.device == device or part.y.device == device:
+            return None
+        held = self._held.get(part)
+        if held is not None and held.x.device == device:
+            return held
+        size = sum(tensor.numel() * tensor.element_size() for tensor in (part.x, part.y))
+        if size > self.share * free_memory(device):
+            return None
+        copied = Part(part.x.to(device), part.y.to(device), part.rows, part.series)
+        self._held[part] = copied
+        return copied
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU; 0 on other devices, whose batches are not worth a copy.
+
+    Example:
+        >>> free_memory(torch.device("cpu"))
+        0
+    """
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
+_RESIDENT = Resident()
 
 
 class TensorDataModule(lightning.LightningDataModule):
@@ -138,14 +184,31 @@ class TensorDataModule(lightning.LightningDataModule):
         self.prepared = prepared
         self.batch_size = batch_size
         self.seed = seed
+        self._device: torch.device | None = None
 
     def train_dataloader(self) -> TensorBatches:
         """Shuffled training rows."""
-        return TensorBatches(self.prepared.train, self.batch_size, self.seed)
+        return self._batches(self.prepared.train, self.batch_size, self.seed)
 
     def val_dataloader(self) -> TensorBatches:
         """Validation rows in large batches, in order."""
-        return TensorBatches(self.prepared.validation, max(self.batch_size, _EVALUATION_ROWS))
+        return self._batches(self.prepared.validation, max(self.batch_size, _EVALUATION_ROWS))
+
+    def place(self, device: torch.device) -> None:
+        """Where a training will want its batches; known from the Trainer without this."""
+        self._device = device
+
+    def _batches(self, part: Part, batch_size: int, seed: int | None = None) -> TensorBatches:
+        """Batches of a part, cut on the device of the training where the part fits there."""
+        device = self._device
+        if device is None and self.trainer is not None:
+            device = self.trainer.strategy.root_device
+        resident = None if device is None else _RESIDENT.part(part, device)
+        return (
+            TensorBatches(part, batch_size, seed)
+            if resident is None
+            else TensorBatches(resident, batch_size, seed, device)
+        )
 
     def test_dataloader(self) -> TensorBatches:
         """Test rows in large batches, in order.

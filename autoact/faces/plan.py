@@ -6,18 +6,20 @@ import time
 from typing import Any
 
 from autoact.core.records import Candidate
-from autoact.faces.road import Prepared
+from autoact.faces.road import Prepared, session_options
+from autoact.faces.shape import Shape, shape_of
+from autoact.study.pace import MOST_FINALISTS
 from autoact.study.planner import CONFIGURED
-from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.population import PopulationSession
 
-MOST_FINALISTS = 6
 PROBE_EPOCHS = 2
 
 
 def forecast(prepared: Prepared) -> list[tuple[str, Any]]:
-    """Label and value of each line; trains the baseline for two epochs to know how long an epoch takes."""
+    """Label and value of each line; trains a population for two epochs to know how long an epoch takes."""
     settings, space = prepared.settings, prepared.space
-    seconds, most = _probe(prepared)
+    shape = shape_of(prepared.task, session_options(prepared), settings.engine, settings.search)
+    seconds, most = _probe(prepared, shape)
     check = MOST_FINALISTS * settings.confirm.seeds
     trials = settings.search.budget
     lines: list[tuple[str, Any]] = [
@@ -29,26 +31,53 @@ def forecast(prepared: Prepared) -> list[tuple[str, Any]]:
         ("assignments in the space", f"{space.size():,}"),
         ("training settings", _settings(prepared)),
         ("objectives", ", ".join(f"{o.name} ({o.unit}, {o.direction})" for o in prepared.objectives)),
-        ("one training", f"at most {seconds:.1f} s ({most} epochs; most stop earlier)"),
+        ("engine", _engine(prepared, shape)),
+        ("early stops", _rungs(prepared)),
+        ("one training", f"at most {seconds:.1f} s of one worker ({most} epochs; most stop earlier)"),
     ]
+    each = seconds / shape.workers
     if trials is not None:
-        uniform = min(len(space.uniform()), max(0, trials - 1 - settings.search.tuning_trials()))
-        lines.append(
-            (
-                "trainings",
-                f"{trials} trials (1 baseline, {settings.search.tuning_trials()} to tune it, {uniform} uniform, "
-                f"the rest sampled) and at most {check} in the final check",
-            )
-        )
-        minutes = (trials + check) * seconds / 60
+        lines.append(("trainings", f"{_trainings(prepared, trials)} and at most {check} in the final check"))
+        minutes = (trials + check) * each / 60
         lines.append(("time", f"at most {minutes:.1f} minutes of training, and about one for the latency table"))
     else:
         minutes = settings.search.minutes or 0.0
-        count = int(max(0.0, minutes * 60 / seconds - check))
+        count = int(max(0.0, minutes * 60 / each - check))
         lines.append(("time", f"{minutes:g} minutes: at least {count} trials, and {check} more trainings to check"))
     price, currency = settings.hardware.price_per_hour, settings.hardware.currency
     money = "unknown: this hardware has no price" if price is None else f"at most {minutes / 60 * price:.3f} {currency}"
-    return [*lines, ("money", money), *(("note", note) for note in prepared.notes)]
+    return [*lines, ("money", money), *(("note", note) for note in (*prepared.notes, shape.note) if note)]
+
+
+def _trainings(prepared: Prepared, trials: int) -> str:
+    """The trials by their role."""
+    search = prepared.settings.search
+    seeds, tuning = min(trials, search.configured_seeds), search.tuning_trials()
+    uniform = min(len(prepared.space.uniform()), max(0, trials - seeds - tuning))
+    baseline = "1 baseline" if seeds == 1 else f"1 baseline under {seeds} seeds"
+    return (
+        f"{trials} trials ({baseline}, {tuning} to tune it, {uniform} uniform, the rest proposed in batches of "
+        f"{search.batch})"
+    )
+
+
+def _engine(prepared: Prepared, shape: Shape) -> str:
+    """Where candidates are trained."""
+    settings = prepared.settings.engine
+    workers = f"{shape.workers} worker{'s' * (shape.workers != 1)}"
+    together = f"populations of up to {shape.population}" if shape.population > 1 else "one candidate at a time"
+    threads = f"{shape.threads} thread{'s' * (shape.threads != 1)} each"
+    return ", ".join(
+        [settings.name, workers, together, threads, *(["deterministic"] if settings.deterministic else [])]
+    )
+
+
+def _rungs(prepared: Prepared) -> str:
+    """Where trainings are compared and given up."""
+    if not prepared.rungs:
+        return "none: every trial is trained to its end"
+    reduction = prepared.settings.search.rungs.reduction
+    return f"after {', '.join(map(str, prepared.rungs))} epochs the best 1/{reduction:g} of all so far go on"
 
 
 def _settings(prepared: Prepared) -> str:
@@ -62,14 +91,14 @@ def _settings(prepared: Prepared) -> str:
     return "; ".join(parts) or "as configured"
 
 
-def _probe(prepared: Prepared) -> tuple[float, int]:
-    """Seconds of a full training, from a few epochs of the baseline, and its epochs."""
-    options = SessionOptions(prepared.device, prepared.settings.search.patience, prepared.settings.space.rescale)
-    session = LightningSession(prepared.task, options)
-    session.start([(0, Candidate(prepared.space.baseline, {}, prepared.settings.search.seed, CONFIGURED))])
-    budget = session.runs[0].budget or PROBE_EPOCHS
+def _probe(prepared: Prepared, shape: Shape) -> tuple[float, int]:
+    """Seconds of a worker for a full training, from a few epochs of a population, and a training's epochs."""
+    session = PopulationSession(prepared.task, session_options(prepared, shape))
+    seed = prepared.settings.search.seed
+    session.start([(n, Candidate(prepared.space.baseline, {}, seed, CONFIGURED)) for n in range(shape.population)])
+    budget = prepared.epochs or PROBE_EPOCHS
     session.advance(1)  # the first epoch pays for starting up
     started = time.perf_counter()
-    session.advance(min(budget, PROBE_EPOCHS))
-    seconds = (time.perf_counter() - started) if budget > 1 else session.runs[0].seconds
+    records = session.advance(min(budget, PROBE_EPOCHS))
+    seconds = (time.perf_counter() - started) / shape.population if budget > 1 else records[0].seconds
     return max(seconds, 1e-3) * budget, budget

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,35 @@ from typing import Any
 import torch
 
 from autoact.core.errors import AutoactError
+from autoact.engines.job import AskedHere, Workplace
+from autoact.engines.settings import EngineSettings
+from autoact.faces.late import LateEngine
+from autoact.faces.shape import Shape, shape_of
 from autoact.report.markdown import to_markdown
 from autoact.sites import Sites, find_sites
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
-from autoact.study.engine import InlineEngine
+from autoact.study.claims import driver_id
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.identity import Identity, identify
 from autoact.study.known import Known, calibrate, describe_hardware
-from autoact.study.ledger import Ledger
+from autoact.study.ledger import Ledger, peek
 from autoact.study.recommend import recommendation
 from autoact.study.result import SearchResult
-from autoact.study.search import Search, storage_url
+from autoact.study.rungs import rungs_of
+from autoact.study.search import Search
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
-from autoact.tasks.objectives import Objective, select
+from autoact.study.storage import storage_url
+from autoact.tasks.objectives import QUALITY, Objective, select
 from autoact.tasks.task import Task
 from autoact.timing.settings import HardwareSettings, resolve_device
+from autoact.timing.table import LatencyTable
 from autoact.tracking.store import shown
 from autoact.training.configured import configured_settings
-from autoact.training.lightning_session import LightningSession, SessionOptions, check_trainer
-from autoact.training.threads import fastest_threads
+from autoact.training.lightning_session import TRAINER_DEFAULTS, SessionOptions, check_trainer
+from autoact.training.population import PopulationSession
 
+LATENCY_TABLE = "latency_table"
 PACKAGES = ("autoact", "torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
 
@@ -48,6 +56,7 @@ class Settings:
     search: SearchSettings
     confirm: ConfirmSettings
     output: Path
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,19 @@ class Prepared:
         """Where the study's files lie."""
         return self.settings.output / self.identity.name
 
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs at which trainings are compared and given up; none where quality is not traded."""
+        if not any(objective.name == QUALITY for objective in self.objectives):
+            return ()
+        return rungs_of(self.settings.search.rungs, self.epochs, self.settings.search.patience)
+
+    @property
+    def epochs(self) -> int | None:
+        """The most epochs of a training; None where only its own callbacks end it."""
+        most = {**TRAINER_DEFAULTS, **self.task.trainer}["max_epochs"]
+        return most if most is not None and most > 0 else None
+
 
 def prepare_search(task: Task, settings: Settings) -> Prepared:
     """Find the sites, build the space, name the study.
@@ -76,6 +98,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
         AutoactError: nothing to search, or settings that do not fit.
     """
     settings.search.check()
+    settings.engine.check()
     settings.objectives.check()
     settings.confirm.check()
     check_trainer(task.trainer)
@@ -137,40 +160,65 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
         if stop_asked():
             raise KeyboardInterrupt  # nothing was started yet
 
-    known = calibrate(task, prepared.space, settings.hardware, prepared.folder / "latency.json", progress)
-    storage = storage_url(settings.search, settings.output)
-    ledger = Ledger(storage, prepared.identity, prepared.space, prepared.objectives, settings.search, known.values)
-    options = SessionOptions(
-        prepared.device, settings.search.patience, settings.space.rescale, stop_asked, _threads(prepared, ledger)
+    storage, file = storage_url(settings.search, settings.output), prepared.folder / "latency.json"
+    with driver_id(prepared.folder) as driver:
+        if (noted := peek(storage, prepared.identity.name, LATENCY_TABLE)) is not None:
+            LatencyTable.from_dict(noted).save(file)
+        known = calibrate(task, prepared.space, settings.hardware, file, progress)
+        ledger = Ledger(storage, prepared.identity, prepared.space, prepared.objectives, settings.search, known.values)
+        known = _shared(known, ledger, file)
+        shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger)
+        options = session_options(prepared, shape, stop_asked)
+        workplace = Workplace(task, lambda: PopulationSession(task, options), prepared.objectives)
+        with LateEngine(settings.engine, workplace, prepared.device, shape) as engine:
+            search = Search(
+                task=task,
+                space=prepared.space,
+                objectives=prepared.objectives,
+                known=known,
+                ledger=ledger,
+                engine=engine,
+                settings=settings.search,
+                confirm=settings.confirm,
+                margin=settings.objectives.margin,
+                observers=[_Files(prepared, known), *observers],
+                info=_info(prepared, known, ledger, shape),
+                stop_asked=stop_asked,
+                rungs=prepared.rungs,
+                population=shape.population,
+                repeatable=settings.engine.deterministic,
+                driver=driver,
+            )
+            return search.run()
+
+
+def _shared(known: Known, ledger: Ledger, file: Path) -> Known:
+    """One latency table for all drivers of a study: whoever measured first has measured for all."""
+    noted = ledger.noted(LATENCY_TABLE)
+    if noted is None:
+        ledger.note(LATENCY_TABLE, known.table.to_dict())
+        return known
+    table = LatencyTable.from_dict(noted)
+    table.save(file)
+    return replace(known, table=table)
+
+
+def session_options(
+    prepared: Prepared, shape: Shape | None = None, stop_asked: Callable[[], bool] = lambda: False
+) -> SessionOptions:
+    """How every session of a search trains."""
+    search = prepared.settings.search
+    return SessionOptions(
+        prepared.device,
+        search.patience,
+        prepared.settings.space.rescale,
+        AskedHere(stop_asked),
+        search.threads if shape is None else shape.threads,
+        None if shape is None else shape.population,
     )
-    info = _info(prepared, known, ledger)
-    search = Search(
-        task=task,
-        space=prepared.space,
-        objectives=prepared.objectives,
-        known=known,
-        ledger=ledger,
-        engine=InlineEngine(lambda: LightningSession(task, options), prepared.objectives),
-        settings=settings.search,
-        confirm=settings.confirm,
-        margin=settings.objectives.margin,
-        observers=[_Files(prepared, known), *observers],
-        info=info,
-        stop_asked=stop_asked,
-    )
-    return search.run()
 
 
-def _threads(prepared: Prepared, ledger: Ledger) -> int:
-    """CPU threads of every training of the study: given, noted by an earlier run, or probed now."""
-    threads = prepared.settings.search.threads or ledger.noted("threads")
-    if threads is None:
-        threads = fastest_threads(prepared.task, prepared.device)
-    ledger.note("threads", threads)
-    return int(threads)
-
-
-def _info(prepared: Prepared, known: Known, ledger: Ledger) -> SearchInfo:
+def _info(prepared: Prepared, known: Known, ledger: Ledger, shape: Shape) -> SearchInfo:
     """What observers are told at the start."""
     settings = prepared.settings
     done = len(ledger.records())
@@ -179,6 +227,7 @@ def _info(prepared: Prepared, known: Known, ledger: Ledger) -> SearchInfo:
         notes.append(f"{ledger.seeded} trials of an earlier study with another space fit this one and are reused")
     elif done:
         notes.append(f"the study goes on from {done} trials")
+    notes += filter(None, [shape.note])
     return SearchInfo(
         task=prepared.task.name,
         study=ledger.name,
@@ -186,7 +235,7 @@ def _info(prepared: Prepared, known: Known, ledger: Ledger) -> SearchInfo:
         folder=str(prepared.folder),
         objectives=prepared.objectives,
         simulated=prepared.task.simulated,
-        facts=about(prepared, known),
+        facts={**about(prepared, known), "engine": shape.describe(settings.engine)},
         budget=settings.search.budget,
         minutes=settings.search.minutes,
         done=done,

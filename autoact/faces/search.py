@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning
 
+from autoact.engines.settings import PROCESSES, EngineSettings
 from autoact.faces.foreign import lightning_task
 from autoact.faces.road import Settings, prepare_search, run_search
 from autoact.report.terminal import TerminalView
@@ -57,6 +58,7 @@ def search(
     hardware: HardwareSettings | str = "auto",
     settings: SearchSettings | None = None,
     confirm: ConfirmSettings | None = None,
+    engine: EngineSettings | str = PROCESSES,
     tracking: TrackingSettings | str = "mlflow",
     observers: Sequence[Observer] = (),
     quiet: bool = False,
@@ -82,6 +84,8 @@ def search(
         hardware: the serving target, by device name (``"cpu"``, ``"cuda"``) or in full, with its price.
         settings: finer settings of the search; ``minutes`` and ``trials`` then come from it.
         confirm: the final check; 3 fresh seeds unless given.
+        engine: where candidates are trained: ``"processes"`` (one worker per core), ``"inline"`` (in this process),
+            ``"ray"``, or in full.
         tracking: ``"mlflow"`` (a store in the output folder), ``"none"``, or in full.
         observers: watch the search.
         quiet: print nothing.
@@ -109,6 +113,7 @@ def search(
         search=settings or SearchSettings(trials=trials, minutes=minutes),
         confirm=confirm or ConfirmSettings(),
         output=Path(output),
+        engine=EngineSettings(name=engine) if isinstance(engine, str) else engine,
     )
     prepared = prepare_search(task, chosen)
     logging = TrackingSettings(backend=tracking) if isinstance(tracking, str) else tracking

@@ -8,18 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from autoact.core.records import TrialRecord
+from autoact.core.records import PRUNED, TrialRecord
+from autoact.report.console import console
 from autoact.report.table import final_table, number, tuning_line
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.result import SearchResult
-
-WIDTH = 160
-
-
-def console() -> Console:
-    """A console that never cuts a table: as wide as the terminal, or wide enough for a log file."""
-    found = Console(highlight=False, soft_wrap=False)
-    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
 
 
 class TerminalView(Observer):
@@ -66,12 +59,11 @@ class TerminalView(Observer):
                 record.quality > self._best if self._mode == "max" else record.quality < self._best
             )
             self._best = record.quality if better else self._best
-        outcome = number(record.quality) if record.complete else f"failed: {record.reason}"
         total = f"/{self._info.budget}" if self._info and self._info.budget else ""
         left = "" if seconds_left is None else f", about {_duration(seconds_left)} left"
         self.out.print(
-            f"trial {self._count}{total}  {outcome}  best {number(self._best)}, front {front}{left}  "
-            f"| {record.candidate.label()}",
+            f"trial {self._count}{total}  {_outcome(record)}  best {number(self._best)}, front {front}{left}  "
+            f"| {record.candidate.label()}{_seed(record)}",
             markup=False,
             overflow="ellipsis",
             no_wrap=True,
@@ -91,6 +83,28 @@ class TerminalView(Observer):
     def search_finished(self, result: SearchResult) -> None:
         """The final table, the verdict, the files."""
         print_result(result, self.out)
+
+
+def _outcome(record: TrialRecord) -> str:
+    """What came of a trial, in few words.
+
+    Example:
+        >>> from autoact.core.choice import Assignment
+        >>> from autoact.core.records import Candidate
+        >>> _outcome(TrialRecord(3, Candidate(Assignment({})), "pruned", rungs={6: 0.81234}))
+        '0.8123 at epoch 6, stopped'
+    """
+    if record.complete:
+        return number(record.quality)
+    if record.status == PRUNED:
+        rung = max(record.rungs)
+        return f"{number(record.rungs[rung])} at epoch {rung}, stopped"
+    return f"failed: {record.reason}"
+
+
+def _seed(record: TrialRecord) -> str:
+    """The seed where it is what a trial differs in."""
+    return f", seed {record.candidate.seed}" if record.candidate.role == "replicate" else ""
 
 
 def print_result(result: SearchResult, out: Console) -> None:

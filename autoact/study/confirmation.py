@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoact.core.records import Candidate
+from autoact.core.records import STOPPED, Candidate, TrialRecord
 from autoact.core.statistics import Interval, jackknife_variance, paired_interval
-from autoact.study.engine import Engine
+from autoact.engines.job import Job
+from autoact.study.batches import Trainer, parts
 from autoact.study.events import Observer
 from autoact.study.identity import digest
 from autoact.study.ledger import Ledger
@@ -83,25 +84,27 @@ def confirm(
     task: Task,
     selection: Selection,
     ledger: Ledger,
-    engine: Engine,
+    trainer: Trainer,
     settings: ConfirmSettings,
     observers: Sequence[Observer],
 ) -> Confirmation:
     """Train the finalists again and score them on the test part, which opens here.
 
     What an earlier, interrupted check has scored is not trained again.
+
+    Raises:
+        Interrupted: the user asked to stop; what was scored by then is kept.
     """
     named = finalists(selection)
     unique = {_same(candidate): candidate for candidate in named.values()}
     opening, after = _open(ledger, unique, settings.seeds, task.facts.get("fingerprint"))
     assert task.open_test is not None
-    test = task.open_test(f"final check of {ledger.name}, opening {opening}")
+    reason = f"final check of {ledger.name}, opening {opening}"
+    task.open_test(reason)  # workers open their own copies; what is scored in this process needs this one
     for observer in observers:
         observer.confirming(len(unique) * settings.seeds)
-    found = {}
-    for same, candidate in unique.items():
-        name = next(n for n, c in named.items() if _same(c) == same)
-        found[same] = _check_one(name, candidate, test, ledger, engine, settings, observers)
+    names = {same: next(n for n, c in named.items() if _same(c) == same) for same in unique}
+    found = _Check(unique, names, ledger, settings, observers).run(trainer, reason)
     entries = {name: found[_same(candidate)] for name, candidate in named.items()}
     challengers = {_same(r.candidate) for r in selection.policies.values()} - {_same(selection.tuned.candidate)}
     comparisons = max(1, len(challengers))
@@ -141,45 +144,87 @@ def _open(ledger: Ledger, unique: Mapping[str, Candidate], seeds: int, data: str
     return len(openings) + len(elsewhere), after
 
 
-def _check_one(
-    name: str,
-    candidate: Candidate,
-    test: Any,
-    ledger: Ledger,
-    engine: Engine,
-    settings: ConfirmSettings,
-    observers: Sequence[Observer],
-) -> Confirmed:
-    """Train one candidate with every fresh seed."""
-    key = f"confirmed-{_same(candidate)}"
-    known: dict[str, dict[str, Any]] = ledger.noted(key) or {}
-    seeds = [FIRST_FRESH_SEED + ledger.seed + index for index in range(settings.seeds)]
-    for seed in seeds:
-        if str(seed) not in known:
-            record, score = engine.score(candidate.with_seed(seed, "confirmation"), test)
-            if record.status == "stopped":
-                raise Interrupted
-            known[str(seed)] = {
-                "score": score,
+class _Check:
+    """Every finalist under every fresh seed, in as few jobs as the populations hold."""
+
+    def __init__(
+        self,
+        unique: Mapping[str, Candidate],
+        names: Mapping[str, str],
+        ledger: Ledger,
+        settings: ConfirmSettings,
+        observers: Sequence[Observer],
+    ) -> None:
+        self._unique = unique
+        self._names = names
+        self._ledger = ledger
+        self._observers = observers
+        self._seeds = [FIRST_FRESH_SEED + ledger.seed + index for index in range(settings.seeds)]
+        self._known: dict[str, dict[str, dict[str, Any]]] = {s: ledger.noted(_key(s)) or {} for s in unique}
+
+    def run(self, trainer: Trainer, reason: str) -> dict[str, Confirmed]:
+        """Train and score what is missing."""
+        every = [(same, seed) for same in self._unique for seed in self._seeds]
+        missing = [pair for pair in every if str(pair[1]) not in self._known[pair[0]]]
+        for same, seed in every:
+            if (same, seed) not in missing:
+                self._say(same, seed)
+        jobs, futures = parts(list(enumerate(missing)), trainer.population), []
+        for job in jobs:
+            if trainer.stop_asked():
+                break
+            candidates = tuple((n, self._unique[same].with_seed(seed, "confirmation")) for n, (same, seed) in job)
+            futures.append(trainer.engine.submit(Job(candidates, test=reason)))
+        scored = 0
+        for future in futures:
+            outcome = trainer.await_one(future)
+            if outcome is not None:
+                ended = [record for record in outcome.records if record.status != STOPPED]
+                scored += len(ended)
+                self._keep([(*missing[record.number], record) for record in ended], outcome.scores)
+        if scored < len(missing):
+            raise Interrupted
+        return {same: self._confirmed(same) for same in self._unique}
+
+    def _keep(self, ended: Sequence[tuple[str, int, TrialRecord]], scores: Mapping[int, float]) -> None:
+        """Note what came of a job, and tell the observers."""
+        for same, seed, record in ended:
+            self._known[same][str(seed)] = {
+                "score": scores.get(record.number),
                 "validation": record.quality,
                 "best_epoch": record.best_epoch,
                 "seconds": record.seconds,
                 "reason": record.reason,
                 "replicates": list(record.replicates),
             }
-            ledger.note(key, known)
-        for observer in observers:
-            observer.confirmed_one(name, seed, known[str(seed)]["score"])
-    good = {seed: known[str(seed)] for seed in seeds if known[str(seed)]["score"] is not None}
-    return Confirmed(
-        candidate,
-        scores={seed: entry["score"] for seed, entry in good.items()},
-        validation={seed: entry["validation"] for seed, entry in good.items()},
-        best_epochs={seed: entry["best_epoch"] for seed, entry in good.items()},
-        seconds={seed: entry["seconds"] for seed, entry in good.items()},
-        replicates={seed: tuple(entry.get("replicates", ())) for seed, entry in good.items()},
-        failures={seed: known[str(seed)]["reason"] for seed in seeds if seed not in good},
-    )
+        for same in dict.fromkeys(same for same, _, _ in ended):
+            self._ledger.note(_key(same), self._known[same])
+        for same, seed, _ in ended:
+            self._say(same, seed)
+
+    def _say(self, same: str, seed: int) -> None:
+        """Tell the observers of one training."""
+        for observer in self._observers:
+            observer.confirmed_one(self._names[same], seed, self._known[same][str(seed)]["score"])
+
+    def _confirmed(self, same: str) -> Confirmed:
+        """What was found of one candidate."""
+        known, seeds = self._known[same], self._seeds
+        good = {seed: known[str(seed)] for seed in seeds if known[str(seed)]["score"] is not None}
+        return Confirmed(
+            self._unique[same],
+            scores={seed: entry["score"] for seed, entry in good.items()},
+            validation={seed: entry["validation"] for seed, entry in good.items()},
+            best_epochs={seed: entry["best_epoch"] for seed, entry in good.items()},
+            seconds={seed: entry["seconds"] for seed, entry in good.items()},
+            replicates={seed: tuple(entry.get("replicates", ())) for seed, entry in good.items()},
+            failures={seed: known[str(seed)]["reason"] for seed in seeds if seed not in good},
+        )
+
+
+def _key(same: str) -> str:
+    """Under which a candidate's scores are noted."""
+    return f"confirmed-{same}"
 
 
 def _gain(

@@ -45,7 +45,8 @@ class Observer:
     """Base of all that watch a search; every method does nothing unless overridden.
 
     The order of calls: ``search_started``, then ``trial_finished`` for each trial, then ``confirming`` before and
-    ``confirmed_one`` after each training of the final check, then ``search_finished``. ``close`` comes last, always.
+    ``confirmed_one`` after each training of the final check, then ``search_finished``. ``meanwhile`` comes at any time,
+    ``close`` last, always.
     """
 
     def calibrating(self, done: int, swaps: int) -> None:
@@ -56,6 +57,10 @@ class Observer:
 
     def trial_finished(self, record: TrialRecord, front: int, seconds_left: float | None) -> None:
         """A trial came to its end; ``front`` counts the trials that no other beats."""
+
+    def meanwhile(self) -> bool:
+        """Workers train and the search waits: time for a small piece of work; returns whether there was any."""
+        return False
 
     def confirming(self, trainings: int) -> None:
         """The final check starts; the test part opens."""

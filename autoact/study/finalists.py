@@ -26,12 +26,12 @@ class Measured:
 
     Attributes:
         latency: at the latency batch.
-        throughput: at the throughput batch.
+        throughput: at the throughput batch; None where the hardware has no price.
         cost: per million samples; None where the hardware has no price.
     """
 
     latency: Timing
-    throughput: Timing
+    throughput: Timing | None
     cost: float | None
 
 
@@ -43,22 +43,27 @@ def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Kn
     modules = {
         name: build_module(task, candidates[name], rescale=False).eval().to(device) for name in assignments.values()
     }
+    price, sizes = hardware.price_per_hour, {"latency": hardware.latency_batch}
+    if price is not None:
+        sizes["throughput"] = hardware.throughput_batch
     timings = {
         batch: time_alternating(
             {name: _caller(module, task.make_input(size), device) for name, module in modules.items()},
             device=device,
             rounds=max(hardware.rounds, 15),
-            min_ms=hardware.min_ms,
+            min_ms=max(hardware.min_ms, 10.0),
             threads=hardware.threads,
         )
-        for batch, size in (("latency", hardware.latency_batch), ("throughput", hardware.throughput_batch))
+        for batch, size in sizes.items()
     }
     measured = {}
     for name, candidate in candidates.items():
         timed = assignments[candidate.assignment]
+        if price is None:
+            measured[name] = Measured(timings["latency"][timed], None, None)
+            continue
         throughput = timings["throughput"][timed]
-        price = hardware.price_per_hour
-        cost = None if price is None else cost_per_million(throughput.median_ms, hardware.throughput_batch, price)
+        cost = cost_per_million(throughput.median_ms, hardware.throughput_batch, price)
         measured[name] = Measured(timings["latency"][timed], throughput, cost)
     return measured
 
@@ -71,8 +76,11 @@ def _caller(module: Any, batch: Any, device: Any) -> Any:
 
 def ratios(mine: Measured, baseline: Measured, objectives: Sequence[Objective]) -> dict[str, Ratio]:
     """Objective -> ratio to the baseline, for latency and cost where they are traded."""
-    timings = {LATENCY: (mine.latency, baseline.latency), COST: (mine.throughput, baseline.throughput)}
-    return {o.name: _ratio(*timings[o.name]) for o in objectives if o.name in timings}
+    traded = [objective.name for objective in objectives]
+    found = {LATENCY: _ratio(mine.latency, baseline.latency)} if LATENCY in traded else {}
+    if COST in traded and mine.throughput is not None and baseline.throughput is not None:
+        found[COST] = _ratio(mine.throughput, baseline.throughput)
+    return found
 
 
 def _ratio(mine: Timing, baseline: Timing) -> Ratio:

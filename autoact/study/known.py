@@ -15,7 +15,14 @@ from autoact.tasks.task import Task
 from autoact.timing.cost import cost_per_million
 from autoact.timing.measure import measure_table
 from autoact.timing.settings import HardwareSettings
-from autoact.timing.table import LatencyTable
+from autoact.timing.table import BATCHES, LatencyTable
+
+KnownBefore = Callable[[Assignment], Mapping[str, float]]
+
+
+def nothing_known(_: Assignment) -> Mapping[str, float]:
+    """Where neither latency nor cost is traded."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def calibrate(
         ),
         hardware=hardware,
         current={group: str(space.baseline[sites[0]]) for group, sites in space.groups.items()},
+        batches=BATCHES if hardware.price_per_hour is not None else BATCHES[:1],
         progress=progress,
     )
     table.save(file)

@@ -1,128 +1,266 @@
-"""What to try next: the baseline, its tuning, the uniform assignments, then the sampler's proposals."""
+"""What to try next: the baseline, its tuning, the uniform assignments, then the proposer's batches."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
 
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate, TrialRecord
-from autoact.space.space import WEIGHT_DECAY, SearchSpace
+from autoact.space.space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
+from autoact.study.history import REPLICATE, seen
+from autoact.study.known import KnownBefore, nothing_known
 from autoact.study.ledger import DIRECTIONS, Ledger
-from autoact.study.settings import SearchSettings
+from autoact.study.proposer import Axis, Proposer
+from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
 from autoact.tasks.task import Task
 
 CONFIGURED, TUNING, UNIFORM, SAMPLED = "configured", "tuning", "uniform", "sampled"
-# A sampler that proposes only what was trained already has settled; from then on candidates are drawn at random.
+# Proposals for training settings that were tried already, before the search for new ones is given up.
 REPEATS_BEFORE_SETTLED = 10
-# Small spaces are searched to the end; in large ones this many random draws find something new.
-MOST_DRAWS = 5000
+# Trials of the baseline from which TPE proposes its settings; before, they are spread evenly.
+ENOUGH_FOR_TPE = 4
+MOST_SPREAD = 10_000
+# Irrational steps around the unit circle that no fraction comes near: the golden ratio, and the root of two.
+STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
+# The last trials of a search try the training settings of its best trials on the baseline: what good settings bring
+# must not pass for what activations bring.
+HANDED_DOWN = 3
 
 
 class Planner:
     """Decides what the next candidates are, from what is recorded; it keeps no state of its own."""
 
-    def __init__(self, task: Task, space: SearchSpace, settings: SearchSettings, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        task: Task,
+        space: SearchSpace,
+        settings: SearchSettings,
+        ledger: Ledger,
+        known: KnownBefore = nothing_known,
+        epsilons: Mapping[str, float] | None = None,
+    ) -> None:
+        """Plan for a study.
+
+        Args:
+            task: which qualities are better.
+            space: what may change.
+            settings: budget, batch, seed, sampler.
+            ledger: what came of earlier trials.
+            known: latency and cost of an assignment.
+            epsilons: differences up to these are ties.
+        """
         self.task = task
         self.space = space
         self.settings = settings
         self.ledger = ledger
+        self._keys: dict[Assignment, tuple[str, ...]] = {}
+        self._proposer = Proposer(
+            space.distributions(),
+            [Axis(o.name, o.direction, (epsilons or {}).get(o.name, 0.0)) for o in ledger.objectives],
+            sampler=settings.sampler,
+            seed=settings.seed,
+            known=lambda params: known(space.assignment(params)),
+            key=self._point,
+            allowed=lambda params: space.allowed(space.assignment(params)),
+            refine=settings.refine,
+        )
 
-    def next(self, count: int) -> list[tuple[int, Candidate]]:
-        """Up to ``count`` numbered candidates, none of which was trained before; empty when the space is exhausted."""
-        batch: list[tuple[int, Candidate]] = []
-        for _ in range(count):
-            asked = self._next_one([candidate for _, candidate in batch])
-            if asked is None:
-                break
-            batch.append(asked)
+    def next(self, count: int, others: Sequence[Candidate] = (), left: float = math.inf) -> list[Candidate]:
+        """Up to ``count`` candidates, none of which was tried before; empty when the space is exhausted.
+
+        No batch holds two phases: each phase learns from the one before.
+
+        Args:
+            count: how many may be tried at once.
+            others: what other drivers have in training.
+            left: trials that the budget still holds, these included.
+        """
+        records = self.ledger.records()
+        for phase in (self._opening, self._uniform):
+            if batch := phase(records, others):
+                return batch[:count]
+        return self._proposed(records, others, count, left)
+
+    def key(self, candidate: Candidate) -> tuple[Any, ...]:
+        """Equal for candidates whose trainings would be equal."""
+        return (*self._setting(candidate), candidate.seed)
+
+    def _setting(self, candidate: Candidate) -> tuple[Any, ...]:
+        """Equal for candidates that differ in their seed alone."""
+        return (self._functions(candidate.assignment), tuple(sorted(candidate.settings.items())))
+
+    def _functions(self, assignment: Assignment) -> tuple[str, ...]:
+        """Equal for assignments that compute the same functions."""
+        if assignment not in self._keys:
+            self._keys[assignment] = self.space.key(assignment)
+        return self._keys[assignment]
+
+    def _point(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The same for Optuna parameters."""
+        return (self._functions(self.space.assignment(params)), tuple(sorted(self.space.settings(params).items())))
+
+    def _opening(self, records: Sequence[TrialRecord], others: Sequence[Candidate]) -> list[Candidate]:
+        """The model as configured, under several seeds where the budget allows, and its tuning, in one batch."""
+        seed = self.settings.seed
+        configured = Candidate(self.space.baseline, self.space.configured_settings(), seed, CONFIGURED)
+        done = [r.candidate for r in records if r.complete] + list(others)
+        batch = [] if any(c.role == CONFIGURED for c in done) else [configured]
+        tried = [record.candidate for record in records] + list(others)
+        seeds = {c.seed for c in tried if self._setting(c) == self._setting(configured)}
+        batch += [
+            configured.with_seed(seed + further, REPLICATE)
+            for further in range(1, self.settings.configured_seeds)
+            if seed + further not in seeds
+        ]
+        missing = self.settings.tuning_trials() - sum(c.role == TUNING for c in tried)
+        return batch + self.tuning(records, missing, [*others, *batch])
+
+    def _uniform(self, records: Sequence[TrialRecord], others: Sequence[Candidate]) -> list[Candidate]:
+        """The same activation at every site, with the settings that suit the baseline best."""
+        tried = {self._functions(c.assignment) for c in [*(r.candidate for r in records), *others]}
+        settings = self._tuned_settings(records)
+        return [
+            Candidate(assignment, settings, self.settings.seed, UNIFORM)
+            for assignment in self.space.uniform()
+            if self._functions(assignment) not in tried
+        ]
+
+    def _proposed(
+        self, records: Sequence[TrialRecord], others: Sequence[Candidate], count: int, left: float
+    ) -> list[Candidate]:
+        """The proposer's batch; the baseline is paid first what it is owed, and never left behind at the end."""
+        tried = [record.candidate for record in records] + list(others)
+        kept_back = min(HANDED_DOWN, (self.settings.budget or DEFAULT_TRIALS) // 6) if self.space.has_settings else 0
+        if left <= kept_back:
+            batch = self.handed_down(records, count, others)
+        else:
+            count = int(min(count, left - kept_back))
+            batch = self.tuning(records, min(count, self._behind(tried)), others)
+        proposals = self._proposer.propose(
+            seen(records, self.space, self.task, self.ledger.objectives),
+            count - len(batch),
+            pending=[self.space.params(c.assignment, c.settings) for c in [*others, *batch]],
+            left=None if math.isinf(left) else int(left) - len(batch),
+        )
+        for proposal in proposals if len(batch) < count else []:
+            batch.append(self._candidate(proposal.params, proposal.role, [*tried, *batch]))
+        while self._behind([*tried, *batch]) > left - len(batch) and batch[-1].role != TUNING:
+            dropped = batch.pop()
+            paid = [c for c in batch if c.role == TUNING]
+            rest = [c for c in batch if c.role != TUNING]
+            more = self.tuning(records, 1, [*others, *batch])
+            if not more:
+                return [*paid, *rest, dropped]
+            batch = [*paid, *more, *rest]
         return batch
 
-    def _next_one(self, pending: Sequence[Candidate]) -> tuple[int, Candidate] | None:
-        """One candidate: waiting from an interrupted search, due by plan, or sampled."""
-        records = self.ledger.records()
-        if self.ledger.waiting():
-            return self.ledger.ask()
-        due = self.due(records, pending)
-        role = SAMPLED if due is None else due.role
-        if pending and pending[-1].role != role:
-            return None  # each phase learns from the one before: no batch holds two
-        return self.ledger.ask(due) if due is not None else self._sampled(records, pending)
+    def _candidate(self, params: Mapping[str, Any], role: str, tried: Sequence[Candidate]) -> Candidate:
+        """A proposal as a candidate; a replicate gets a seed that its setting has not had."""
+        found = Candidate(self.space.assignment(params), self.space.settings(params), self.settings.seed, role)
+        if role != REPLICATE:
+            return found
+        seeds = {c.seed for c in tried if self._setting(c) == self._setting(found)}
+        fresh = next(
+            seed for seed in range(self.settings.seed, self.settings.seed + len(seeds) + 1) if seed not in seeds
+        )
+        return found.with_seed(fresh, role)
 
-    def due(self, records: Sequence[TrialRecord], pending: Sequence[Candidate] = ()) -> Candidate | None:
-        """The next candidate that the plan wants before the sampler has its turn."""
-        tried = [record.candidate for record in records] + list(pending)
-        finished = [record.candidate for record in records if record.complete] + list(pending)
-        if not any(c.role == CONFIGURED for c in finished):
-            return Candidate(self.space.baseline, self.space.configured_settings(), self.settings.seed, CONFIGURED)
-        tuned = sum(c.role == TUNING for c in tried)
-        if tuned < self.settings.tuning_trials() and (tuning := self.tuning(records, pending)) is not None:
-            return tuning
-        seen = {self.space.key(c.assignment) for c in tried}
-        for assignment in self.space.uniform():
-            if self.space.key(assignment) not in seen:
-                return Candidate(assignment, self._tuned_settings(records), self.settings.seed, UNIFORM)
-        if self._owed(tried, self._left(pending)):
-            return self.tuning(records, pending)
-        return None
+    def tuning(self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()) -> list[Candidate]:
+        """The baseline's own activations under other training settings; fewer where all settings were tried.
 
-    def _left(self, pending: Sequence[Candidate]) -> float:
-        """Trials that the budget still holds."""
-        return math.inf if self.settings.budget is None else self.settings.budget - self.ledger.spent - len(pending)
-
-    def tuning(self, records: Sequence[TrialRecord], pending: Sequence[Candidate] = ()) -> Candidate | None:
-        """The baseline's own activations under other training settings; None where all settings were tried.
-
-        TPE proposes, on the baseline's trials alone. Where the weight decay alone is searched, its values are taken in
-        turn.
+        The first ones are spread evenly; later TPE proposes, on the baseline's trials alone. Where the weight decay
+        alone is searched, its values are taken in turn.
         """
-        baseline, seed = self.space.baseline, self.settings.seed
-        tried = [record.candidate for record in records] + list(pending)
-        mine = [c for c in tried if self.space.key(c.assignment) == self.space.key(baseline)]
-        seen = {self._key(c) for c in mine}
-        dimensions = {n: d for n, d in self.space.distributions().items() if n not in self.space.groups}
-        if self.space.rate_range is None:
-            proposals = iter([{WEIGHT_DECAY: decay} for decay in self.space.decays])
-        else:
-            proposals = self._propose(dimensions, [r for r in records if r.candidate in mine], len(mine))
-        for params in proposals:
-            candidate = Candidate(baseline, self.space.settings(params), seed, TUNING)
-            if self._key(candidate) not in seen:
-                return candidate
-        return None
+        if count <= 0 or not self.space.has_settings:
+            return []
+        functions = self._functions(self.space.baseline)
+        mine = [r for r in records if self._functions(r.candidate.assignment) == functions]
+        in_training = [c for c in pending if self._functions(c.assignment) == functions]
+        taken = {self._setting(c) for c in [*(r.candidate for r in mine), *in_training]}
+        found: list[Candidate] = []
+        repeats = 0
+        for params in self._settings(mine, in_training):
+            candidate = Candidate(self.space.baseline, self.space.settings(params), self.settings.seed, TUNING)
+            repeats = repeats + 1 if self._setting(candidate) in taken else 0
+            if not repeats:
+                taken.add(self._setting(candidate))
+                found.append(candidate)
+            if len(found) == count or repeats > REPEATS_BEFORE_SETTLED + len(self.space.decays):
+                break
+        return found
 
-    def _propose(self, dimensions: Any, mine: Sequence[TrialRecord], count: int) -> Iterator[dict[str, Any]]:
-        """Training settings that TPE proposes on the baseline's trials."""
-        sampler = optuna.samplers.TPESampler(seed=self.settings.seed + 7919 * count, n_startup_trials=4)
+    def _settings(self, mine: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, Any]]:
+        """Training settings for the baseline, one after the other."""
+        if self.space.rate_range is None:
+            return iter([{WEIGHT_DECAY: decay} for decay in self.space.decays])
+        complete = [record for record in mine if record.complete]
+        if len({self._setting(record.candidate) for record in complete}) < ENOUGH_FOR_TPE:
+            return self._spread(len(mine) + len(pending))
+        return self._tpe(complete, pending)
+
+    def _spread(self, start: int) -> Iterator[Mapping[str, Any]]:
+        """Settings that lie evenly, however many are taken: a Kronecker sequence (Niederreiter, 1978)."""
+        assert self.space.rate_range is not None
+        low, high = self.space.rate_range
+        shift = random.Random(self.settings.seed)
+        starts = shift.random(), shift.random()
+        for index in range(start, start + MOST_SPREAD):
+            u, v = ((begin + index * step) % 1.0 for begin, step in zip(starts, STEPS, strict=True))
+            params: dict[str, Any] = {LEARNING_RATE: min(high, low * (high / low) ** u)}
+            if self.space.decays:
+                params[WEIGHT_DECAY] = self.space.decays[int(v * len(self.space.decays))]
+            yield params
+
+    def _tpe(self, complete: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, Any]]:
+        """Settings that TPE proposes on the baseline's trials; those in training count as bad (constant liar)."""
+        dimensions = {n: d for n, d in self.space.distributions().items() if n not in self.space.groups}
+        seed = self.settings.seed + 7919 * (len(complete) + len(pending))
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=ENOUGH_FOR_TPE, constant_liar=True)
         tuner = optuna.create_study(direction=DIRECTIONS[self.task.mode], sampler=sampler)
-        for record in mine:
-            if record.complete and record.quality is not None:
-                params = {name: record.candidate.settings[name] for name in dimensions}
-                tuner.add_trial(
-                    optuna.trial.create_trial(params=params, distributions=dimensions, value=record.quality)
-                )
-        for _ in range(REPEATS_BEFORE_SETTLED):
+        for record in complete:
+            params = {name: record.candidate.settings[name] for name in dimensions}
+            tuner.add_trial(optuna.trial.create_trial(params=params, distributions=dimensions, value=record.quality))
+        for candidate in pending:
+            params = {name: candidate.settings[name] for name in dimensions}
+            state = optuna.trial.TrialState.RUNNING
+            tuner.add_trial(optuna.trial.create_trial(params=params, distributions=dimensions, state=state))
+        while True:
             yield tuner.ask(dimensions).params
 
-    def owed_to_baseline(self, records: Sequence[TrialRecord]) -> int:
-        """How many more trials the baseline's activations need to have had as many as any other assignment."""
-        return max(0, self._owed([record.candidate for record in records], math.inf))
+    def handed_down(
+        self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()
+    ) -> list[Candidate]:
+        """The baseline's own activations with the training settings of the best trials, where it has not had them."""
+        sign = 1.0 if self.task.mode == "max" else -1.0
+        baseline = self._functions(self.space.baseline)
+        tried = {self._setting(c) for c in [*(record.candidate for record in records), *pending]}
+        others = [r for r in records if r.complete and self._functions(r.candidate.assignment) != baseline]
+        best = sorted(others, key=lambda record: (-sign * (record.quality or 0.0), record.number))
+        found: list[Candidate] = []
+        for record in best[:HANDED_DOWN]:
+            candidate = Candidate(self.space.baseline, record.candidate.settings, self.settings.seed, TUNING)
+            if self._setting(candidate) not in tried and len(found) < count:
+                tried.add(self._setting(candidate))
+                found.append(candidate)
+        return found
 
-    def _owed(self, tried: Sequence[Candidate], left: float) -> int:
-        """Trials owed to the baseline now, so that with ``left`` trials to go it is not behind at the end."""
+    def owed_to_baseline(self, others: Sequence[Candidate] = ()) -> int:
+        """How many more trials the baseline's activations need to have had as many as any other assignment."""
+        return self._behind([*(record.candidate for record in self.ledger.records()), *others])
+
+    def _behind(self, tried: Sequence[Candidate]) -> int:
+        """How many settings fewer the baseline had than another assignment; further seeds are no settings."""
         if not self.space.has_settings:
             return 0
-        counts = Counter(self.space.key(candidate.assignment) for candidate in tried)
-        mine = counts.pop(self.space.key(self.space.baseline), 0)
-        most = max(counts.values(), default=0)
-        behind = max(0, most - mine)
-        # The last trial of all cannot be paid back: where it could put another assignment ahead, it is the baseline's.
-        return behind or int(left == 1 and most == mine)
+        counts = Counter(self._functions(c.assignment) for c in tried if c.role != REPLICATE)
+        mine = counts.pop(self._functions(self.space.baseline), 0)
+        return max(0, max(counts.values(), default=0) - mine)
 
     def _tuned_settings(self, records: Sequence[TrialRecord]) -> dict[str, float]:
         """The settings of the best trial of the baseline's activations."""
@@ -131,37 +269,6 @@ class Planner:
             return self.space.configured_settings()
         pick = max if self.task.mode == "max" else min
         return dict(pick(mine, key=lambda record: record.quality or 0.0).candidate.settings)
-
-    def _sampled(self, records: Sequence[TrialRecord], pending: Sequence[Candidate]) -> tuple[int, Candidate] | None:
-        """The sampler's next proposal that is new; proposals that are not are answered with what is known."""
-        known = {self._key(record.candidate): record for record in records}
-        waiting = {self._key(candidate) for candidate in pending}
-        for _ in range(REPEATS_BEFORE_SETTLED):
-            number, candidate = self.ledger.ask()
-            key = self._key(candidate)
-            if not self.space.allowed(candidate.assignment):
-                self.ledger.refuse(number, "identity at every site makes a linear network")
-            elif key in known:
-                self.ledger.repeat(number, known[key])
-            elif key in waiting:
-                self.ledger.refuse(number, "the same candidate is in training")
-            else:
-                return number, candidate
-        fresh = self._fresh(known.keys() | waiting)
-        return None if fresh is None else self.ledger.ask(fresh)
-
-    def _fresh(self, taken: Collection[Any]) -> Candidate | None:
-        """A candidate at random that nobody tried; None where the space is exhausted."""
-        draw = random.Random(self.settings.seed * 100_003 + len(taken))
-        for params in self.space.drawn(draw, MOST_DRAWS):
-            found = Candidate(self.space.assignment(params), self.space.settings(params), self.settings.seed, SAMPLED)
-            if self.space.allowed(found.assignment) and self._key(found) not in taken:
-                return found
-        return None
-
-    def _key(self, candidate: Candidate) -> tuple[Any, ...]:
-        """Equal for candidates whose trainings would be equal."""
-        return (self.space.key(candidate.assignment), tuple(sorted(candidate.settings.items())), candidate.seed)
 
 
 def is_uniform_alternative(assignment: Assignment, space: SearchSpace) -> bool:

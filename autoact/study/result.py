@@ -115,6 +115,7 @@ class SearchResult:
         """The best values over all trials, for a parent run."""
         if self.selection is None:
             return {}
-        policies = self.selection.policies
-        values = {"best_quality": policies["quality"].quality, "tuned_baseline_quality": self.selection.tuned.quality}
+        measured = [record.quality for record in self.records if record.complete and record.quality is not None]
+        best = (max if self.mode == "max" else min)(measured)
+        values = {"best_quality": best, "tuned_baseline_quality": self.selection.tuned.quality}
         return {name: value for name, value in values.items() if value is not None}

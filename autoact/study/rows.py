@@ -74,7 +74,8 @@ def _row(
     latency_ratio = cost_ratio = None
     if end_to_end and baseline:
         latency_ratio = end_to_end.latency.median_ms / baseline.latency.median_ms
-        cost_ratio = end_to_end.throughput.median_ms / baseline.throughput.median_ms
+        if end_to_end.throughput is not None and baseline.throughput is not None:
+            cost_ratio = end_to_end.throughput.median_ms / baseline.throughput.median_ms
     return Row(
         name=name,
         title=_title(name, record, tuned, rulings),

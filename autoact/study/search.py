@@ -1,31 +1,37 @@
-"""The search: calibrate, try, check the finalists, rule; resumable at every step."""
+"""The search: try candidates in batches, check the finalists, rule; resumable at every step."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import STOPPED, TrialRecord
+from autoact.core.records import Candidate, TrialRecord
+from autoact.engines.engine import Engine
 from autoact.space.space import SearchSpace
+from autoact.study.batches import Place, Trainer
+from autoact.study.claims import Claims
+from autoact.study.conclusion import Found, conclude
 from autoact.study.confirmation import Confirmation, confirm, finalists
-from autoact.study.engine import Engine
+from autoact.study.estimates import Estimates, estimate
 from autoact.study.events import Observer, SearchInfo
-from autoact.study.finalists import Measured, measure_finalists, ratios
+from autoact.study.finalists import Measured, measure_finalists
 from autoact.study.known import Known
 from autoact.study.ledger import Ledger
-from autoact.study.planner import CONFIGURED, Planner
+from autoact.study.pace import Pace
+from autoact.study.planner import CONFIGURED, HANDED_DOWN, Planner
 from autoact.study.result import SearchResult
-from autoact.study.rows import final_rows, reference_note
-from autoact.study.selection import Selection, front_of, select
+from autoact.study.rungs import Rung
+from autoact.study.selection import Front, Selection, select
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.study.verdict import Ruling, kept, rule
-from autoact.tasks.objectives import Objective
+from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
+
+# Seconds between two looks at what another driver has in training.
+LOOK = 0.5
 
 
 @dataclass
@@ -38,13 +44,17 @@ class Search:
         objectives: what is traded.
         known: latency and cost of every assignment.
         ledger: the memory.
-        engine: trains candidates.
+        engine: runs the jobs.
         settings: the budget.
         confirm: the final check.
         margin: what a cheaper assignment may lose (``objectives.margin``).
         observers: who watches.
         info: what they are told at the start.
         stop_asked: true once the user asked to stop.
+        rungs: epochs at which trainings are compared and given up.
+        population: candidates per job, at most.
+        repeatable: after an interruption a batch is run again as a whole, so that its populations are the same ones.
+        driver: this driver's id, where several share the study.
     """
 
     task: Task
@@ -59,13 +69,34 @@ class Search:
     observers: Sequence[Observer]
     info: SearchInfo
     stop_asked: Callable[[], bool] = lambda: False
+    rungs: tuple[int, ...] = ()
+    population: int = 1
+    repeatable: bool = False
+    driver: str = "main"
 
     def __post_init__(self) -> None:
         """Start the clock."""
         self.confirm.check()
         self._started = time.monotonic()
         self._earlier = float(self.ledger.noted("seconds") or 0.0)
-        self._planner = Planner(self.task, self.space, self.settings, self.ledger)
+        self._pace = Pace(time.monotonic)
+        epsilons = self.known.epsilons()
+        self._planner = Planner(self.task, self.space, self.settings, self.ledger, self.known.values, epsilons)
+        self._claims = Claims(self.ledger, self.driver, self._planner.key)
+        self._front = Front(self.objectives, epsilons)
+        traded = any(objective.name == QUALITY for objective in self.objectives)
+        self._trainer = Trainer(
+            task=self.task,
+            engine=self.engine,
+            population=self.population,
+            epochs=self.rungs if traded else (),
+            rung=Rung(self.settings.rungs.reduction, self.objectives, epsilons),
+            known=lambda candidate: self.known.values(candidate.assignment),
+            key=self._planner.key,
+            stop_asked=self.stop_asked,
+            meanwhile=lambda: any([observer.meanwhile() for observer in self.observers]),
+            arrived=self._pace.arrived,
+        )
 
     def run(self) -> SearchResult:
         """Search, check and rule.
@@ -75,187 +106,170 @@ class Search:
         """
         for observer in self.observers:
             observer.search_started(self.info)
-        self._try_candidates()
-        interrupted = self.stop_asked()
-        selection = self._select()
-        confirmation, measured = None, {}
-        if selection is not None and not interrupted:
-            measured = measure_finalists(self.task, finalists(selection), self.known)
-            try:
-                confirmation = self._confirm(selection)
-            except Interrupted:
-                interrupted = True
-        result = self._result(selection, confirmation, measured, interrupted)
+        with self._claims.beating():
+            self._try_candidates()
+            found = self._check()
+        result = conclude(found, self.task, self.info, self.known, self.confirm)
         for observer in self.observers:
             observer.search_finished(result)
         return result
 
+    def _check(self) -> Found:
+        """Pick the finalists, time them, and train them again."""
+        records = self.ledger.records()
+        estimates = estimate(records, self.space, self.task)
+        selection = self._select(estimates)
+        interrupted = self.stop_asked()
+        confirmation, measured = None, {}
+        if selection is not None and not interrupted:
+            measured = self._measure(selection)
+            try:
+                confirmation = self._confirm(selection)
+            except Interrupted:
+                interrupted = True
+        self._claims.release(self._claims.left_behind())
+        return Found(records, estimates, selection, confirmation, measured, interrupted, self.elapsed)
+
     def _try_candidates(self) -> None:
-        """Spend the budget; then give the baseline the trials that it is still owed: it had as many as any other."""
-        while not self.stop_asked() and not self._spent():
-            batch = self._planner.next(self._batch_size())
-            if not batch:
-                break
-            self._train(batch)
-        while not self.stop_asked() and self._planner.owed_to_baseline(self.ledger.records()):
-            tuning = self._planner.tuning(self.ledger.records())
-            if tuning is None:
-                break
-            self._train([self.ledger.ask(tuning)])
+        """Spend the budget; ends with the final check claimed, or stopped by the user.
 
-    def _train(self, batch: Sequence[Any]) -> None:
-        """Train a batch and remember what comes back."""
-        heard = set()
+        Where other drivers hold what is left of the budget, their end is waited for; what one of them leaves behind is
+        tried here.
+        """
+        waiting = self._claims.left_behind()
+        while not self.stop_asked():
+            batch = self._next_batch(waiting)
+            waiting = []
+            if batch:
+                self._train(batch)
+            elif self._claims.take_final_check(self.stop_asked):
+                self.ledger.refresh()
+                if not self._wanted([]):
+                    return
+                self._claims.release()
+
+    def _next_batch(self, waiting: Sequence[Candidate]) -> list[Candidate]:
+        """What this driver trains next, claimed; nothing where nothing is left to it."""
+        while not self.stop_asked():
+            self.ledger.refresh()
+            others = self._others()
+            batch = self._left_of(waiting, others) or self._wanted(others)
+            if any(candidate.role == CONFIGURED for candidate in others):
+                time.sleep(LOOK)  # all that follows is measured by it
+            elif not batch or self._claims.take(batch):
+                return batch
+        return []
+
+    def _others(self) -> list[Candidate]:
+        """What other drivers have in training and have not told."""
+        known = self._known_keys()
+        return [one for one in self._claims.of_others() if self._planner.key(one) not in known]
+
+    def _known_keys(self) -> set[object]:
+        """Keys of everything that came to an end."""
+        return {self._planner.key(record.candidate) for record in self.ledger.records()}
+
+    def _left_of(self, waiting: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
+        """What an interrupted run of this driver left behind, as far as the budget still holds it."""
+        taken = self._known_keys() | {self._planner.key(one) for one in others}
+        missing = [one for one in waiting if self._planner.key(one) not in taken]
+        room = max(0, int(min(self._left(others), len(missing))))
+        return list(waiting) if room and self.repeatable else missing[:room]
+
+    def _wanted(self, others: Sequence[Candidate]) -> list[Candidate]:
+        """The next batch by plan; then what the baseline is still owed: it had as many trials as any other."""
+        left = self._left(others)
+        count = int(min(left, self.settings.batch))
+        if count > 0 and (batch := self._planner.next(count, others, left)):
+            return batch
+        records = self.ledger.records()
+        owed = min(self.settings.batch, self._planner.owed_to_baseline(others))
+        if tuning := self._planner.tuning(records, owed, others):
+            return tuning
+        return self._planner.handed_down(records, HANDED_DOWN, others) if self.settings.budget is None else []
+
+    def _left(self, others: Sequence[Candidate]) -> float:
+        """Trials that the budget still holds, and that the minutes have time for."""
+        left = math.inf
+        if self.settings.budget is not None:
+            left = self.settings.budget - self.ledger.spent - len(others)
+        if self.settings.minutes is not None:
+            records = self.ledger.records()
+            seconds = self.settings.minutes * 60 - self._earlier - self.elapsed
+            left = min(left, self._pace.room(seconds, records, self.confirm.seeds) if records else 1)
+        return left
+
+    def _train(self, batch: Sequence[Candidate]) -> None:
+        """Train a batch and remember what comes back; what does not waits for the same command."""
+        number = int(self.ledger.noted("batches") or 0)
+        before, told = self._known_keys(), set()
+        whole = [list(batch)]
+        self._pace.begin()
         try:
-            for record in self.engine.train(batch):
-                heard.add(record.number)
-                self._hear(record)
+            for record, places in self._trainer.train(batch, self.ledger.records()):
+                key = self._planner.key(record.candidate)
+                if not (self.repeatable and key in before):
+                    self._hear(record, number, places)
+                told.add(key)
+        except _BaselineError:
+            whole = []
+            raise
         finally:
-            for number, _ in batch:
-                if number not in heard:
-                    self.ledger.give_back(number)
+            self._pace.end()
+            missing = whole and any(self._planner.key(candidate) not in told for candidate in batch)
+            self._claims.release(batch if missing else ())
+            self.ledger.note("seconds", self._earlier + self.elapsed)
+            if not missing:
+                self.ledger.note("batches", number + 1)
 
-    def _hear(self, record: TrialRecord) -> None:
+    def _hear(self, record: TrialRecord, batch: int, places: Sequence[Place]) -> None:
         """Remember a record and tell the observers."""
-        if record.status == STOPPED:
-            self.ledger.give_back(record.number)
-            return
         known = self.known.values(record.candidate.assignment)
-        quality = {"quality": record.quality} if record.complete and record.quality is not None else {}
+        quality = {QUALITY: record.quality} if record.complete and record.quality is not None else {}
         record = replace(record, values={**known, **quality, **record.values})
-        self.ledger.tell(record)
-        self.ledger.note("seconds", self._earlier + self.elapsed)
+        record = self.ledger.tell(record, [[batch, place.stage, place.job, *place.members] for place in places])
         if record.candidate.role == CONFIGURED and not record.complete:
-            raise AutoactError(
+            raise _BaselineError(
                 f"the model as configured cannot be trained, so nothing can be compared: {record.reason}"
             )
         records = self.ledger.records()
-        count = len(front_of(records, self.objectives, self.known.epsilons()))
+        count = self._front.count(records)
         for observer in self.observers:
             observer.trial_finished(record, count, self._seconds_left(records))
-
-    def _spent(self) -> bool:
-        """Whether the budget of trials or minutes is used up; minutes leave room for the final check."""
-        records = self.ledger.records()
-        if self.settings.budget is not None and self.ledger.spent >= self.settings.budget:
-            return True
-        if self.settings.minutes is None:
-            return False
-        left = self.settings.minutes * 60 - self._earlier - self.elapsed
-        return left < self._seconds_per_trial(records) * (1 + 6 * self.confirm.seeds) and bool(records)
-
-    def _batch_size(self) -> int:
-        """How many candidates to ask for: no more than the budget has left."""
-        if self.settings.budget is None:
-            return self.settings.batch
-        return min(self.settings.batch, self.settings.budget - self.ledger.spent)
 
     @property
     def elapsed(self) -> float:
         """Seconds since this run started."""
         return time.monotonic() - self._started
 
-    def _seconds_per_trial(self, records: Sequence[TrialRecord]) -> float:
-        """Mean seconds of the last trials."""
-        recent = [record.seconds for record in records[-20:]]
-        return sum(recent) / len(recent) if recent else 0.0
-
     def _seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
         """A forecast of the seconds until the search ends; None where nothing is known."""
-        per_trial = self._seconds_per_trial(records)
-        check = per_trial * 6 * self.confirm.seeds
+        each = self._pace.per_trial(records) or 0.0
+        check = self._pace.check(records, self.confirm.seeds)
         bounds = []
         if self.settings.budget is not None:
-            bounds.append(max(0, self.settings.budget - self.ledger.spent) * per_trial + check)
+            bounds.append(max(0, self.settings.budget - self.ledger.spent) * each + check)
         if self.settings.minutes is not None:
             bounds.append(self.settings.minutes * 60 - self._earlier - self.elapsed)
         return max(0.0, min(bounds)) if bounds else None
 
-    def _select(self) -> Selection | None:
+    def _select(self, estimates: Estimates) -> Selection | None:
         """The trials that matter."""
         records = self.ledger.records()
-        return select(records, self.task, self.space, self.objectives, self.known.epsilons(), self.margin)
+        epsilons = self.known.epsilons()
+        return select(records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values)
+
+    def _measure(self, selection: Selection) -> dict[str, Measured]:
+        """The finalists' times end to end, on a machine where nothing trains."""
+        self.engine.wait_idle()
+        return measure_finalists(self.task, finalists(selection), self.known)
 
     def _confirm(self, selection: Selection) -> Confirmation | None:
         """The final check; None where it is off or there are no test rows."""
         if self.confirm.seeds == 0 or self.task.open_test is None:
             return None
-        return confirm(self.task, selection, self.ledger, self.engine, self.confirm, self.observers)
-
-    def _result(
-        self,
-        selection: Selection | None,
-        confirmation: Confirmation | None,
-        measured: dict[str, Measured],
-        interrupted: bool,
-    ) -> SearchResult:
-        """Put everything together."""
-        records = self.ledger.records()
-        rulings: dict[str, Ruling] = {}
-        verdict = "No verdict: the baseline has not been trained yet."
-        if selection is not None:
-            tuned = measured.get("tuned")
-            found = {p: ratios(measured[p], tuned, self.objectives) for p in selection.policies} if tuned else {}
-            rulings, verdict = rule(self.task, selection, confirmation, found)
-        if interrupted:
-            verdict = (
-                f"Interrupted after {len(records)} trials, before the end of the final check. Nothing is lost: "
-                "the same command goes on from here."
-            )
-        scored = confirmation is not None
-        fitted = self.task.references if self.confirm.references and not interrupted else None
-        references = fitted(scored) if fitted is not None else []
-        rows = final_rows(selection, confirmation, measured, self.known, rulings, references)
-        better = reference_note(rows, self.task.mode, self.task.quality_unit)
-        return SearchResult(
-            info=self.info,
-            status="interrupted" if interrupted else "finished",
-            records=records,
-            selection=selection,
-            rows=rows,
-            gains=confirmation.gains if confirmation else {},
-            rulings=rulings,
-            verdict=verdict,
-            seconds=self.elapsed,
-            opening=confirmation.opening if confirmation else 0,
-            notes=[*self._notes(records, confirmation), *filter(None, [better])],
-            quality_unit=self.task.quality_unit,
-            mode=self.task.mode,
-            seeds=self.confirm.seeds if confirmation else 0,
-            kept=kept(confirmation, self.task.mode) if confirmation else "tuned",
-        )
-
-    def _notes(self, records: Sequence[TrialRecord], confirmation: Confirmation | None) -> list[str]:
-        """What the reader must know."""
-        notes = [self.task.warning] if self.task.warning else []
-        failed = [record for record in records if not record.complete]
-        if failed:
-            notes.append(
-                f"{len(failed)} of {len(records)} trials failed, e.g. trial {failed[0].number}: {failed[0].reason}"
-            )
-        if self.known.table.quietness:
-            notes.append(self.known.table.quietness)
-        if confirmation is not None:
-            many = "" if confirmation.comparisons == 1 else f" for {confirmation.comparisons} challengers together"
-            over = (
-                "fresh seeds and test rows"
-                if confirmation.rows_counted
-                else "fresh seeds alone (the module logs its metric itself: the noise of the test rows is not in them)"
-            )
-            notes.append(f"intervals: {self.confirm.confidence:.0%}{many}, over {over}, for this training set")
-        if confirmation is not None and confirmation.opening > 1 and not confirmation.trials_after:
-            notes.append(
-                f"this is opening {confirmation.opening} of the test part, for other finalists or more seeds: the "
-                "intervals are not corrected for that"
-            )
-        if confirmation is not None and confirmation.trials_after:
-            notes.append(
-                f"this is opening {confirmation.opening} of the test part, and trials were added after an earlier one: "
-                "it is no longer data that the search never saw"
-            )
-        return notes
+        return confirm(self.task, selection, self.ledger, self._trainer, self.confirm, self.observers)
 
 
-def storage_url(settings: SearchSettings, output: Path) -> str:
-    """The Optuna storage: the configured one, or an SQLite file in the output folder."""
-    return settings.storage or f"sqlite:///{(output / 'optuna.db').resolve()}"
+class _BaselineError(AutoactError):
+    """The model as configured failed: nothing of its batch is worth going on with."""

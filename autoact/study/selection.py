@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoact.core.pareto import front, knee
+from autoact.core.pareto import dominates, front, knee
 from autoact.core.records import TrialRecord
 from autoact.space.space import SearchSpace
+from autoact.study.history import REPLICATE
 from autoact.study.planner import CONFIGURED, is_uniform_alternative
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task
@@ -39,16 +40,70 @@ class Selection:
         return {"configured": self.configured, "tuned": self.tuned, **uniform, **self.policies}
 
 
+class Front:
+    """Counts the trials that no other beats, as trials come in; most need a look at the front alone."""
+
+    def __init__(self, objectives: Sequence[Objective], epsilons: Mapping[str, float]) -> None:
+        self._objectives = objectives
+        self._epsilons = epsilons
+        self._seen: set[int] = set()
+        self._members: list[TrialRecord] = []
+
+    def count(self, records: Sequence[TrialRecord]) -> int:
+        """The size of the front of these records, which hold all that were given before."""
+        fresh = [record for record in records if record.number not in self._seen and stands(record)]
+        for record in fresh:
+            self._seen.add(record.number)
+            if any(self._beats(member, record) for member in self._members):
+                continue
+            if any(self._beats(record, member) for member in self._members):
+                # What those members alone kept out may come back.
+                known = [one for one in records if one.number in self._seen]
+                self._members = front_of(known, self._objectives, self._epsilons)
+            else:
+                self._members.append(record)
+        return len(self._members)
+
+    def _beats(self, one: TrialRecord, other: TrialRecord) -> bool:
+        """Whether one trial is better than another."""
+        mine, theirs = ([record.values[o.name] for o in self._objectives] for record in (one, other))
+        ties = [self._epsilons.get(o.name, 0.0) for o in self._objectives]
+        return dominates(mine, theirs, [o.direction for o in self._objectives], ties)
+
+
+def stands(record: TrialRecord) -> bool:
+    """Whether a trial can be chosen: trained to its end, and not another one's setting under a further seed."""
+    return record.complete and record.candidate.role != REPLICATE
+
+
 def front_of(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], epsilons: Mapping[str, float]
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    epsilons: Mapping[str, float],
+    estimates: Mapping[int, float] | None = None,
 ) -> list[TrialRecord]:
-    """The complete trials that no other beats; differences within measurement error are ties."""
-    complete = [record for record in records if record.complete]
-    points = [[record.values[o.name] for o in objectives] for record in complete]
+    """The trials that no other beats; differences within measurement error are ties.
+
+    Args:
+        records: of them, those that were trained to their end; further seeds of a setting stand for nothing new.
+        objectives: what is traded.
+        epsilons: differences up to these are ties.
+        estimates: qualities to go by instead of the measured ones, by number.
+    """
+    complete = [record for record in records if stands(record)]
+    points = [_point(record, objectives, estimates or {}) for record in complete]
     if not complete:
         return []
     kept = front(points, [o.direction for o in objectives], [epsilons.get(o.name, 0.0) for o in objectives])
     return [complete[index] for index in kept]
+
+
+def _point(record: TrialRecord, objectives: Sequence[Objective], estimates: Mapping[int, float]) -> list[float]:
+    """A trial's values, its quality as estimated."""
+    return [
+        estimates.get(record.number, record.values[o.name]) if o.name == QUALITY else record.values[o.name]
+        for o in objectives
+    ]
 
 
 def select(
@@ -58,23 +113,28 @@ def select(
     objectives: Sequence[Objective],
     epsilons: Mapping[str, float],
     margin_share: float,
+    estimates: Mapping[int, float] | None = None,
 ) -> Selection | None:
-    """Pick the trials that matter; None as long as the baseline has no complete trial."""
-    complete = [record for record in records if record.complete]
+    """Pick the trials that matter; None as long as the baseline has no complete trial.
+
+    Picks go by ``estimates`` of the quality where there are any; the records picked keep what was measured.
+    """
+    complete = [record for record in records if stands(record)]
+    judge = _Judge(task, estimates or {})
     baseline_key = space.key(space.baseline)
     mine = [r for r in complete if space.key(r.candidate.assignment) == baseline_key]
     configured = next((r for r in mine if r.candidate.role == CONFIGURED), None)
     if configured is None:
         return None
-    tuned = _best(mine, task)
+    tuned = judge.best(mine)
     uniforms = [r for r in complete if is_uniform_alternative(r.candidate.assignment, space)]
-    members = front_of(complete, objectives, epsilons)
+    members = front_of(complete, objectives, epsilons, estimates)
     margin = margin_of(task, tuned, margin_share)
     return Selection(
         configured=configured,
         tuned=tuned,
-        uniform=_best(uniforms, task) if uniforms else None,
-        policies=_policies(members, complete, task, objectives, epsilons, _quality(tuned), margin),
+        uniform=judge.best(uniforms) if uniforms else None,
+        policies=_policies(members, complete, judge, objectives, epsilons, judge.quality(tuned), margin),
         front=tuple(record.number for record in members),
         margin=margin,
     )
@@ -91,33 +151,62 @@ def margin_of(task: Task, tuned: TrialRecord, share: float) -> float:
     return share * abs(_quality(tuned) - task.trivial)
 
 
+@dataclass(frozen=True)
+class _Judge:
+    """Which of two trials is better.
+
+    Attributes:
+        task: which qualities are better.
+        estimates: qualities to go by instead of the measured ones, by number.
+    """
+
+    task: Task
+    estimates: Mapping[int, float]
+
+    @property
+    def sign(self) -> float:
+        """1 where more is better."""
+        return 1.0 if self.task.mode == "max" else -1.0
+
+    def quality(self, record: TrialRecord) -> float:
+        """The quality of a complete record."""
+        return self.estimates.get(record.number, _quality(record))
+
+    def best(self, records: Sequence[TrialRecord]) -> TrialRecord:
+        """The record with the best quality; the earlier one on ties."""
+        return min(records, key=lambda record: (-self.sign * self.quality(record), record.number))
+
+    def point(self, record: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
+        """Its values."""
+        return _point(record, objectives, self.estimates)
+
+
 def _policies(
     members: Sequence[TrialRecord],
     complete: Sequence[TrialRecord],
-    task: Task,
+    judge: _Judge,
     objectives: Sequence[Objective],
     epsilons: Mapping[str, float],
     tuned: float,
     margin: float,
 ) -> dict[str, TrialRecord]:
     """One trial per policy."""
-    policies = {"quality": _best(complete, task)}
+    policies = {"quality": judge.best(complete)}
     cheap = [o for o in objectives if o.name != QUALITY]
     if not cheap:
         return policies
-    sign = 1.0 if task.mode == "max" else -1.0
-    policies["balanced"] = _balanced(members, task, objectives, epsilons, margin)
-    near = [r for r in complete if sign * (_quality(r) - tuned) >= -margin]
+    policies["balanced"] = _balanced(members, judge, objectives, epsilons, margin)
+    near = [r for r in complete if judge.sign * (judge.quality(r) - tuned) >= -margin]
     decisive = next((o for o in cheap if o.name == COST), cheap[0])
     lowest = (min if decisive.direction == "min" else max)(r.values[decisive.name] for r in near)
     tie = epsilons.get(decisive.name, 0.0)
-    policies["economy"] = _best([r for r in near if abs(r.values[decisive.name] - lowest) <= tie], task)
+    policies["economy"] = judge.best([r for r in near if abs(r.values[decisive.name] - lowest) <= tie])
     return policies
 
 
 def _balanced(
     members: Sequence[TrialRecord],
-    task: Task,
+    judge: _Judge,
     objectives: Sequence[Objective],
     epsilons: Mapping[str, float],
     margin: float,
@@ -126,14 +215,14 @@ def _balanced(
 
     Where quality is not traded, or the two tie, the better of what is equal is taken, as in larger fronts.
     """
-    points = [[r.values[o.name] for o in objectives] for r in members]
+    points = [judge.point(r, objectives) for r in members]
     ties = [epsilons.get(o.name, 0.0) for o in objectives]
     if len(members) == 2 and QUALITY in [o.name for o in objectives] and not _tie(points[0], points[1], ties):
-        better = _best(members, task)
+        better = judge.best(members)
         other = next(r for r in members if r is not better)
-        return other if abs(_quality(better) - _quality(other)) <= margin else better
+        return other if abs(judge.quality(better) - judge.quality(other)) <= margin else better
     middle = points[knee(points, [o.direction for o in objectives], ties)]
-    return _best([r for r, p in zip(members, points, strict=True) if _tie(p, middle, ties)], task)
+    return judge.best([r for r, p in zip(members, points, strict=True) if _tie(p, middle, ties)])
 
 
 def _tie(a: Sequence[float], b: Sequence[float], ties: Sequence[float]) -> bool:
@@ -141,13 +230,7 @@ def _tie(a: Sequence[float], b: Sequence[float], ties: Sequence[float]) -> bool:
     return all(abs(x - y) <= tie for x, y, tie in zip(a, b, ties, strict=True))
 
 
-def _best(records: Sequence[TrialRecord], task: Task) -> TrialRecord:
-    """The record with the best quality; the earlier one on ties."""
-    sign = -1.0 if task.mode == "max" else 1.0
-    return min(records, key=lambda record: (sign * _quality(record), record.number))
-
-
 def _quality(record: TrialRecord) -> float:
-    """The quality of a complete record."""
+    """The measured quality of a complete record."""
     assert record.quality is not None
     return record.quality

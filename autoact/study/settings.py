@@ -9,6 +9,37 @@ from autoact.core.errors import AutoactError, unknown
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 DEFAULT_TRIALS = 60
+# From this budget on, the model as configured is trained under three seeds: what a seed changes is known then.
+ENOUGH_FOR_SEEDS = 24
+
+
+@dataclass
+class RungSettings:
+    """Early stops: at each rung, candidates that others beat so far are given up.
+
+    Attributes:
+        enabled: false: every candidate is trained to its end.
+        reduction: of all candidates at a rung, the best 1/``reduction`` go on; rungs lie this factor apart.
+        first: the first rung: epochs, or a share of the epochs if below 1; a ninth of the epochs unless given.
+    """
+
+    enabled: bool = True
+    reduction: float = 3.0
+    first: Optional[float] = None
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            AutoactError: names the setting, what was given and what is allowed.
+        """
+        if not self.reduction > 1:
+            raise AutoactError(f"search.rungs.reduction={self.reduction:g} must be above 1, e.g. 3: a third goes on")
+        if self.first is not None and (self.first <= 0 or (self.first >= 1 and self.first != int(self.first))):
+            raise AutoactError(
+                f"search.rungs.first={self.first:g} must be a whole number of epochs, or a share of them above 0 and "
+                "below 1"
+            )
 
 
 @dataclass
@@ -20,7 +51,9 @@ class SearchSettings:
         minutes: wall-clock minutes for search and final check together.
         seed: seed of the sampler and of every trial's weights and batches.
         sampler: ``tpe``, ``nsga2``, ``nsga3``, ``random`` or ``gp``.
-        batch: candidates asked for at a time.
+        batch: candidates asked for at a time, however many are trained at once.
+        refine: share of the budget, its last part, that changes one dimension at a time around the front.
+        rungs: early stops.
         tuning: trials of the baseline's own activations with other training settings; a sixth of all unless given.
         patience: epochs without a better validation value before a training stops; null: never.
         threads: CPU threads of a training; probed unless given.
@@ -31,7 +64,9 @@ class SearchSettings:
     minutes: Optional[float] = None
     seed: int = 0
     sampler: str = "tpe"
-    batch: int = 1
+    batch: int = 16
+    refine: float = 0.7
+    rungs: RungSettings = field(default_factory=RungSettings)
     tuning: Optional[int] = None
     patience: Optional[int] = 8
     threads: Optional[int] = None
@@ -52,6 +87,9 @@ class SearchSettings:
                 raise AutoactError(
                     f"search.{name}={value} must be {'above 0' if name == 'minutes' else f'{low} or more'}"
                 )
+        if not 0 <= self.refine <= 1:
+            raise AutoactError(f"search.refine={self.refine:g} is a share of the budget: it must lie between 0 and 1")
+        self.rungs.check()
 
     @property
     def budget(self) -> int | None:
@@ -63,6 +101,11 @@ class SearchSettings:
         if self.tuning is not None:
             return self.tuning
         return max(2, min(12, (self.budget or DEFAULT_TRIALS) // 6))
+
+    @property
+    def configured_seeds(self) -> int:
+        """Seeds under which the model as configured is trained."""
+        return 3 if (self.budget or DEFAULT_TRIALS) >= ENOUGH_FOR_SEEDS else 1
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoact.core.errors import AutoactError
 from autoact.tasks.metrics import Metric
 
 
@@ -35,6 +36,9 @@ class Task:
         ordered: whether the test rows follow each other in time.
         trivial: quality of the trivial predictor on validation rows; None where unknown.
         warning: what the reader of every result must know.
+        make_fold: seed, fold from 0, number of folds -> a LightningDataModule like those of ``make_datamodule``, whose
+            validation rows are that fold's and whose training rows are the others; None where rows cannot be dealt out
+            anew (they follow each other in time, or belong together).
     """
 
     name: str
@@ -56,6 +60,28 @@ class Task:
     ordered: bool = False
     trivial: float | None = None
     warning: str = ""
+    make_fold: Callable[[int, int, int], Any] | None = None
+
+    def datamodule(self, seed: int, fold: tuple[int, int] | None = None) -> Any:
+        """The rows of a candidate: the task's own split, or one fold of a cross-validation.
+
+        Args:
+            seed: of the order of batches, and of the folds.
+            fold: which one is validation, from 0, and how many there are.
+
+        Raises:
+            AutoactError: the task has no folds, or there is no such fold.
+        """
+        if fold is None:
+            return self.make_datamodule(seed)
+        number, folds = fold
+        if self.make_fold is None:
+            raise AutoactError(
+                f"fold {number} of {folds}: the rows of the task {self.name} cannot be dealt out in folds"
+            )
+        if folds < 2 or not 0 <= number < folds:
+            raise AutoactError(f"fold {number} of {folds}: folds count from 0, and there are 2 or more")
+        return self.make_fold(seed, number, folds)
 
     def better(self, a: float, b: float) -> bool:
         """Whether the quality ``a`` is better than ``b``."""

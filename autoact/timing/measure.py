@@ -19,7 +19,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.statistics import median, median_error
 from autoact.timing.clock import Clock, Timing, fixed_threads, time_alternating
 from autoact.timing.settings import HardwareSettings, describe, resolve_device
-from autoact.timing.table import NOISY, BatchTable, Estimate, LatencyTable
+from autoact.timing.table import BATCHES, NOISY, BatchTable, Estimate, LatencyTable
 
 Swap = Callable[[nn.Module, str, str], nn.Module]
 Call = Callable[[nn.Module, Any], Any]
@@ -73,6 +73,7 @@ def measure_table(
     *,
     hardware: HardwareSettings,
     current: Mapping[str, str] | None = None,
+    batches: Sequence[str] = BATCHES,
     call: Call | None = None,
     progress: Progress | None = None,
     seed: int = 0,
@@ -93,6 +94,7 @@ def measure_table(
             (weights may be shared) and may return that model itself where the choice stands there already.
         hardware: the serving target and how carefully to time.
         current: site -> the choice that stands there now: its delta is 0 by definition and not measured.
+        batches: which of ``latency`` and ``throughput`` to measure: without a price throughput means nothing.
         call: (model, input) -> anything: runs the model once. By default a tuple is passed as positional arguments, a
             mapping as keywords, anything else as the only argument.
         progress: called with (groups done, groups in all).
@@ -117,7 +119,8 @@ def measure_table(
     standing = {(site, _canonical(choice)) for site, choice in (current or {}).items()}
     wanted = [(site, choice) for site, choice in dict.fromkeys(swaps) if (site, _canonical(choice)) not in standing]
     groups = [wanted[i : i + GROUP] for i in range(0, len(wanted), GROUP)] or [[]]
-    sizes = {"latency": hardware.latency_batch, "throughput": hardware.throughput_batch}
+    every = {"latency": hardware.latency_batch, "throughput": hardware.throughput_batch}
+    sizes = {name: every[name] for name in batches}
     total, done = len(groups) * len(set(sizes.values())), 0
     tables: dict[int, BatchTable] = {}
     with fixed_threads(hardware.threads), _serving(model, device):

@@ -50,7 +50,7 @@ class HardwareSettings:
     throughput_batch: int = 1024
     latency_batch: int = 1
     rounds: int = 15
-    min_ms: float = 10.0
+    min_ms: float = 3.0
 
     def __post_init__(self) -> None:
         """Check the values, so that a mistake is named before anything is timed."""

@@ -15,7 +15,7 @@ from autoact.core.errors import AutoactError, unknown
 FORMAT = 1
 NOISY = 0.05  # a relative spread of the replicated baseline above which the machine was not quiet
 UNSTEADY = 0.2  # a standard error of a swap, relative to the baseline, above which its time is not known
-_BATCHES = ("latency", "throughput")
+BATCHES = ("latency", "throughput")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class LatencyTable:
         name: the serving target's name.
         device: what the timings depend on, as ``describe`` gave it.
         date: when it was measured (ISO 8601, UTC).
-        batches: ``latency`` and ``throughput`` -> what was measured at that batch size.
+        batches: ``latency``, and ``throughput`` where it was wanted -> what was measured at that batch size.
 
     Example:
         >>> measured = BatchTable(1, Estimate(2.0, 0.03), 2.5, 0.05, 0.01, {"act": {"tanh": Estimate(0.5, 0.04)}})
@@ -147,7 +147,8 @@ class LatencyTable:
         if version != FORMAT:
             raise AutoactError(f"this is no latency table of format {FORMAT}: its format is {version!r}")
         try:
-            batches = {name: _batch_from_dict(data["batches"][name]) for name in _BATCHES}
+            measured = [name for name in BATCHES if name in data["batches"]] or BATCHES[:1]
+            batches = {name: _batch_from_dict(data["batches"][name]) for name in measured}
             return cls(str(data["name"]), dict(data["device"]), str(data["date"]), batches)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AutoactError(f"the latency table is damaged: {type(error).__name__}: {error}") from error

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from autoact.core.records import TrialRecord
+from autoact.core.records import FAILED, PRUNED, TrialRecord
 from autoact.study.events import SearchInfo
 from autoact.study.result import Row, SearchResult
 from autoact.tasks.objectives import COST, LATENCY, QUALITY
@@ -185,6 +185,7 @@ def trial_entries(record: TrialRecord, info: SearchInfo, finished: int) -> Entri
         "autoact.study": info.study,
         "autoact.trial": str(record.number),
         "autoact.role": candidate.role,
+        "autoact.status": record.status,
         "autoact.simulated": str(info.simulated).lower(),
     }
     if record.reason:
@@ -205,6 +206,8 @@ def _trial_points(record: TrialRecord, info: SearchInfo, finished: int) -> Itera
     best |= {names.get(name, key(name)): value for name, value in record.values.items()}
     if record.complete and record.quality is not None:
         best[QUALITY] = record.quality
+    for epoch, value in record.rungs.items():
+        yield Point("quality_at_rung", float(value), epoch, finished)
     counts = {"train_seconds": record.seconds, "best_epoch": record.best_epoch, "epochs": record.epochs}
     for name, value in {**best, **counts}.items():
         yield Point(name, float(value), 0, finished)
@@ -222,7 +225,10 @@ def result_points(result: SearchResult, at: int) -> list[Point]:
     running: dict[str, float] = {"trials": trials}
     if result.selection is not None:
         running["front_size"] = len(result.selection.front)
-    values: dict[str, float] = {"failed_trials": sum(not record.complete for record in result.records)}
+    values: dict[str, float] = {
+        "failed_trials": sum(record.status == FAILED for record in result.records),
+        "stopped_trials": sum(record.status == PRUNED for record in result.records),
+    }
     for name, value in result.best.items():
         (running if name == "best_quality" else values)[name] = value
     for row in result.rows:

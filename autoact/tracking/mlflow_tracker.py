@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoact.core.records import TrialRecord
+from autoact.core.records import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.report.markdown import to_markdown
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.result import SearchResult
@@ -43,6 +43,7 @@ PAUSE = 60.0
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 # Files of a result that become artifacts as they are.
 FILES = ("recommendation", "latency table", "trials")
+ENDS = {COMPLETE: "FINISHED", FAILED: "FAILED", PRUNED: "KILLED"}
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
 
@@ -127,7 +128,7 @@ class MlflowTracker(Observer):
         self._log()
 
     def trial_finished(self, record: TrialRecord, front: int, seconds_left: float | None) -> None:
-        """Log a child run and the parent's progress."""
+        """Keep a trial and the parent's progress, to be logged while workers train."""
         at = _now()
         self._count += 1
         if self._children_wanted == "all":
@@ -137,7 +138,14 @@ class MlflowTracker(Observer):
             self._best = self._better(record.quality)
             values["best_quality"] = self._best
         self._points += [Point(name, float(value), self._count, at) for name, value in values.items()]
-        self._log()
+
+    def meanwhile(self) -> bool:
+        """Log one trial that waits, then the parent's progress; returns whether there was anything."""
+        if not (self._waiting or self._points):
+            return False
+        before = len(self._waiting), len(self._points)
+        self._log(most=1)
+        return (len(self._waiting), len(self._points)) != before
 
     def _better(self, quality: float) -> float:
         """The best quality so far."""
@@ -183,15 +191,16 @@ class MlflowTracker(Observer):
             "same command logs them once the store is back"
         )
 
-    def _log(self, *, again: bool = False) -> bool:
-        """Write all that waits; returns whether nothing is left.
+    def _log(self, *, again: bool = False, most: int | None = None) -> bool:
+        """Write what waits; returns whether nothing is left.
 
         Args:
             again: ask a store that just failed once more, without a pause.
+            most: write no more trials than this; what belongs to the parent's run is written once none waits.
         """
         if self._failed_at is not None and not again and self._clock() - self._failed_at < PAUSE:
             return False
-        return self._attempt(self._write)
+        return self._attempt(partial(self._write, most))
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Do it; a store that is away is noted, reported once, and from then on waited for less."""
@@ -206,16 +215,18 @@ class MlflowTracker(Observer):
         self._failed_at = None
         return True
 
-    def _write(self) -> None:
-        """Everything that waits, in order."""
+    def _write(self, most: int | None) -> None:
+        """What waits, in order."""
         if self.parent is None:
             self.parent = self._open_parent()
         elif self._failed_at is not None:
             # A request whose answer was lost may have been carried out.
             self._children = self._runs.children(self.parent)
-        for number, heard in list(self._waiting.items()):
+        for number, heard in list(self._waiting.items())[:most]:
             self._unless_refused(f"trial {number}", partial(self._write_trial, heard, self.parent))
             del self._waiting[number]
+        if most is not None and self._waiting:
+            return
         if self._points:
             self._unless_refused("progress", partial(self._runs.write, self.parent, Entries(points=self._points)))
             self._points = []
@@ -282,7 +293,7 @@ class MlflowTracker(Observer):
             run_id = self._runs.start(trial_name(record), tags, started)
             child = self._children[record.number] = Child(run_id, started, tags=tags)
         self._runs.write(child.run_id, Entries(entries.params, entries.points))
-        self._runs.end(child.run_id, "FINISHED" if record.complete else "FAILED", started + duration)
+        self._runs.end(child.run_id, ENDS[record.status], started + duration)
         child.complete = True
 
     def _result_steps(self, result: SearchResult, parent: str) -> list[tuple[str, Callable[[], None]]]:

@@ -93,7 +93,7 @@ class Runs:
         for run in self._found(f"tags.`{PARENT}` = '{parent}'"):
             number = run.data.tags.get("autoact.trial", "")
             if number.isdigit() and int(number) not in found:
-                complete = run.info.status in ("FINISHED", "FAILED")
+                complete = run.info.status in ("FINISHED", "FAILED", "KILLED")
                 found[int(number)] = Child(run.info.run_id, run.info.start_time, complete, dict(run.data.tags))
         return found
 

@@ -215,6 +215,8 @@ class Store:
                 with one_at_a_time(file):
                     client = MlflowClient(self.uri)
                     client.search_experiments(max_results=1)
+                if file is not None:
+                    commit_quickly(client)
                 return client
         except StoreError as trouble:
             advice = "set tracking.uri, or tracking=none to go without"
@@ -267,6 +269,27 @@ class Store:
         if run.info.lifecycle_stage == "deleted":
             raise AutoactError(f"{origin}={run_id!r}: that run was deleted")
         return run
+
+
+def commit_quickly(client: Any) -> None:
+    """Let an SQLite store commit to a write-ahead log: a run then costs no wait for the disk, and a UI blocks nobody.
+
+    A killed process loses nothing; a power failure may lose the last runs, and never damages the file. A file system
+    that cannot do it, or a version of MLflow that keeps its engine elsewhere, stays as it is.
+    """
+    from sqlalchemy import Engine, event
+
+    engine = getattr(getattr(getattr(client, "_tracking_client", None), "store", None), "engine", None)
+    if not isinstance(engine, Engine) or getattr(engine, "autoact_set_up", False):
+        return
+
+    def set_up(connection: Any, _: Any) -> None:
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] == "wal":
+            connection.execute("PRAGMA synchronous=NORMAL")
+
+    engine.autoact_set_up = True  # type: ignore[attr-defined]  # MLflow shares one engine per file
+    event.listen(engine, "connect", set_up)
+    engine.dispose()
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ class Run:
         self.random: dict[str, Any] | None = None
         lightning.seed_everything(candidate.seed, verbose=False)
         self.module = build_module(task, candidate, rescale=options.rescale)
-        self.datamodule = task.make_datamodule(candidate.seed)
+        self.datamodule = task.datamodule(candidate.seed, candidate.fold)
         self._options = options
         self._callbacks = [*task.make_callbacks(), self.best, self.pause, OptimizerSettings(candidate.settings)]
         if task.metric is not None:
@@ -190,6 +190,7 @@ class SessionOptions:
         stop_asked: asked between batches; true gives the training up.
         threads: CPU threads while training; torch's own number unless given.
         population: candidates that train at once, at most; 1: one by one; None: all, where the task allows it.
+        alone: why candidates train one by one, found out in training; the sessions that follow know it from the start.
     """
 
     def __init__(
@@ -202,6 +203,7 @@ class SessionOptions:
         population: int | None = None,
     ) -> None:
         self.population = population
+        self.alone = ""
         self.device = device or torch.device("cpu")
         self.patience = patience
         self.rescale = rescale

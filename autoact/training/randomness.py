@@ -30,3 +30,24 @@ def restore_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def same_random_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether nothing was drawn between two states.
+
+    Example:
+        >>> before = random_state()
+        >>> same_random_state(before, random_state())
+        True
+        >>> _ = torch.rand(1)
+        >>> same_random_state(before, random_state())
+        False
+    """
+    return (
+        one["python"] == other["python"]
+        and bool(np.array_equal(one["numpy"][1], other["numpy"][1]))
+        and one["numpy"][2:] == other["numpy"][2:]
+        and bool(torch.equal(one["torch"], other["torch"]))
+        and len(one["cuda"]) == len(other["cuda"])
+        and all(bool(torch.equal(a, b)) for a, b in zip(one["cuda"], other["cuda"], strict=True))
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -19,7 +19,9 @@ from torchmetrics.classification import BinaryAccuracy
 from autoact.core.choice import Assignment
 from autoact.core.records import COMPLETE, FAILED, Candidate
 from autoact.data.datamodule import TensorDataModule
-from autoact.data.sealed import Part
+from autoact.data.folds import fold_of
+from autoact.data.prepared import Prepared
+from autoact.data.sealed import Part, SealedTest
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
 from autoact.sites import find_sites
@@ -139,11 +141,16 @@ def recipe_task(make: Callable[[], Any], x: torch.Tensor, y: torch.Tensor, metri
     """A recipe on prepared rows, whose order of batches follows the seed and whose metric is one of all rows."""
     numbers = np.arange(len(x))
     train, validation = [Part(x[s], y[s], numbers[s]) for s in (slice(ROWS), slice(ROWS, None))]
-    prepared: Any = SimpleNamespace(train=train, validation=validation)
+    prepared = Prepared(
+        kind="", name="", description="", simulated=True, train=train, validation=validation,
+        test=SealedTest(lambda: train, 0, ""), input_shape=(), outputs=1, features=[], target="", split="random",
+        seed=0, fingerprint="", classes=None if y.is_floating_point() else ["a"],
+    )  # fmt: skip
     return Task(
         name="recipe",
         make_module=make,
         make_datamodule=lambda seed: TensorDataModule(prepared, BATCH, seed),
+        make_fold=lambda seed, *fold: TensorDataModule(fold_of(prepared, seed, *fold), BATCH, seed),
         monitor=f"val_{metric}",
         mode=METRICS[metric].mode,
         quality_unit=metric,
@@ -245,6 +252,60 @@ def test_seeds_share_a_population_each_with_its_own_batches_and_masks(name):
     session = compare(task, candidates(task, 6, seeds=3))
     assert len(session._populations) == 1
     assert len(session._populations[0].streams) == 3
+
+
+@pytest.mark.parametrize("name", [name for name in tasks() if not name.startswith("own")])
+def test_folds_share_a_population_each_with_its_own_rows(name):
+    task = tasks()[name]()
+    given = [(n, replace(one, fold=(n % 3, 3))) for n, (_, one) in enumerate(candidates(task, 6, seeds=2))]
+    session = compare(task, given)
+    assert len(session._populations) == 1
+    assert len(session._populations[0].streams) == 6
+    assert len({record.curve[0]["val_loss"] for record in session.records()}) == 6
+
+
+def test_folds_pause_and_go_on_elsewhere():
+    task = tasks()["tabular classification"]()
+    given = [(n, replace(one, fold=(n, 3))) for n, one in candidates(task, 3)]
+    whole, first, second = PopulationSession(task), PopulationSession(task), PopulationSession(task)
+    whole.start(given)
+    first.start(given)
+    first.advance(1)
+    second.resume(first.checkpoint())
+    for one, other in zip(whole.advance(), second.advance(), strict=True):
+        assert other.candidate == one.candidate
+        assert other.quality == pytest.approx(one.quality, rel=CLOSE)
+
+
+def test_gated_activations_train_as_if_alone_in_populations_of_their_own():
+    task = recipe_task(
+        lambda: TabularClassifier(5, 2, width=48, depth=2, dropout=0.1), draw(100, 5), torch.arange(100) % 2, "log_loss"
+    )
+    pairs = [("swiglu", "tanh"), ("relu", "tanh"), ("swiglu", "gelu"), ("maxout(pieces=3)", "prelu"), ("tanh", "gelu")]
+    pairs += [("geglu", "relu"), ("maxout(pieces=3)", "relu"), ("relu", "swiglu")]
+    sites = ("layers.0.act", "layers.1.act")
+    given = [(n, Candidate(Assignment(dict(zip(sites, pair, strict=True))))) for n, pair in enumerate(pairs)]
+    session = compare(task, given)
+    numbers = [[member.number for member in population.all] for population in session._populations]
+    assert [1, 4] in numbers
+    assert len(numbers) > 2
+
+
+def test_mixed_precision_agrees_as_far_as_bf16_goes():
+    torch.set_default_dtype(torch.float32)
+    task = recipe_task(
+        lambda: TabularClassifier(5, 2, width=12, dropout=0.2), draw(100, 5), torch.arange(100) % 2, "log_loss"
+    )
+    task = replace(task, trainer={"max_epochs": EPOCHS, "precision": "bf16-mixed"})
+    given = candidates(task, 5)
+    alone, together = LightningSession(task), PopulationSession(task)
+    for session in (alone, together):
+        session.start(given)
+        session.advance()
+    assert together.reason == ""
+    for one, other in zip(alone.records(), together.records(), strict=True):
+        for a, b in zip(one.curve, other.curve, strict=True):
+            assert b == pytest.approx(a, rel=2e-2)
 
 
 @pytest.mark.parametrize("algorithm", ["norm", "value"])

@@ -9,7 +9,7 @@ import pytest
 
 from autoact.cli.main import main
 
-# Seconds in all: two epochs, two candidates, a rough latency table, two fresh seeds.
+# Seconds in all: two epochs, two candidates, a rough latency table, two fresh seeds, no worker to start.
 SMALL = [
     "task=cancer",
     "trainer.max_epochs=2",
@@ -17,6 +17,9 @@ SMALL = [
     "search.tuning=1",
     "candidates=[gelu,tanh]",
     "tracking=none",
+    "engine=inline",
+    "engine.population=4",
+    "search.threads=1",
     "confirm.seeds=2",
     "confirm.references=false",
     "hardware.rounds=3",

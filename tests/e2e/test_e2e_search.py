@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 import yaml
-from lightning.pytorch.loops.fit_loop import _FitLoop
 
 import autoact
 from autoact.recipes.tabular import TabularClassifier
+from autoact.training.population import PopulationSession
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def folder(searched, tmp_path):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """Counts trainings: runs of the loop over epochs (a look at the configured optimisers ends before it)."""
-    calls = []
-    loop = _FitLoop.run
-    monkeypatch.setattr(_FitLoop, "run", lambda *args, **named: calls.append(1) or loop(*args, **named))
-    return calls
+    """Every candidate that a session starts to train."""
+    found = []
+    start = PopulationSession.start
+    monkeypatch.setattr(PopulationSession, "start", lambda self, those: found.extend(those) or start(self, those))
+    return found
 
 
 def test_it_prints_progress_a_table_and_a_verdict(searched):
@@ -108,7 +108,9 @@ def test_without_a_final_check_nothing_is_recommended(small, cli, tmp_path):
 def test_the_plan_is_printed_and_nothing_is_written(small, cli, tmp_path):
     done = cli("search", *small, "--plan", f"output={tmp_path / 'runs'}")
     assert done.code == 0
-    for expected in ("layers.0.act, layers.1.act, layers.2.act", "gelu, tanh", "4 trials", "log loss", "money"):
+    engine = "inline, 1 worker, populations of up to 4, 1 thread each"
+    places = ("layers.0.act, layers.1.act, layers.2.act", engine, "none: every trial is trained to its end")
+    for expected in (*places, "gelu, tanh", "4 trials", "log loss", "money", "batches of 16"):
         assert expected in done.out
     assert not (tmp_path / "runs").exists()
 

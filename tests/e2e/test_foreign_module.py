@@ -98,6 +98,7 @@ SMALL = [
     "hardware.min_ms=0.5",
     "hardware.throughput_batch=64",
     "tracking=none",
+    "engine=inline",
 ]
 
 

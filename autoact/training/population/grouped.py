@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -94,17 +95,27 @@ def part_of(module: nn.Module, parameters: dict[str, Tensor], *, pointwise: bool
         module: the activation of one of its members.
         parameters: its weights and buffers by name, stacked over the group.
         pointwise: whether the module treats each number by itself: without weights it is then called as it is.
-        stochastic: whether it draws random numbers: every member draws the same, as each would alone.
+        stochastic: whether it draws random numbers: its member is the only one.
     """
     if stochastic:
-        return lambda x_r, _: _one_by_one(module, x_r)
+        return lambda x_r, _: module(x_r.squeeze(0)).unsqueeze(0)
     if type(module) is LearnableActivation:
         return lambda x_r, where: module.activation.function(x_r, *_theta(module, parameters, where, x_r.dim()))
     if parameters:
         batched = vmap(lambda values, x: functional_call(module, values, (x,)))
         return lambda x_r, where: batched({name: value[where] for name, value in parameters.items()}, x_r)
-    whole = module if pointwise else vmap(module)
+    pure = _out_of_place(module)
+    whole = pure if pointwise else vmap(pure)
     return lambda x_r, _: whole(x_r)
+
+
+def _out_of_place(module: nn.Module) -> nn.Module:
+    """The module, or a copy that does not write into its input: that is a slice of all members', which torch forbids."""
+    if not getattr(module, "inplace", False):
+        return module
+    pure = copy.deepcopy(module)
+    vars(pure)["inplace"] = False
+    return pure
 
 
 def _theta(module: LearnableActivation, parameters: dict[str, Tensor], where: slice, dim: int) -> list[Tensor]:
@@ -112,13 +123,3 @@ def _theta(module: LearnableActivation, parameters: dict[str, Tensor], where: sl
     after = (dim - 1 if module.channel_dim >= 0 else 0) - module.channel_dim - 1 if module.channels else 0
     weights = [parameters[name][where] for name in module.activation.parameter_names]
     return [weight.view(len(weight), *[1] * (dim - 2 - after), -1, *[1] * after) for weight in weights]
-
-
-def _one_by_one(module: nn.Module, x_r: Tensor) -> Tensor:
-    """Every member from the same state of the random numbers."""
-    state = torch.get_rng_state()
-    outputs = []
-    for x in x_r.unbind(0):
-        torch.set_rng_state(state)
-        outputs.append(module(x))
-    return torch.stack(outputs)

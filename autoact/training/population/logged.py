@@ -45,8 +45,8 @@ class _Entry:
         self.weight += weight
         if self.reduce == "mean":
             value = value * weight
-        if self.total is None:
-            self.total = value.clone()
+        if self.total is None:  # sums are kept as finely as torch's default, whatever a metric gives
+            self.total = value.to(torch.promote_types(value.dtype, torch.get_default_dtype()), copy=True)
         elif self.reduce in ("mean", "sum"):
             self.total = self.total + value
         else:
@@ -88,7 +88,9 @@ class Logged:
         weight = 1.0
         if entry.reduce == "mean" and entry.on_epoch:
             given = options.get("batch_size")
-            weight = float(extract_batch_size(batch) if given is None else given)
+            if given is None:
+                given = 1 if batch is None else extract_batch_size(batch)
+            weight = float(given)
         entry.add(value, weight)
 
     def values(self) -> dict[str, Tensor]:
@@ -105,7 +107,7 @@ class Logged:
                 entry.metric.reset()
             elif entry.on_epoch:
                 whole = entry.reduced()
-            if entry.on_step and last is not None:
+            if entry.on_step and last is not None and self.training:  # callbacks see whole validations only
                 found[name] = last
                 if entry.on_epoch:
                     found[f"{name}_step"] = last

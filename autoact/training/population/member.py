@@ -68,20 +68,33 @@ class Member:
         said = str(reason).strip() or type(reason).__name__
         self.failure = (FAILED, said.splitlines()[0])
 
-    def stop(self, logged: Mapping[str, float]) -> None:
-        """Ask the early stopping of the epoch that has ended."""
+    def stop(self, logged: Mapping[str, float], validated: Mapping[str, float] | None) -> None:
+        """Ask the early stopping about the epoch that has ended.
+
+        Args:
+            logged: all that was logged in it.
+            validated: what its validation logged; None where there was none.
+        """
         for stopper in self.stoppers:
-            if stopper.monitor in logged:
-                over, _ = stopper._evaluate_stopping_criteria(torch.tensor(logged[stopper.monitor]))
+            if validated is None and stopper.monitor not in logged:
+                continue  # nothing new to judge by
+            seen = validated if stopper._check_on_train_epoch_end is False and validated is not None else logged
+            if stopper._validate_condition_metric({name: torch.tensor(value) for name, value in seen.items()}):
+                over, _ = stopper._evaluate_stopping_criteria(torch.tensor(seen[stopper.monitor]))
                 self.stopping = self.stopping or over
 
     def finish(self) -> None:
         """Training is over: the best epoch's weights, in memory of its own."""
+        self.let_go()
+        self.best.restore_(self.module)
+        self.finished = True
+
+    def let_go(self) -> None:
+        """Leave the population: tensors in memory of their own, and nothing that only training needs."""
         for tensor in (*self.module.parameters(), *self.module.buffers()):
             tensor.data = tensor.detach().clone()
             tensor.grad = None
-        self.best.restore_(self.module)
-        self.finished, self.optimizer, self.schedulers, self.paused = True, None, [], None
+        self.optimizer, self.schedulers, self.paused = None, [], None
         self.module._trainer = None
 
     def record(self) -> TrialRecord:

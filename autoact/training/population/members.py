@@ -15,8 +15,9 @@ from autoact.training.population.grouped import Groups, Part, part_of
 from autoact.training.population.member import Member
 from autoact.training.population.optimisers import Stepper, configure
 from autoact.training.population.stack import Entry, Stack
-from autoact.training.population.streams import Stream
+from autoact.training.population.streams import Stream, key_of
 from autoact.training.population.template import Step, Template
+from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
 
 
 class Members:
@@ -39,11 +40,17 @@ class Members:
         self._template: Template
         self._device = torch.device("cpu")
         self._stream_of: Tensor
+        self._first = True
 
     @property
     def own_batches(self) -> bool:
         """Whether there are several seeds, each with its own order of batches."""
         return len(self.streams) > 1
+
+    def judged(self, stream: int | None) -> list[Member]:
+        """The active members that have not failed, of one stream or of all."""
+        staying = [member for member in self.active if member.failure is None]
+        return staying if stream is None else [m for m in staying if key_of(m.candidate) == self.streams[stream].key]
 
     @property
     def complete(self) -> list[Member]:
@@ -52,15 +59,15 @@ class Members:
 
     @property
     def _sites(self) -> list[str]:
-        """Where members may differ."""
-        return list(self.all[0].candidate.assignment)
+        """Where members may differ: all have the same, in whatever order."""
+        return sorted(self.all[0].candidate.assignment)
 
     def stack_up(self, device: torch.device, trainer: Any) -> None:
         """Stack all that have something left to train, on ``device``, and make their optimisers."""
         self._device = device
         waiting = [member for member in self.all if member.active]
         # Members with equal activations lie side by side: their groups are slices.
-        waiting.sort(key=lambda member: [str(choice) for choice in member.candidate.assignment.values()])
+        waiting.sort(key=lambda member: [str(member.candidate.assignment[site]) for site in self._sites])
         for member in waiting:
             member.module.to(device)
             member.module.trainer = trainer
@@ -79,11 +86,13 @@ class Members:
         for site, groups in chosen.items():
             parts = [self._part(site, i, choice, where) for i, (choice, where) in enumerate(groups.items())]
             self._template.activations[site].groups = Groups(parts, positions[site], self._device)
-        seeds = [stream.seed for stream in self.streams]
-        self._stream_of = torch.tensor([seeds.index(m.candidate.seed) for m in members], device=self._device)
+        self._template.learning({site for (site, _), entries in self.stack.grouped.items() if entries})
+        keys = [stream.key for stream in self.streams]
+        self._stream_of = torch.tensor([keys.index(key_of(m.candidate)) for m in members], device=self._device)
         for dropout in self._template.dropouts:
             dropout.streams, dropout.stream_of = self.streams, self._stream_of
         self.stepper = Stepper(members)
+        self._first = True
 
     def _part(self, site: str, index: int, choice: Choice, where: Sequence[int]) -> Part:
         """The activation of one group at one site."""
@@ -95,29 +104,44 @@ class Members:
     def losses(self, batch: Any, batch_idx: int) -> Step:
         """One forward pass of every member."""
         if self.own_batches:
-            batch = tree_map(self._spread, *batch)
+            try:
+                batch = tree_map(self._spread, *batch)
+            except ValueError as error:  # other structures
+                raise SeedsApartError from error
         return self._template.run(self.stack, batch, batch_idx, own_batches=self.own_batches)
 
     def _spread(self, *leaves: Any) -> Any:
         """Each stream's leaf, handed to its members."""
         if not isinstance(leaves[0], Tensor):
+            if any(leaf != leaves[0] for leaf in leaves):  # a name, or a number, that vmap cannot hand out
+                raise SeedsApartError
             return leaves[0]
+        if len({leaf.shape for leaf in leaves}) > 1:
+            raise SeedsApartError
         return torch.stack(leaves).index_select(0, self._stream_of)
+
+    def bind_grads(self) -> None:
+        """Let every member's parameters see their gradients."""
+        if self.stack.bind_grads():
+            self.stepper.forget()
 
     def step(self, batch_idx: int) -> None:
         """Step every member's optimiser."""
-        if self.stack.bind_grads():
-            self.stepper.forget()
+        self.bind_grads()
         self.stepper.step(batch_idx)
+        if self._first and self.stepper.foreign and not self.stack.still_bound():
+            name = type(self.active[0].optimizer).__name__
+            raise CannotBatchError(f"{name}.step puts other tensors in the place of parameters or gradients")
+        self._first = False
 
-    def trained(self) -> list[tuple[Entry, Sequence[int]]]:
-        """Trained parameters with the positions of their members."""
+    def stepped(self) -> list[tuple[Entry, Sequence[int]]]:
+        """Parameters that the optimisers step and that have a gradient, with the positions of their members."""
         everybody = range(len(self.active))
         found: list[tuple[Entry, Sequence[int]]] = [(entry, everybody) for entry in self.stack.common.values()]
         for (site, index), entries in self.stack.grouped.items():
             where = list(_groups([m.candidate.assignment[site] for m in self.active]).values())[index]
             found += [(entry, where) for entry in entries.values()]
-        return [(entry, where) for entry, where in found if entry.tensor.requires_grad]
+        return [(entry, where) for entry, where in found if entry.bound and self.stepper.steps(entry, where[0])]
 
     def leave(self, epoch: int, *, least: int = 0) -> None:
         """Those that failed or are done leave; the stack is compacted.
@@ -127,7 +151,9 @@ class Members:
             least: epochs that everybody trains, whatever early stopping says.
         """
         for member in self.active:
-            if member.stopping and epoch >= least and member.failure is None:
+            if member.failure is not None:
+                member.let_go()
+            elif member.stopping and epoch >= least:
                 member.finish()
         staying = [member for member in self.active if member.active]
         if len(staying) == len(self.active):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,8 @@ from autoact.training.population.logged import Logged, log_calls
 from autoact.training.population.member import Member
 from autoact.training.population.members import Members
 from autoact.training.population.optimisers import clip
-from autoact.training.population.streams import validating
+from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
+from autoact.training.randomness import random_state, restore_random_state, same_random_state
 from autoact.training.scores import Predictions
 
 # What a module may do around its validation: each member's own runs, one after the other.
@@ -77,6 +78,7 @@ class PopulationModule(lightning.LightningModule):
         self._predictions: dict[int, Predictions] = {}
         self._modes: list[tuple[nn.Module, bool]] = []
         self._since = 0.0
+        self._begun: dict[str, Any] = {}
 
     def configure_optimizers(self) -> PopulationOptimizer:
         """Stack the members where the Trainer put this module."""
@@ -87,6 +89,11 @@ class PopulationModule(lightning.LightningModule):
         """Start the clock."""
         self._since = time.perf_counter()
 
+    def on_train_epoch_start(self) -> None:
+        """Note the random numbers: with several seeds, nothing may be drawn but from one of them."""
+        if self.members.own_batches:
+            self._begun = random_state()
+
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step of every member; the sum of their losses, whose gradients do not mix."""
         self._optimizer.batch_idx = batch_idx
@@ -96,6 +103,8 @@ class PopulationModule(lightning.LightningModule):
             self._logged.add(name, value, options, one)
         if step.metric_calls:
             self._update_metrics(step, one)
+        if self.trainer.should_stop:
+            raise CannotBatchError("training_step stops the Trainer")
         return step.loss_k.sum()
 
     @property
@@ -107,25 +116,23 @@ class PopulationModule(lightning.LightningModule):
         """Call every member's own metrics with its own values."""
         for row, member in enumerate(self.members.active):
             mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
-            values = []
-            for name, arguments in step.metric_calls:
-                taken = [a[row].detach() if isinstance(a, Tensor) else a for a in arguments]
-                values.append(member.module.get_submodule(name)(*taken))
-            for name, what, options in step.metrics_logged:
-                value = member.module.get_submodule(what) if isinstance(what, str) else values[what.call]
+
+            def take(name: str, value: Any, options: Mapping[str, Any], mine: Logged = mine) -> None:
                 mine.add(name, value, options, batch)
+
+            step.log_metrics(member.module, row, take)
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         """Clip every member by itself."""
         if gradient_clip_val:
-            entries = self.members.trained()
+            self.members.bind_grads()
+            entries = self.members.stepped()
             clip(entries, len(self.members.active), float(gradient_clip_val), gradient_clip_algorithm or "norm")
 
     def on_validation_start(self) -> None:
         """Put every member into evaluation mode."""
-        validating(self.members.streams, self.trainer.val_dataloaders)
         self._modes = [(part, part.training) for member in self._judged for part in member.module.modules()]
         self._validation = {member.number: Logged(training=False) for member in self._judged}
         if self.task.metric is not None:
@@ -142,9 +149,18 @@ class PopulationModule(lightning.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Every member's own, one after the other, each from the same state of the random numbers."""
-        state = torch.get_rng_state()
-        for member in [m for m in self._judged if m.failure is None]:
-            torch.set_rng_state(state)
+        if self.trainer.state.fn == "fit" and self.members.own_batches:
+            stream, batch_idx, batch = batch
+            with self.members.streams[stream].drawing():
+                self._judge(self.members.judged(stream), batch, batch_idx)
+        else:
+            self._judge([m for m in self._judged if m.failure is None], batch, batch_idx)
+
+    def _judge(self, members: Sequence[Member], batch: Any, batch_idx: int) -> None:
+        """One validation batch of these members."""
+        state = random_state()
+        for member in members:
+            restore_random_state(state)
             with self._failing_alone(member), self._logs(member, batch):
                 self._hook(member, "on_validation_batch_start", batch, batch, batch_idx)
                 outputs = member.validate(batch, batch_idx)
@@ -174,7 +190,13 @@ class PopulationModule(lightning.LightningModule):
             part.training = mode
 
     def on_train_epoch_end(self) -> None:
-        """Close the epoch: curves, early stopping, schedulers; those that are done leave the stack."""
+        """Close the epoch: curves, early stopping, schedulers; those that are done leave the stack.
+
+        Raises:
+            SeedsApartError: random numbers were drawn that belong to no seed.
+        """
+        if self.members.own_batches and not same_random_state(self._begun, random_state()):
+            raise SeedsApartError
         now = time.perf_counter()
         share = (now - self._since) / max(1, len(self.members.active))
         self._since = now
@@ -190,7 +212,7 @@ class PopulationModule(lightning.LightningModule):
             logged |= self._validated.get(member.number, {})
             member.best.ended(logged, epoch)
             member.epochs = epoch
-            member.stop(logged)
+            member.stop(logged, self._validated.get(member.number))
             self.members.stepper.epoch_ended(member, epoch, logged)
         self._logged, self._metrics_logged, self._validated = Logged(training=True), {}, {}
         self.members.leave(epoch, least=self._least)
@@ -236,14 +258,17 @@ class PopulationModule(lightning.LightningModule):
             yield
         except (Diverged, FloatingPointError) as error:
             member.fail(error)
-        except Interrupted:
+        except (Interrupted, CannotBatchError):
             raise
         except Exception as error:
             if weights_are_finite(member.module):
                 raise
             member.fail(f"weights are not finite, then {type(error).__name__}: {error}")
+        if self.trainer.should_stop:  # by its own validation: that stops nobody else
+            member.stopping, self.trainer.should_stop = True, False
 
     def interrupted(self) -> None:
         """The user asked to stop: what trains is given up."""
         for member in self.members.active:
             member.failure = (STOPPED, "interrupted by the user")
+            member.let_go()

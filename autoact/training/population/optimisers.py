@@ -7,13 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.core.optimizer import _configure_optimizers, _configure_schedulers_automatic_opt
+from lightning.pytorch.core.optimizer import (
+    _configure_optimizers,
+    _configure_schedulers_automatic_opt,
+    _validate_scheduler_api,
+)
 from torch import Tensor
 
 from autoact.core.errors import AutoactError
 from autoact.training.callbacks import apply_settings
 from autoact.training.population.member import Member
 from autoact.training.population.stack import Entry
+from autoact.training.population.unbatched import CannotBatchError
 
 _FUSED = {torch.optim.AdamW: torch._fused_adamw_, torch.optim.Adam: torch._fused_adam_}
 _PLAIN = ("amsgrad", "maximize", "capturable", "differentiable")
@@ -23,21 +28,26 @@ def configure(member: Member, settings: Mapping[str, float]) -> None:
     """Make a member's optimiser and schedulers as Lightning does, with the candidate's settings.
 
     Raises:
-        AutoactError: the module configures no optimiser, or several.
+        AutoactError: the module configures no optimiser.
+        CannotBatchError: several, or a schedule that only a Trainer of its own can step.
     """
-    found = member.module.configure_optimizers()
+    found, name = member.module.configure_optimizers(), type(member.module).__name__
     if found is None:
-        raise AutoactError(f"{type(member.module).__name__}.configure_optimizers returns nothing")
+        raise AutoactError(f"{name}.configure_optimizers returns nothing")
     optimizers, schedulers, monitor = _configure_optimizers(found)
     if len(optimizers) != 1:
-        raise AutoactError(f"{type(member.module).__name__} has {len(optimizers)} optimisers")
+        raise CannotBatchError(f"{name}.configure_optimizers returns {len(optimizers)} optimisers")
     member.optimizer = optimizers[0]
     member.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
+    _validate_scheduler_api(member.schedulers, member.module)
+    if any(config.reduce_on_plateau and config.interval == "step" for config in member.schedulers):
+        raise CannotBatchError(f"{name}.configure_optimizers asks ReduceLROnPlateau after every step")
     apply_settings(settings, optimizers, [config.scheduler for config in member.schedulers])
     if member.paused is not None:
         member.optimizer.load_state_dict(copy.deepcopy(member.paused["optimizer"]))
         for config, state in zip(member.schedulers, member.paused["schedulers"], strict=True):
             config.scheduler.load_state_dict(copy.deepcopy(state))
+        _unshare([*member.optimizer.state.values()])
         vars(member.optimizer)["_opt_called"] = True  # it has stepped: schedulers may follow
         member.paused = None
 
@@ -53,9 +63,26 @@ class Stepper:
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = list(members)
         self._plans: dict[int, list[_Plan] | None] = {}
+        self._stepped: dict[int, set[int]] = {}
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the optimisers are not torch's own."""
+        return any(not type(member.optimizer).__module__.startswith("torch.optim.") for member in self.members)
+
+    def steps(self, entry: Entry, position: int) -> bool:
+        """Whether the optimiser of the member at ``position`` steps the first row of a stacked parameter."""
+        if position not in self._stepped:
+            optimizer = self.members[position].optimizer
+            assert optimizer is not None
+            self._stepped[position] = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        store, key = entry.slots[0]
+        return id(store[key]) in self._stepped[position]
 
     def forget(self) -> None:
-        """Gradients are new tensors: look at them anew."""
+        """Gradients are new tensors, or gone: look at them anew."""
+        for plan in [plan for plans in self._plans.values() if plans for plan in plans]:
+            _unshare(plan.states)
         self._plans.clear()
 
     @torch.no_grad()
@@ -103,7 +130,8 @@ class _Plan:
         self.grads = [parameter.grad for parameter in parameters]
         self.first = [state["exp_avg"] for state in states]
         self.second = [state["exp_avg_sq"] for state in states]
-        self.count = states[0]["step"]
+        self.states = states
+        self.count = states[0]["step"].clone()
         for state in states:  # they count alike
             state["step"] = self.count
 
@@ -126,6 +154,13 @@ class _Plan:
             amsgrad=False,
             maximize=False,
         )
+
+
+def _unshare(states: Sequence[Any]) -> None:
+    """Let every parameter count its own steps again."""
+    for state in states:
+        if isinstance(state.get("step"), Tensor):
+            state["step"] = state["step"].clone()
 
 
 def _has_state(optimizer: torch.optim.Optimizer) -> bool:
@@ -172,6 +207,8 @@ def clip(entries: Sequence[tuple[Entry, Sequence[int]]], members: int, value: fl
         algorithm: ``norm`` or ``value``.
     """
     held = [(entry.tensor.grad, positions) for entry, positions in entries if entry.tensor.grad is not None]
+    if not held:
+        return
     if algorithm == "value":
         torch._foreach_clamp_max_([grad for grad, _ in held], value)
         torch._foreach_clamp_min_([grad for grad, _ in held], -value)

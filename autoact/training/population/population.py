@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,13 +11,14 @@ import lightning
 
 from autoact.core.errors import AutoactError
 from autoact.core.records import FAILED
+from autoact.data.datamodule import TensorDataModule
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted, PauseAt, StopWhen
 from autoact.training.lightning_session import SessionOptions, trainer_for
 from autoact.training.population.member import Member
 from autoact.training.population.members import Members
 from autoact.training.population.module import PopulationModule
-from autoact.training.population.streams import Stream, StreamBatches
+from autoact.training.population.streams import Key, Stream, StreamBatches, StreamValidation, key_of
 from autoact.training.randomness import random_state
 
 
@@ -37,8 +39,8 @@ class Population:
         self.options = options
         self.all = list(members)
         self.streams = [
-            Stream(seed, task.make_datamodule(seed), _random(members, seed))
-            for seed in dict.fromkeys(member.candidate.seed for member in members)
+            Stream(key, task.datamodule(*key), _random(members, key))
+            for key in dict.fromkeys(key_of(member.candidate) for member in members)
         ]
 
     def advance(self, to: int | None) -> None:
@@ -46,11 +48,15 @@ class Population:
         waiting = [member for member in self.all if member.active]
         if not waiting or (to is not None and waiting[0].epochs >= to):
             return
+        started, before = time.perf_counter(), sum(member.seconds for member in waiting)
         members = Members(waiting, self.streams)
         module = PopulationModule(self.task, members, least=self._least)
         pause = PauseAt()
         pause.epoch = to
-        trainer = trainer_for(self.task, self.options.device, [pause, StopWhen(self.options.stop_asked)])
+        task = self.task
+        if members.own_batches:  # each stream has its own validation batches, and the limit holds for each
+            task = replace(task, trainer={**task.trainer, "limit_val_batches": 1.0})
+        trainer = trainer_for(task, self.options.device, [pause, StopWhen(self.options.stop_asked)])
         _go_on_from(trainer, waiting[0])
         try:
             self._fit(trainer, module)
@@ -59,6 +65,10 @@ class Population:
         for member in waiting:
             member.module._trainer = None
         self._settle(waiting, trainer, to)
+        # What no epoch took is everybody's: seconds add up to the time on the clock.
+        rest = time.perf_counter() - started - (sum(member.seconds for member in waiting) - before)
+        for member in waiting:
+            member.seconds += rest / len(waiting)
 
     def _fit(self, trainer: lightning.Trainer, module: PopulationModule) -> None:
         """One call of ``fit``; the random numbers go on where they stood."""
@@ -72,9 +82,13 @@ class Population:
             if stream.random is None:
                 stream.begin()
                 stream.random = random_state()
+        for stream in self.streams:
+            if isinstance(stream.datamodule, TensorDataModule):
+                stream.datamodule.place(self.options.device)
         loaders = [_loader(stream.datamodule, "train_dataloader", setup=True) for stream in self.streams]
-        validation = _loader(self.streams[0].datamodule, "val_dataloader", setup=False)
-        trainer.fit(module, StreamBatches(loaders, self.streams), validation)
+        judging = [_loader(stream.datamodule, "val_dataloader", setup=False) for stream in self.streams]
+        limit = self.task.trainer.get("limit_val_batches")
+        trainer.fit(module, StreamBatches(loaders, self.streams), StreamValidation(judging, self.streams, limit))
 
     def _settle(self, waiting: Sequence[Member], trainer: lightning.Trainer, to: int | None) -> None:
         """After a call of ``fit``: who is done, and who is only paused."""
@@ -93,7 +107,7 @@ class Population:
 
     def checkpoint(self, member: Member) -> dict[str, Any]:
         """The state of a paused member."""
-        stream = next(stream for stream in self.streams if stream.seed == member.candidate.seed)
+        stream = next(stream for stream in self.streams if stream.key == key_of(member.candidate))
         return member.pause(stream.random)
 
     def score(self, test: Any) -> dict[int, float]:
@@ -126,9 +140,9 @@ def trainer_budget(task: Task) -> int | None:
     return most if most is not None and most > 0 else None
 
 
-def _random(members: Sequence[Member], seed: int) -> Any:
-    """The random numbers of a seed, where its members were paused."""
-    paused = [m.paused for m in members if m.candidate.seed == seed and m.paused is not None]
+def _random(members: Sequence[Member], key: Key) -> Any:
+    """The random numbers of a stream, where its members were paused."""
+    paused = [m.paused for m in members if key_of(m.candidate) == key and m.paused is not None]
     return paused[0]["random"] if paused else None
 
 

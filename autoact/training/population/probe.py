@@ -99,7 +99,7 @@ def seconds_per_step(
     with quiet_lightning(), fixed_threads(threads):
         every = [Candidate(assignments[i % len(assignments)]) for i in range(size)]
         built = [Member(i, candidate, task, options) for i, candidate in enumerate(every)]
-        members = Members(built, [Stream(0, None)])
+        members = Members(built, [Stream((0, None), None)])
         members.stack_up(options.device, trainer_for(task, options.device, []))
         batch = first_batch(task, options)
         taken = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from autoact.activations import registry
+from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate, TrialRecord
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
@@ -15,7 +17,9 @@ from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population.member import Member
 from autoact.training.population.population import Population
 from autoact.training.population.stack import names_of
+from autoact.training.population.streams import key_of
 from autoact.training.population.support import seeds_can_share, why_not
+from autoact.training.population.unbatched import SeedsApartError, said
 from autoact.training.quiet import quiet_lightning
 
 
@@ -32,8 +36,10 @@ class PopulationSession:
     def __init__(self, task: Task, options: SessionOptions | None = None) -> None:
         self.task = task
         self.options = options or SessionOptions()
-        self.reason = "one member at a time was asked for" if self.options.population == 1 else ""
-        if self.options.population is None:
+        self.reason = self.options.alone
+        if not self.reason and self.options.population == 1:
+            self.reason = "one member at a time was asked for"
+        elif not self.reason and self.options.population is None:
             self.reason = why_not(task, self.options)
         self._order: list[int] = []
         self._members: dict[int, Member] = {}
@@ -59,31 +65,59 @@ class PopulationSession:
             waiting = list(self._populations)
             while waiting:
                 population = waiting.pop(0)
-                halves = self._advance(population, to)
-                if halves:
+                instead = self._advance(population, to)
+                if instead is not None:
                     place = self._populations.index(population)
-                    self._populations[place : place + 1] = halves
-                    waiting = halves + waiting
+                    self._populations[place : place + 1] = instead
+                    waiting = instead + waiting
         self._singles.advance(to)
         return self.records()
 
-    def _advance(self, population: Population, to: int | None) -> list[Population]:
-        """Advance one population; two halves of it, untrained, where memory does not hold it."""
+    def _advance(self, population: Population, to: int | None) -> list[Population] | None:
+        """Advance one population; others, untrained, that take its place where it cannot go on as it is."""
         before = {m.number: population.checkpoint(m) for m in population.all if m.active and m.epochs}
         try:
             population.advance(to)
         except torch.OutOfMemoryError:
-            active = [m for m in population.all if m.active]
-            if len(active) < 2:
-                active[0].fail("a single training does not fit into memory")
-                return []
-            again = [self._rebuilt(member, before.get(member.number)) for member in active]
-            middle = len(again) // 2
-            done = [m for m in population.all if not m.active]
-            halves = [Population(self.task, self.options, part) for part in (again[:middle], again[middle:])]
-            halves[0].all += done
-            return halves
-        return []
+            return self._halves(population, before)
+        except SeedsApartError:
+            again = [self._rebuilt(m, before.get(m.number)) for m in population.all if m.active]
+            return self._with_done(population, by_seed(self.task, self.options, again))
+        except AutoactError:
+            raise
+        except Exception as error:  # whatever the user's code does that a population has no place for
+            return self._one_by_one(population, error)
+        return None
+
+    def _halves(self, population: Population, before: Mapping[int, Any]) -> list[Population]:
+        """Two halves of a population, as it was before."""
+        active = [m for m in population.all if m.active]
+        if len(active) < 2:
+            active[0].fail("a single training does not fit into memory")
+            return [population]
+        again = [self._rebuilt(member, before.get(member.number)) for member in active]
+        middle = len(again) // 2
+        halves = [Population(self.task, self.options, part) for part in (again[:middle], again[middle:])]
+        return self._with_done(population, halves)
+
+    def _with_done(self, population: Population, others: list[Population]) -> list[Population]:
+        """The others, the first of which takes over those whose training is over."""
+        others[0].all += [m for m in population.all if not m.active]
+        return others
+
+    def _one_by_one(self, population: Population, error: Exception) -> list[Population]:
+        """Train these one by one, from the start, and all that come later; says so, with the reason.
+
+        A bug in the user's code comes up there again, with its own traceback.
+        """
+        self.reason = self.options.alone = said(error)
+        warnings.warn(f"candidates train one by one, not together: {self.reason}", stacklevel=4)
+        alone = [member for member in population.all if member.active]
+        for member in alone:
+            del self._members[member.number]
+        self._singles.start([(member.number, member.candidate) for member in alone])
+        population.all = [member for member in population.all if not member.active]
+        return [population] if population.all else []
 
     def _rebuilt(self, member: Member, state: dict[str, Any] | None) -> Member:
         """A member as it was before."""
@@ -165,13 +199,19 @@ class PopulationSession:
 def shapes(member: Member) -> tuple[Any, ...]:
     """Equal for members that can be stacked.
 
-    They hold tensors of equal names, shapes and kinds outside the sites, and draw as many random numbers in a step.
+    They hold tensors of equal names, shapes and kinds outside the sites, and have activations assigned at the same
+    sites. How many random numbers a stochastic activation draws depends on its inputs: its member trains alone.
     """
     inside = tuple(f"{site}." for site in member.candidate.assignment)
     held = dict([*member.module.named_parameters(), *member.module.named_buffers()])
     names = [name for name in names_of(member.module) if not name.startswith(inside)]
-    drawn = tuple((site, str(c)) for site, c in member.candidate.assignment.items() if registry.get(c.name).stochastic)
-    return drawn, *((n, tuple(held[n].shape), str(held[n].dtype), held[n].requires_grad) for n in names)
+    chosen = member.candidate.assignment
+    alone = any(registry.get(choice.name).stochastic for choice in chosen.values())
+    return (
+        tuple(sorted(chosen)),
+        member.number if alone else None,
+        *((n, tuple(held[n].shape), str(held[n].dtype), held[n].requires_grad) for n in names),
+    )
 
 
 def formed(task: Task, options: SessionOptions, members: Sequence[Member]) -> list[Population]:
@@ -179,5 +219,10 @@ def formed(task: Task, options: SessionOptions, members: Sequence[Member]) -> li
     population = Population(task, options, members)
     if len(population.streams) == 1 or seeds_can_share(task, options, population.streams):
         return [population]
-    seeds = dict.fromkeys(member.candidate.seed for member in members)
-    return [Population(task, options, [m for m in members if m.candidate.seed == seed]) for seed in seeds]
+    return by_seed(task, options, members)
+
+
+def by_seed(task: Task, options: SessionOptions, members: Sequence[Member]) -> list[Population]:
+    """A population for every seed, and for every fold of it."""
+    keys = dict.fromkeys(key_of(member.candidate) for member in members)
+    return [Population(task, options, [m for m in members if key_of(m.candidate) == key]) for key in keys]

@@ -20,11 +20,15 @@ class Entry:
         tensor: ``[members, ...]``, a leaf.
         slots: where each member's module holds its row.
         grad: the gradient that the members' rows look at; None before the first backward pass.
+        zeroed: its version when it was zeroed last: a backward pass that reaches it makes another.
+        bound: whether the members have gradients now; one that a step does not use has none.
     """
 
     tensor: Tensor
     slots: list[Slot]
     grad: Tensor | None = None
+    zeroed: int = -1
+    bound: bool = False
 
     def bind(self) -> None:
         """Let every member's tensor be its row."""
@@ -34,18 +38,43 @@ class Entry:
                 held.data, held.grad = row, None
             else:
                 store[key] = row
-        self.grad = None
+        self.grad, self.bound = None, False
 
-    def bind_grad(self) -> None:
-        """Let every member's gradient be its row, where a backward pass made a new one."""
-        if self.tensor.grad is self.grad:
-            return
-        self.grad = self.tensor.grad
-        assert self.grad is not None
-        for row, (store, key) in zip(self.grad.unbind(0), self.slots, strict=True):
+    def replace(self, tensor: Tensor) -> None:
+        """Other values, which the members' own tensors look at from now on; for buffers."""
+        self.tensor = tensor.contiguous()
+        self.bind()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the last backward pass reached the tensor."""
+        grad = self.tensor.grad
+        return grad is not None and (grad is not self.grad or grad._version != self.zeroed)
+
+    def still_bound(self) -> bool:
+        """Whether the members' tensors and gradients are still rows of the stacked ones."""
+        held = [store[key] for store, key in self.slots]
+        rows = zip(held, self.tensor.unbind(0), strict=True)
+        if any(mine is None or mine.data_ptr() != row.data_ptr() for mine, row in rows):
+            return False
+        return not self.bound or all(mine is not None and mine.grad is not None for mine in held)
+
+    def bind_grad(self) -> bool:
+        """Let every member's gradient be its row, or None where the backward pass did not reach the tensor.
+
+        Returns:
+            Whether something changed.
+        """
+        reached = self.fresh
+        if reached == self.bound and self.tensor.grad is self.grad:
+            return False
+        self.grad, self.bound = self.tensor.grad, reached
+        rows = self.grad.unbind(0) if reached and self.grad is not None else [None] * len(self.slots)
+        for row, (store, key) in zip(rows, self.slots, strict=True):
             held = store[key]
             assert held is not None
             held.grad = row
+        return True
 
 
 class Stack:
@@ -77,17 +106,21 @@ class Stack:
             entry.bind()
 
     def bind_grads(self) -> bool:
-        """Let members see their gradients; true where some are new."""
-        fresh = [entry for entry in self.trained if entry.tensor.grad is not entry.grad]
-        for entry in fresh:
-            entry.bind_grad()
-        return bool(fresh)
+        """Let members see their gradients; true where something changed."""
+        return any([entry.bind_grad() for entry in self.trained])
+
+    def still_bound(self) -> bool:
+        """Whether no optimiser has put other tensors in the place of rows."""
+        return all(entry.still_bound() for entry in self.trained)
 
     def zero_grads(self) -> None:
         """Zero every gradient, in place: the members' rows stay bound."""
-        grads = [entry.tensor.grad for entry in self.trained if entry.tensor.grad is not None]
+        held = [(entry, entry.tensor.grad) for entry in self.trained]
+        grads = [grad for _, grad in held if grad is not None]
         if grads:
             torch._foreach_zero_(grads)
+        for entry, grad in held:
+            entry.zeroed = -1 if grad is None else grad._version
 
 
 def names_of(module: nn.Module) -> list[str]:

@@ -11,28 +11,44 @@ import torch
 from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch import Tensor, nn
 
+from autoact.core.records import Candidate
 from autoact.data.datamodule import TensorBatches
 from autoact.training.population.outside import outside
 from autoact.training.randomness import random_state, restore_random_state
 
+Key = tuple[int, tuple[int, int] | None]
+"""A candidate's seed and fold: members that share both see the same batches."""
+
+
+def key_of(candidate: Candidate) -> Key:
+    """What decides a candidate's batches.
+
+    Example:
+        >>> from autoact.core.choice import Assignment
+        >>> key_of(Candidate(Assignment({}), seed=3, fold=(0, 5)))
+        (3, (0, 5))
+    """
+    return candidate.seed, candidate.fold
+
 
 class Stream:
-    """One seed's data and random numbers.
+    """One seed's data and random numbers, of one fold where there are folds.
 
     Attributes:
+        key: the seed and the fold.
         datamodule: gives the batches in this seed's order.
         random: the state of the random numbers between two of its turns; None before its first.
     """
 
-    def __init__(self, seed: int, datamodule: Any, random: dict[str, Any] | None = None) -> None:
-        self.seed = seed
+    def __init__(self, key: Key, datamodule: Any, random: dict[str, Any] | None = None) -> None:
+        self.key = key
         self.datamodule = datamodule
         self.random = random
 
     def begin(self) -> None:
         """Put the random numbers where a training of this seed begins, or went on."""
         if self.random is None:
-            lightning.seed_everything(self.seed, verbose=False)
+            lightning.seed_everything(self.key[0], verbose=False)
         else:
             restore_random_state(self.random)
 
@@ -55,14 +71,6 @@ class Stream:
         mask = torch.empty(like.shape, dtype=like.dtype).bernoulli_(keep, generator=generator)
         self.random["torch"] = generator.get_state()
         return mask.to(like.device)
-
-
-def validating(streams: Sequence[Stream], loader: Any) -> None:
-    """Let every seed draw what a single training draws when it begins to go through its validation rows."""
-    if len(streams) > 1 and not isinstance(loader, TensorBatches):
-        for stream in streams:
-            with stream.drawing():
-                iter(loader)
 
 
 class StreamBatches:
@@ -103,6 +111,39 @@ class StreamBatches:
             return function(argument)
         with stream.drawing():
             return function(argument)
+
+
+class StreamValidation:
+    """The validation batches of all streams, one stream after the other: the stream's position, batch and its number.
+
+    Args:
+        loaders: one per stream.
+        streams: the seeds.
+        limit: the Trainer's ``limit_val_batches``, which holds for each stream.
+    """
+
+    def __init__(self, loaders: Sequence[Any], streams: Sequence[Stream], limit: int | float | None = None) -> None:
+        self.loaders = list(loaders)
+        self.streams = list(streams)
+        whole = [len(loader) for loader in self.loaders]
+        if isinstance(limit, int):
+            self.lengths = [min(length, limit) for length in whole]
+        else:
+            self.lengths = [int(length * (1.0 if limit is None else limit)) for length in whole]
+
+    def __len__(self) -> int:
+        """The number of batches of all streams."""
+        return sum(self.lengths)
+
+    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
+        """Batches are drawn from their stream's random numbers."""
+        for position, (stream, loader, length) in enumerate(zip(self.streams, self.loaders, self.lengths, strict=True)):
+            with stream.drawing():
+                iterator = iter(loader)
+            for number in range(length):
+                with stream.drawing():
+                    batch = next(iterator)
+                yield position, number, batch
 
 
 class StreamDropout(nn.Module):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
@@ -22,12 +22,15 @@ from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
 from autoact.training.lightning_session import SessionOptions, trainer_for
+from autoact.training.population.kept import plain_state
+from autoact.training.population.logged import log_calls
 from autoact.training.population.member import Member
-from autoact.training.population.stack import Stack
+from autoact.training.population.stack import Stack, slot_of
 from autoact.training.population.streams import Stream
 from autoact.training.population.template import Template
+from autoact.training.population.unbatched import CannotBatchError, said
 from autoact.training.quiet import quiet_lightning
-from autoact.training.randomness import random_state, restore_random_state
+from autoact.training.randomness import random_state, restore_random_state, same_random_state
 
 # Hooks whose order or effect within a step is the user's own: a population has one step for all.
 _HOOKS = (
@@ -63,7 +66,7 @@ _HOOKS = (
 # Trainer arguments that a population honours; others may be given their default.
 _ARGUMENTS = frozenset(
     {
-        "accelerator", "accumulate_grad_batches", "barebones", "benchmark", "check_val_every_n_epoch", "detect_anomaly",
+        "accelerator", "accumulate_grad_batches", "benchmark", "check_val_every_n_epoch", "detect_anomaly",
         "deterministic", "devices", "enable_checkpointing", "enable_model_summary", "enable_progress_bar",
         "gradient_clip_algorithm", "gradient_clip_val", "inference_mode", "limit_test_batches", "limit_train_batches",
         "limit_val_batches", "log_every_n_steps", "max_epochs", "min_epochs", "num_sanity_val_steps", "precision",
@@ -83,7 +86,7 @@ def why_not(task: Task, options: SessionOptions) -> str:
     """
     with _undone(), quiet_lightning(), fixed_threads(options.threads):
         module = task.make_module()
-        stated = _hooks(module) or _callbacks(task) or _trainer(task)
+        stated = _hooks(module) or _listeners(module) or _callbacks(task) or _trainer(task) or _loaders(task)
         return stated or _tried(task, options)
 
 
@@ -96,6 +99,29 @@ def _hooks(module: Any) -> str:
     return f"{name} has a {found} of its own" if found else ""
 
 
+def _listeners(module: Any) -> str:
+    """A hook on gradients, which are all members' in a population."""
+    name = type(module).__name__
+    for path, parameter in module.named_parameters():
+        if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
+            return f"{name}.{path} has a hook on its gradient"
+    for path, part in module.named_modules():
+        if part._backward_hooks or part._backward_pre_hooks:
+            return f"{name}.{path} has a hook on its backward pass".replace(". has", " has")
+    return ""
+
+
+def _loaders(task: Task) -> str:
+    """Several loaders at once, whose batches a population does not take apart."""
+    datamodule = task.make_datamodule(0)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    for made in ("train_dataloader", "val_dataloader"):
+        if isinstance(getattr(datamodule, made)(), (Mapping, list, tuple, CombinedLoader)):
+            return f"{type(datamodule).__name__}.{made} returns several loaders"
+    return ""
+
+
 def _callbacks(task: Task) -> str:
     """A callback that has to see a training of its own."""
     found = next((c for c in task.make_callbacks() if type(c) is not EarlyStopping), None)
@@ -104,80 +130,116 @@ def _callbacks(task: Task) -> str:
 
 def _trainer(task: Task) -> str:
     """A Trainer argument that a population cannot honour."""
+    known = inspect.signature(lightning.Trainer.__init__).parameters
     for name, value in task.trainer.items():
         if name == "precision" and value not in _PRECISIONS:
             return f"trainer.precision={value}"
-        if name not in _ARGUMENTS and value is not None and not (name in ("logger", "callbacks") and value is False):
+        if name in _ARGUMENTS or value is None or (name in ("logger", "callbacks") and value is False):
+            continue
+        if name not in known or value != known[name].default:
             return f"trainer.{name}={value}"
     return ""
 
 
 def _tried(task: Task, options: SessionOptions) -> str:
-    """What one training step of two members ran into."""
+    """What one training step of two members ran into, or how it differs from the module's own."""
     pair = [Member(n, Candidate(Assignment({}), {}, seed), task, options) for n, seed in enumerate((0, 1))]
+    name = type(pair[0].module).__name__
     if any(map(torch.nn.parameter.is_lazy, pair[0].module.parameters())):
-        return f"{type(pair[0].module).__name__} has layers that are not initialised before the first batch"
-    batch = first_batch(task, options)
-    trainer = trainer_for(task, options.device, [])
+        return f"{name} has layers that are not initialised before the first batch"
+    batch, trainer = first_batch(task, options), trainer_for(task, options.device, [])
     for member in pair:
         member.module.to(options.device)
         member.module.trainer = trainer
-    template = Template(pair[0].module, [], streams=False, trainer=trainer)
-    before, begun = _attributes(template.base), random_state()
     try:
-        together = template.run(Stack([m.module for m in pair], [], {}), batch, 0, own_batches=False).loss_k
-    except Exception as error:  # whatever the user's code does that vmap does not know
-        return f"{type(pair[0].module).__name__}.training_step cannot be batched: {_said(error)}"
-    changed = [name for name, value in _attributes(template.base).items() if before.get(name) != value]
-    if changed:
-        return f"{type(pair[0].module).__name__}.training_step keeps values on the module (self.{changed[0]})"
-    for member, loss in zip(pair, together.detach(), strict=True):
+        template = Template(pair[0].module, [], streams=False, trainer=trainer)
+        before, begun = plain_state(template.base), random_state()
+        alone = [_alone(member, batch, begun) for member in pair]
         restore_random_state(begun)
-        alone = _alone(member, batch)
-        if alone is None or not torch.allclose(alone.to(loss), loss, rtol=_CLOSE, atol=_CLOSE):
-            return f"{type(pair[0].module).__name__}.training_step gives another loss when it is batched"
-    return ""
+        stack = Stack([m.module for m in pair], [], {})
+        together = template.run(stack, batch, 0, own_batches=False).loss_k
+        together.sum().backward()
+    except CannotBatchError as error:
+        return f"{name}: {error}"
+    except Exception as error:  # whatever the user's code does that vmap does not know
+        return f"{name}.training_step cannot be batched: {said(error)}"
+    changed = [attribute for attribute, value in plain_state(template.base).items() if before.get(attribute) != value]
+    if changed:
+        return f"{name}.training_step keeps values on the module (self.{changed[0]})"
+    different = next((found for row, one in enumerate(alone) if (found := _different(one, row, together, stack))), "")
+    return f"{name}.training_step gives another {different} when it is batched" if different else ""
 
 
-def _alone(member: Member, batch: Any) -> torch.Tensor | None:
-    """The loss of the module's own step."""
+@dataclass
+class _Alone:
+    """What the module's own step gave.
+
+    Attributes:
+        loss: a number.
+        grads: gradients by parameter.
+        buffers: by name, as the step left them.
+    """
+
+    loss: torch.Tensor
+    grads: dict[str, torch.Tensor]
+    buffers: dict[str, torch.Tensor]
+
+
+def _alone(member: Member, batch: Any, begun: dict[str, Any]) -> _Alone:
+    """One step of the module's own, after which it is as it was."""
     module = member.module
-    object.__setattr__(module, "log", lambda *_, **__: None)
-    object.__setattr__(module, "log_dict", lambda *_, **__: None)
+    held = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+    restore_random_state(begun)
+    calls = log_calls(lambda *_: None)
+    for name, call in calls.items():
+        object.__setattr__(module, name, call)
     try:
-        out = module.training_step(batch, 0) if _arguments(module.training_step) > 1 else module.training_step(batch)
+        out = module.training_step(batch, 0) if arguments_of(module.training_step) > 1 else module.training_step(batch)
     finally:
-        object.__delattr__(module, "log")
-        object.__delattr__(module, "log_dict")
-    loss = out.get("loss") if isinstance(out, dict) else out
-    return loss.detach() if isinstance(loss, torch.Tensor) else None
-
-
-def _arguments(function: Callable[..., Any]) -> int:
-    """How many arguments a bound method takes."""
-    return len(inspect.signature(function).parameters)
-
-
-def _attributes(base: torch.nn.Module) -> dict[str, Any]:
-    """What a step might leave on a module: its plain attributes, and the length of those that have one."""
-    found = {}
-    for path, module in base.named_modules():
-        for key, value in vars(module).items():
-            if key.startswith("_") or key in ("training", "member", "groups"):
-                continue
-            size = len(value) if isinstance(value, (list, dict, set)) else None
-            found[f"{path}.{key}".lstrip(".")] = (id(value), size)
+        for name in calls:
+            object.__delattr__(module, name)
+    loss = out.get("loss") if isinstance(out, Mapping) else out
+    if not isinstance(loss, torch.Tensor):
+        raise CannotBatchError(f"training_step returned {type(out).__name__} without a loss")
+    loss.sum().backward()
+    found = _Alone(
+        loss.detach().sum(),
+        {name: p.grad for name, p in module.named_parameters() if p.grad is not None},
+        {name: buffer.detach().clone() for name, buffer in module.named_buffers()},
+    )
+    for parameter in module.parameters():
+        parameter.grad = None
+    for name, buffer in held.items():
+        store, key = slot_of(module, name)
+        store[key] = buffer
     return found
 
 
-def _said(error: BaseException) -> str:
-    """What an error says, in one line, and where in the user's code."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0].removeprefix("vmap: ")
-    here = str(Path(__file__).parents[2])
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(here)]
-    mine = [f for f in lines if "site-packages" not in f.filename and "dist-packages" not in f.filename]
-    where = f" ({Path(mine[-1].filename).name}:{mine[-1].lineno})" if mine else ""
-    return f"{text.split('. ')[0].rstrip('.')}{where}"
+def _different(alone: _Alone, row: int, loss_k: torch.Tensor, stack: Stack) -> str:
+    """What differs in the population: ``loss``, ``gradient of ...`` or a buffer; empty where nothing does."""
+    if not _close(loss_k[row].detach().sum(), alone.loss, 1.0):
+        return "loss"
+    largest = max((float(grad.abs().max()) for grad in alone.grads.values() if grad.numel()), default=0.0)
+    for name, grad in alone.grads.items():
+        mine = stack.common[name].tensor.grad
+        if mine is None or not _close(mine[row], grad, largest):
+            return f"gradient of {name}"
+    for name, buffer in alone.buffers.items():
+        if name in stack.common and not _close(stack.common[name].tensor[row], buffer, 1.0):
+            return name
+    return ""
+
+
+def _close(one: torch.Tensor, other: torch.Tensor, size: float) -> bool:
+    """Whether numbers differ by no more than the order of summation explains; nan equals nan."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return bool(torch.allclose(one, other, rtol=_CLOSE, atol=_CLOSE * size, equal_nan=True))
+
+
+def arguments_of(function: Callable[..., Any]) -> int:
+    """How many arguments a bound method takes."""
+    return len(inspect.signature(function).parameters)
 
 
 def first_batch(task: Task, options: SessionOptions) -> Any:
@@ -193,6 +255,7 @@ def seeds_can_share(task: Task, options: SessionOptions, streams: list[Stream]) 
 
     They cannot where loaders differ in length or work in other processes, where the datamodule has hooks that belong to
     a Trainer, or where a step draws random numbers elsewhere than in ``nn.Dropout``: those would be drawn once for all.
+    What shows later only (``SeedsApartError``) parts them then.
     """
     with _undone(), quiet_lightning():
         hooks = ("transfer_batch_to_device", "on_before_batch_transfer", "on_after_batch_transfer")
@@ -202,16 +265,24 @@ def seeds_can_share(task: Task, options: SessionOptions, streams: list[Stream]) 
                 return False
             stream.datamodule.prepare_data()
             stream.datamodule.setup("fit")
-            loaders = (stream.datamodule.train_dataloader(), stream.datamodule.val_dataloader())
-            if not all(_plain(loader) for loader in loaders):
+            training, judging = stream.datamodule.train_dataloader(), stream.datamodule.val_dataloader()
+            if not (_plain(training) and _plain(judging)):
                 return False
-            lengths.add(len(loaders[0]))
+            lengths.add((len(training), training.batch_size, _rows(training)))
         return len(lengths) == 1 and not _draws(task, options)
 
 
 def _plain(loader: Any) -> bool:
     """Whether a loader works in this process and knows its length."""
-    return isinstance(loader, TensorBatches) or (type(loader) is DataLoader and loader.num_workers == 0)
+    if isinstance(loader, TensorBatches):
+        return True
+    own_rows = type(loader) is DataLoader and not isinstance(loader.dataset, IterableDataset)
+    return own_rows and loader.num_workers == 0 and type(loader.batch_sampler) is BatchSampler
+
+
+def _rows(loader: Any) -> int:
+    """Rows of an epoch."""
+    return loader.order.rows if isinstance(loader, TensorBatches) else len(loader.sampler)
 
 
 def _draws(task: Task, options: SessionOptions) -> bool:
@@ -222,11 +293,11 @@ def _draws(task: Task, options: SessionOptions) -> bool:
     trainer = trainer_for(task, options.device, [])
     template = Template(member.module, [], streams=True, trainer=trainer)
     for dropout in template.dropouts:
-        stream = Stream(0, None, random_state())
+        stream = Stream((0, None), None, random_state())
         dropout.streams, dropout.stream_of = [stream], torch.zeros(1, dtype=torch.long, device=options.device)
-    before = torch.get_rng_state()
+    before = random_state()
     template.run(Stack([member.module], [], {}), batch, 0, own_batches=False)
-    return not bool(torch.equal(before, torch.get_rng_state()))
+    return not same_random_state(before, random_state())
 
 
 @contextmanager

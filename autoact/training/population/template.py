@@ -4,45 +4,103 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torchmetrics import Metric, MetricCollection
 
 from autoact.training.population.grouped import GroupedActivation
 from autoact.training.population.logged import log_calls
 from autoact.training.population.stack import Slot, Stack, names_of, slot_of
 from autoact.training.population.streams import StreamDropout
+from autoact.training.population.unbatched import CannotBatchError
+
+MetricCall = tuple[str, str, tuple[Any, ...], dict[str, Any]]
+"""Path of a metric, which of its methods was called, and its positional and named arguments."""
 
 
 class _Deferred:
-    """What a metric returns inside ``vmap``: it can be logged and nothing else."""
+    """What a metric returns inside ``vmap``: it can be logged and nothing else.
 
-    def __init__(self, name: str, call: int) -> None:
-        self.name = name
+    Attributes:
+        call: which call of a metric.
+        key: which value of a collection's; empty for a metric's own.
+    """
+
+    def __init__(self, call: int, key: str = "") -> None:
         self.call = call
+        self.key = key
+
+    def of(self, values: Sequence[Any]) -> Any:
+        """The value among those that the calls gave."""
+        return values[self.call][self.key] if self.key else values[self.call]
 
 
 class _MetricStandIn(nn.Module):
     """Notes what a metric is called with: metrics keep state, so that members' own run outside ``vmap``."""
 
-    def __init__(self, name: str, calls: list[tuple[str, tuple[Any, ...]]]) -> None:
+    def __init__(self, name: str, calls: list[MetricCall]) -> None:
         super().__init__()
         self.name = name
         self._calls = calls
 
-    def forward(self, *values: Any) -> _Deferred:
+    def forward(self, *values: Any, **named: Any) -> Any:
         """Note the values."""
-        self._calls.append((self.name, values))
-        return _Deferred(self.name, len(self._calls) - 1)
+        self._calls.append((self.name, "forward", values, named))
+        return _Deferred(len(self._calls) - 1)
 
-    def update(self, *values: Any) -> None:
+    def update(self, *values: Any, **named: Any) -> None:
         """Note the values."""
-        self(*values)
+        self._calls.append((self.name, "update", values, named))
+
+    def of(self, module: Any) -> Any:
+        """A member's own metric."""
+        return module.get_submodule(self.name)
+
+
+class _CollectionStandIn(_MetricStandIn):
+    """Stands for a collection, whose calls give a value for each of its metrics."""
+
+    def __init__(self, name: str, calls: list[MetricCall], keys: Sequence[str]) -> None:
+        super().__init__(name, calls)
+        self.keys = list(keys)
+
+    def forward(self, *values: Any, **named: Any) -> dict[str, _Deferred]:
+        """Note the values."""
+        call = super().forward(*values, **named).call
+        return {key: _Deferred(call, key) for key in self.keys}
+
+    def items(self, *_: Any, **__: Any) -> list[tuple[str, _OneOfCollection]]:
+        """Its metrics, each by the name that it is logged under."""
+        return [(key, _OneOfCollection(self.name, key)) for key in self.keys]
+
+
+class _OneOfCollection:
+    """One metric of a collection, to be logged."""
+
+    def __init__(self, name: str, key: str) -> None:
+        self.name = name
+        self.key = key
+
+    def of(self, module: Any) -> Any:
+        """A member's own metric."""
+        return dict(module.get_submodule(self.name).items(keep_base=False))[self.key]
+
+
+class _Unread(dict[str, Any]):
+    """The parameters of a site, in the template: there are none, as each group of members has its own."""
+
+    def items(self) -> Any:
+        """Somebody walks over the parameters of the whole module.
+
+        Raises:
+            CannotBatchError: a step that does would miss what the activations learn.
+        """
+        raise CannotBatchError("training_step reads the parameters of an activation, as self.parameters() does")
 
 
 class Step:
@@ -52,14 +110,27 @@ class Step:
         loss_k: ``[members]``.
         logged: name, value per member (a tensor ``[members, ...]``), and the options of ``self.log``.
         metric_calls: path of a metric, and its arguments, stacked over members.
-        metrics_logged: name, the metric or one of its calls, and the options of ``self.log``.
+        metrics_logged: name, the metric or the value of one of its calls, and the options of ``self.log``.
     """
 
     def __init__(self, loss_k: Tensor) -> None:
         self.loss_k = loss_k
         self.logged: list[tuple[str, Tensor, Mapping[str, Any]]] = []
-        self.metric_calls: list[tuple[str, tuple[Any, ...]]] = []
-        self.metrics_logged: list[tuple[str, str | _Deferred, Mapping[str, Any]]] = []
+        self.metric_calls: list[MetricCall] = []
+        self.metrics_logged: list[tuple[str, Any, Mapping[str, Any]]] = []
+
+    def log_metrics(self, module: Any, row: int, take: Callable[[str, Any, Mapping[str, Any]], None]) -> None:
+        """Call a member's own metrics with its own values, and hand what is logged of them to ``take``."""
+
+        def own(value: Any) -> Any:
+            return value[row].detach() if isinstance(value, Tensor) else value
+
+        values = []
+        for name, method, arguments, named in self.metric_calls:
+            call = getattr(module.get_submodule(name), method)
+            values.append(call(*tree_map(own, arguments), **tree_map(own, named)))
+        for name, what, options in self.metrics_logged:
+            take(name, what.of(values) if isinstance(what, _Deferred) else what.of(module), options)
 
 
 class Template:
@@ -87,14 +158,19 @@ class Template:
             for dropout in [m for m in self.base.modules() if type(m) is nn.Dropout]:
                 self.dropouts.append(StreamDropout(dropout.p).train(dropout.training))
                 _replace(self.base, dropout, self.dropouts[-1])
-        self._metric_calls: list[tuple[str, tuple[Any, ...]]] = []
+        self._metric_calls: list[MetricCall] = []
         for name, metric in _metrics(self.base):
-            _replace(self.base, metric, _MetricStandIn(name, self._metric_calls))
+            _replace(self.base, metric, _stand_in(name, metric, self._metric_calls))
         self._logged: list[tuple[str, Any, dict[str, Any]]] = []
         for name, call in log_calls(lambda *given: self._logged.append(given)).items():
             object.__setattr__(self.base, name, call)
         self._takes_index = len(inspect.signature(self.base.training_step).parameters) > 1
         self._slots = [(name, _aliases(self.base, name)) for name in names_of(self.base)]
+
+    def learning(self, sites: Collection[str]) -> None:
+        """At these sites some member's activation learns: nobody may walk over the template's parameters."""
+        for site, activation in self.activations.items():
+            vars(activation)["_parameters"] = _Unread() if site in sites else {}
 
     def run(self, stack: Stack, batch: Any, batch_idx: int, *, own_batches: bool) -> Step:
         """One training step of every member.
@@ -106,7 +182,7 @@ class Template:
             own_batches: whether each member has its own.
 
         Raises:
-            TypeError: the step returned no loss.
+            CannotBatchError: the step returned no loss.
         """
         entries = [stack.common[name] for name, _ in self._slots]
         tensors = [entry.tensor for entry in entries]
@@ -115,22 +191,38 @@ class Template:
         moving = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
         shape: dict[str, Any] = {}
 
-        def one(member: Tensor, values: list[Tensor], rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        def one(member: Tensor, values: list[Tensor], rows: list[Tensor]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
             mine = list(leaves)
             for place, tensor in zip(moving, rows, strict=True):
                 mine[place] = tensor
             loss = self._call(member, values, tree_unflatten(mine, spec), batch_idx)
             noted, kept = tree_flatten([[value for _, value, _ in self._logged], list(self._metric_calls)])
             shape["logged"], shape["spec"] = list(self._logged), kept
-            shape["fixed"] = [None if isinstance(leaf, Tensor) else leaf for leaf in noted]
-            return loss, [leaf for leaf in noted if isinstance(leaf, Tensor)]
+            shape["fixed"] = [Tensor if isinstance(leaf, Tensor) else leaf for leaf in noted]
+            shape["assigned"], changed = self._assigned(values)
+            return loss, [leaf for leaf in noted if isinstance(leaf, Tensor)], changed
 
         batched = vmap(one, in_dims=(0, 0, 0 if own_batches else None), randomness="same")
         try:
-            loss_k, found = batched(index, tensors, [leaves[i] for i in moving])
+            loss_k, found, changed = batched(index, tensors, [leaves[i] for i in moving])
         finally:
             self._release()
+        for entry, value_k in zip([entries[i] for i in shape["assigned"]], changed, strict=True):
+            entry.replace(value_k.detach())
         return self._step(loss_k, found, shape)
+
+    def _assigned(self, values: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
+        """Tensors that the step put in the place of others, as ``self.average = ...`` does with a buffer."""
+        where, changed = [], []
+        for i, ((name, slots), value) in enumerate(zip(self._slots, values, strict=True)):
+            held = slots[0][0][slots[0][1]]
+            if held is value:
+                continue
+            if not isinstance(held, Tensor) or value.requires_grad:
+                raise CannotBatchError(f"training_step puts something else in the place of {name}")
+            where.append(i)
+            changed.append(held)
+        return where, changed
 
     def _call(self, member: Tensor, values: list[Tensor], batch: Any, batch_idx: int) -> Tensor:
         """The module's own ``training_step`` with one member's tensors in its place."""
@@ -143,7 +235,7 @@ class Template:
         out = self.base.training_step(batch, batch_idx) if self._takes_index else self.base.training_step(batch)
         loss = out.get("loss") if isinstance(out, Mapping) else out
         if not isinstance(loss, Tensor):
-            raise TypeError(f"training_step returned {type(out).__name__} without a loss")
+            raise CannotBatchError(f"training_step returned {type(out).__name__} without a loss")
         return loss
 
     def _point(self, member: Tensor | None) -> None:
@@ -163,12 +255,12 @@ class Template:
     def _step(self, loss_k: Tensor, found: list[Tensor], shape: dict[str, Any]) -> Step:
         """Put what left ``vmap`` back into its form."""
         step, tensors = Step(loss_k), iter(found)
-        leaves = [next(tensors) if fixed is None else fixed for fixed in shape["fixed"]]
+        leaves = [next(tensors) if fixed is Tensor else fixed for fixed in shape["fixed"]]
         values, calls = tree_unflatten(leaves, shape["spec"])
-        step.metric_calls = [(name, tuple(arguments)) for name, arguments in calls]
+        step.metric_calls = calls
         for (name, _, options), value in zip(shape["logged"], values, strict=True):
-            if isinstance(value, (_Deferred, _MetricStandIn)):
-                step.metrics_logged.append((name, value if isinstance(value, _Deferred) else value.name, options))
+            if isinstance(value, (_Deferred, _MetricStandIn, _OneOfCollection)):
+                step.metrics_logged.append((name, value, options))
                 continue
             if not isinstance(value, Tensor):
                 value = torch.full((len(loss_k),), float(value))
@@ -186,6 +278,13 @@ def _metrics(base: nn.Module) -> list[tuple[str, nn.Module]]:
         if isinstance(module, (Metric, MetricCollection)) and not inside:
             found.append((name, module))
     return found
+
+
+def _stand_in(name: str, metric: Any, calls: list[MetricCall]) -> _MetricStandIn:
+    """What stands for a metric, or for a collection of them."""
+    if isinstance(metric, MetricCollection):
+        return _CollectionStandIn(name, calls, list(map(str, metric.keys(keep_base=False))))
+    return _MetricStandIn(name, calls)
 
 
 def _aliases(base: nn.Module, name: str) -> list[Slot]:

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from autoact.core.choice import Assignment
-from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.records import COMPLETE, FAILED, PRUNED, STOPPED, Candidate, TrialRecord
 
 CANDIDATE = Candidate(Assignment({"a": "elu(alpha=0.5)", "b": "relu"}), {"learning_rate": 1 / 3}, 7, "tuning")
 RECORD = TrialRecord(
@@ -49,6 +49,7 @@ def test_a_label_is_for_people():
         RECORD,
         dataclasses.replace(RECORD, status=FAILED, quality=None, reason="val_loss is nan"),
         TrialRecord(0, Candidate(Assignment({})), STOPPED),
+        dataclasses.replace(RECORD, status=PRUNED, quality=None, rungs={3: 0.5, 9: 0.25}),
     ],
 )
 def test_a_record_reads_back(record):
@@ -64,6 +65,12 @@ def test_values_that_are_not_finite_read_back():
     assert back.curve[0]["other"] == math.inf
 
 
-@pytest.mark.parametrize(("status", "complete"), [(COMPLETE, True), (FAILED, False), (STOPPED, False)])
+@pytest.mark.parametrize(("status", "complete"), [(COMPLETE, True), (FAILED, False), (STOPPED, False), (PRUNED, False)])
 def test_complete(status, complete):
     assert dataclasses.replace(RECORD, status=status).complete is complete
+
+
+def test_records_of_earlier_versions_have_no_rungs():
+    data = json.loads(RECORD.to_json())
+    del data["rungs"]
+    assert TrialRecord.from_json(json.dumps(data)) == RECORD

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning
@@ -13,6 +16,7 @@ import torch
 from torch import nn
 
 from autoact.core.errors import AutoactError, SealedError
+from autoact.data import datamodule
 from autoact.data.datamodule import TensorBatches, TensorDataModule, epoch_order
 from autoact.data.prepare import prepare
 from autoact.data.prepared import Prepared
@@ -134,3 +138,48 @@ def test_bad_settings(prepared: Prepared) -> None:
         TensorDataModule(prepared, batch_size=0)
     with pytest.raises(AutoactError, match="seed=-1"):
         TensorDataModule(prepared, seed=-1)
+
+
+def _part(rows: int = 6) -> Part:
+    return Part(torch.arange(float(rows))[:, None], torch.arange(rows), np.arange(rows))
+
+
+def test_a_part_that_fits_is_copied_to_the_device_once(monkeypatch):
+    monkeypatch.setattr(datamodule, "free_memory", lambda device: 4 * (6 * 4 + 6 * 8))
+    part, meta, resident = _part(), torch.device("meta"), datamodule.Resident(share=0.25)
+    copied = resident.part(part, meta)
+    assert copied is not None
+    assert (copied.x.device, copied.y.device) == (meta, meta)
+    assert resident.part(part, meta) is copied
+    assert resident.part(_part(7), meta) is None, "larger than the share"
+    assert resident.part(copied, meta) is None, "there already"
+
+
+def test_nothing_is_copied_where_training_is_on_the_cpu():
+    assert datamodule.Resident().part(_part(), torch.device("cpu")) is None
+    assert datamodule.free_memory(torch.device("cpu")) == 0
+
+
+def test_a_copy_goes_with_its_part(monkeypatch):
+    monkeypatch.setattr(datamodule, "free_memory", lambda device: 1 << 30)
+    part, resident = _part(), datamodule.Resident()
+    copy = weakref.ref(resident.part(part, torch.device("meta")))
+    assert copy() is not None
+    del part
+    gc.collect()
+    assert copy() is None
+
+
+def test_batches_are_cut_on_the_device_in_the_same_order(monkeypatch):
+    monkeypatch.setattr(datamodule, "free_memory", lambda device: 1 << 30)
+    meta = torch.device("meta")
+    prepared: Any = SimpleNamespace(train=_part(), validation=_part())
+    module = TensorDataModule(prepared, batch_size=4, seed=3)
+    module.place(meta)
+    assert [tuple(x.shape) for x, _ in module.train_dataloader()] == [(4, 1), (2, 1)]
+    assert {tensor.device for batch in module.train_dataloader() for tensor in batch} == {meta}
+    assert {tensor.device for batch in module.val_dataloader() for tensor in batch} == {meta}
+    assert [rows.device for rows in module.train_dataloader().order] == [meta, meta]
+    plain = TensorDataModule(prepared, batch_size=4, seed=3)
+    plain.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=meta))  # type: ignore[assignment]
+    assert {tensor.device for batch in plain.train_dataloader() for tensor in batch} == {meta}

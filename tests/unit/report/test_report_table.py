@@ -117,7 +117,13 @@ def test_the_view_counts_trials_and_says_what_is_left() -> None:
     )
     view.trial_finished(record("sampled", "tanh", 0.86, 2), 3, 100.0)
     view.trial_finished(TrialRecord(3, record("sampled", "sine", 0.1).candidate, "failed", reason="diverged"), 3, 50.0)
+    pruned = TrialRecord(4, record("sampled", "elu", 0.1).candidate, "pruned", rungs={3: 0.5, 9: 0.75})
+    view.trial_finished(pruned, 3, 50.0)
+    again = record("replicate", "tanh", 0.84, 5)
+    view.trial_finished(again, 3, None)
     printed = out.getvalue()
+    assert "trial 5/10  0.7500 at epoch 9, stopped  best 0.8600" in printed
+    assert f"{again.candidate.label()}, seed {again.candidate.seed}" in printed
     assert "SIMULATED DATA" in printed
     assert "trial 3/10  0.8600  best 0.8600, front 3, about 1 min 40 s left" in printed
     assert "trial 4/10  failed: diverged  best 0.8600" in printed

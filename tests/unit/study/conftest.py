@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from autoact.core.choice import Choice
 from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.engines.job import Job, Outcome
 from autoact.sites import Site, Sites
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
@@ -111,7 +114,11 @@ def record_of(candidate: Candidate, number: int = 0, quality: float | None = 0.8
 
 @dataclass
 class Planted:
-    """An engine whose trainings give ``quality(candidate)``, and None for a failure."""
+    """An engine whose trainings give ``quality(candidate)``, and None for a failure, after ``epochs`` epochs.
+
+    Before, a training is worse by ``behind`` per epoch that is missing. ``jobs`` holds what was submitted, ``trained``
+    every candidate that was started, ``scored`` those whose test value was asked for.
+    """
 
     quality: Quality
     trained: list[Candidate] = field(default_factory=list)
@@ -119,25 +126,72 @@ class Planted:
     stop_after: int | None = None
     stopped: bool = False
     test_quality: Quality | None = None
+    epochs: int = 1
+    behind: float = 0.01
+    values: Callable[[Candidate], Mapping[str, float]] = lambda candidate: {}
+    replicates: Callable[[Candidate, float], Sequence[float]] = lambda candidate, score: ()
+    jobs: list[Job] = field(default_factory=list)
+    workers: int = 1
+    closed: bool = False
+    idle: int = 0
 
-    def train(self, batch: Sequence[tuple[int, Candidate]]) -> Iterator[TrialRecord]:
-        for number, candidate in batch:
-            if self.stop_after is not None and len(self.trained) + len(self.scored) >= self.stop_after:
+    def submit(self, job: Job) -> Future[Outcome]:
+        self.jobs.append(job)
+        future: Future[Outcome] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(self.run(job))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def run(self, job: Job) -> Outcome:
+        records, states, scores = [], {}, {}
+        members = [(int(n), state["candidate"], state["epochs"]) for n, state in job.states.items()]
+        for number, candidate, done in [*members, *((n, c, 0) for n, c in job.candidates)]:
+            if self.stop_after is not None and not done and len(self.trained) + len(self.scored) >= self.stop_after:
                 self.stopped = True
-                yield TrialRecord(number, candidate, STOPPED, reason="interrupted by the user")
+                records.append(TrialRecord(number, candidate, STOPPED, reason="interrupted by the user"))
                 continue
-            self.trained.append(candidate)
-            yield record_of(candidate, number, self.quality(candidate))
+            if not done:
+                (self.trained if job.test is None else self.scored).append(candidate)
+            record = self.record(number, candidate, job.to)
+            if record.status == STOPPED:
+                states[str(number)] = {"candidate": candidate, "epochs": record.epochs}
+            if job.test is not None and record.complete:
+                scores[number] = (self.test_quality or self.quality)(candidate)
+                rows = tuple(self.replicates(candidate, scores[number]))
+                record = dataclasses.replace(record, replicates=rows)
+            records.append(record)
+        return Outcome(tuple(records), states, scores)
 
-    def score(self, candidate: Candidate, test: Any) -> tuple[TrialRecord, float | None]:
-        assert test == "the test rows"
-        if self.stop_after is not None and len(self.trained) + len(self.scored) >= self.stop_after:
-            self.stopped = True
-            return TrialRecord(0, candidate, STOPPED, reason="interrupted by the user"), None
-        self.scored.append(candidate)
-        quality = self.quality(candidate)
-        record = record_of(candidate, 0, quality)
-        return record, None if quality is None else (self.test_quality or self.quality)(candidate)
+    def record(self, number: int, candidate: Candidate, to: int | None) -> TrialRecord:
+        final = self.quality(candidate)
+        if final is None:
+            return record_of(candidate, number, None)
+        epochs = min(to or self.epochs, self.epochs)
+        curve = tuple({"val_auc": final - self.behind * (self.epochs - e)} for e in range(1, epochs + 1))
+        whole = record_of(candidate, number, final, **self.values(candidate))
+        if epochs == self.epochs:
+            return dataclasses.replace(whole, curve=curve, epochs=epochs, best_epoch=epochs)
+        return dataclasses.replace(
+            whole,
+            status=STOPPED,
+            quality=curve[-1]["val_auc"],
+            values={},
+            curve=curve,
+            epochs=epochs,
+            reason="paused",
+        )
+
+    def ready(self) -> None:
+        pass
+
+    def wait_idle(self) -> None:
+        self.idle += 1
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.closed = True
 
 
 @dataclass
@@ -147,12 +201,16 @@ class Bench:
     space: SearchSpace = field(default_factory=space_of)
     task: Task = field(default_factory=task_of)
     names: Sequence[str] = ("quality", "latency", "cost")
-    settings: SearchSettings = field(default_factory=lambda: SearchSettings(trials=20, tuning=3))
+    settings: SearchSettings = field(default_factory=lambda: SearchSettings(trials=20, tuning=3, refine=0.35))
     extra: Mapping[str, float] = field(default_factory=dict)
     storage: Any = field(default_factory=optuna.storages.InMemoryStorage)
     confirm: ConfirmSettings = field(default_factory=lambda: ConfirmSettings(references=False))
     own: Sequence[Objective] = ()
     margin: float = 0.05
+    rungs: tuple[int, ...] = ()
+    population: int = 4
+    repeatable: bool = False
+    driver: str = "main"
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -182,6 +240,10 @@ class Bench:
             observers=observers,
             info=SearchInfo("bench", ledger.name, "memory", ".", self.objectives, False),
             stop_asked=lambda: getattr(engine, "stopped", False),
+            rungs=self.rungs,
+            population=self.population,
+            repeatable=self.repeatable,
+            driver=self.driver,
         )
 
 
@@ -209,7 +271,8 @@ def run(bench: Bench, engine: Any, *observers: Observer) -> Any:
 
 def labels(result: Any) -> list[str]:
     """What was tried, in order."""
-    return [record.candidate.label() for record in result.records]
+    every = [record.candidate for record in result.records]
+    return [f"{c.assignment.summary()}, {sorted(c.settings.items())}, seed {c.seed}" for c in every]
 
 
 def timing(ms: float, wobble: float = 0.001) -> Timing:

@@ -64,7 +64,8 @@ def checked(
 ) -> Any:
     settings = ConfirmSettings(seeds=seeds)
     observers = [] if told is None else [told]
-    return confirm(bench.task, selection or selection_of(kit), bench.ledger(), engine, settings, observers)
+    trainer = bench.search(engine)._trainer
+    return confirm(bench.task, selection or selection_of(kit), bench.ledger(), trainer, settings, observers)
 
 
 def test_finalists_have_names(kit):
@@ -211,8 +212,9 @@ def test_more_seeds_add_trainings(kit):
 
 def add_trial(kit: Any, bench: Any) -> None:
     ledger = bench.ledger()
-    number, candidate = ledger.ask()
-    ledger.tell(kit.record(candidate, number, 0.5, latency=1.0, cost=1.0))
+    assignment = Assignment({"a": "tanh", "b": "gelu"})
+    settings = {"learning_rate": 0.01 + 0.001 * ledger.spent, "weight_decay": 0.01}
+    ledger.tell(kit.record(Candidate(assignment, settings), -1, 0.5, latency=1.0, cost=1.0))
 
 
 def test_openings_are_numbered_and_what_comes_after_one_is_flagged(kit):
@@ -252,25 +254,21 @@ def test_other_studies_of_the_same_data_opened_it_too(kit):
 # Test rows
 
 
-class Replicating:
-    """Wraps an engine: adds scores with one of ten groups of rows left out, each ``spread`` apart for tanh."""
+def replicating(engine: Any, spread: float, groups: int = 10) -> Any:
+    """The engine with scores that leave one of ten groups of rows out, each ``spread`` apart for tanh."""
 
-    def __init__(self, engine: Any, spread: float, groups: int = 10) -> None:
-        self.engine, self.spread, self.groups = engine, spread, groups
+    def rows(candidate: Candidate, score: float) -> list[float]:
+        size = spread * (candidate.assignment.summary() == "tanh")
+        return [score + size * (group - (groups - 1) / 2) for group in range(groups)]
 
-    def score(self, candidate: Candidate, test: Any) -> Any:
-        record, score = self.engine.score(candidate, test)
-        if score is None:
-            return record, score
-        size = self.spread * (candidate.assignment.summary() == "tanh")
-        replicates = tuple(score + size * (group - (self.groups - 1) / 2) for group in range(self.groups))
-        return dataclasses.replace(record, replicates=replicates), score
+    engine.replicates = rows
+    return engine
 
 
 def test_the_noise_of_the_test_rows_widens_the_interval(kit):
     plain = checked(kit, kit.Bench(), kit.Planted(quality(kit)))
-    none = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.0))
-    some = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01))
+    none = checked(kit, kit.Bench(), replicating(kit.Planted(quality(kit)), 0.0))
+    some = checked(kit, kit.Bench(), replicating(kit.Planted(quality(kit)), 0.01))
     assert (plain.rows_counted, none.rows_counted, some.rows_counted) == (False, True, True)
     assert none.gains["quality"].low == pytest.approx(plain.gains["quality"].low)
     assert some.gains["quality"].mean == pytest.approx(plain.gains["quality"].mean)
@@ -282,21 +280,21 @@ def test_the_noise_of_the_test_rows_widens_the_interval(kit):
 
 def test_rows_that_move_both_alike_do_not_count(kit):
     selection = dataclasses.replace(selection_of(kit), tuned=selection_of(kit).policies["quality"])
-    result = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01), selection)
+    result = checked(kit, kit.Bench(), replicating(kit.Planted(quality(kit)), 0.01), selection)
     assert result.gains["quality"].se == 0.0
 
 
 def test_a_single_group_of_rows_tells_nothing(kit):
-    result = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01, groups=1))
+    result = checked(kit, kit.Bench(), replicating(kit.Planted(quality(kit)), 0.01, groups=1))
     assert result.gains["quality"].df == 2
 
 
 def test_rows_survive_an_interruption(kit):
     bench = kit.Bench()
-    expected = checked(kit, kit.Bench(), Replicating(kit.Planted(quality(kit)), 0.01))
+    expected = checked(kit, kit.Bench(), replicating(kit.Planted(quality(kit)), 0.01))
     with pytest.raises(Interrupted):
-        checked(kit, bench, Replicating(kit.Planted(quality(kit), stop_after=7), 0.01))
-    assert checked(kit, bench, Replicating(kit.Planted(quality(kit)), 0.01)).gains == expected.gains
+        checked(kit, bench, replicating(kit.Planted(quality(kit), stop_after=7), 0.01))
+    assert checked(kit, bench, replicating(kit.Planted(quality(kit)), 0.01)).gains == expected.gains
 
 
 def test_more_seeds_are_another_opening_and_train_the_new_seeds_only(kit):
@@ -311,13 +309,10 @@ def test_more_seeds_are_another_opening_and_train_the_new_seeds_only(kit):
 
 
 def with_rows(kit: Any, noise: float) -> Any:
-    class Engine(kit.Planted):
-        def score(self, candidate: Candidate, test: Any) -> Any:
-            record, score = super().score(candidate, test)
-            groups = tuple(score + noise * kit.draw(candidate.label(), group) for group in range(20))
-            return dataclasses.replace(record, replicates=groups), score
+    def rows(candidate: Candidate, score: float) -> list[float]:
+        return [score + noise * kit.draw(candidate.label(), group) for group in range(20)]
 
-    return Engine(quality(kit))
+    return kit.Planted(quality(kit), replicates=rows)
 
 
 def test_the_noise_of_test_rows_widens_the_intervals(kit):
@@ -334,3 +329,25 @@ def test_the_noise_of_test_rows_widens_the_intervals(kit):
         center = sum(left_out) / 20
         rows = 19 / 20 * sum((value - center) ** 2 for value in left_out)
         assert gain.se**2 == pytest.approx(seeds_only.gains[name].se ** 2 + rows)
+
+
+@pytest.mark.parametrize("population", [1, 4, 5, 64])
+def test_finalists_and_seeds_share_populations(kit, population):
+    bench, engine = kit.Bench(population=population), kit.Planted(quality(kit))
+    checked(kit, bench, engine)
+    sizes = [len(job.candidates) for job in engine.jobs]
+    assert sum(sizes) == 12 and max(sizes) <= population and max(sizes) - min(sizes) <= 1
+    assert len(sizes) == -(-12 // population)
+    assert {job.test for job in engine.jobs} == {f"final check of {bench.ledger().name}, opening 1"}
+    assert all(job.to is None and not job.states for job in engine.jobs)
+
+
+def test_a_stop_within_a_population_keeps_what_was_scored(kit):
+    bench = kit.Bench(population=8)
+    stopped = kit.Planted(quality(kit), stop_after=5)
+    with pytest.raises(Interrupted):
+        checked(kit, bench, stopped)
+    engine = kit.Planted(quality(kit))
+    checked(kit, bench, engine)
+    assert (len(stopped.scored), len(engine.scored)) == (5, 7)
+    assert len({(c.label(), c.seed) for c in [*stopped.scored, *engine.scored]}) == 12

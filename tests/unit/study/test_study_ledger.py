@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from typing import Any
 
 import optuna
@@ -11,8 +12,9 @@ from optuna.trial import TrialState
 
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
-from autoact.core.records import Candidate
-from autoact.study.settings import SAMPLERS, SearchSettings
+from autoact.core.records import PRUNED, Candidate
+from autoact.study.ledger import peek
+from autoact.study.settings import SearchSettings
 
 
 @pytest.fixture
@@ -25,126 +27,130 @@ def baseline(kit: Any) -> Candidate:
     return Candidate(Assignment({"a": "relu", "b": "relu"}), kit.configured, 0, "configured")
 
 
-def sampled(kit: Any, ledger: Any, known: Any, count: int, quality: Any = None) -> list[Candidate]:
-    """Asks, answers, and remembers ``count`` proposals."""
-    asked = []
-    for _ in range(count):
-        number, candidate = ledger.ask()
-        value = 0.5 + 0.1 * kit.draw(candidate.label()) if quality is None else quality(candidate)
-        ledger.tell(kit.record(candidate, number, value, **known.values(candidate.assignment)))
-        asked.append(candidate)
-    return asked
+def told(kit: Any, ledger: Any, known: Any, count: int) -> list[Candidate]:
+    """Tells ``count`` trials drawn at random from the space."""
+    draw, found = random.Random(7), []
+    for params in ledger.space.drawn(draw, count):
+        candidate = Candidate(ledger.space.assignment(params), ledger.space.settings(params), ledger.seed, "sampled")
+        value = 0.5 + 0.1 * kit.draw(candidate.label())
+        ledger.tell(kit.record(candidate, -1, value, **known.values(candidate.assignment)))
+        found.append(candidate)
+    return found
 
 
-def test_what_is_told_is_recorded(kit, baseline):
+def test_what_is_told_is_recorded_with_its_number(kit, baseline):
     bench = kit.Bench()
     ledger = bench.ledger()
-    number, asked = ledger.ask(baseline)
-    assert (number, asked) == (0, baseline)
     assert ledger.records() == []
-    told = kit.record(asked, number, 0.9, **bench.known.values(asked.assignment))
-    ledger.tell(told)
-    assert ledger.records() == [told]
-    assert ledger.study.trials[0].values == [0.9, told.values["latency"], told.values["cost"]]
+    given = kit.record(baseline, -1, 0.9, **bench.known.values(baseline.assignment))
+    first, second = ledger.tell(given), ledger.tell(given)
+    assert (first.number, second.number) == (0, 1)
+    assert dataclasses.replace(first, number=-1) == given
+    assert ledger.records() == [first, second]
+    assert ledger.spent == 2
+    assert ledger.study.trials[0].values == [0.9, given.values["latency"], given.values["cost"]]
 
 
-def test_a_given_candidate_comes_back_exactly(kit):
+def test_a_trial_is_written_in_one_piece(kit, baseline, monkeypatch):
     ledger = kit.Bench().ledger()
-    given = Candidate(
-        Assignment({"a": "tanh", "b": "gelu"}), {"learning_rate": 0.0123456789, "weight_decay": 1e-3}, 0, "tuning"
-    )
-    assert ledger.ask(given)[1] == given
+    for name in ("set_trial_user_attr", "set_trial_state_values", "set_trial_param", "set_trial_system_attr"):
+        monkeypatch.setattr(ledger._backend, name, lambda *_, **__: pytest.fail("a second write"))
+    ledger.tell(kit.record(baseline, -1, 0.9, latency=1.0, cost=1.0), [[0, 0, 1, 4, 5]])
+    (trial,) = ledger.study.trials
+    assert trial.state == TrialState.COMPLETE
+    assert trial.user_attrs["role"] == "configured"
+    assert trial.user_attrs["populations"] == [[0, 0, 1, 4, 5]]
+    assert (trial.datetime_complete - trial.datetime_start).total_seconds() == pytest.approx(1.0)
 
 
 def test_a_failure_keeps_its_reason_and_no_values(kit, baseline):
     ledger = kit.Bench().ledger()
-    number, asked = ledger.ask(baseline)
-    ledger.tell(kit.record(asked, number, None))
+    ledger.tell(kit.record(baseline, -1, None))
     assert ledger.records()[0].reason == "val_auc is nan in epoch 1"
     assert ledger.study.trials[0].state == TrialState.FAIL
+
+
+def test_what_was_stopped_is_pruned_and_keeps_its_rungs(kit, baseline, url):
+    bench = kit.Bench(storage=url)
+    record = dataclasses.replace(
+        kit.record(baseline, -1, 0.9), status=PRUNED, quality=None, rungs={3: 0.5, 9: 0.625}, reason="others are better"
+    )
+    bench.ledger().tell(record)
+    (trial,) = optuna.load_study(study_name=bench.ledger().name, storage=url).trials
+    assert (trial.state, trial.values) == (TrialState.PRUNED, None)
+    assert trial.user_attrs["rungs"] == {"3": 0.5, "9": 0.625}
+    assert bench.ledger().records() == [dataclasses.replace(record, number=0)]
+    assert bench.ledger().spent == 1
 
 
 def test_a_restart_finds_everything(kit, baseline, url):
     bench = kit.Bench(storage=url)
     first = bench.ledger()
-    assert first.new
-    number, asked = first.ask(baseline)
-    first.tell(kit.record(asked, number, 0.9, latency=1.0, cost=1.0))
+    first.tell(kit.record(baseline, -1, 0.9, latency=1.0, cost=1.0))
     first.note("threads", 4)
     second = bench.ledger()
     assert not second.new
     assert second.name == first.name
     assert second.records() == first.records()
     assert (second.noted("threads"), second.noted("nothing")) == (4, None)
-    assert second.ask()[0] == 1
 
 
-@pytest.mark.parametrize("role", ["configured", "tuning", "sampled"])
-def test_a_killed_process_leaves_nothing_undone(kit, baseline, url, role):
+def test_two_ledgers_of_one_study_read_each_other(kit, baseline, url):
     bench = kit.Bench(storage=url)
-    killed = bench.ledger()
-    given = dataclasses.replace(baseline, role=role)
-    assert killed.ask(given) == (0, given)
-    ledger = bench.ledger()
-    assert ledger.waiting() == 1
-    assert ledger.ask() == (1, given), "the same candidate under another number"
-    assert ledger.waiting() == 0
-    states = [trial.state for trial in ledger.study.trials]
-    assert states == [TrialState.FAIL, TrialState.RUNNING]
+    mine, theirs = bench.ledger(), bench.ledger()
+    told = theirs.tell(kit.record(baseline, -1, 0.9, latency=1.0, cost=1.0))
+    assert mine.records() == []
+    mine.refresh()
+    assert (mine.records(), mine.spent) == ([told], 1)
+    other = mine.tell(kit.record(dataclasses.replace(baseline, seed=1), -1, 0.8, latency=1.0, cost=1.0))
+    assert other.number == 1, "the storage counts, not the driver"
 
 
-def test_a_process_killed_after_the_training_loses_nothing(kit, baseline, url, monkeypatch):
-    bench = kit.Bench(storage=url)
-    killed = bench.ledger()
-    number, asked = killed.ask(baseline)
-    told = kit.record(asked, number, 0.9, latency=1.0, cost=1.0)
-    monkeypatch.setattr(killed, "_close", lambda *_: None)
-    killed.tell(told)
-    assert killed.study.trials[0].state == TrialState.RUNNING
-    ledger = bench.ledger()
-    assert ledger.records() == [told]
-    assert ledger.waiting() == 0
-    assert ledger.study.trials[0].values == [0.9, 1.0, 1.0]
-
-
-def test_what_is_given_back_waits(kit, baseline):
+def test_notes_can_be_read_by_their_prefix(kit):
     ledger = kit.Bench().ledger()
-    number, asked = ledger.ask(baseline)
-    ledger.give_back(number)
-    assert (ledger.waiting(), ledger.records()) == (1, [])
-    assert ledger.ask() == (1, asked)
+    ledger.note("pending:a", [1])
+    ledger.note("pending:b", [2])
+    ledger.note("other", 3)
+    assert ledger.noted_under("pending:") == {"a": [1], "b": [2]}
 
 
-def test_repeats_are_answered_and_refusals_are_closed(kit, baseline):
-    bench = kit.Bench()
+def older(ledger: Any, record: Any, state: TrialState) -> None:
+    """A trial as earlier versions left it when they were killed."""
+    params = ledger.space.params(record.candidate.assignment, record.candidate.settings)
+    trial = optuna.trial.create_trial(
+        state=state, params=params, distributions=ledger.space.distributions(), user_attrs={"role": "sampled"}
+    )
+    ledger.study.add_trial(trial)
+
+
+def test_what_an_earlier_version_left_running_is_settled_or_ignored(kit, baseline, url):
+    bench = kit.Bench(storage=url)
     ledger = bench.ledger()
-    number, asked = ledger.ask(baseline)
-    record = kit.record(asked, number, 0.9, latency=1.0, cost=1.0)
-    ledger.tell(record)
-    again, _ = ledger.ask(baseline)
-    ledger.repeat(again, record)
-    third, _ = ledger.ask(baseline)
-    ledger.refuse(third, "linear")
-    assert ledger.records() == [record]
-    assert ledger.spent == 1
-    states = [(t.state, t.values) for t in ledger.study.trials]
-    assert states[1:] == [(TrialState.COMPLETE, [0.9, 1.0, 1.0]), (TrialState.FAIL, None)]
-    assert ledger.study.trials[1].user_attrs["repeats"] == 0
-    assert ledger.study.trials[2].user_attrs["refused"] == "linear"
+    record = kit.record(baseline, 0, 0.9, latency=1.0, cost=1.0)
+    asked = ledger.study.ask(ledger.space.distributions())
+    asked.set_user_attr("record", record.to_json())
+    older(ledger, record, TrialState.RUNNING)
+    older(ledger, record, TrialState.WAITING)
+    again = bench.ledger()
+    assert again.records() == [record]
+    states = [trial.state for trial in again.study.trials]
+    assert states == [TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING]
+    assert again.study.trials[0].values == [0.9, 1.0, 1.0]
 
 
 def test_the_study_is_plain_optuna(kit, url, baseline):
     bench = kit.Bench(storage=url, task=kit.task("min"))
     ledger = bench.ledger()
-    number, asked = ledger.ask(baseline)
-    ledger.tell(kit.record(asked, number, 0.9, latency=1.0, cost=2.0))
+    ledger.tell(kit.record(baseline, -1, 0.9, latency=1.0, cost=2.0))
     study = optuna.load_study(study_name=ledger.name, storage=url)
     assert [direction.name for direction in study.directions] == ["MINIMIZE"] * 3
     assert study.metric_names == ["quality", "latency", "cost"]
     assert study.trials[0].params == {"a": "relu", "b": "relu", "learning_rate": 0.01, "weight_decay": 0.01}
 
 
-@pytest.mark.parametrize("storage", ["sqlite:////no/such/folder/x.db", "nonsense://x", "mysql+nodriver://x/y"])
+@pytest.mark.parametrize(
+    "storage", ["sqlite:////no/such/folder/x.db", "nonsense://x", "mysql+nodriver://x/y", "grpc://nowhere"]
+)
 def test_a_storage_that_cannot_be_opened(kit, storage):
     with pytest.raises(AutoactError, match=r"cannot open search\.storage=") as caught:
         kit.Bench(storage=storage).ledger()
@@ -154,59 +160,11 @@ def test_a_storage_that_cannot_be_opened(kit, storage):
 def test_records_are_read_once(kit, baseline, monkeypatch):
     bench = kit.Bench()
     ledger = bench.ledger()
-    number, asked = ledger.ask(baseline)
-    ledger.tell(kit.record(asked, number, 0.9, latency=1.0, cost=1.0))
+    ledger.tell(kit.record(baseline, -1, 0.9, latency=1.0, cost=1.0))
     first = ledger.records()
     monkeypatch.setattr("autoact.core.records.json.loads", lambda *_: pytest.fail("parsed again"))
+    ledger.refresh()
     assert ledger.records() == first
-
-
-@pytest.mark.parametrize("names", [["quality"], ["quality", "latency"], ["quality", "latency", "cost"], ["latency"]])
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_takes_any_number_of_objectives(kit, sampler, names):
-    def proposals(seed: int) -> list[Candidate]:
-        settings = SearchSettings(sampler=sampler, seed=seed)
-        bench = kit.Bench(settings=settings, names=names, extra={"tanh": 0.5, "gelu": 0.2})
-        ledger = bench.ledger()
-        number, asked = ledger.ask(Candidate(bench.space.baseline, kit.configured, seed, "configured"))
-        ledger.tell(kit.record(asked, number, 0.5, **bench.known.values(asked.assignment)))
-        return sampled(kit, ledger, bench.known, 3 if sampler == "gp" else 20)
-
-    first = proposals(0)
-    assert [c.label() for c in proposals(0)] == [c.label() for c in first]
-    if sampler != "gp":
-        assert [c.label() for c in proposals(1)] != [c.label() for c in first]
-    assert len({c.label() for c in first}) > 1
-
-
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_interruptions_do_not_change_what_is_proposed(kit, sampler):
-    settings = SearchSettings(sampler=sampler)
-    bench = kit.Bench(settings=settings)
-    straight = sampled(kit, bench.ledger(), bench.known, 24)
-    other = kit.Bench(settings=settings)
-    resumed = sampled(kit, other.ledger(), other.known, 5)
-    for count in (1, 10, 8):
-        other.ledger().ask()  # a process that is killed in the middle of a training
-        resumed += sampled(kit, other.ledger(), other.known, count)
-    assert resumed == straight
-
-
-def test_a_restart_does_not_repeat_itself(kit):
-    bench = kit.Bench(settings=SearchSettings(sampler="random"))
-    labels = [sampled(kit, bench.ledger(), bench.known, 1)[0].label() for _ in range(10)]
-    assert len(set(labels)) == 10
-
-
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_failures_do_not_make_it_repeat_itself(kit, sampler):
-    ledger = kit.Bench(settings=SearchSettings(sampler=sampler)).ledger()
-    labels = []
-    for _ in range(6):
-        number, candidate = ledger.ask()
-        ledger.tell(kit.record(candidate, number, None))
-        labels.append(candidate.label())
-    assert len(set(labels)) == 6
 
 
 def changed(bench: Any, **changes: Any) -> Any:
@@ -216,7 +174,7 @@ def changed(bench: Any, **changes: Any) -> Any:
 def test_a_changed_space_is_a_new_study_that_knows_what_fits(kit):
     bench = kit.Bench()
     old = bench.ledger()
-    sampled(kit, old, bench.known, 12)
+    told(kit, old, bench.known, 12)
     wider = changed(bench, space=kit.space(candidates=("relu", "tanh", "silu")), extra={"tanh": 9.0})
     new = wider.ledger()
     assert new.new
@@ -235,9 +193,9 @@ def test_a_changed_space_is_a_new_study_that_knows_what_fits(kit):
 
 def test_trials_are_not_handed_on_twice(kit):
     bench = kit.Bench(space=kit.space(candidates=("relu", "gelu")))
-    sampled(kit, bench.ledger(), bench.known, 5)
+    told(kit, bench.ledger(), bench.known, 5)
     second = changed(bench, space=kit.space(candidates=("relu", "gelu", "tanh")))
-    sampled(kit, second.ledger(), second.known, 4)
+    told(kit, second.ledger(), second.known, 4)
     third = changed(bench, space=kit.space(candidates=("relu", "gelu", "tanh", "silu")))
     labels = [r.candidate.label() for r in third.ledger().records()]
     assert len(labels) == len(set(labels)) == 9
@@ -245,7 +203,7 @@ def test_trials_are_not_handed_on_twice(kit):
 
 def test_settings_that_no_longer_fit_stay_behind(kit):
     bench = kit.Bench()
-    sampled(kit, bench.ledger(), bench.known, 12)
+    told(kit, bench.ledger(), bench.known, 12)
     narrow = changed(bench, space=kit.space(learning_rate=[0.5, 2.0]))
     rates = [r.candidate.settings["learning_rate"] for r in bench.ledger().records()]
     assert narrow.ledger().seeded == sum(0.005 <= rate <= 0.02 for rate in rates) > 0
@@ -254,7 +212,7 @@ def test_settings_that_no_longer_fit_stay_behind(kit):
 
 def test_a_dimension_of_the_same_name_over_other_sites_does_not_fit(kit):
     bench = kit.Bench(space=kit.space(granularity="model"))
-    sampled(kit, bench.ledger(), bench.known, 4)
+    told(kit, bench.ledger(), bench.known, 4)
     assert (
         changed(bench, space=kit.space(granularity="model", candidates=("relu", "gelu", "tanh", "silu")))
         .ledger()
@@ -264,11 +222,10 @@ def test_a_dimension_of_the_same_name_over_other_sites_does_not_fit(kit):
     assert changed(bench, space=kit.space(granularity="model", include=["a"])).ledger().seeded == 0
 
 
-def test_failures_are_not_handed_on(kit):
+def test_failures_are_not_handed_on(kit, baseline):
     bench = kit.Bench()
     ledger = bench.ledger()
-    number, asked = ledger.ask()
-    ledger.tell(kit.record(asked, number, None))
+    ledger.tell(kit.record(baseline, -1, None))
     assert changed(bench, space=kit.space(candidates=("relu", "gelu", "tanh", "silu"))).ledger().seeded == 0
 
 
@@ -287,7 +244,7 @@ def test_failures_are_not_handed_on(kit):
 def test_what_changes_results_is_another_study_that_takes_nothing_over(kit, change):
     bench = kit.Bench()
     first = bench.ledger()
-    sampled(kit, first, bench.known, 3)
+    told(kit, first, bench.known, 3)
     other = changed(bench, **change(kit)).ledger()
     assert other.new
     assert other.name != first.name
@@ -312,3 +269,14 @@ def test_notes_of_other_studies_can_be_read(kit):
     assert other.noted("openings") is None
     assert other.noted_elsewhere("openings") == [[1]]
     assert bench.ledger().noted_elsewhere("openings") == []
+
+
+def test_a_study_can_be_looked_at_before_it_is_there(kit, url):
+    bench = kit.Bench(storage=url)
+    assert peek(url, "nothing", "x") is None
+    ledger = bench.ledger()
+    assert peek(url, ledger.name, "x") is None
+    ledger.note("x", {"a": [1.5]})
+    assert peek(url, ledger.name, "x") == {"a": [1.5]}
+    with pytest.raises(AutoactError, match=r"cannot open search\.storage=nonsense://x"):
+        peek("nonsense://x", "nothing", "x")

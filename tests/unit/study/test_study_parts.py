@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import lightning
@@ -14,12 +13,11 @@ from torch import nn
 
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
-from autoact.core.records import COMPLETE, FAILED, Candidate, TrialRecord
-from autoact.study.engine import InlineEngine
+from autoact.core.records import Candidate
 from autoact.study.finalists import Measured, measure_finalists, ratios
 from autoact.study.identity import digest, identify
 from autoact.study.known import calibrate, describe_hardware
-from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
+from autoact.study.settings import ConfirmSettings, ObjectiveSettings, RungSettings, SearchSettings
 from autoact.tasks.objectives import Objective
 from autoact.timing.settings import HardwareSettings
 from autoact.timing.table import LatencyTable
@@ -41,6 +39,10 @@ LATENCY, COST = Objective("latency", "ms", "min"), Objective("cost", "USD", "min
         ({"tuning": -1}, r"search\.tuning=-1"),
         ({"patience": 0}, r"search\.patience=0"),
         ({"threads": 0}, r"search\.threads=0"),
+        ({"refine": 1.5}, r"search\.refine=1\.5 is a share"),
+        ({"rungs": RungSettings(reduction=1)}, r"search\.rungs\.reduction=1 must be above 1"),
+        ({"rungs": RungSettings(first=0)}, r"search\.rungs\.first=0 must be"),
+        ({"rungs": RungSettings(first=2.5)}, r"search\.rungs\.first=2\.5 must be"),
         ({"sampler": "tpee"}, r"unknown search\.sampler 'tpee': did you mean tpe"),
     ],
 )
@@ -223,98 +225,3 @@ def test_ratios_are_paired_and_of_what_is_traded(kit):
     assert found["cost"].dearer
     assert ratios(mine, baseline, (LATENCY,)).keys() == {"latency"}
     assert ratios(mine, baseline, (Objective("quality", "AUC", "max"),)) == {}
-
-
-# The engine
-
-
-class FakeSession:
-    """Trains nothing; ``reason`` makes it fail."""
-
-    def __init__(self, reason: str = "", score: float | None = 0.7) -> None:
-        self.reason, self.value = reason, score
-        self.module = nn.Linear(2, 3)
-
-    def start(self, candidates: Any) -> None:
-        ((self.number, self.candidate),) = candidates
-
-    def advance(self, to: Any = None) -> list[TrialRecord]:
-        return self.records()
-
-    def records(self) -> list[TrialRecord]:
-        status = FAILED if self.reason else COMPLETE
-        return [TrialRecord(self.number, self.candidate, status, None if self.reason else 0.8, reason=self.reason)]
-
-    def score(self, test: Any) -> dict[int, float]:
-        return {} if self.reason or self.value is None else {self.number: self.value}
-
-    def modules(self) -> dict[int, Any]:
-        return {self.number: self.module}
-
-
-def candidates(kit: Any, count: int) -> Iterator[tuple[int, Candidate]]:
-    return ((7 + n, Candidate(kit.space().baseline, {}, n)) for n in range(count))
-
-
-def test_every_candidate_gets_a_session_of_its_own(kit):
-    made: list[FakeSession] = []
-    engine = InlineEngine(lambda: made.append(FakeSession()) or made[-1])
-    records = list(engine.train(list(candidates(kit, 3))))
-    assert [record.number for record in records] == [7, 8, 9]
-    assert len(made) == 3
-
-
-def test_ones_own_objectives_are_computed_on_the_trained_module(kit):
-    def weights(module: Any) -> float:
-        assert not module.training
-        return float(sum(p.numel() for p in module.parameters()))
-
-    engine = InlineEngine(FakeSession, [LATENCY, Objective("weights", "count", "min", weights)])
-    (record,) = engine.train(list(candidates(kit, 1)))
-    assert record.values == {"weights": 9.0}
-    assert record.complete
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (lambda module: 1 / 0, "the objective mine failed: ZeroDivisionError: division by zero"),
-        (lambda module: "x", "the objective mine failed: ValueError: could not convert string to float: 'x'"),
-        (lambda module: float("nan"), "the objective mine is nan"),
-        (lambda module: float("inf"), "the objective mine is inf"),
-    ],
-)
-def test_an_objective_that_fails_fails_its_trial_only(kit, value, reason):
-    calls: list[int] = []
-
-    def compute(module: Any) -> float:
-        calls.append(1)
-        return value(module) if len(calls) == 1 else 1.0
-
-    engine = InlineEngine(FakeSession, [Objective("mine", "1", "max", compute)])
-    first, second = engine.train(list(candidates(kit, 2)))
-    assert (first.status, first.reason, first.quality) == (FAILED, reason, None)
-    assert second.values == {"mine": 1.0}
-
-
-def test_a_mistake_of_the_users_ends_everything(kit):
-    def compute(module: Any) -> float:
-        raise AutoactError("no such file")
-
-    engine = InlineEngine(FakeSession, [Objective("mine", "1", "max", compute)])
-    with pytest.raises(AutoactError, match="no such file"):
-        list(engine.train(list(candidates(kit, 1))))
-
-
-def test_what_failed_has_no_objectives_of_ones_own(kit):
-    engine = InlineEngine(lambda: FakeSession("nan"), [Objective("mine", "1", "max", lambda m: pytest.fail("called"))])
-    assert [record.reason for record in engine.train(list(candidates(kit, 1)))] == ["nan"]
-
-
-@pytest.mark.parametrize(
-    ("session", "score"), [(FakeSession(), 0.7), (FakeSession("nan"), None), (FakeSession(score=None), None)]
-)
-def test_scores(kit, session, score):
-    record, found = InlineEngine(lambda: session).score(Candidate(kit.space().baseline), "test")
-    assert found == score
-    assert record.candidate.assignment == kit.space().baseline

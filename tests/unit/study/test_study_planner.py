@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -14,29 +15,31 @@ from autoact.study.settings import SearchSettings
 
 
 def planner_of(bench: Any) -> Planner:
-    return Planner(bench.task, bench.space, bench.settings, bench.ledger())
+    known = bench.known
+    return Planner(bench.task, bench.space, bench.settings, bench.ledger(), known.values, known.epsilons())
 
 
 def answer(kit: Any, bench: Any, planner: Planner, batch: Any, quality: Any = lambda c: 0.5) -> None:
-    for number, candidate in batch:
+    for candidate in batch:
         values = bench.known.values(candidate.assignment)
-        planner.ledger.tell(kit.record(candidate, number, quality(candidate), **values))
+        planner.ledger.tell(kit.record(candidate, -1, quality(candidate), **values))
 
 
 def explore(kit: Any, bench: Any, count: int, quality: Any = lambda c: 0.5) -> list[Candidate]:
-    """Plans and answers ``count`` candidates, one at a time; fewer where the space is exhausted."""
+    """Plans and answers ``count`` candidates in batches; fewer where the space is exhausted."""
     planner, tried = planner_of(bench), []
     while len(tried) < count:
-        batch = planner.next(min(bench.settings.batch, count - len(tried)))
+        left = (bench.settings.budget or count) - planner.ledger.spent
+        batch = planner.next(min(bench.settings.batch, count - len(tried)), left=left)
         if not batch:
             break
         answer(kit, bench, planner, batch, quality)
-        tried += [candidate for _, candidate in batch]
+        tried += batch
     return tried
 
 
 def labels(candidates: list[Candidate]) -> list[str]:
-    return [candidate.label() for candidate in candidates]
+    return [f"{c.assignment.summary()}, {sorted(c.settings.items())}, seed {c.seed}" for c in candidates]
 
 
 def noisy(kit: Any) -> Any:
@@ -63,10 +66,10 @@ def test_uniform_assignments_get_the_tuned_settings(kit, mode, pick):
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
 def test_tuning_learns_from_the_baselines_trials(kit, mode, sign):
     # Good rates are high: once four random trials are known, TPE goes there.
-    settings = SearchSettings(trials=60, tuning=14)
+    settings = SearchSettings(trials=60, tuning=14, batch=1)
     bench = kit.Bench(settings=settings, task=kit.task(mode), space=kit.space(weight_decay=[]))
-    tried = explore(kit, bench, 15, lambda c: sign * c.settings["learning_rate"])
-    late = sorted(c.settings["learning_rate"] for c in tried[7:])
+    tried = explore(kit, bench, 17, lambda c: sign * c.settings["learning_rate"])
+    late = sorted(c.settings["learning_rate"] for c in tried[9:])
     assert late[len(late) // 2] > 0.03, "the range goes from 0.001 to 0.1"
 
 
@@ -83,44 +86,85 @@ def test_no_batch_holds_two_phases(kit):
     planner = planner_of(bench)
     phases = []
     for _ in range(5):
-        batch = planner.next(5)
-        phases.append(Counter(candidate.role for _, candidate in batch))
-        answer(kit, bench, planner, batch)
-    assert phases[:3] == [{"configured": 1}, {"tuning": 4}, {"uniform": 2}]
+        batch = planner.next(5, left=30)
+        phases.append(Counter(candidate.role for candidate in batch))
+        answer(kit, bench, planner, batch, noisy(kit))
+    assert phases[:3] == [{"configured": 1, "replicate": 2, "tuning": 2}, {"tuning": 2}, {"uniform": 2}]
     assert phases[3] == {"sampled": 5}
+
+
+@pytest.mark.parametrize(("trials", "seeds"), [(23, [0]), (24, [0, 1, 2]), (None, [0, 1, 2])])
+def test_the_model_as_configured_gets_three_seeds_where_the_budget_allows(kit, trials, seeds):
+    minutes = None if trials else 5
+    bench = kit.Bench(settings=SearchSettings(trials=trials, minutes=minutes, tuning=3))
+    batch = planner_of(bench).next(16)
+    mine = [c for c in batch if dict(c.settings) == kit.configured]
+    assert [c.seed for c in mine] == seeds
+    assert [c.role for c in mine] == ["configured", *["replicate"] * (len(seeds) - 1)]
+    assert {c.seed for c in batch if c not in mine} == {0}
+
+
+def test_tuning_candidates_of_one_batch_are_spread(kit):
+    bench = kit.Bench(settings=SearchSettings(trials=60, tuning=10))
+    tuning = [c for c in planner_of(bench).next(16) if c.role == "tuning"]
+    assert len(tuning) == 10
+    # The range goes from 0.001 to 0.1: each fifth of it, on its logarithmic scale, gets its share.
+    fifths = Counter(int(5 * math.log(c.settings["learning_rate"] / 0.001) / math.log(100)) for c in tuning)
+    assert min(fifths[n] for n in range(5)) >= 1 and max(fifths.values()) <= 3
+    assert len({c.settings["weight_decay"] for c in tuning}) == 5
 
 
 def test_a_baseline_that_failed_is_tried_again(kit):
     bench = kit.Bench()
     planner = planner_of(bench)
     answer(kit, bench, planner, planner.next(1), lambda c: None)
-    assert planner.next(1)[0][1].role == "configured"
+    assert planner.next(1)[0].role == "configured"
 
 
-def test_what_waits_comes_first(kit):
-    bench = kit.Bench()
+def test_what_others_train_is_left_alone(kit):
+    bench = kit.Bench(settings=SearchSettings(trials=40, tuning=4))
     planner = planner_of(bench)
-    answer(kit, bench, planner, planner.next(1))
-    ((number, candidate),) = planner.next(1)
-    planner.ledger.give_back(number)
-    assert [one for _, one in planner.next(1)] == [candidate]
+    opening = planner.next(16)
+    assert [c.role for c in planner.next(16, opening)] == ["uniform"] * 2
+    answer(kit, bench, planner, opening, noisy(kit))
+    answer(kit, bench, planner, planner.next(16), noisy(kit))
+    mine = planner.next(16)
+    theirs = planner.next(16, mine)
+    assert len(mine) == len(theirs) == 16
+    assert not {planner.key(c) for c in mine} & {planner.key(c) for c in theirs}
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1.0), ("min", -1.0)])
+def test_the_last_trials_hand_the_best_settings_down_to_the_baseline(kit, mode, sign):
+    bench = kit.Bench(task=kit.task(mode), settings=SearchSettings(trials=30, tuning=3))
+    found = {0.0123: 0.9, 0.0234: 0.8, 0.0345: 0.7, 0.0456: 0.6}
+    planner = planner_of(bench)
+    answer(kit, bench, planner, planner.next(16), lambda c: sign * 0.5)
+    answer(kit, bench, planner, planner.next(16), lambda c: sign * 0.4)
+    mixed = Assignment({"a": "tanh", "b": "gelu"})
+    others = [Candidate(mixed, {"learning_rate": rate, "weight_decay": 0.01}, 0, "sampled") for rate in found]
+    answer(kit, bench, planner, others, lambda c: sign * found[c.settings["learning_rate"]])
+    batch = planner.next(3, left=3)
+    assert [c.role for c in batch] == ["tuning"] * 3
+    assert [c.settings["learning_rate"] for c in batch] == [0.0123, 0.0234, 0.0345]
+    assert {planner.space.key(c.assignment) for c in batch} == {planner.space.key(bench.space.baseline)}
+    answer(kit, bench, planner, batch)
+    assert planner.handed_down(planner.ledger.records(), 3) == []
 
 
 def test_a_uniform_assignment_that_was_tried_is_not_due_again(kit):
     bench = kit.Bench(space=kit.space(learning_rate=[], weight_decay=[]), settings=SearchSettings(trials=9))
     planner = planner_of(bench)
-    records = [
-        kit.record(Candidate(bench.space.baseline, {}, 0, "configured")),
-        kit.record(Candidate(Assignment({"a": "gelu", "b": "gelu"}), {}, 0, "sampled"), 1, None),
-    ]
-    assert planner.due(records).assignment.summary() == "tanh"
+    answer(kit, bench, planner, [Candidate(bench.space.baseline, {}, 0, "configured")])
+    answer(kit, bench, planner, [Candidate(Assignment({"a": "gelu", "b": "gelu"}), {}, 0, "sampled")], lambda c: None)
+    assert [c.assignment.summary() for c in planner.next(5)] == ["tanh"]
 
 
 def test_without_settings_there_is_nothing_to_tune(kit):
     bench = kit.Bench(space=kit.space(learning_rate=[], weight_decay=[]))
     tried = explore(kit, bench, 20, noisy(kit))
     assert [c.role for c in tried[:3]] == ["configured", "uniform", "uniform"]
-    assert planner_of(bench).owed_to_baseline([]) == 0
+    assert planner_of(bench).owed_to_baseline() == 0
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
@@ -129,15 +173,15 @@ def test_a_small_space_is_searched_to_its_end(kit, sampler):
         space=kit.space(learning_rate=[], weight_decay=[]), settings=SearchSettings(trials=99, sampler=sampler)
     )
     tried = explore(kit, bench, 99, noisy(kit))
-    assert len(tried) == bench.space.size() == 9
-    assert len(set(labels(tried))) == 9
+    assert bench.space.size() == 9
+    assert len(tried) == len(set(labels(tried))) == 9 + 2, "two more seeds of the configured one"
 
 
 def test_identity_everywhere_is_never_tried(kit):
     space = kit.space(candidates=("identity", "tanh"), learning_rate=[], weight_decay=[])
     tried = explore(kit, kit.Bench(space=space, settings=SearchSettings(trials=99)), 99, noisy(kit))
-    assert len(tried) == 8
-    assert "identity" not in labels(tried)
+    assert len(tried) == 8 + 2
+    assert "identity" not in {c.assignment.summary() for c in tried}
 
 
 def test_a_sampler_that_settles_does_not_end_the_search(kit):
@@ -149,27 +193,14 @@ def test_a_sampler_that_settles_does_not_end_the_search(kit):
     assert len(tried) == len(set(labels(tried))) == 70
 
 
-def test_proposals_that_are_known_are_answered_from_the_record(kit):
-    bench = kit.Bench(space=kit.space(learning_rate=[], weight_decay=[]), settings=SearchSettings(trials=99))
-    explore(kit, bench, 99, noisy(kit))
-    ledger = bench.ledger()
-    repeats = [trial for trial in ledger.study.trials if "repeats" in trial.user_attrs]
-    assert repeats
-    by_number = {record.number: record for record in ledger.records()}
-    for trial in repeats:
-        record = by_number[trial.user_attrs["repeats"]]
-        assert trial.values == [record.values[name] for name in ("quality", "latency", "cost")]
-        assert bench.space.assignment(trial.params) == record.candidate.assignment
-
-
 def test_weight_decays_alone_are_tuned_in_turn_and_once(kit):
     bench = kit.Bench(
         space=kit.space(learning_rate=[], weight_decay=[0.0, 0.1]), settings=SearchSettings(trials=99, tuning=9)
     )
-    tried = explore(kit, bench, 5)
+    tried = explore(kit, bench, 7)
     assert [c.settings["weight_decay"] for c in tried if c.role == "tuning"] == [0.0, 0.1]
-    assert [c.role for c in tried[3:]] == ["uniform", "uniform"]
-    assert planner_of(bench).tuning(bench.ledger().records()) is None
+    assert [c.role for c in tried[5:]] == ["uniform", "uniform"]
+    assert planner_of(bench).tuning(bench.ledger().records(), 3) == []
 
 
 def test_weight_decay_alone_is_searched_to_the_end(kit):
@@ -177,12 +208,12 @@ def test_weight_decay_alone_is_searched_to_the_end(kit):
         space=kit.space(learning_rate=[], weight_decay=[0.0, 0.1]), settings=SearchSettings(trials=99, tuning=2)
     )
     tried = explore(kit, bench, 99, noisy(kit))
-    assert len(tried) == len(set(labels(tried))) == 9 * 3
+    assert len(tried) == len(set(labels(tried))) == 9 * 3 + 2
 
 
 def counts(kit: Any, bench: Any, tried: list[Candidate]) -> tuple[int, int]:
     """Trials of the baseline's own activations, and the most of any other assignment."""
-    found = Counter(bench.space.key(candidate.assignment) for candidate in tried)
+    found = Counter(bench.space.key(c.assignment) for c in tried if c.role != "replicate")
     mine = found.pop(bench.space.key(bench.space.baseline))
     return mine, max(found.values())
 
@@ -200,19 +231,21 @@ def test_the_baseline_keeps_pace_within_the_budget(kit, trials, batch):
     mine, most = counts(kit, bench, tried)
     assert len(tried) == trials
     assert mine >= most > 2
-    assert planner_of(bench).owed_to_baseline(bench.ledger().records()) == 0
+    assert planner_of(bench).owed_to_baseline() == 0
 
 
 def test_what_is_owed_is_counted_by_function_and_with_failures(kit):
     bench = kit.Bench()
     planner = planner_of(bench)
-    mine = [kit.record(Candidate(bench.space.baseline, {"learning_rate": rate}), 0) for rate in (0.1, 0.2)]
+    base = [{"learning_rate": rate, "weight_decay": 0.0} for rate in (0.01, 0.02, 0.03, 0.04, 0.05)]
+    answer(kit, bench, planner, [Candidate(bench.space.baseline, one) for one in base[:2]])
+    again = Candidate(bench.space.baseline, base[0], 1, "replicate")
+    answer(kit, bench, planner, [again])
+    assert planner.owed_to_baseline() == 0
     other = Assignment({"a": "tanh", "b": "gelu"})
-    theirs = [
-        kit.record(Candidate(other, {"learning_rate": rate}), 0, None if rate == 3 else 0.5) for rate in range(1, 6)
-    ]
-    assert planner.owed_to_baseline(mine + theirs) == 3
-    assert planner.owed_to_baseline(mine) == 0
+    answer(kit, bench, planner, [Candidate(other, one) for one in base[:4]])
+    answer(kit, bench, planner, [Candidate(other, base[4])], lambda c: None)
+    assert planner.owed_to_baseline() == 3, "another seed of a setting is no setting"
 
 
 def test_the_same_seed_plans_the_same(kit):
@@ -225,9 +258,9 @@ def test_the_same_seed_plans_the_same(kit):
 
 
 def test_interruptions_do_not_change_the_plan(kit):
-    bench = kit.Bench(settings=SearchSettings(trials=25, tuning=3))
+    bench = kit.Bench(settings=SearchSettings(trials=25, tuning=3, batch=1))
     straight = labels(explore(kit, bench, 25, noisy(kit)))
-    other = kit.Bench(settings=SearchSettings(trials=25, tuning=3))
+    other = kit.Bench(settings=SearchSettings(trials=25, tuning=3, batch=1))
     resumed: list[str] = []
     for count in (2, 5, 10, 8):
         planner_of(other).next(1)  # killed

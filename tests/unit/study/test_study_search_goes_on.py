@@ -47,9 +47,6 @@ def test_a_larger_budget_adds_trials_and_says_that_the_test_rows_are_used(kit):
     assert result.records[:20] == first.records
     assert result.opening == 2
     assert any("no longer data that the search never saw" in note for note in result.notes)
-    straight = kit.run(dataclasses.replace(larger, storage=kit.Bench().storage), kit.Planted(quality))
-    # Only the last trial of a budget depends on it: what could put another assignment ahead is the baseline's.
-    assert kit.labels(straight)[:19] == kit.labels(result)[:19]
 
 
 def test_trials_that_were_taken_over_do_not_spend_the_budget(kit):
@@ -68,7 +65,8 @@ def test_trials_that_were_taken_over_do_not_spend_the_budget(kit):
 def test_a_small_space_ends_the_search(kit):
     bench = kit.Bench(space=kit.space(learning_rate=[], weight_decay=[]), settings=SearchSettings(trials=99))
     result = kit.run(bench, kit.Planted(kit.plant({"tanh": 0.06}, 0.002)))
-    assert len(result.records) == 9
+    assert len(result.records) == 9 + 2, "nine assignments, and the configured one under two more seeds"
+    assert len({(c.assignment, c.seed) for c in (r.candidate for r in result.records)}) == 11
     assert result.rulings["quality"].recommend
 
 
@@ -95,7 +93,7 @@ def test_minutes_bound_search_and_final_check_together(kit, monkeypatch):
     engine = clock.engine(kit)
     result = kit.run(bench, engine)
     assert result.status == "finished"
-    # 60 s at 1 s each: at most 18 trainings of the check are kept back, and one more for the next trial.
+    # 60 s at 1 s each: at most 18 trainings of the check are kept back.
     assert len(engine.trained) == 42
     assert clock.now <= 60
     assert result.rulings["quality"].recommend
@@ -110,7 +108,7 @@ def test_minutes_add_up_over_runs(kit, monkeypatch):
     assert again.trained == [], "the minutes are spent"
     more = clock.engine(kit)
     kit.run(dataclasses.replace(bench, settings=SearchSettings(minutes=1.5, tuning=3)), more)
-    assert len(more.trained) == 30
+    assert len(more.trained) in (30, 31, 32, 33), "half a minute more, and what the baseline is owed"
 
 
 def test_whatever_the_minutes_the_baseline_is_tried(kit, monkeypatch):
@@ -149,7 +147,8 @@ def test_a_baseline_that_fails_ends_the_search_and_is_tried_again_the_next_time(
         engine = kit.Planted(lambda c: None)
         with pytest.raises(AutoactError, match=r"model as configured cannot be trained.*val_auc is nan in epoch 1"):
             kit.run(bench, engine)
-        assert [c.role for c in engine.trained] == ["configured"]
+        assert [c.role for c in engine.trained] == ["configured", "tuning", "tuning", "tuning"]
+        assert bench.ledger().noted("pending:main")["batch"] == []
     assert kit.run(bench, kit.Planted(kit.plant({"tanh": 0.06}, 0.002))).rulings["quality"].recommend
 
 
@@ -159,8 +158,8 @@ def test_a_bug_in_a_training_keeps_its_traceback_and_loses_nothing(kit):
     search = bench.search(engine)
     with pytest.raises(ZeroDivisionError):
         search.run()
-    assert len(search.ledger.records()) == 4
-    assert search.ledger.waiting() == 1
+    assert len(search.ledger.records()) == 3
+    assert len(search.ledger.noted("pending:main")["batch"]) == 2
     assert len(kit.run(bench, kit.Planted(quality)).records) == 12
 
 
@@ -180,13 +179,12 @@ def test_an_interrupted_search_loses_nothing(kit, done, batch):
     assert result.verdict.startswith(f"Interrupted after {done} trials")
     assert len(result.records) == done
     assert stopped.scored == []
-    assert bench.ledger().waiting() >= 1
+    assert bench.ledger().noted_under("pending:")["main"]["batch"]
     engine = kit.Planted(quality)
     resumed = kit.run(bench, engine)
     assert (resumed.status, len(engine.trained)) == ("finished", 20 - done)
-    if batch == 1:
-        assert kit.labels(resumed) == kit.labels(straight)
-        assert resumed.gains == straight.gains
+    assert kit.labels(resumed) == kit.labels(straight)
+    assert resumed.gains == straight.gains
     assert len(set(kit.labels(resumed))) == 20
     assert len({record.number for record in resumed.records}) == 20
 
@@ -205,3 +203,12 @@ def test_an_interrupted_final_check_goes_on(kit):
     assert engine.trained == []
     assert (resumed.gains, resumed.opening) == (straight.gains, 1)
     assert not any("never saw" in note for note in resumed.notes)
+
+
+def test_a_smaller_budget_leaves_what_waits_alone(kit):
+    bench = kit.Bench(settings=SearchSettings(trials=20, tuning=3))
+    kit.run(bench, kit.Planted(kit.plant({}), stop_after=3))
+    smaller = dataclasses.replace(bench, settings=SearchSettings(trials=3, tuning=3))
+    engine = kit.Planted(kit.plant({}))
+    assert len(kit.run(smaller, engine).records) == 3
+    assert engine.trained == []

@@ -31,7 +31,7 @@ def result_of(kit: Any, effect: float = 0.06, configured: float = 0.0, **changes
             + 0.001 * kit.draw(c.seed, c.label())
         )
 
-    given = {"settings": SearchSettings(trials=14, tuning=3), "extra": {"relu": 0.5}, **changes}
+    given = {"settings": SearchSettings(trials=14, tuning=3, refine=0.35), "extra": {"relu": 0.5}, **changes}
     return kit.Bench(**given).search(kit.Planted(validation)).run()
 
 

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autoact.study.engine import InlineEngine
+from autoact.core.records import Candidate
+from autoact.engines.inline import InlineEngine
+from autoact.engines.job import Workplace
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.tasks.objectives import Objective
 from autoact.training.lightning_session import LightningSession, SessionOptions
@@ -92,7 +94,8 @@ def bench_of(kit: Any, **changes: Any) -> Any:
 def run(bench: Any, stop: Stop | None = None) -> Any:
     stop = stop or Stop()
     options = SessionOptions(stop_asked=stop.asked_in_training)
-    search = bench.search(InlineEngine(lambda: LightningSession(bench.task, options), bench.objectives))
+    workplace = Workplace(bench.task, lambda: LightningSession(bench.task, options), bench.objectives)
+    search = bench.search(InlineEngine(workplace))
     search.stop_asked = stop.asked
     return search.run()
 
@@ -120,12 +123,13 @@ def test_a_stop_in_mid_training_loses_nothing(kit, batches):
     result = run(bench, Stop(after=batches))
     assert result.status == "interrupted"
     assert len(result.records) < 7
-    assert bench.ledger().waiting() == 1
-    given_back = bench.ledger().study.trials[-1]
+    (pending,) = bench.ledger().noted_under("pending:").values()
+    left = [Candidate.from_dict(data) for data in pending["batch"]]
+    assert len(left) > len(result.records) or result.records[-1].candidate not in left
     resumed = run(bench)
     assert resumed.status == "finished"
     assert told(resumed) == told(straight)
-    assert given_back.system_attrs["fixed_params"] == bench.ledger().study.trials[given_back.number].params
+    assert bench.ledger().noted_under("pending:")["main"]["batch"] == []
     assert resumed.gains == straight.gains
 
 
@@ -136,7 +140,7 @@ def test_a_stop_in_the_final_check_goes_on_there(kit):
     result = run(bench, stop)
     assert result.status == "interrupted"
     assert len(result.records) == 7
-    assert bench.ledger().waiting() == 0
+    assert bench.ledger().noted_under("pending:")["main"]["batch"] == []
     resumed = run(bench)
     assert (resumed.gains, resumed.opening) == (straight.gains, 1)
 

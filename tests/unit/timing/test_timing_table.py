@@ -68,14 +68,22 @@ def test_files_hold_everything(tmp_path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8"))["format"] == 1
 
 
+def test_a_table_may_hold_the_latency_batch_alone(tmp_path: Path) -> None:
+    alone = LatencyTable("s", {}, "2026-01-01", {"latency": table().at("latency")})
+    alone.save(tmp_path / "latency.json")
+    assert LatencyTable.load(tmp_path / "latency.json") == alone
+    with pytest.raises(AutoactError, match="unknown batch 'throughput'"):
+        alone.epsilon("throughput")
+
+
 def test_bad_files_are_named(tmp_path: Path) -> None:
     plain = table().to_dict()
     with pytest.raises(AutoactError, match="format 1: its format is 2"):
         LatencyTable.from_dict({**plain, "format": 2})
     with pytest.raises(AutoactError, match="its format is None"):
         LatencyTable.from_dict([])
-    with pytest.raises(AutoactError, match="damaged: KeyError: 'throughput'"):
-        LatencyTable.from_dict({**plain, "batches": {"latency": plain["batches"]["latency"]}})
+    with pytest.raises(AutoactError, match="damaged: KeyError: 'latency'"):
+        LatencyTable.from_dict({**plain, "batches": {}})
     with pytest.raises(AutoactError, match="damaged"):
         LatencyTable.from_dict({**plain, "batches": {name: [] for name in plain["batches"]}})
     with pytest.raises(AutoactError, match=r"cannot read the latency table .*absent\.json"):

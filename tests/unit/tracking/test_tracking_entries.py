@@ -142,7 +142,7 @@ def test_result_points_name_row_value_and_unit(made):
     assert got["balanced/gain_on_test_low"] == 0.05
     assert got["logistic regression/test_roc_auc"] == 0.71
     assert "logistic regression/latency_ms" not in got
-    assert (got["trials"], got["failed_trials"], got["front_size"]) == (3, 1, 1)
+    assert (got["trials"], got["failed_trials"], got["stopped_trials"], got["front_size"]) == (3, 1, 0, 1)
 
 
 def test_result_tags_say_what_is_recommended(made):

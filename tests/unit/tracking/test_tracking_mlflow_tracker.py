@@ -89,11 +89,18 @@ def runs(output, request):
     return read
 
 
+def hear(tracker, record, front=1):
+    """A trial ends, and workers train for a while."""
+    tracker.trial_finished(record, front, None)
+    while tracker.meanwhile():
+        pass
+
+
 def search(tracker, info, records, made, status="finished", **result):
     """A whole search."""
     tracker.search_started(info)
     for count, record in enumerate(records, start=1):
-        tracker.trial_finished(record, front=count, seconds_left=None)
+        hear(tracker, record, count)
     tracker.confirmed_one("tuned", 10_000, 0.79)
     tracker.confirmed_one("tuned", 10_001, None)
     tracker.search_finished(made.result(info, records, status, **result))
@@ -196,7 +203,7 @@ def test_a_study_that_goes_on_continues_its_run(make, made, runs):
     info, records = made.info(), three(made)
     first = make()
     first.search_started(info)
-    first.trial_finished(records[0], 1, None)
+    hear(first, records[0])
     first.search_finished(made.result(info, records[:1], "interrupted", front=(0,)))
     first.close("interrupted")
     _, (parent,), children = runs()
@@ -208,7 +215,7 @@ def test_a_study_that_goes_on_continues_its_run(make, made, runs):
     _, (parent,), _ = runs()
     assert parent.info.status == "RUNNING"
     for record in records[1:]:
-        second.trial_finished(record, 1, None)
+        hear(second, record)
     second.search_finished(made.result(again, records))
     second.close("finished")
     client, parents, children = runs()
@@ -225,7 +232,7 @@ def test_trials_that_were_not_tracked_before_are_logged_at_the_end(make, made, r
     info, records = made.info(done=2), three(made)
     tracker = make()
     tracker.search_started(info)
-    tracker.trial_finished(records[2], 1, None)
+    hear(tracker, records[2])
     tracker.search_finished(made.result(info, records))
     tracker.close("finished")
     _, (parent,), children = runs()
@@ -319,7 +326,7 @@ def test_the_experiment_can_be_named(make, made, runs, monkeypatch):
 def test_only_what_is_missing_is_reported(make, made, capsys):
     tracker, records = make(), three(made)
     tracker.search_started(made.info())
-    tracker.trial_finished(records[0], 1, None)
+    hear(tracker, records[0])
     tracker.store.client.down = True
     tracker.search_finished(made.result(made.info(), records))
     tracker.close("finished")
@@ -363,14 +370,14 @@ def test_a_store_that_goes_away_and_comes_back_misses_nothing(make, made, runs, 
     tracker = make(clock)
     client, records = tracker.store.client, [made.record(number) for number in range(4)]
     tracker.search_started(made.info())
-    tracker.trial_finished(records[0], 1, None)
+    hear(tracker, records[0])
     client.down = True
-    tracker.trial_finished(records[1], 1, None)
+    hear(tracker, records[1])
     calls = client.calls
-    tracker.trial_finished(records[2], 1, None)
+    hear(tracker, records[2])
     assert client.calls == calls, "asked again within the pause"
     clock.now += PAUSE
-    tracker.trial_finished(records[3], 1, None)
+    hear(tracker, records[3])
     assert client.calls > calls, "not asked again after the pause"
     assert capsys.readouterr().err.count("\n") == 1
     client.down = False
@@ -406,7 +413,7 @@ def test_an_outage_at_any_moment_makes_no_duplicates(calls, make, made, runs, ca
     tracker.store.client.fails_after = calls
     tracker.search_started(made.info())
     for record in records:
-        tracker.trial_finished(record, 1, None)
+        hear(tracker, record)
     tracker.store.client.fails_after, tracker.store.client.down = None, False
     tracker.search_finished(made.result(made.info(), records))
     tracker.close("finished")
@@ -427,7 +434,7 @@ def test_a_request_whose_answer_was_lost_is_not_carried_out_twice(lost, when, ma
     if when == "at the start":
         tracker.search_started(made.info())
     for record in records:
-        tracker.trial_finished(record, 1, None)
+        hear(tracker, record)
     assert tracker.store.client.loses_answer == "" and "timed out" in capsys.readouterr().err
     tracker.store.client.down = False
     tracker.search_finished(made.result(made.info(), records))
@@ -441,9 +448,9 @@ def test_what_the_store_refuses_does_not_hold_up_the_rest(make, made, runs, caps
     tracker, records = make(), three(made)
     tracker.search_started(made.info())
     tracker.store.client.refuses = ("log_batch",)
-    tracker.trial_finished(records[0], 1, None)
+    hear(tracker, records[0])
     tracker.store.client.refuses = ("log_artifact",)
-    tracker.trial_finished(records[1], 1, None)
+    hear(tracker, records[1])
     tracker.search_finished(made.result(made.info(), records, files={"trials": __file__}))
     tracker.close("finished")
     assert capsys.readouterr().err == ("autoact: MLflow refused 3 entries, e.g. trial 0: not like this\n")
@@ -460,3 +467,42 @@ def test_the_users_own_mlflow_state_is_left_alone(make, made, monkeypatch, tmp_p
     assert mlflow.active_run() is None
     assert (mlflow.get_tracking_uri(), dict(os.environ)) == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_before_there_is_time(make, made, runs):
+    tracker, records = make(), three(made)
+    tracker.search_started(made.info())
+    calls = tracker.store.client.calls
+    for record in records:
+        tracker.trial_finished(record, 1, None)
+    assert tracker.store.client.calls == calls, "a trial that ends costs nothing"
+    assert [tracker.meanwhile() for _ in range(5)] == [True, True, True, False, False]
+    client, (parent,), children = runs()
+    assert set(children) == {0, 1, 2}
+    history = client.get_metric_history(parent.info.run_id, "trials")
+    assert [point.value for point in history] == [1, 2, 3], "the parent's progress comes with the last of them"
+
+
+def test_a_trial_that_was_stopped_early_is_shown_as_such(make, made, runs):
+    stopped = replace(
+        made.record(1), status="pruned", quality=None, rungs={3: 0.5, 9: 0.625}, reason="others are better"
+    )
+    search(make(), made.info(), [made.record(0), stopped], made, front=(0,))
+    client, _, children = runs()
+    run = children[1]
+    assert run.info.status == "KILLED"
+    assert run.data.tags["autoact.status"] == "pruned"
+    assert run.data.tags["mlflow.note.content"] == "pruned: others are better"
+    rungs = client.get_metric_history(run.info.run_id, "quality_at_rung")
+    assert [(point.step, point.value) for point in rungs] == [(3, 0.5), (9, 0.625)]
+    assert "quality" not in run.data.metrics or run.data.metrics["quality"] == 0.8
+    assert children[0].data.tags["autoact.status"] == "complete"
+
+
+def test_a_stopped_trial_is_not_logged_twice(make, made, runs):
+    stopped = replace(made.record(1), status="pruned", quality=None, rungs={3: 0.5}, reason="others are better")
+    records = [made.record(0), stopped]
+    search(make(), made.info(), records, made, front=(0,))
+    search(make(), made.info(done=2), records, made, front=(0,))
+    client, (parent,), _ = runs()
+    assert len(client.search_runs([parent.info.experiment_id])) == 3

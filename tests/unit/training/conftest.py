@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightning
@@ -16,6 +16,7 @@ from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.population import PopulationSession
 
 
 class Net(lightning.LightningModule):
@@ -127,3 +128,47 @@ def net() -> type[Net]:
 @pytest.fixture
 def rows() -> type[Rows]:
     return Rows
+
+
+CLOSE = 1e-9
+MIXED = [("relu", "tanh"), ("tanh", "prelu"), ("gelu", "relu"), ("relu", "swish_beta")]
+
+
+def _candidates(seeds: int = 1) -> list[tuple[int, Candidate]]:
+    """Mixed assignments with learning rates of their own."""
+    return [(n, candidate_of(*pair, seed=n % seeds, learning_rate=0.01 * (n + 1))) for n, pair in enumerate(MIXED)]
+
+
+def _agree(task: Task, given: Any = None, *, seeds: int = 1, **options: Any) -> PopulationSession:
+    """Train one by one and as a population; everything that is known has to agree."""
+    given = given or _candidates(seeds)
+    alone = LightningSession(task, SessionOptions(**options))
+    together = PopulationSession(task, SessionOptions(**options))
+    for session in (alone, together):
+        session.start(given)
+        session.advance()
+    for one, other in zip(alone.records(), together.records(), strict=True):
+        assert (one.number, one.status, one.reason) == (other.number, other.status, other.reason)
+        assert (one.epochs, one.best_epoch) == (other.epochs, other.best_epoch)
+        assert other.metrics == pytest.approx(one.metrics, rel=CLOSE, abs=CLOSE)
+        for a, b in zip(one.curve, other.curve, strict=True):
+            assert b == pytest.approx(a, rel=CLOSE, abs=CLOSE)
+    for number, module in alone.modules().items():
+        if alone.runs[number].finished:
+            mine = together.modules()[number].state_dict()
+            for name, value in module.state_dict().items():
+                torch.testing.assert_close(mine[name], value, rtol=CLOSE, atol=CLOSE, msg=f"{number} {name}")
+    return together
+
+
+@pytest.fixture
+def agree() -> Iterator[Callable[..., PopulationSession]]:
+    """Compares both ways of training, in float64."""
+    torch.set_default_dtype(torch.float64)
+    yield _agree
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def mixed() -> Callable[..., list[tuple[int, Candidate]]]:
+    return _candidates

@@ -1,0 +1,54 @@
+"""What every engine is: it takes jobs and gives a future for each, as ``concurrent.futures`` does."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Protocol, Self
+
+from autoact.engines.job import Job, Outcome
+
+
+class Engine(Protocol):
+    """Runs jobs, several at a time where it has several workers.
+
+    Used as a context manager it waits for its jobs at the end; after an exception it drops them.
+
+    Attributes:
+        workers: how many jobs run at a time.
+    """
+
+    workers: int
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Take a job in; what goes wrong in it is in the future.
+
+        Raises:
+            RuntimeError: the engine was shut down.
+        """
+
+    def ready(self) -> None:
+        """Wait until every worker can take a job.
+
+        Raises:
+            AutoactError: workers cannot start, or cannot make use of what they were sent.
+        """
+
+    def wait_idle(self) -> None:
+        """Wait until no job runs or waits and no worker is starting, so that times can be measured."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more jobs.
+
+        Args:
+            wait: come back when all is done and no worker is left.
+            cancel_futures: drop what waits and kill what runs, at once.
+        """
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Shut down; after an exception without waiting for the jobs."""

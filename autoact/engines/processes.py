@@ -1,0 +1,190 @@
+"""The engine that trains in worker processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+from loky import BrokenProcessPool, ProcessPoolExecutor
+from loky.process_executor import ShutdownExecutorError
+
+from autoact.core.errors import AutoactError
+from autoact.engines import worker
+from autoact.engines.job import Workplace
+from autoact.engines.message import packed, result_of
+from autoact.engines.queueing import RETRIES, QueueingEngine, Ticket
+
+
+class _Seat:
+    """One worker: a pool of one process, so that its death touches no other worker's job.
+
+    Attributes:
+        env: its environment variables.
+        pool: replaced when its process dies.
+        starting: whether the process has not answered yet.
+        busy: whether it runs a job.
+        failed_starts: how often in a row it died before it answered.
+    """
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self.pool: ProcessPoolExecutor | None = None
+        self.starting = True
+        self.busy = False
+        self.failed_starts = 0
+
+
+class ProcessEngine(QueueingEngine):
+    """Runs jobs in fresh interpreters, one job per process at a time; see ``autoact.engines.engine.Engine``.
+
+    Workers start with the constructor, beside whatever the caller does next; the script that starts them needs no
+    ``if __name__ == "__main__"``. A worker that dies is replaced, and its job runs again.
+
+    Args:
+        workplace: what every worker holds; written to a temporary file that they read.
+        workers: how many processes.
+        threads: CPU threads of each.
+        gpus: spread over the workers, as ``CUDA_VISIBLE_DEVICES`` names them; none: every worker sees what this
+            process sees.
+        gpu_share: share of a GPU's memory that one worker may take.
+
+    Raises:
+        AutoactError: the workplace cannot leave this process.
+    """
+
+    def __init__(
+        self,
+        workplace: Workplace,
+        workers: int,
+        *,
+        threads: int = 1,
+        gpus: Sequence[str] = (),
+        gpu_share: float = 1.0,
+    ) -> None:
+        super().__init__(workers)
+        self._set_up = (_file_of(packed(workplace)), threads, gpu_share)
+        self._remove = weakref.finalize(self, Path(self._set_up[0]).unlink, missing_ok=True)
+        env = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        placed = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(workers)]
+        self._seats = [_Seat(env | place) for place in placed]
+        with self._changed:
+            for seat in self._seats:
+                self._start(seat)
+
+    def _start(self, seat: _Seat) -> None:
+        """Put a fresh process on a seat, unless all are dismissed."""
+        if self._dismissed:
+            return
+        seat.starting, seat.busy = True, False
+        seat.pool = ProcessPoolExecutor(1, initializer=worker.set_up, initargs=self._set_up, env=seat.env)
+        with _no_interrupts():
+            try:
+                found = seat.pool.submit(worker.arrive)
+            except RuntimeError:  # this interpreter is ending
+                self._dismissed, seat.starting = True, False
+                return
+        found.add_done_callback(partial(self._arrived, seat))
+
+    def _arrived(self, seat: _Seat, found: Future[bytes]) -> None:
+        """A process has answered for the first time, or died before it could."""
+        error = found.exception()
+        with self._changed:
+            seat.starting = False
+            died = isinstance(error, BrokenProcessPool)
+            seat.failed_starts = seat.failed_starts + 1 if died else 0
+            if died and seat.failed_starts <= RETRIES:
+                self._start(seat)
+        if died and not seat.starting and not self._dismissed:
+            self._break(AutoactError(f"worker processes die while they start: {_first_line(error)}"))
+        elif not died and not isinstance(error, ShutdownExecutorError):
+            try:
+                result_of(found.result())
+            except BaseException as raised:
+                self._break(raised)
+        self._fill()
+
+    def _free_place(self) -> _Seat | None:
+        """A worker that waits."""
+        for seat in self._seats:
+            if not (seat.starting or seat.busy):
+                seat.busy = True
+                return seat
+        return None
+
+    def _give_back(self, place: _Seat) -> None:
+        """It waits again."""
+        place.busy = False
+
+    def _launch(self, ticket: Ticket, place: _Seat) -> bool:
+        """Hand the job to the worker; False where it has died since its last job."""
+        assert place.pool is not None
+        try:
+            found = place.pool.submit(worker.work, ticket.payload)
+        except BrokenProcessPool:
+            self._start(place)
+            return False
+        found.add_done_callback(partial(self._ended, ticket, place))
+        return True
+
+    def _ended(self, ticket: Ticket, seat: _Seat, found: Future[bytes]) -> None:
+        """A job has ended, or its worker has."""
+        error = found.exception()
+        if isinstance(error, BrokenProcessPool):
+            with self._changed:
+                self._start(seat)
+            self._died(ticket, _first_line(error))
+            return
+        self._give_back(seat)
+        if isinstance(error, ShutdownExecutorError):
+            error = CancelledError()
+        self._settle(ticket, None if error is not None else found.result(), error)
+
+    def _starting(self) -> bool:
+        """Whether a worker has not answered yet."""
+        return any(seat.starting for seat in self._seats)
+
+    def _dismiss(self, wait: bool) -> None:
+        """Kill all workers; the file that they read goes with them."""
+        with self._changed:
+            pools = [seat.pool for seat in self._seats if seat.pool is not None]
+            for seat in self._seats:
+                seat.pool, seat.starting, seat.busy = None, False, True
+        for pool in pools:
+            pool.shutdown(wait=wait, kill_workers=True)
+        self._remove()
+
+
+def _file_of(content: bytes) -> str:
+    """A file of this user's alone with the content."""
+    handle, path = tempfile.mkstemp(prefix="autoact-", suffix=".workplace")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    return path
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes that start inside the block never hear Ctrl-C: it belongs to the driver."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it starts with the first process, and would clear the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _first_line(error: Any) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

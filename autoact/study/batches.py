@@ -1,0 +1,188 @@
+"""A batch of candidates through an engine: cut into jobs, paused at rungs, told in a fixed order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, wait
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from autoact.core.records import PRUNED, STOPPED, Candidate, TrialRecord
+from autoact.engines.engine import Engine
+from autoact.engines.job import Job, Outcome
+from autoact.study.rungs import STOPPABLE, Rung, Standing, so_far
+from autoact.tasks.task import Task
+
+T = TypeVar("T")
+# Seconds between two looks at whether the user asked to stop.
+LOOK = 0.1
+
+
+def parts(items: Sequence[T], most: int) -> list[Sequence[T]]:
+    """As few parts as hold ``most`` items at most, of nearly equal size, in order.
+
+    Example:
+        >>> parts([1, 2, 3, 4, 5], 4)
+        [[1, 2, 3], [4, 5]]
+    """
+    count = math.ceil(len(items) / most)
+    size, larger = divmod(len(items), count) if count else (0, 0)
+    ends = [(i + 1) * size + min(i + 1, larger) for i in range(count)]
+    return [items[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a candidate was trained: what has to be the same for a search to be repeated bit by bit.
+
+    Attributes:
+        stage: 0 up to the first rung, 1 from there, and so on.
+        job: which population of the stage.
+        members: positions within the batch, in the population's order.
+    """
+
+    stage: int
+    job: int
+    members: tuple[int, ...]
+
+
+@dataclass
+class Batch:
+    """Candidates by position, and what is known of them while they train."""
+
+    candidates: Mapping[int, Candidate]
+    states: dict[int, Any] = field(default_factory=dict)
+    rungs: dict[int, dict[int, float]] = field(default_factory=dict)
+    places: dict[int, list[Place]] = field(default_factory=dict)
+    ended: dict[int, TrialRecord] = field(default_factory=dict)
+
+
+@dataclass
+class Trainer:
+    """Trains batches.
+
+    Attributes:
+        task: names the value that decides.
+        engine: runs the jobs.
+        population: candidates per job, at most.
+        epochs: the rungs; empty: all train to their end.
+        rung: compares candidates at a rung.
+        known: latency and cost of a candidate, by objective.
+        key: equal for candidates whose trainings would be equal.
+        stop_asked: true once the user asked to stop.
+        meanwhile: something useful to do while workers train; returns whether there was anything.
+        arrived: told how many trainings came to an end, as soon as they do.
+    """
+
+    task: Task
+    engine: Engine
+    population: int
+    epochs: tuple[int, ...]
+    rung: Rung
+    known: Callable[[Candidate], Mapping[str, float]]
+    key: Callable[[Candidate], Hashable]
+    stop_asked: Callable[[], bool] = lambda: False
+    meanwhile: Callable[[], bool] = lambda: False
+    arrived: Callable[[int], None] = lambda count: None
+
+    def train(
+        self, candidates: Sequence[Candidate], earlier: Sequence[TrialRecord]
+    ) -> Iterator[tuple[TrialRecord, Sequence[Place]]]:
+        """Train a batch; yields records in an order that does not depend on which job ends first.
+
+        A candidate that the user's stop cut short is not among them.
+
+        Args:
+            candidates: what to train.
+            earlier: the study's records; the batch is compared with them at the rungs.
+        """
+        batch = Batch(dict(enumerate(candidates)))
+        mine = {self.key(candidate) for candidate in candidates}
+        earlier = [record for record in earlier if self.key(record.candidate) not in mine]
+        first = self.epochs[0] if self.epochs else None
+        climbing = [p for p, c in batch.candidates.items() if first is not None and c.role in STOPPABLE]
+        full = [p for p in batch.candidates if p not in set(climbing)]
+        jobs: list[tuple[Sequence[int], int | None]] = [(p, None) for p in parts(full, self.population)]
+        jobs += [(members, first) for members in parts(climbing, self.population)]
+        yield from self._stage(batch, 0, jobs)
+        for stage, rung in enumerate(self.epochs, start=1):
+            if self.stop_asked() or not batch.states:
+                return
+            yield from self._compare(batch, rung, earlier)
+            to = self.epochs[stage] if stage < len(self.epochs) else None
+            yield from self._stage(batch, stage, [(p, to) for p in parts(sorted(batch.states), self.population)])
+
+    def _stage(
+        self, batch: Batch, stage: int, jobs: Sequence[tuple[Sequence[int], int | None]]
+    ) -> Iterator[tuple[TrialRecord, Sequence[Place]]]:
+        """Run the jobs of one stage; what is paused goes to the batch's states."""
+        futures = []
+        states, batch.states = batch.states, {}
+        for number, (members, to) in enumerate(jobs):
+            for position in members:
+                batch.places.setdefault(position, []).append(Place(stage, number, tuple(members)))
+            if self.stop_asked():
+                break
+            futures.append(self.engine.submit(_job(batch, members, states, to)))
+        while futures and all(future.done() for future in futures) and self.meanwhile():
+            pass  # where submitting trains, no worker is busy meanwhile
+        for future in futures:
+            outcome = self.await_one(future)
+            if outcome is None:
+                continue
+            ends = [r for r in outcome.records if r.status != STOPPED]
+            self.arrived(len(ends))
+            for record in ends:
+                yield self._end(batch, record), batch.places[record.number]
+            batch.states |= {int(number): state for number, state in outcome.states.items()}
+            batch.ended |= {r.number: r for r in outcome.records if str(r.number) in outcome.states}
+
+    def _end(self, batch: Batch, record: TrialRecord) -> TrialRecord:
+        """A record that came to its end, with the rungs that it passed."""
+        record = replace(record, rungs=batch.rungs.get(record.number, {}))
+        batch.ended[record.number] = record
+        return record
+
+    def _compare(
+        self, batch: Batch, rung: int, earlier: Sequence[TrialRecord]
+    ) -> Iterator[tuple[TrialRecord, Sequence[Place]]]:
+        """Compare what is paused at a rung with all that came so far, and end those that do not go on."""
+        here = {p: s for p in sorted(batch.states) if (s := self._standing(batch.ended[p], rung)) is not None}
+        mates = [record for p, record in sorted(batch.ended.items()) if p not in batch.states]
+        others = [s for record in [*earlier, *mates] if (s := self._standing(record, rung)) is not None]
+        for position, standing in here.items():
+            batch.rungs.setdefault(position, {})[rung] = standing.quality
+        positions = list(here)
+        kept = {positions[index] for index in self.rung.go_on(list(here.values()), others)}
+        stopped = [position for position in positions if position not in kept]
+        self.arrived(len(stopped))
+        for position in stopped:
+            del batch.states[position]
+            reason = f"stopped after {rung} epochs: others are better"
+            record = replace(batch.ended[position], status=PRUNED, quality=None, reason=reason)
+            yield self._end(batch, record), batch.places[position]
+
+    def _standing(self, record: TrialRecord, rung: int) -> Standing | None:
+        """Where a record stands at a rung; None where it never came that far."""
+        quality = so_far(record, rung, self.task.monitor, self.task.mode)
+        return None if quality is None else Standing(quality, self.known(record.candidate))
+
+    def await_one(self, future: Future[Outcome]) -> Outcome | None:
+        """What came of a job; None where the user's stop cut it short, which ends all others too."""
+        while not future.done():
+            if self.stop_asked():
+                self.engine.shutdown(cancel_futures=True)
+                break
+            if not self.meanwhile():
+                wait([future], timeout=LOOK)
+        try:
+            return future.result()
+        except CancelledError:
+            return None
+
+
+def _job(batch: Batch, members: Sequence[int], states: Mapping[int, Any], to: int | None) -> Job:
+    """The job of some positions: those that are paused go on."""
+    fresh = tuple((p, batch.candidates[p]) for p in members if p not in states)
+    return Job(fresh, {str(p): states[p] for p in members if p in states}, to)

@@ -1,0 +1,104 @@
+"""Points around a point, and points anywhere: what is tried where no sampler proposes."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+# Steps along a continuous dimension, in parts of its range: small ones to settle, large ones to leave.
+STEPS = (0.04, 0.12, 0.3)
+# An integer dimension with no more values than this is taken value by value.
+MOST_VALUES = 12
+
+
+def swaps(params: Mapping[str, Any], dimensions: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+    """Every point that differs from ``params`` in exactly one dimension; continuous dimensions move by ``STEPS``.
+
+    Example:
+        >>> dimensions = {"layer": CategoricalDistribution(["relu", "tanh", "gelu"])}
+        >>> [point["layer"] for point in swaps({"layer": "tanh"}, dimensions)]
+        ['relu', 'gelu']
+    """
+    for name, distribution in dimensions.items():
+        for value in neighbours(distribution, params[name]):
+            yield {**params, name: value}
+
+
+def neighbours(distribution: BaseDistribution, value: Any) -> list[Any]:
+    """Other values of one dimension, each once."""
+    if isinstance(distribution, CategoricalDistribution):
+        return [choice for choice in distribution.choices if choice != value]
+    assert isinstance(distribution, FloatDistribution | IntDistribution), distribution
+    if isinstance(distribution, IntDistribution):
+        every = range(distribution.low, distribution.high + 1, distribution.step)
+        if len(every) <= MOST_VALUES:
+            return [other for other in every if other != value]
+    found: dict[Any, None] = {}
+    for step in STEPS:
+        for sign in (-1.0, 1.0):
+            moved = _moved(distribution, value, sign * step)
+            if moved is not None and moved != value:
+                found[moved] = None
+    return list(found)
+
+
+def _moved(distribution: FloatDistribution | IntDistribution, value: float, share: float) -> float | None:
+    """The value moved by a share of the range, on the scale of the dimension; None where that leaves the range."""
+    low, high = float(distribution.low), float(distribution.high)
+    moved = value * (high / low) ** share if distribution.log else value + share * (high - low)
+    if distribution.step is not None:
+        moved = low + distribution.step * math.floor((moved - low) / distribution.step + 0.5)
+    if not low <= moved <= high:
+        return None
+    return round(moved) if isinstance(distribution, IntDistribution) else moved
+
+
+def points_at_random(
+    dimensions: Mapping[str, BaseDistribution], draw: random.Random, most: int
+) -> Iterator[dict[str, Any]]:
+    """Points at random, ``most`` at most; where there are no more combinations, each of them once."""
+    lists = {name: _values(distribution, most) for name, distribution in dimensions.items()}
+    total = math.prod(len(values) for values in lists.values())
+    if 0 < total <= most:
+        for index in draw.sample(range(total), total):
+            params = {}
+            for name, values in lists.items():
+                index, place = divmod(index, len(values))
+                params[name] = values[place]
+            yield params
+        return
+    for _ in range(most):
+        yield {
+            name: draw.choice(values) if values else _anywhere(dimensions[name], draw) for name, values in lists.items()
+        }
+
+
+def _values(distribution: BaseDistribution, most: int) -> Sequence[Any]:
+    """The values of a dimension that has few; empty where they are drawn."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution), distribution
+    if distribution.low == distribution.high:
+        return (distribution.low,)
+    if isinstance(distribution, IntDistribution):
+        every = range(distribution.low, distribution.high + 1, distribution.step)
+        return every if len(every) <= most else ()
+    if distribution.step is None:
+        return ()
+    steps = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
+    return [distribution.low + place * distribution.step for place in range(steps)] if steps <= most else ()
+
+
+def _anywhere(distribution: BaseDistribution, draw: random.Random) -> float:
+    """A value of a long dimension at random, on its own scale."""
+    assert isinstance(distribution, FloatDistribution | IntDistribution), distribution
+    low, high, at = float(distribution.low), float(distribution.high), draw.random()
+    value = low * (high / low) ** at if distribution.log else low + at * (high - low)
+    if distribution.step is not None:
+        value = low + distribution.step * math.floor((value - low) / distribution.step)
+    value = min(high, max(low, value))
+    return round(value) if isinstance(distribution, IntDistribution) else value

@@ -1,0 +1,69 @@
+"""Settings: what is refused, and how many workers they mean."""
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from autoact.core.errors import AutoactError
+from autoact.engines import size
+from autoact.engines.inline import InlineEngine
+from autoact.engines.open import open_engine
+from autoact.engines.settings import EngineSettings
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
+
+
+@pytest.mark.parametrize("name", ["inline", "processes", "ray"])
+def test_every_name_is_allowed(name):
+    EngineSettings(name=name).check()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "rai"}, r"unknown engine 'rai': did you mean ray\? Allowed: inline, processes, ray"),
+        ({"workers": 0}, r"engine\.workers=0 must be 1 or more"),
+        ({"population": 0}, r"engine\.population=0 must be 1 or more"),
+        ({"max_gpus": -1}, r"engine\.max_gpus=-1 must be 1 or more"),
+        ({"gpu_memory_fraction": 0.0}, r"engine\.gpu_memory_fraction=0 is a share"),
+        ({"gpu_memory_fraction": 1.5}, r"engine\.gpu_memory_fraction=1\.5 is a share"),
+        ({"name": "inline", "workers": 2}, r"engine\.workers=2: engine=inline trains in this process alone"),
+        ({"address": "here:1"}, r"engine\.address=here:1 is for engine=ray, but the engine is processes"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given, message):
+    with pytest.raises(AutoactError, match=message):
+        EngineSettings(**given).check()
+
+
+def test_they_are_a_schema():
+    config = OmegaConf.structured(EngineSettings)
+    merged = OmegaConf.merge(config, {"name": "ray", "workers": 3, "address": "127.0.0.1:6379"})
+    assert OmegaConf.to_object(merged) == EngineSettings(name="ray", workers=3, address="127.0.0.1:6379")
+
+
+@pytest.mark.parametrize(("share", "workers"), [(1.0, 1), (0.5, 2), (0.1, 10), (0.3, 3), (0.6, 1)])
+def test_workers_that_share_a_gpu(share, workers):
+    assert EngineSettings(gpu_memory_fraction=share).per_gpu == workers
+
+
+def test_cores_are_divided(monkeypatch):
+    monkeypatch.setattr(size, "cpu_count", lambda: 8)
+    assert size.workers_here(EngineSettings(), CPU) == 8
+    assert size.workers_here(EngineSettings(workers=3), CPU) == 3
+    assert size.workers_here(EngineSettings(name="inline"), CPU) == 1
+    assert [size.threads_each(workers) for workers in (1, 3, 8, 20)] == [8, 2, 1, 1]
+
+
+def test_gpus_are_shared_out(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
+    assert size.gpus_here(EngineSettings(), CUDA) == ["2", "5", "7"]
+    assert size.gpus_here(EngineSettings(max_gpus=2), CUDA) == ["2", "5"]
+    assert size.gpus_here(EngineSettings(), torch.device("cuda:1")) == ["5"]
+    assert size.workers_here(EngineSettings(max_gpus=2, gpu_memory_fraction=0.25), CUDA) == 8
+
+
+def test_the_engine_that_is_named_is_opened():
+    assert isinstance(open_engine(EngineSettings(name="inline"), None, CPU), InlineEngine)
+    with pytest.raises(AutoactError, match=r"unknown engine 'rya'"):
+        open_engine(EngineSettings(name="rya"), None, CPU)
