@@ -57,7 +57,7 @@ def _trainings(prepared: Prepared, trials: int) -> str:
     baseline = "1 baseline" if seeds == 1 else f"1 baseline under {seeds} seeds"
     return (
         f"{trials} trials ({baseline}, {tuning} to tune it, {uniform} uniform, the rest proposed in batches of "
-        f"{search.batch})"
+        f"{search.together})"
     )
 
 

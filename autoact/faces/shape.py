@@ -69,7 +69,7 @@ def shape_of(
     if engine.deterministic:
         population, threads = population or FIXED_POPULATION, threads or FIXED_THREADS
     elif population is None or threads is None:
-        most = math.ceil(search.batch / workers)
+        most = math.ceil(search.together / workers)
         probed = probe(task, options, workers=workers, most=next((size for size in SIZES if size >= most), SIZES[-1]))
         population, threads = population or min(probed.population, most), threads or probed.threads
         note = f"candidates train one by one, not together: {probed.reason}" if probed.reason else ""

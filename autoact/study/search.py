@@ -179,11 +179,11 @@ class Search:
     def _wanted(self, others: Sequence[Candidate]) -> list[Candidate]:
         """The next batch by plan; then what the baseline is still owed: it had as many trials as any other."""
         left = self._left(others)
-        count = int(min(left, self.settings.batch))
+        count = int(min(left, self.settings.together))
         if count > 0 and (batch := self._planner.next(count, others, left)):
             return batch
         records = self.ledger.records()
-        owed = min(self.settings.batch, self._planner.owed_to_baseline(others))
+        owed = min(self.settings.together, self._planner.owed_to_baseline(others))
         if tuning := self._planner.tuning(records, owed, others):
             return tuning
         return self._planner.handed_down(records, HANDED_DOWN, others) if self.settings.budget is None else []

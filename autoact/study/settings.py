@@ -11,6 +11,7 @@ SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 DEFAULT_TRIALS = 60
 # From this budget on, the model as configured is trained under three seeds: what a seed changes is known then.
 ENOUGH_FOR_SEEDS = 24
+SMALL_BATCH, LARGE_BATCH, ENOUGH_FOR_LARGE = 16, 32, 100
 
 
 @dataclass
@@ -51,7 +52,7 @@ class SearchSettings:
         minutes: wall-clock minutes for search and final check together.
         seed: seed of the sampler and of every trial's weights and batches.
         sampler: ``tpe``, ``nsga2``, ``nsga3``, ``random`` or ``gp``.
-        batch: candidates asked for at a time, however many are trained at once.
+        batch: candidates asked for at a time, however many are trained at once; 16 unless given, 32 from 100 trials on.
         refine: share of the budget, its last part, that changes one dimension at a time around the front.
         rungs: early stops.
         tuning: trials of the baseline's own activations with other training settings; a sixth of all unless given.
@@ -64,7 +65,7 @@ class SearchSettings:
     minutes: Optional[float] = None
     seed: int = 0
     sampler: str = "tpe"
-    batch: int = 16
+    batch: Optional[int] = None
     refine: float = 0.7
     rungs: RungSettings = field(default_factory=RungSettings)
     tuning: Optional[int] = None
@@ -95,6 +96,11 @@ class SearchSettings:
     def budget(self) -> int | None:
         """The number of trials; None where only minutes bound the search."""
         return self.trials if self.trials or self.minutes else DEFAULT_TRIALS
+
+    @property
+    def together(self) -> int:
+        """Candidates asked for at a time: large budgets learn enough from larger batches, which train faster."""
+        return self.batch or (SMALL_BATCH if (self.budget or DEFAULT_TRIALS) < ENOUGH_FOR_LARGE else LARGE_BATCH)
 
     def tuning_trials(self) -> int:
         """Trials of the baseline's own activations with other training settings, beside the configured one."""

@@ -110,7 +110,7 @@ def part_of(module: nn.Module, parameters: dict[str, Tensor], *, pointwise: bool
 
 
 def _out_of_place(module: nn.Module) -> nn.Module:
-    """The module, or a copy that does not write into its input: that is a slice of all members', which torch forbids."""
+    """The module, or a copy that does not write into its input, which is a slice of all members'."""
     if not getattr(module, "inplace", False):
         return module
     pure = copy.deepcopy(module)

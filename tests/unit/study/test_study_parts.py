@@ -225,3 +225,10 @@ def test_ratios_are_paired_and_of_what_is_traded(kit):
     assert found["cost"].dearer
     assert ratios(mine, baseline, (LATENCY,)).keys() == {"latency"}
     assert ratios(mine, baseline, (Objective("quality", "AUC", "max"),)) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "together"), [({}, 16), ({"trials": 99}, 16), ({"trials": 100}, 32), ({"trials": 200, "batch": 5}, 5)]
+)
+def test_large_budgets_are_asked_in_larger_batches(settings, together):
+    assert SearchSettings(**settings).together == together
