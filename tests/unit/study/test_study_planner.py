@@ -30,7 +30,7 @@ def explore(kit: Any, bench: Any, count: int, quality: Any = lambda c: 0.5) -> l
     planner, tried = planner_of(bench), []
     while len(tried) < count:
         left = (bench.settings.budget or count) - planner.ledger.spent
-        batch = planner.next(min(bench.settings.batch, count - len(tried)), left=left)
+        batch = planner.next(min(bench.settings.together, count - len(tried)), left=left)
         if not batch:
             break
         answer(kit, bench, planner, batch, quality)
