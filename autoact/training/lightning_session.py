@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.records import FAILED, STOPPED, Candidate, TrialRecord
 from autoact.sites import apply_
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
@@ -32,6 +32,7 @@ from autoact.training.callbacks import (
 )
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
+from autoact.training.trained import Trained
 
 TRAINER_DEFAULTS: Mapping[str, Any] = {
     "max_epochs": 50,
@@ -43,8 +44,10 @@ TRAINER_DEFAULTS: Mapping[str, Any] = {
 }
 
 
-class Run:
+class Run(Trained):
     """One candidate in training: its module, its Trainer, and what is known of it so far."""
+
+    best: BestEpoch
 
     def __init__(self, number: int, candidate: Candidate, task: Task, options: SessionOptions) -> None:
         self.number = number
@@ -161,23 +164,6 @@ class Run:
     def epochs(self) -> int:
         """Epochs trained so far."""
         return len(self.best.curve)
-
-    def record(self) -> TrialRecord:
-        """What is known of the candidate."""
-        status, reason = self.failure or (COMPLETE if self.finished else STOPPED, "" if self.finished else "paused")
-        return TrialRecord(
-            number=self.number,
-            candidate=self.candidate,
-            status=status,
-            quality=None if status == FAILED else self.best.value,
-            metrics=self.best.metrics,
-            curve=tuple(self.best.curve),
-            best_epoch=self.best.epoch,
-            epochs=self.epochs,
-            seconds=self.seconds,
-            reason=reason,
-            replicates=self.replicates,
-        )
 
 
 class SessionOptions:

@@ -11,14 +11,15 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.records import FAILED, Candidate
 from autoact.tasks.task import Task
 from autoact.training.best import Best
 from autoact.training.callbacks import Patience
 from autoact.training.lightning_session import SessionOptions, build_module
+from autoact.training.trained import Trained
 
 
-class Member:
+class Member(Trained):
     """A candidate in training; its weights are rows of the population's stacked tensors while it trains.
 
     Attributes:
@@ -96,23 +97,6 @@ class Member:
             tensor.grad = None
         self.optimizer, self.schedulers, self.paused = None, [], None
         self.module._trainer = None
-
-    def record(self) -> TrialRecord:
-        """What is known of the candidate."""
-        status, reason = self.failure or (COMPLETE if self.finished else STOPPED, "" if self.finished else "paused")
-        return TrialRecord(
-            number=self.number,
-            candidate=self.candidate,
-            status=status,
-            quality=None if status == FAILED else self.best.value,
-            metrics=self.best.metrics,
-            curve=tuple(self.best.curve),
-            best_epoch=self.best.epoch,
-            epochs=self.epochs,
-            seconds=self.seconds,
-            reason=reason,
-            replicates=self.replicates,
-        )
 
     def pause(self, random: Mapping[str, Any] | None) -> dict[str, Any]:
         """Everything that goes on in another population, with the state of the random numbers."""
