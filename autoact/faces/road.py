@@ -22,7 +22,7 @@ from autoact.report.markdown import to_markdown
 from autoact.sites import Sites, find_sites
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
-from autoact.study.claims import driver_id
+from autoact.study.claims import Claims, driver_id
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.identity import Identity, identify
 from autoact.study.known import Known, calibrate, describe_hardware
@@ -166,7 +166,7 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
             LatencyTable.from_dict(noted).save(file)
         known = calibrate(task, prepared.space, settings.hardware, file, progress)
         ledger = Ledger(storage, prepared.identity, prepared.space, prepared.objectives, settings.search, known.values)
-        known = _shared(known, ledger, file)
+        known = _shared(known, Claims(ledger, driver), file)
         shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger)
         options = session_options(prepared, shape, stop_asked)
         workplace = Workplace(task, lambda: PopulationSession(task, options), prepared.objectives)
@@ -192,13 +192,9 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
             return search.run()
 
 
-def _shared(known: Known, ledger: Ledger, file: Path) -> Known:
-    """One latency table for all drivers of a study: whoever measured first has measured for all."""
-    noted = ledger.noted(LATENCY_TABLE)
-    if noted is None:
-        ledger.note(LATENCY_TABLE, known.table.to_dict())
-        return known
-    table = LatencyTable.from_dict(noted)
+def _shared(known: Known, claims: Claims, file: Path) -> Known:
+    """One latency table for all drivers of a study: whoever noted theirs first has measured for all."""
+    table = LatencyTable.from_dict(claims.agreed(LATENCY_TABLE, known.table.to_dict()))
     table.save(file)
     return replace(known, table=table)
 

@@ -76,6 +76,21 @@ class Claims:
             time.sleep(10 * LOOK)
         return False
 
+    def agreed(self, key: str, value: Any) -> Any:
+        """What all drivers of the study go by under ``key``: what is noted, else ``value``, which is noted then.
+
+        Two drivers that start at the same moment find nothing noted, both; one of them notes its value at a time.
+        """
+        if (noted := self._ledger.noted(key)) is not None:
+            return noted
+        left = self.left_behind()
+        while not self._agree([], key, {key}):
+            time.sleep(LOOK)
+        if (noted := self._ledger.noted(key)) is None:
+            self._ledger.note(key, value)
+        self.release(left)
+        return value if noted is None else noted
+
     def release(self, unfinished: Sequence[Candidate] = ()) -> None:
         """Nothing is in training any more; what is unfinished waits for the same command."""
         self._write(FREE, [candidate.to_dict() for candidate in unfinished])

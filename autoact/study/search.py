@@ -156,9 +156,18 @@ class Search:
             batch = self._left_of(waiting, others) or self._wanted(others)
             if any(candidate.role == CONFIGURED for candidate in others):
                 time.sleep(LOOK)  # all that follows is measured by it
-            elif not batch or self._claims.take(batch):
+            elif not batch or (self._claims.take(batch) and self._still_open(batch)):
                 return batch
         return []
+
+    def _still_open(self, batch: Sequence[Candidate]) -> bool:
+        """Whether nobody trained a claimed batch, or part of it, to its end while it was chosen; lets go otherwise."""
+        before = self._known_keys()
+        self.ledger.refresh()
+        if self._known_keys().isdisjoint({self._planner.key(candidate) for candidate in batch} - before):
+            return True
+        self._claims.release()
+        return False
 
     def _others(self) -> list[Candidate]:
         """What other drivers have in training and have not told."""

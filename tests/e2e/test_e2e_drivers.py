@@ -40,7 +40,7 @@ def drive(small, storage, folders):
             driver.kill()
 
 
-def check(storage, said):
+def check(storage, said, folders):
     """Both ended well, the budget is kept, no candidate was trained twice, and both worked."""
     for out, err, code in said:
         assert code == 0, err[-3000:]
@@ -58,6 +58,8 @@ def check(storage, said):
     assert len(claims) == 2 and all('"batch": []' in text for text in claims)
     told = [sum(line.startswith("trial ") for line in out.splitlines()) for out, _, _ in said]
     assert sum(told) == len(trials) and min(told) > 0, "both took their share"
+    tables = {file.read_text() for folder in folders for file in folder.glob("*/latency.json")}
+    assert len(tables) == 1, "both go by what one of them measured"
     # One of them made the final check, the other one took it over.
     verdicts = {next(line for line in out.splitlines() if line.startswith("Verdict")) for out, _, _ in said}
     assert len(verdicts) == 1
@@ -65,7 +67,8 @@ def check(storage, said):
 
 def test_two_drivers_on_one_database(small, tmp_path):
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
-    check(storage, drive(small, storage, [tmp_path / "one", tmp_path / "two"]))
+    folders = [tmp_path / "one", tmp_path / "two"]
+    check(storage, drive(small, storage, folders), folders)
 
 
 @contextlib.contextmanager
@@ -89,9 +92,10 @@ def proxy(storage):
 def test_two_drivers_through_a_grpc_proxy(small, tmp_path):
     pytest.importorskip("grpc")
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    folders = [tmp_path / "one", tmp_path / "two"]
     with proxy(storage) as port:
-        said = drive(small, f"grpc://127.0.0.1:{port}", [tmp_path / "one", tmp_path / "two"])
-    check(storage, said)
+        said = drive(small, f"grpc://127.0.0.1:{port}", folders)
+    check(storage, said, folders)
 
 
 def test_a_killed_drivers_work_is_done_by_the_same_command(small, tmp_path):

@@ -144,6 +144,28 @@ def test_many_at_once_share_without_overlap(kit, tmp_path):
     assert len(held) == len(set(held)) > 0
 
 
+def test_all_go_by_one_value_also_when_they_start_at_once(kit, tmp_path):
+    bench = kit.Bench(storage=f"sqlite:///{tmp_path / 'study.db'}")
+    claims = [Claims(bench.ledger(), str(number), lambda one: one.label()) for number in range(3)]
+    claims[2].take([RELU])
+    claims[2].release([RELU])
+    start, heard = threading.Barrier(len(claims)), []
+
+    def work(mine: Claims) -> None:
+        start.wait()
+        heard.extend(mine.agreed(key, mine.driver) for key in ("a", "b", "c", "d", "e", "f"))
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in claims]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    noted = [bench.ledger().noted(key) for key in ("a", "b", "c", "d", "e", "f")]
+    assert sorted(heard) == sorted(noted * 3)
+    assert claims[2].left_behind() == [RELU], "what waits for a driver still does"
+    assert claims[0].agreed("a", "late") == noted[0]
+
+
 def _held(bench: Any, driver: str) -> list[str]:
     claim = bench.ledger().noted(f"pending:{driver}")
     return [c["assignment"]["a"] for c in claim["batch"]] if claim["state"] == "held" else []
@@ -176,3 +198,22 @@ def test_a_driver_keeps_its_id_and_shares_it_with_none_that_lives(tmp_path):
             assert other not in (first, second)
     with driver_id(tmp_path) as again:
         assert again == first
+
+
+@pytest.mark.usefixtures("timed_by_table")
+def test_what_another_driver_ended_while_this_one_chose_is_not_trained_again(kit, monkeypatch):
+    bench, quality = kit.Bench(), kit.plant({"tanh": 0.06})
+    engine, other, told = kit.Planted(quality), bench.ledger(), []
+    take = Claims.take
+
+    def in_between(mine: Claims, batch: Any) -> bool:
+        if len(told) < 12:
+            told.append(batch[0])
+            other.tell(kit.record(batch[0], 0, quality(batch[0]), latency=1.0, cost=1.0))
+        return take(mine, batch)
+
+    monkeypatch.setattr(Claims, "take", in_between)
+    result = kit.run(bench, engine)
+    assert len(told) == 12
+    assert not [candidate for candidate in engine.trained if candidate in told]
+    assert len(set(kit.labels(result))) == len(result.records) == 20
