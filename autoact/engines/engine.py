@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from autoact.engines.job import Job, Outcome
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """Runs jobs, several at a time where it has several workers.
 
     Used as a context manager it waits for its jobs at the end; after an exception it drops them.
@@ -20,6 +21,7 @@ class Engine(Protocol):
 
     workers: int
 
+    @abstractmethod
     def submit(self, job: Job) -> Future[Outcome]:
         """Take a job in; what goes wrong in it is in the future.
 
@@ -27,6 +29,7 @@ class Engine(Protocol):
             RuntimeError: the engine was shut down.
         """
 
+    @abstractmethod
     def ready(self) -> None:
         """Wait until every worker can take a job.
 
@@ -34,9 +37,11 @@ class Engine(Protocol):
             AutoactError: workers cannot start, or cannot make use of what they were sent.
         """
 
+    @abstractmethod
     def wait_idle(self) -> None:
         """Wait until no job runs or waits and no worker is starting, so that times can be measured."""
 
+    @abstractmethod
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more jobs.
 
@@ -47,8 +52,10 @@ class Engine(Protocol):
 
     def __enter__(self) -> Self:
         """Begin."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Shut down; after an exception without waiting for the jobs."""
+        self.shutdown(cancel_futures=kind is not None)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Self
 
+from autoact.engines.engine import Engine
 from autoact.engines.job import Job, Outcome, Workplace
 
 
-class InlineEngine:
-    """Runs each job at ``submit``, in this process; see ``autoact.engines.engine.Engine``."""
+class InlineEngine(Engine):
+    """Runs each job at ``submit``, in this process; see ``Engine``."""
 
     workers = 1
 
@@ -39,13 +38,3 @@ class InlineEngine:
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more jobs."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Shut down."""
-        self.shutdown()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from concurrent.futures import CancelledError, Future
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cloudpickle
 
 from autoact.core.errors import AutoactError
+from autoact.engines.engine import Engine
 from autoact.engines.job import Job, Outcome
 from autoact.engines.message import result_of
 
@@ -61,8 +61,8 @@ class Ticket:
         return self.deaths >= RETRIES
 
 
-class QueueingEngine(ABC):
-    """Gives the oldest waiting job to the next free place; see ``autoact.engines.engine.Engine``.
+class QueueingEngine(Engine):
+    """Gives the oldest waiting job to the next free place; see ``Engine``.
 
     Workers answer from threads of their own: everything here is guarded by one lock, and callers' futures are told
     outside of it.
@@ -202,13 +202,3 @@ class QueueingEngine(ABC):
                 self._changed.wait_for(lambda: not (self._waiting or self._running))
             self._dismissed = True
         self._dismiss(wait)
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Shut down; after an exception without waiting for the jobs."""
-        self.shutdown(cancel_futures=kind is not None)

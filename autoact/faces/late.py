@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Self
 
 import torch
 
@@ -15,8 +13,8 @@ from autoact.engines.settings import EngineSettings
 from autoact.faces.shape import Shape
 
 
-class LateEngine:
-    """Opens the engine that the settings name at the first job; see ``autoact.engines.engine.Engine``.
+class LateEngine(Engine):
+    """Opens the engine that the settings name at the first job; see ``Engine``.
 
     Args:
         settings: which engine.
@@ -61,13 +59,3 @@ class LateEngine:
         self._closed = True
         if self._engine is not None:
             self._engine.shutdown(wait, cancel_futures=cancel_futures)
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Shut down; after an exception without waiting for the jobs."""
-        self.shutdown(cancel_futures=kind is not None)

@@ -30,18 +30,15 @@ def seen(records: Sequence[TrialRecord], space: SearchSpace, task: Task, objecti
     middle = {
         o.name: statistics.median(r.values[o.name] for r in complete) for o in objectives if complete and o.compute
     }
-    found, known = [], set()
+    found = []
     for record in records:
         params = params_of(record, space)
-        key = (space.key(record.candidate.assignment), tuple(sorted(record.candidate.settings.items())))
-        again = record.candidate.role == REPLICATE or key in known
-        known.add(key)
         if record.status == PRUNED and record.number in forecast:
             values = {**middle, **record.values, QUALITY: forecast[record.number]}
         else:
             values = {} if record.status in (FAILED, PRUNED) else dict(record.values)
         point = tuple(values[o.name] for o in objectives) if values else None
-        found.append(Seen(params, point, forecast=record.status == PRUNED, replicate=again))
+        found.append(Seen(params, point, forecast=record.status == PRUNED))
     return found
 
 

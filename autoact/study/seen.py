@@ -27,13 +27,11 @@ class Seen:
         params: the point.
         values: one per objective, in the order of the axes; None: it failed.
         forecast: the quality is a prediction (the point was stopped at a rung).
-        replicate: the same point under another seed.
     """
 
     params: Params
     values: tuple[float, ...] | None
     forecast: bool = False
-    replicate: bool = False
 
     @property
     def finite(self) -> tuple[float, ...] | None:

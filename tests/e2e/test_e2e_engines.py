@@ -1,6 +1,9 @@
 """The same search on any engine: with engine.deterministic=true the trials are equal, whoever trained them."""
 
 import json
+import shutil
+import tempfile
+from pathlib import Path
 
 import optuna
 import pytest
@@ -60,6 +63,21 @@ def with_table_of(folder, other):
 def test_processes_give_the_trials_of_this_process(inline, small, cli, tmp_path, workers):
     with_table_of(inline, tmp_path)
     done = cli("search", *small, *SETTINGS, "engine=processes", f"engine.workers={workers}", f"output={tmp_path}")
+    assert done.code == 0, done.err
+    assert trials_of(tmp_path) == trials_of(inline)
+    assert populations_of(tmp_path) == populations_of(inline)
+
+
+def test_ray_gives_the_trials_of_this_process(inline, small, cli, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'autoact[ray]'")
+    folder = Path(tempfile.mkdtemp(prefix="aa"))  # short, since sockets lie below it
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with_table_of(inline, tmp_path)
+    try:
+        done = cli("search", *small, *SETTINGS, "engine=ray", f"output={tmp_path}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     assert done.code == 0, done.err
     assert trials_of(tmp_path) == trials_of(inline)
     assert populations_of(tmp_path) == populations_of(inline)

@@ -26,7 +26,6 @@ class Member(Trained):
         module: the user's own module; it can be used as it is at any time.
         best: the best epoch and the curve.
         stoppers: early stopping: the task's own callbacks and ``search.patience``.
-        epochs: epochs trained.
         steps: optimiser steps taken.
         optimizer: what the module configured, once training has begun.
         schedulers: Lightning's scheduler configurations.
@@ -43,7 +42,6 @@ class Member(Trained):
         self.stoppers = [c for c in task.make_callbacks() if type(c) is EarlyStopping]
         if options.patience is not None:
             self.stoppers.append(Patience(task.monitor, mode=task.mode, patience=options.patience))
-        self.epochs = 0
         self.steps = 0
         self.seconds = 0.0
         self.optimizer: torch.optim.Optimizer | None = None
@@ -53,6 +51,11 @@ class Member(Trained):
         self.finished = False
         self.replicates: tuple[float, ...] = ()
         self.paused: dict[str, Any] | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return len(self.best.curve)
 
     def validate(self, batch: Any, batch_idx: int) -> Any:
         """The module's own ``validation_step``."""
@@ -110,7 +113,6 @@ class Member(Trained):
             "best": self.best.state_dict(),
             "stoppers": [copy.deepcopy(stopper.state_dict()) for stopper in self.stoppers],
             "stopping": self.stopping,
-            "epochs": self.epochs,
             "steps": self.steps,
             "seconds": self.seconds,
             "random": copy.deepcopy(random),
@@ -124,7 +126,7 @@ class Member(Trained):
         for stopper, state in zip(self.stoppers, paused["stoppers"], strict=True):
             stopper.load_state_dict(copy.deepcopy(state))
         self.stopping = paused["stopping"]
-        self.epochs, self.steps, self.seconds = paused["epochs"], paused["steps"], paused["seconds"]
+        self.steps, self.seconds = paused["steps"], paused["seconds"]
 
 
 def _own(value: Any) -> Any:

@@ -211,7 +211,6 @@ class PopulationModule(lightning.LightningModule):
                 logged |= self._metrics_logged[member.number].floats()
             logged |= self._validated.get(member.number, {})
             member.best.ended(logged, epoch)
-            member.epochs = epoch
             member.stop(logged, self._validated.get(member.number))
             self.members.stepper.epoch_ended(member, epoch, logged)
         self._logged, self._metrics_logged, self._validated = Logged(training=True), {}, {}

@@ -170,10 +170,10 @@ def test_replicates_come_first_where_noise_exceeds_the_spread() -> None:
     draw = random.Random(3)
     points = [one.params for one in history(12)]
 
-    def noisy(params: Mapping[str, Any], replicate: bool = False) -> Seen:
-        return Seen(params, (draw.gauss(0.8, 0.05), latency(params)), replicate=replicate)
+    def noisy(params: Mapping[str, Any]) -> Seen:
+        return Seen(params, (draw.gauss(0.8, 0.05), latency(params)))
 
-    past = [noisy(params) for params in points] + [noisy(params, True) for params in points[:4] for _ in range(2)]
+    past = [noisy(params) for params in points] + [noisy(params) for params in points[:4] for _ in range(2)]
     one = proposer(screen=1, refine=0.0)
     found = one.propose(past, 4, left=200)
     assert [p.role for p in found] == [REPLICATE] * 4
@@ -190,9 +190,9 @@ def test_while_refining_noise_is_compared_with_the_spread_of_the_best() -> None:
     draw = random.Random(5)
     points = [one.params for one in history(40)]
     past = [
-        Seen(params, (draw.gauss(0.9 if place < 10 else 0.5 + place / 200, 0.01), latency(params)), replicate=copy > 0)
+        Seen(params, (draw.gauss(0.9 if place < 10 else 0.5 + place / 200, 0.01), latency(params)))
         for place, params in enumerate(points)
-        for copy in range(3 if place < 3 else 1)
+        for _ in range(3 if place < 3 else 1)
     ]
     one = proposer(refine=0.5)
     assert {p.role for p in one.propose(past, 4, left=500)} == {SAMPLED}

@@ -153,4 +153,4 @@ def test_the_proposer_sees_stopped_trials_with_their_forecast(kit):
     failed = kit.record(Candidate(kit.space().baseline, kit.configured), 0, None)
     again = dataclasses.replace(failed, number=1, candidate=failed.candidate.with_seed(1, "replicate"))
     told = seen([failed, again], kit.space(), kit.task(), objectives)
-    assert [(p.values, p.forecast, p.replicate) for p in told] == [(None, False, False), (None, False, True)]
+    assert [(p.values, p.forecast) for p in told] == [(None, False), (None, False)]
