@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autoact.core.errors import AutoactError
     from autoact.faces.search import search
     from autoact.recommendation import Recommendation, load_recommendation
-    from autoact.sites import Site, Sites, apply, apply_, find_sites, initialise_, rescale_
+    from autoact.sites import Site, Sites, apply, apply_, assignment_in, find_sites, initialise_, rescale_, restore_
     from autoact.tasks.objectives import objective
 
 __version__ = "0.1.0"
@@ -31,12 +31,14 @@ __all__ = [
     "Sites",
     "apply",
     "apply_",
+    "assignment_in",
     "find_sites",
     "initialise_",
     "load_recommendation",
     "objective",
     "register",
     "rescale_",
+    "restore_",
     "search",
 ]
 
@@ -51,12 +53,14 @@ _HOMES = {
     "Sites": "autoact.sites",
     "apply": "autoact.sites",
     "apply_": "autoact.sites",
+    "assignment_in": "autoact.sites",
     "find_sites": "autoact.sites",
     "initialise_": "autoact.sites",
     "load_recommendation": "autoact.recommendation",
     "objective": "autoact.tasks.objectives",
     "register": "autoact.activations",
     "rescale_": "autoact.sites",
+    "restore_": "autoact.sites",
     "search": "autoact.faces.search",
 }
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
 from autoact.config.tree import options
 from autoact.core.errors import AutoactError
+from autoact.core.records import Candidate
 from autoact.faces.road import Prepared, Settings, prepare_search
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import check_trainer
 
 
-def search_settings(config: Config) -> Settings:
-    """The settings of a search."""
+def search_settings(
+    config: Config, included: Sequence[Candidate] = (), command: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings of a search; see ``Settings`` for what is included, and for the command."""
     for reference in config.objectives.own:
         load_trusted(reference, "objectives.own", config.trust)
     return Settings(
@@ -25,6 +30,8 @@ def search_settings(config: Config) -> Settings:
         confirm=config.confirm,
         output=Path(config.output),
         engine=config.engine,
+        included=tuple(included),
+        command=command,
     )
 
 
@@ -47,6 +54,8 @@ def make_task(config: Config) -> Task:
     return own_task(config)
 
 
-def prepared_search(config: Config) -> Prepared:
+def prepared_search(
+    config: Config, included: Sequence[Candidate] = (), command: Mapping[str, Any] | None = None
+) -> Prepared:
     """A search that is ready to run."""
-    return prepare_search(make_task(config), search_settings(config))
+    return prepare_search(make_task(config), search_settings(config, included, command))

@@ -11,6 +11,7 @@ from autoact.core.errors import AutoactError, unknown
 
 VERBS = {
     "search": "search activations for a task, or for your own Lightning module",
+    "confirm": "check a finished study again with more seeds, or a recommendation on new data",
     "train": "train a recommended configuration with its recipe and log the model",
     "activations": "list the catalogue, or show one activation",
     "ui": "open the MLflow UI on the store that searches log to",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from autoact.config.compose import compose, resolve
@@ -33,6 +34,14 @@ class Options:
     overrides: list[str] = field(default_factory=list)
     flags: dict[str, str] = field(default_factory=dict)
     config_dirs: list[str] = field(default_factory=list)
+
+    def command(self) -> dict[str, Any]:
+        """What was said, for the same search to be taken up again from anywhere."""
+        return {
+            "overrides": self.overrides,
+            "config_dirs": [str(Path(folder).resolve()) for folder in self.config_dirs],
+            "config_name": self.flags.get("--config-name", "config"),
+        }
 
     def config(self) -> Any:
         """The composed configuration."""

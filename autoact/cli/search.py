@@ -37,10 +37,10 @@ def run(arguments: Sequence[str]) -> int:
     config = typed(options.config())
     from autoact.cli.build import prepared_search
 
-    prepared = prepared_search(config)
+    prepared = prepared_search(config, command=options.command())
     if "--plan" in options.flags:
         return _plan(prepared)
-    return _search(prepared, config)
+    return searched(prepared, config)
 
 
 def _plan(prepared: object) -> int:
@@ -55,7 +55,7 @@ def _plan(prepared: object) -> int:
     return 0
 
 
-def _search(prepared: object, config: Config) -> int:
+def searched(prepared: object, config: Config) -> int:
     """Search with a view in the terminal and a tracker."""
     from autoact.faces.road import Prepared, run_search
     from autoact.report.terminal import TerminalView

@@ -40,9 +40,9 @@ class Candidate:
         settings = [f"{name}={value:.3g}" for name, value in sorted(self.settings.items())]
         return ", ".join([self.assignment.summary(), *settings])
 
-    def with_seed(self, seed: int, role: str) -> Candidate:
-        """The same assignment and settings under another seed."""
-        return replace(self, seed=seed, role=role)
+    def with_seed(self, seed: int, role: str, fold: tuple[int, int] | None = None) -> Candidate:
+        """The same assignment and settings under another seed, and in a fold where one is given."""
+        return replace(self, seed=seed, role=role, fold=fold)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -25,12 +25,15 @@ class Job:
         states: those to go on with, by number, from ``Outcome.states``; of several outcomes where wanted.
         to: epoch up to which they train in all; None: to the end of their budget.
         test: why the test part is opened: complete candidates are then scored on it. None: it stays sealed.
+        validate: score complete candidates on the task's validation rows once more, which tells what each group of
+            rows counts for (``TrialRecord.replicates``); not for candidates of a fold, whose rows are others.
     """
 
     candidates: tuple[tuple[int, Candidate], ...] = ()
     states: Mapping[str, Any] = field(default_factory=dict)
     to: int | None = None
     test: str | None = None
+    validate: bool = False
 
     @property
     def numbers(self) -> list[int]:
@@ -93,6 +96,9 @@ class Workplace:
         records = session.advance(job.to)
         scores: dict[int, float] = {}
         if job.test is None:
+            if job.validate and any(record.complete and record.candidate.fold is None for record in records):
+                session.score(self.task.datamodule(records[0].candidate.seed))
+                records = session.records()
             records = self._with_own(records, session)
         elif any(record.complete for record in records):
             scores = session.score(self._test(job.test))

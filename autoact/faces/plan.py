@@ -8,8 +8,8 @@ from typing import Any
 from autoact.core.records import Candidate
 from autoact.faces.road import Prepared, session_options
 from autoact.faces.shape import Shape, shape_of
-from autoact.study.pace import MOST_FINALISTS
 from autoact.study.planner import CONFIGURED
+from autoact.study.shortlist import most_trainings
 from autoact.training.population import PopulationSession
 
 PROBE_EPOCHS = 2
@@ -20,7 +20,7 @@ def forecast(prepared: Prepared) -> list[tuple[str, Any]]:
     settings, space = prepared.settings, prepared.space
     shape = shape_of(prepared.task, session_options(prepared), settings.engine, settings.search)
     seconds, most = _probe(prepared, shape)
-    check = MOST_FINALISTS * settings.confirm.seeds
+    check = most_trainings(settings.confirm)
     trials = settings.search.budget
     lines: list[tuple[str, Any]] = [
         ("study", prepared.identity.name),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from autoact.core.errors import AutoactError
+from autoact.core.records import Candidate
 from autoact.engines.job import AskedHere, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
@@ -48,7 +50,19 @@ PACKAGES = ("autoact", "torch", "lightning", "optuna", "scikit-learn", "mlflow",
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a search needs beside its task."""
+    """Everything a search needs beside its task.
+
+    Attributes:
+        space: what may change.
+        objectives: what is traded.
+        hardware: the serving target.
+        search: the budget.
+        confirm: the final check.
+        output: folder for everything that is written.
+        engine: where candidates are trained.
+        included: candidates that are tried first, whatever a sampler would propose.
+        command: what the command line said, kept in the study's folder.
+    """
 
     space: SpaceSettings
     objectives: ObjectiveSettings
@@ -57,6 +71,8 @@ class Settings:
     confirm: ConfirmSettings
     output: Path
     engine: EngineSettings = field(default_factory=EngineSettings)
+    included: tuple[Candidate, ...] = ()
+    command: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +169,8 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
     """The road between the seals."""
     task, settings = prepared.task, prepared.settings
     _make_folder(prepared.folder)
+    if settings.command is not None:
+        (prepared.folder / "command.json").write_text(json.dumps(settings.command, indent=1), encoding="utf-8")
 
     def progress(done: int, swaps: int) -> None:
         for observer in observers:
@@ -165,7 +183,15 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
         if (noted := peek(storage, prepared.identity.name, LATENCY_TABLE)) is not None:
             LatencyTable.from_dict(noted).save(file)
         known = calibrate(task, prepared.space, settings.hardware, file, progress)
-        ledger = Ledger(storage, prepared.identity, prepared.space, prepared.objectives, settings.search, known.values)
+        ledger = Ledger(
+            storage,
+            prepared.identity,
+            prepared.space,
+            prepared.objectives,
+            settings.search,
+            known.values,
+            settings.objectives.limits(task.mode),
+        )
         known = _shared(known, Claims(ledger, driver), file)
         shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger)
         options = session_options(prepared, shape, stop_asked)
@@ -188,6 +214,8 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
                 population=shape.population,
                 repeatable=settings.engine.deterministic,
                 driver=driver,
+                included=settings.included,
+                limits=settings.objectives.limits(task.mode),
             )
             return search.run()
 
@@ -288,6 +316,10 @@ class _Files(Observer):
                 about(self.prepared, self.known),
             )
             files["recommendation"] = str(made.save(folder / "recommended.yaml"))
+        if result.trainings:
+            raw = folder / "confirmation.json"
+            raw.write_text(json.dumps(result.trainings, indent=1), encoding="utf-8")
+            files["final check"] = str(raw)
         report = folder / "report.md"
         files["report"] = str(report)
         result.files.update(files)

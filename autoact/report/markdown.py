@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoact.report.table import Table, final_table, tuning_line
+from autoact.report.table import Table, effect_lines, final_table, tuning_line
 from autoact.study.result import SearchResult
 
 
@@ -12,12 +12,17 @@ def to_markdown(result: SearchResult) -> str:
     parts = [f"# {table.title}", f"**{result.verdict}**"]
     parts += [f"- {ruling.policy}: {ruling.reason}" for ruling in result.rulings.values()]
     parts.append(table_markdown(table))
-    parts += [f"- {note}" for note in filter(None, [tuning_line(result), *table.footnotes, *result.notes])]
+    parts += [f"- {note}" for note in filter(None, _lines(table, result))]
     if result.opening:
         parts.append(f"- Sealed test part: opening number {result.opening}.")
     parts += [f"- {name}: `{path}`" for name, path in result.files.items()]
     parts.append(f"- study: `{result.info.study}` in `{result.info.storage}`")
     return _spaced(parts)
+
+
+def _lines(table: Table, result: SearchResult) -> list[str]:
+    """What stands below the table."""
+    return [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes]
 
 
 def table_markdown(table: Table) -> str:

@@ -90,6 +90,39 @@ def _with_ratio(value: float | None, ratio: float | None) -> str:
     return number(value, 3) + ("" if ratio is None else f" ({ratio:.2f}x)")
 
 
+def effect_lines(result: SearchResult) -> list[str]:
+    """What each other assignment does to the error, to training and to slow requests, beside the tuned baseline.
+
+    Rows of equal assignments and settings share a line.
+    """
+    tuned = result.row("tuned")
+    if tuned is None or tuned.candidate is None:
+        return []
+    lines: dict[str, str] = {}
+    for row in result.rows:
+        if row.candidate is None or row.candidate.assignment == tuned.candidate.assignment:
+            continue
+        said = list(filter(None, _effects(row, result)))
+        if said:
+            lines.setdefault(row.candidate.label(), f"{row.candidate.assignment.summary()}: {', '.join(said)}.")
+    return list(lines.values())
+
+
+def _effects(row: Row, result: SearchResult) -> list[str]:
+    """The effects of one row that were measured."""
+    found = []
+    if row.error_reduction is not None:
+        word = "less" if row.error_reduction >= 0 else "more"
+        found.append(f"{abs(row.error_reduction):.1%} {word} {result.quality_unit} error".replace("%", " %"))
+    if row.training_ratio is not None:
+        found.append(f"a training step takes {row.training_ratio:.2f}x")
+    if row.p99_ms is not None:
+        found.append(f"latency p99 {number(row.p99_ms, 3)} ms")
+    if row.table_error is not None:
+        found.append(f"median latency {row.table_error:+.0%} against the latency table".replace("%", " %"))
+    return found
+
+
 def tuning_line(result: SearchResult) -> str:
     """What better training settings alone brought, apart from any activation."""
     gain = result.gains.get("configured")

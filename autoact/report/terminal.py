@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 
 from autoact.core.records import PRUNED, TrialRecord
 from autoact.report.console import console
-from autoact.report.table import final_table, number, tuning_line
+from autoact.report.table import effect_lines, final_table, number, tuning_line
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.result import SearchResult
 
@@ -69,16 +69,28 @@ class TerminalView(Observer):
             no_wrap=True,
         )
 
-    def confirming(self, trainings: int) -> None:
+    def choosing(self, trainings: int) -> None:
         """The final check starts."""
         self._check = [0, trainings]
-        self.out.print(f"Final check: {trainings} trainings with fresh seeds, scored on the sealed test rows ...")
+        self.out.print(f"Final check, to choose: {trainings} trainings with fresh seeds, judged on validation rows ...")
+
+    def confirming(self, trainings: int, foresight: str = "") -> None:
+        """The test part opens."""
+        self._check = [0, trainings]
+        if foresight:
+            self.out.print(f"Before the test part opens: {foresight}", markup=False)
+        self.out.print(
+            f"Final check, to claim: {trainings} trainings with other fresh seeds, scored on the sealed test rows ..."
+        )
 
     def confirmed_one(self, name: str, seed: int, score: float | None) -> None:
-        """One training of the final check ended."""
+        """One training of the final check ended: failures are told, and every tenth part of the way."""
         self._check[0] += 1
-        shown = "failed" if score is None else number(score)
-        self.out.print(f"  {self._check[0]}/{self._check[1]}  {name}, seed {seed}: test {shown}", markup=False)
+        done, trainings = self._check
+        if score is None:
+            self.out.print(f"  {done}/{trainings}  {name}, seed {seed}: failed", markup=False)
+        elif done * 10 // trainings > (done - 1) * 10 // trainings:
+            self.out.print(f"  {done}/{trainings}", markup=False)
 
     def search_finished(self, result: SearchResult) -> None:
         """The final table, the verdict, the files."""
@@ -119,7 +131,7 @@ def print_result(result: SearchResult, out: Console) -> None:
             drawn.add_row(*row)
         out.print()
         out.print(drawn)
-        for line in filter(None, [*table.footnotes, tuning_line(result)]):
+        for line in filter(None, [*table.footnotes, tuning_line(result), *effect_lines(result)]):
             out.print(line, markup=False)
     for note in result.notes:
         out.print(f"note: {note}", markup=False)

@@ -4,8 +4,10 @@ from autoact.sites.apply import apply, apply_
 from autoact.sites.consumers import Source, consumers
 from autoact.sites.find import find_sites
 from autoact.sites.initialise import initialise_, rescale_
+from autoact.sites.marker import assignment_in
 from autoact.sites.records import Site, Sites, Unreplaceable, Wiring
 from autoact.sites.resize import DoesNotFitError, Plan, plan_widths
+from autoact.sites.restore import restore_
 
 __all__ = [
     "DoesNotFitError",
@@ -17,9 +19,11 @@ __all__ = [
     "Wiring",
     "apply",
     "apply_",
+    "assignment_in",
     "consumers",
     "find_sites",
     "initialise_",
     "plan_widths",
     "rescale_",
+    "restore_",
 ]

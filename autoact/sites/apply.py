@@ -18,6 +18,7 @@ from autoact.sites.consumers import consumers
 from autoact.sites.find import find_sites
 from autoact.sites.initialise import multiply_, weight_factors
 from autoact.sites.locate import activation_modules, put
+from autoact.sites.marker import mark_
 from autoact.sites.records import Site, Sites
 from autoact.sites.resize import DoesNotFitError, Plan, check_sizes, draw_layers_, plan_widths, resize_
 
@@ -52,10 +53,10 @@ def apply_(
 ) -> nn.Module:
     """Put the activations of ``assignment`` into ``model``, in place.
 
-    All other weights keep their names and values. A new module gets the training flag of the old one and the device and
-    dtype of the parameters around it. A site that holds the wanted activation already is left untouched. A module that
-    is shared is replaced under all its names. If an example input is given, the changed model is run once; if it then
-    fails, or does not call a new module, it is put back as it was.
+    All other weights keep their names and values. A new module carries a marker (see ``autoact.sites.marker``), and has
+    the training flag of the old one and the device and dtype of the parameters around it. A site that holds the wanted
+    activation already is left untouched. A module that is shared is replaced under all its names. If an example input
+    is given, the changed model is run once; if it then fails, or does not call a new module, it is put back as it was.
 
     A gated activation or maxout changes the layers around its site too (see ``plan_widths``): the hidden width shrinks
     so that the number of parameters stays, names stay, and the weights of the resized layers are drawn anew from
@@ -198,6 +199,7 @@ def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan) -> nn.Modu
     like = _nearest_weight(model, site.name)
     if like is not None:
         module = module.to(device=like.device, dtype=like.dtype)
+    mark_(module, choice)
     return module.train(model.get_submodule(site.name).training)
 
 

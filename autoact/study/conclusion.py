@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from autoact.core.records import FAILED, PRUNED, TrialRecord
+from autoact.study.choosing import Chosen
 from autoact.study.confirmation import Confirmation
 from autoact.study.estimates import Estimates
 from autoact.study.events import SearchInfo
-from autoact.study.finalists import Measured, ratios
+from autoact.study.finalists import Measured, timed_ratios
 from autoact.study.known import Known
 from autoact.study.result import SearchResult
 from autoact.study.rows import final_rows, reference_note
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
-from autoact.study.verdict import Ruling, kept, rule
+from autoact.study.verdict import Ruling, interval_text, kept, rule
 from autoact.tasks.task import Task
 
 
@@ -29,6 +31,8 @@ class Found:
         selection: the trials that matter; None where the baseline did not finish.
         confirmation: the final check; None where there was none.
         measured: the finalists' times.
+        chosen: the first stage of the final check; None where there was none.
+        broken: name of a row -> the user's limit that it breaks, measured end to end.
         interrupted: whether the user stopped it.
         seconds: of this run.
     """
@@ -38,6 +42,8 @@ class Found:
     selection: Selection | None
     confirmation: Confirmation | None = None
     measured: Mapping[str, Measured] = field(default_factory=dict)
+    chosen: Chosen | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
     seconds: float = 0.0
 
@@ -48,12 +54,16 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
     rulings, verdict = _ruled(found, task, info)
     fitted = task.references if settings.references and not found.interrupted else None
     references = fitted(confirmation is not None) if fitted is not None else []
-    rows = final_rows(selection, confirmation, found.measured, known, rulings, references)
+    ideal = task.metric.ideal if task.metric is not None else None
+    rows = final_rows(selection, confirmation, found.measured, known, rulings, references, ideal)
     notes = [task.warning, *_about_trials(found.records), known.table.quietness]
     if selection is not None and not found.interrupted:
         notes.append(found.estimates.note)
+    if "tuned" in found.broken:
+        notes.append(f"the tuned baseline itself is outside your limits: {found.broken['tuned']}")
     if confirmation is not None:
-        notes += _about_check(confirmation, settings.confidence)
+        assert found.chosen is not None, "what is claimed was chosen"
+        notes += [found.chosen.how, *_about_check(confirmation, task, settings.confidence)]
     notes.append(reference_note(rows, task.mode, task.quality_unit))
     return SearchResult(
         info=info,
@@ -65,12 +75,13 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
         rulings=rulings,
         verdict=verdict,
         seconds=found.seconds,
-        opening=confirmation.opening if confirmation else 0,
+        opening=confirmation.opening.number if confirmation else 0,
         notes=[note for note in notes if note],
         quality_unit=task.quality_unit,
         mode=task.mode,
-        seeds=settings.seeds if confirmation else 0,
-        kept=kept(confirmation, task.mode) if confirmation else "tuned",
+        seeds=confirmation.seeds if confirmation else 0,
+        kept=kept(selection),
+        trainings=_trainings(found),
     )
 
 
@@ -79,9 +90,8 @@ def _ruled(found: Found, task: Task, info: SearchInfo) -> tuple[dict[str, Ruling
     rulings: dict[str, Ruling] = {}
     verdict = "No verdict: the baseline has not been trained yet."
     if found.selection is not None:
-        tuned, policies = found.measured.get("tuned"), found.selection.policies
-        timed = {p: ratios(found.measured[p], tuned, info.objectives) for p in policies} if tuned else {}
-        rulings, verdict = rule(task, found.selection, found.confirmation, timed)
+        timed = timed_ratios(found.selection, found.measured, info.objectives)
+        rulings, verdict = rule(task, found.selection, found.confirmation, timed, found.broken)
     if found.interrupted:
         verdict = (
             f"Interrupted after {len(found.records)} trials, before the end of the final check. Nothing is lost: "
@@ -106,23 +116,50 @@ def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
     return notes
 
 
-def _about_check(confirmation: Confirmation, confidence: float) -> list[str]:
+def _trainings(found: Found) -> dict[str, Any]:
+    """Every training of both stages, as plain data."""
+    stages: dict[str, Any] = {}
+    if found.chosen is not None:
+        stages["choosing"] = {name: entry.to_dict() for name, entry in found.chosen.trained.items()}
+    if found.confirmation is not None:
+        stages["claim"] = {name: entry.to_dict() for name, entry in found.confirmation.entries.items()}
+    return stages
+
+
+def _about_check(confirmation: Confirmation, task: Task, confidence: float) -> list[str]:
     """What the intervals hold for."""
+    opening, unit = confirmation.opening, task.quality_unit
     many = "" if confirmation.comparisons == 1 else f" for {confirmation.comparisons} challengers together"
     over = (
         "fresh seeds and test rows"
         if confirmation.rows_counted
         else "fresh seeds alone (the module logs its metric itself: the noise of the test rows is not in them)"
     )
-    notes = [f"intervals: {confidence:.0%}{many}, over {over}, for this training set"]
-    if confirmation.trials_after:
+    level = f"{100 * (1 - confirmation.alpha):.4g} %"
+    notes = [
+        f"intervals: {level}{many}, over {over}, for this training set; claims of all openings of this test part hold "
+        f"together with {100 * confidence:.4g} %"
+    ]
+    if confirmation.foresight is not None:
+        notes.append(f"stated before the test part opened: {confirmation.foresight.text(unit)}")
+    if confirmation.seeds < confirmation.planned:
         notes.append(
-            f"this is opening {confirmation.opening} of the test part, and trials were added after an earlier one: "
+            f"the check ended after {confirmation.seeds} of {confirmation.planned} seeds: the verdict could not change"
+        )
+    if confirmation.mixed is not None:
+        found = "is better" if confirmation.mixed.low > 0 else "is not shown to be better"
+        notes.append(
+            f"mixed against best uniform: {interval_text(confirmation.mixed, task)}: a mix of activations {found} than "
+            "one activation everywhere"
+        )
+    if opening.used:
+        notes.append(
+            f"this is opening {opening.number} of the test part, and trials were added after an earlier one: "
             "it is no longer data that the search never saw"
         )
-    elif confirmation.opening > 1:
+    elif opening.number > 1:
         notes.append(
-            f"this is opening {confirmation.opening} of the test part, for other finalists or more seeds: the "
-            "intervals are not corrected for that"
+            f"this is opening {opening.number} of the test part, for other finalists or more seeds: its intervals are "
+            f"wider for that"
         )
     return notes

@@ -44,9 +44,9 @@ class SearchInfo:
 class Observer:
     """Base of all that watch a search; every method does nothing unless overridden.
 
-    The order of calls: ``search_started``, then ``trial_finished`` for each trial, then ``confirming`` before and
-    ``confirmed_one`` after each training of the final check, then ``search_finished``. ``meanwhile`` comes at any time,
-    ``close`` last, always.
+    The order of calls: ``search_started``, then ``trial_finished`` for each trial, then ``choosing``, ``confirming``
+    and ``confirmed_one`` after each training of the final check's two stages, then ``search_finished``. ``meanwhile``
+    comes at any time, ``close`` last, always.
     """
 
     def calibrating(self, done: int, swaps: int) -> None:
@@ -62,8 +62,11 @@ class Observer:
         """Workers train and the search waits: time for a small piece of work; returns whether there was any."""
         return False
 
-    def confirming(self, trainings: int) -> None:
-        """The final check starts; the test part opens."""
+    def choosing(self, trainings: int) -> None:
+        """The final check starts: fresh seeds choose among the finalists on validation rows."""
+
+    def confirming(self, trainings: int, foresight: str = "") -> None:
+        """Other fresh seeds make the claim: the test part opens; ``foresight`` says what it can tell."""
 
     def confirmed_one(self, name: str, seed: int, score: float | None) -> None:
         """One training of the final check ended."""

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
-from autoact.core.statistics import paired_interval
+from autoact.core.statistics import median, paired_interval
 from autoact.study.known import Known
+from autoact.study.selection import Selection
 from autoact.study.verdict import Ratio
 from autoact.tasks.objectives import COST, LATENCY, Objective
 from autoact.tasks.task import Task
@@ -17,7 +19,12 @@ from autoact.timing.clock import Timing, time_alternating
 from autoact.timing.cost import cost_per_million
 from autoact.timing.measure import call_model, to_device
 from autoact.timing.settings import resolve_device
-from autoact.training.lightning_session import build_module
+from autoact.training.lightning_session import SessionOptions, build_module
+from autoact.training.population.probe import seconds_per_step
+from autoact.training.population.support import why_not
+
+# Rounds of six training steps each in which finalists take turns.
+STEP_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -28,11 +35,18 @@ class Measured:
         latency: at the latency batch.
         throughput: at the throughput batch; None where the hardware has no price.
         cost: per million samples; None where the hardware has no price.
+        step_ms: median of a training step, forward, backward and optimiser; None where it cannot be timed alone.
     """
 
     latency: Timing
     throughput: Timing | None
     cost: float | None
+    step_ms: float | None = None
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Objective -> value, of what was measured."""
+        return {LATENCY: self.latency.median_ms} | ({} if self.cost is None else {COST: self.cost})
 
 
 def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Known) -> dict[str, Measured]:
@@ -56,22 +70,42 @@ def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Kn
         )
         for batch, size in sizes.items()
     }
+    steps = _training_steps(task, {name: candidates[name].assignment for name in modules}, device)
     measured = {}
     for name, candidate in candidates.items():
         timed = assignments[candidate.assignment]
-        if price is None:
-            measured[name] = Measured(timings["latency"][timed], None, None)
-            continue
-        throughput = timings["throughput"][timed]
-        cost = cost_per_million(throughput.median_ms, hardware.throughput_batch, price)
-        measured[name] = Measured(timings["latency"][timed], throughput, cost)
+        throughput, cost = None, None
+        if price is not None:
+            throughput = timings["throughput"][timed]
+            cost = cost_per_million(throughput.median_ms, hardware.throughput_batch, price)
+        measured[name] = Measured(timings["latency"][timed], throughput, cost, steps.get(timed))
     return measured
+
+
+def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: Any) -> dict[str, float]:
+    """The median time of a training step in ms, A B A B; none where steps cannot be taken out of a Trainer."""
+    options = SessionOptions(device)
+    if why_not(task, options):
+        return {}
+    taken: dict[str, list[float]] = {name: [] for name in assignments}
+    for _ in range(STEP_ROUNDS):
+        for name, assignment in assignments.items():
+            taken[name] += seconds_per_step(task, options, 1, 1, assignments=[assignment])
+    return {name: 1000.0 * median(seconds) for name, seconds in taken.items()}
 
 
 def _caller(module: Any, batch: Any, device: Any) -> Any:
     """A call of the module on a batch that lies on the device."""
     placed = to_device(batch, device)
     return lambda: call_model(module, placed)
+
+
+def timed_ratios(
+    selection: Selection, measured: Mapping[str, Measured], objectives: Sequence[Objective]
+) -> dict[str, dict[str, Ratio]]:
+    """Policy -> objective -> its ratio to the tuned baseline; empty where nothing was measured."""
+    tuned = measured.get("tuned")
+    return {p: ratios(measured[p], tuned, objectives) for p in selection.policies} if tuned is not None else {}
 
 
 def ratios(mine: Measured, baseline: Measured, objectives: Sequence[Objective]) -> dict[str, Ratio]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from autoact.core.choice import Assignment
@@ -20,6 +21,7 @@ from autoact.space.space import SearchSpace
 from autoact.study.identity import Identity
 from autoact.study.settings import SearchSettings
 from autoact.study.storage import open_storage, storage_errors
+from autoact.tasks.limits import UNLIMITED, Limits
 from autoact.tasks.objectives import Objective
 
 SEEDED = "seeded_from"
@@ -41,6 +43,7 @@ class Ledger:
         objectives: Sequence[Objective],
         settings: SearchSettings,
         known: Callable[[Assignment], Mapping[str, float]] = lambda _: {},
+        limits: Limits = UNLIMITED,
     ) -> None:
         """Open the study, or create it seeded with the trials of its family that fit.
 
@@ -51,6 +54,7 @@ class Ledger:
             objectives: what is traded.
             settings: the seed.
             known: latency and cost of an assignment, which replace what another study's table said of its trials.
+            limits: the user's; by how much a trial breaks one is told as Optuna's constraints.
 
         Raises:
             AutoactError: the storage cannot be opened.
@@ -61,6 +65,7 @@ class Ledger:
         self.seed = settings.seed
         self.storage = storage
         self._known = known
+        self._limits = limits
         self._dimensions = space.distributions()
         self._records: dict[int, TrialRecord] = {}
         self._given: set[int] = set()
@@ -154,6 +159,7 @@ class Ledger:
             AutoactError: an activation that this space does not offer.
             ValueError: a training setting that it does not offer.
         """
+        broken = self._limits.constraints(record.values)
         rungs = {"rungs": {str(epoch): value for epoch, value in record.rungs.items()}} if record.rungs else {}
         trial = optuna.trial.create_trial(
             state=STATES[record.status],
@@ -161,6 +167,8 @@ class Ledger:
             distributions=self._dimensions,
             values=[record.values[objective.name] for objective in self.objectives] if record.complete else None,
             user_attrs={"record": record.to_json(), **rungs, **attributes},
+            # What Trial.set_constraint writes; a trial is told here in one transaction, when it has ended.
+            system_attrs={f"{_CONSTRAINTS_KEY}:{name}": over for name, over in broken.items()},
         )
         if trial.datetime_complete is not None:
             trial.datetime_start = trial.datetime_complete - timedelta(seconds=record.seconds)
@@ -219,6 +227,22 @@ def peek(storage: str, study: str, key: str) -> Any:
         raise _cannot_open(storage, error) from error
     text = found.user_attrs.get(key)
     return None if text is None else json.loads(text)
+
+
+def spent_in(storage: str, study: str) -> int:
+    """The trials of a study that count against its budget; 0 where there is no such study.
+
+    Raises:
+        AutoactError: the storage cannot be opened.
+    """
+    try:
+        found = optuna.load_study(study_name=study, storage=open_storage(storage))
+    except KeyError:
+        return 0
+    except storage_errors() as error:
+        raise _cannot_open(storage, error) from error
+    attributes = [trial.user_attrs for trial in found.get_trials(deepcopy=False)]
+    return sum("record" in one and SEEDED not in one for one in attributes)
 
 
 def _cannot_open(storage: str, error: Exception) -> AutoactError:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from autoact.core.records import TrialRecord
 
 RECENT = 40
-MOST_FINALISTS = 6
 
 
 class Pace:
@@ -48,8 +47,8 @@ class Pace:
         recent = [record.seconds for record in records[-RECENT:]]
         return sum(recent) / len(recent) if recent else None
 
-    def check(self, records: Sequence[TrialRecord], seeds: int) -> float:
-        """Seconds of wall time of a final check, whose trainings all run to their end."""
+    def check(self, records: Sequence[TrialRecord], trainings: int) -> float:
+        """Seconds of wall time of a final check of so many trainings, which all run to their end."""
         recent = records[-RECENT:]
         whole = [record.seconds for record in recent if record.complete]
         each = self.per_trial(records)
@@ -57,12 +56,11 @@ class Pace:
             return 0.0
         mean = sum(record.seconds for record in recent) / len(recent)
         share = (sum(whole) / len(whole)) / mean if mean > 0 else 1.0
-        return each * share * MOST_FINALISTS * seeds
+        return each * share * trainings
 
-    def room(self, seconds: float, records: Sequence[TrialRecord], seeds: int) -> float:
-        """Trials that fit into so many seconds, with the final check behind them; one where nothing is known."""
+    def room(self, seconds: float, records: Sequence[TrialRecord]) -> float:
+        """Trials that fit into so many seconds; one where nothing is known."""
         each = self.per_trial(records)
         if each is None:
             return 1.0
-        left = seconds - self.check(records, seeds)
-        return math.inf if each == 0 and left >= 0 else math.floor(left / each) if each else 0.0
+        return math.inf if each == 0 and seconds >= 0 else math.floor(seconds / each) if each else 0.0

@@ -18,6 +18,7 @@ from autoact.study.known import KnownBefore, nothing_known
 from autoact.study.ledger import DIRECTIONS, Ledger
 from autoact.study.proposer import Axis, Proposer
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
+from autoact.tasks.limits import UNLIMITED, Limits
 from autoact.tasks.task import Task
 
 CONFIGURED, TUNING, UNIFORM, SAMPLED = "configured", "tuning", "uniform", "sampled"
@@ -44,6 +45,8 @@ class Planner:
         ledger: Ledger,
         known: KnownBefore = nothing_known,
         epsilons: Mapping[str, float] | None = None,
+        included: Sequence[Candidate] = (),
+        limits: Limits = UNLIMITED,
     ) -> None:
         """Plan for a study.
 
@@ -54,11 +57,15 @@ class Planner:
             ledger: what came of earlier trials.
             known: latency and cost of an assignment.
             epsilons: differences up to these are ties.
+            included: tried right after the model as configured.
+            limits: what breaks one that is known before training is not proposed.
         """
         self.task = task
         self.space = space
         self.settings = settings
         self.ledger = ledger
+        self.included = tuple(included)
+        self._within = lambda assignment: limits.keeps(known(assignment))
         self._keys: dict[Assignment, tuple[str, ...]] = {}
         self._proposer = Proposer(
             space.distributions(),
@@ -67,7 +74,7 @@ class Planner:
             seed=settings.seed,
             known=lambda params: known(space.assignment(params)),
             key=self._point,
-            allowed=lambda params: space.allowed(space.assignment(params)),
+            allowed=lambda params: self._allowed(space.assignment(params)),
             refine=settings.refine,
         )
 
@@ -91,6 +98,10 @@ class Planner:
         """Equal for candidates whose trainings would be equal."""
         return (*self._setting(candidate), candidate.seed)
 
+    def _allowed(self, assignment: Assignment) -> bool:
+        """Whether an assignment may be proposed: it fits the model, and keeps the limits that are known by now."""
+        return self.space.allowed(assignment) and self._within(assignment)
+
     def _setting(self, candidate: Candidate) -> tuple[Any, ...]:
         """Equal for candidates that differ in their seed alone."""
         return (self._functions(candidate.assignment), tuple(sorted(candidate.settings.items())))
@@ -112,6 +123,7 @@ class Planner:
         done = [r.candidate for r in records if r.complete] + list(others)
         batch = [] if any(c.role == CONFIGURED for c in done) else [configured]
         tried = [record.candidate for record in records] + list(others)
+        batch += self._included([*tried, *batch])
         seeds = {c.seed for c in tried if self._setting(c) == self._setting(configured)}
         batch += [
             configured.with_seed(seed + further, REPLICATE)
@@ -121,6 +133,15 @@ class Planner:
         missing = self.settings.tuning_trials() - sum(c.role == TUNING for c in tried)
         return batch + self.tuning(records, missing, [*others, *batch])
 
+    def _included(self, tried: Sequence[Candidate]) -> list[Candidate]:
+        """What the user wants to see tried and was not."""
+        keys, found = {self.key(candidate) for candidate in tried}, []
+        for candidate in self.included:
+            if self.key(candidate) not in keys:
+                keys.add(self.key(candidate))
+                found.append(candidate)
+        return found
+
     def _uniform(self, records: Sequence[TrialRecord], others: Sequence[Candidate]) -> list[Candidate]:
         """The same activation at every site, with the settings that suit the baseline best."""
         tried = {self._functions(c.assignment) for c in [*(r.candidate for r in records), *others]}
@@ -128,7 +149,7 @@ class Planner:
         return [
             Candidate(assignment, settings, self.settings.seed, UNIFORM)
             for assignment in self.space.uniform()
-            if self._functions(assignment) not in tried
+            if self._functions(assignment) not in tried and self._within(assignment)
         ]
 
     def _proposed(

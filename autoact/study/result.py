@@ -39,6 +39,10 @@ class Row:
         cost: per million samples.
         latency_ratio: to the tuned baseline.
         cost_ratio: to the tuned baseline.
+        p99_ms: 99th percentile, measured end to end.
+        table_error: what the latency table missed: measured over predicted, less one.
+        training_ratio: time of a training step relative to the tuned baseline's.
+        error_reduction: share of the tuned baseline's distance to perfect predictions that the gain takes away.
         epochs: median best epoch of the fresh seeds.
         measured: whether the latency was measured end to end.
         own: values of the user's own objectives.
@@ -55,6 +59,10 @@ class Row:
     cost: float | None = None
     latency_ratio: float | None = None
     cost_ratio: float | None = None
+    p99_ms: float | None = None
+    table_error: float | None = None
+    training_ratio: float | None = None
+    error_reduction: float | None = None
     epochs: int = 0
     measured: bool = False
     own: Mapping[str, float] = field(default_factory=dict)
@@ -80,6 +88,7 @@ class SearchResult:
         mode: ``max`` or ``min``: which qualities are better.
         seeds: fresh seeds of the final check.
         kept: which baseline is kept where nothing is recommended: ``tuned`` or ``configured``.
+        trainings: stage of the final check -> name -> every training of it, as plain data.
         files: what was written, by name.
     """
 
@@ -98,6 +107,7 @@ class SearchResult:
     mode: str
     seeds: int
     kept: str = "tuned"
+    trainings: Mapping[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def row(self, name: str) -> Row | None:

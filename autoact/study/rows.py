@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoact.core.records import TrialRecord
-from autoact.core.statistics import mean_sd
+from autoact.core.statistics import Interval, mean_sd
 from autoact.study.confirmation import Confirmation
 from autoact.study.finalists import Measured
 from autoact.study.known import Known
@@ -24,12 +24,16 @@ def final_rows(
     known: Known,
     rulings: Mapping[str, Ruling],
     references: Sequence[Any],
+    ideal: float | None = None,
 ) -> list[Row]:
-    """Baselines first, then the best uniform assignment, references, and a row per policy."""
+    """Baselines first, then the best uniform assignment, references, and a row per policy.
+
+    ``ideal`` is the metric of perfect predictions, where known.
+    """
     if selection is None:
         return []
     rows = {
-        name: _row(name, record, selection.tuned, confirmation, measured, known, rulings)
+        name: _row(name, record, selection.tuned, confirmation, measured, known, rulings, ideal)
         for name, record in selection.named().items()
     }
     described = [Row(name, name, None, validation, test) for name, validation, test in references]
@@ -64,6 +68,7 @@ def _row(
     measured: Mapping[str, Measured],
     known: Known,
     rulings: Mapping[str, Ruling],
+    ideal: float | None,
 ) -> Row:
     """One trained row."""
     estimate = known.values(record.candidate.assignment)
@@ -76,6 +81,7 @@ def _row(
         latency_ratio = end_to_end.latency.median_ms / baseline.latency.median_ms
         if end_to_end.throughput is not None and baseline.throughput is not None:
             cost_ratio = end_to_end.throughput.median_ms / baseline.throughput.median_ms
+    gain = confirmation.gains.get(name) if confirmation else None
     return Row(
         name=name,
         title=_title(name, record, tuned, rulings),
@@ -90,8 +96,27 @@ def _row(
         cost_ratio=cost_ratio,
         epochs=entry.epochs if entry else record.best_epoch,
         measured=end_to_end is not None,
+        p99_ms=end_to_end.latency.p99_ms if end_to_end else None,
+        table_error=end_to_end.latency.median_ms / estimate["latency"] - 1 if end_to_end else None,
+        training_ratio=_ratio_of(end_to_end, baseline),
+        error_reduction=_error_reduction(gain, confirmation, ideal),
         own={key: value for key, value in record.values.items() if key not in BUILT_IN},
     )
+
+
+def _ratio_of(mine: Measured | None, baseline: Measured | None) -> float | None:
+    """The time of a training step relative to the tuned baseline's."""
+    if mine is None or baseline is None or mine.step_ms is None or baseline.step_ms is None:
+        return None
+    return mine.step_ms / baseline.step_ms
+
+
+def _error_reduction(gain: Interval | None, confirmation: Confirmation | None, ideal: float | None) -> float | None:
+    """The share of the tuned baseline's distance to perfect predictions that a gain takes away."""
+    if gain is None or confirmation is None or ideal is None:
+        return None
+    error = abs(ideal - confirmation.entries["tuned"].mean)
+    return gain.mean / error if error > 0 else None
 
 
 def _title(name: str, record: TrialRecord, tuned: TrialRecord, rulings: Mapping[str, Ruling]) -> str:

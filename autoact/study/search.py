@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.space.space import SearchSpace
 from autoact.study.batches import Place, Trainer
+from autoact.study.choosing import Choosing, Chosen
 from autoact.study.claims import Claims
 from autoact.study.conclusion import Found, conclude
-from autoact.study.confirmation import Confirmation, confirm, finalists
+from autoact.study.confirmation import Claim, Confirmation, finalists
 from autoact.study.estimates import Estimates, estimate
 from autoact.study.events import Observer, SearchInfo
-from autoact.study.finalists import Measured, measure_finalists
+from autoact.study.finalists import Measured, measure_finalists, timed_ratios
 from autoact.study.known import Known
 from autoact.study.ledger import Ledger
 from autoact.study.pace import Pace
@@ -26,10 +27,15 @@ from autoact.study.result import SearchResult
 from autoact.study.rungs import Rung
 from autoact.study.selection import Front, Selection, select
 from autoact.study.settings import ConfirmSettings, SearchSettings
+from autoact.study.shortlist import most_trainings
+from autoact.study.verdict import hopeful, settled
+from autoact.tasks.limits import Limits
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 
+# Seeds that a final check has at least, however short the minutes are; where the choice is noted.
+FEWEST_SEEDS, AFFORDED = 3, "afforded"
 # Seconds between two looks at what another driver has in training.
 LOOK = 0.5
 
@@ -55,6 +61,8 @@ class Search:
         population: candidates per job, at most.
         repeatable: after an interruption a batch is run again as a whole, so that its populations are the same ones.
         driver: this driver's id, where several share the study.
+        included: candidates that are tried first.
+        limits: what a setting may cost and must reach.
     """
 
     task: Task
@@ -73,6 +81,8 @@ class Search:
     population: int = 1
     repeatable: bool = False
     driver: str = "main"
+    included: Sequence[Candidate] = ()
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         """Start the clock."""
@@ -81,7 +91,9 @@ class Search:
         self._earlier = float(self.ledger.noted("seconds") or 0.0)
         self._pace = Pace(time.monotonic)
         epsilons = self.known.epsilons()
-        self._planner = Planner(self.task, self.space, self.settings, self.ledger, self.known.values, epsilons)
+        self._planner = Planner(
+            self.task, self.space, self.settings, self.ledger, self.known.values, epsilons, self.included, self.limits
+        )
         self._claims = Claims(self.ledger, self.driver, self._planner.key)
         self._front = Front(self.objectives, epsilons)
         traded = any(objective.name == QUALITY for objective in self.objectives)
@@ -109,6 +121,7 @@ class Search:
         with self._claims.beating():
             self._try_candidates()
             found = self._check()
+            self.ledger.note("seconds", self._earlier + self.elapsed)
         result = conclude(found, self.task, self.info, self.known, self.confirm)
         for observer in self.observers:
             observer.search_finished(result)
@@ -120,15 +133,21 @@ class Search:
         estimates = estimate(records, self.space, self.task)
         selection = self._select(estimates)
         interrupted = self.stop_asked()
-        confirmation, measured = None, {}
+        chosen, confirmation, measured = None, None, {}
         if selection is not None and not interrupted:
-            measured = self._measure(selection)
             try:
-                confirmation = self._confirm(selection)
+                if self.confirm.seeds and self.task.open_test is not None:
+                    settings = self._affordable(records)
+                    chosen = self._choose(records, selection, estimates, settings)
+                    selection = chosen.selection
+                measured = self._measure(selection)
+                if chosen is not None:
+                    confirmation = self._claim(chosen, measured, settings)
             except Interrupted:
                 interrupted = True
         self._claims.release(self._claims.left_behind())
-        return Found(records, estimates, selection, confirmation, measured, interrupted, self.elapsed)
+        broken = self._broken(measured)
+        return Found(records, estimates, selection, confirmation, measured, chosen, broken, interrupted, self.elapsed)
 
     def _try_candidates(self) -> None:
         """Spend the budget; ends with the final check claimed, or stopped by the user.
@@ -204,8 +223,8 @@ class Search:
             left = self.settings.budget - self.ledger.spent - len(others)
         if self.settings.minutes is not None:
             records = self.ledger.records()
-            seconds = self.settings.minutes * 60 - self._earlier - self.elapsed
-            left = min(left, self._pace.room(seconds, records, self.confirm.seeds) if records else 1)
+            seconds = self._minutes_left(self.settings.minutes) - self._reserved(records, self.settings.minutes)
+            left = min(left, self._pace.room(seconds, records) if records else 1)
         return left
 
     def _train(self, batch: Sequence[Candidate]) -> None:
@@ -246,6 +265,33 @@ class Search:
         for observer in self.observers:
             observer.trial_finished(record, count, self._seconds_left(records))
 
+    def _check_trainings(self, seeds: int) -> int:
+        """Trainings of a final check with so many seeds, at most; none where there is none."""
+        wanted = replace(self.confirm, seeds=min(seeds, self.confirm.seeds))
+        return most_trainings(wanted) if self.task.open_test is not None else 0
+
+    def _minutes_left(self, minutes: float) -> float:
+        """Seconds that are left of the minutes, over all runs of the study."""
+        return minutes * 60 - self._earlier - self.elapsed
+
+    def _reserved(self, records: Sequence[TrialRecord], minutes: float) -> float:
+        """Seconds kept back for the final check: half of the minutes at most, but time for a few seeds at least."""
+        whole, least = (self._pace.check(records, self._check_trainings(n)) for n in (self.confirm.seeds, FEWEST_SEEDS))
+        return max(least, min(whole, minutes * 60 / 2))
+
+    def _affordable(self, records: Sequence[TrialRecord]) -> ConfirmSettings:
+        """The final check with as many seeds as the minutes have time for; it stays so until trials are added."""
+        if self.settings.minutes is None:
+            return self.confirm
+        asked = [len(records), self.confirm.seeds]
+        noted = self.ledger.noted(AFFORDED)
+        if noted is None or noted["asked"] != asked:
+            each = self._pace.check(records, self._check_trainings(1))
+            fit = int(self._minutes_left(self.settings.minutes) / each) if each > 0 else self.confirm.seeds
+            noted = {"asked": asked, "seeds": min(self.confirm.seeds, max(FEWEST_SEEDS, fit))}
+            self.ledger.note(AFFORDED, noted)
+        return replace(self.confirm, seeds=noted["seeds"])
+
     @property
     def elapsed(self) -> float:
         """Seconds since this run started."""
@@ -254,30 +300,56 @@ class Search:
     def _seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
         """A forecast of the seconds until the search ends; None where nothing is known."""
         each = self._pace.per_trial(records) or 0.0
-        check = self._pace.check(records, self.confirm.seeds)
+        check = self._pace.check(records, self._check_trainings(self.confirm.seeds))
         bounds = []
         if self.settings.budget is not None:
             bounds.append(max(0, self.settings.budget - self.ledger.spent) * each + check)
         if self.settings.minutes is not None:
-            bounds.append(self.settings.minutes * 60 - self._earlier - self.elapsed)
+            bounds.append(self._minutes_left(self.settings.minutes))
         return max(0.0, min(bounds)) if bounds else None
 
     def _select(self, estimates: Estimates) -> Selection | None:
         """The trials that matter."""
         records = self.ledger.records()
         epsilons = self.known.epsilons()
-        return select(records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values)
+        return select(
+            records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values, self.limits
+        )
 
     def _measure(self, selection: Selection) -> dict[str, Measured]:
         """The finalists' times end to end, on a machine where nothing trains."""
         self.engine.wait_idle()
         return measure_finalists(self.task, finalists(selection), self.known)
 
-    def _confirm(self, selection: Selection) -> Confirmation | None:
-        """The final check; None where it is off or there are no test rows."""
-        if self.confirm.seeds == 0 or self.task.open_test is None:
-            return None
-        return confirm(self.task, selection, self.ledger, self._trainer, self.confirm, self.observers)
+    def _choose(
+        self,
+        records: Sequence[TrialRecord],
+        selection: Selection,
+        estimates: Estimates,
+        settings: ConfirmSettings,
+    ) -> Chosen:
+        """The first stage of the final check."""
+        choosing = Choosing(
+            self.task, self.space, self.objectives, self.known.epsilons(), self.margin, settings, self.limits
+        )
+        return choosing.run(records, selection, estimates, self.ledger, self._trainer, self.observers)
+
+    def _claim(self, chosen: Chosen, measured: Mapping[str, Measured], settings: ConfirmSettings) -> Confirmation:
+        """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty."""
+        timed = timed_ratios(chosen.selection, measured, self.objectives)
+        broken = self._broken(measured)
+        claim = Claim(self.task, self.space, settings, hopeful(chosen.selection, timed, broken))
+        return claim.run(
+            chosen,
+            self.ledger,
+            self._trainer,
+            self.observers,
+            decided=lambda so_far: settled(self.task, chosen.selection, so_far, timed, broken),
+        )
+
+    def _broken(self, measured: Mapping[str, Measured]) -> dict[str, str]:
+        """The limits that are broken end to end, by the name of the row; the table may have foreseen less."""
+        return {name: why for name, one in measured.items() if (why := self.limits.broken(one.values))}
 
 
 class _BaselineError(AutoactError):

@@ -10,6 +10,7 @@ from autoact.core.records import TrialRecord
 from autoact.space.space import SearchSpace
 from autoact.study.history import REPLICATE
 from autoact.study.planner import CONFIGURED, is_uniform_alternative
+from autoact.tasks.limits import UNLIMITED, Limits
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task
 
@@ -24,7 +25,7 @@ class Selection:
         uniform: the best trial with one activation everywhere, another than the baseline's; None where there is none.
         policies: policy -> its trial; ``quality`` always, the others where something besides quality is traded.
         front: numbers of the trials that no other beats.
-        margin: the quality that ``economy`` may lose, in units of the metric.
+        margin: the quality that ``balanced`` and ``economy`` may lose, in units of the metric.
     """
 
     configured: TrialRecord
@@ -114,10 +115,12 @@ def select(
     epsilons: Mapping[str, float],
     margin_share: float,
     estimates: Mapping[int, float] | None = None,
+    limits: Limits = UNLIMITED,
 ) -> Selection | None:
     """Pick the trials that matter; None as long as the baseline has no complete trial.
 
-    Picks go by ``estimates`` of the quality where there are any; the records picked keep what was measured.
+    Picks go by ``estimates`` of the quality where there are any; the records picked keep what was measured. Policies
+    pick among the trials that keep the limits; where none does, they fall back to the tuned baseline.
     """
     complete = [record for record in records if stands(record)]
     judge = _Judge(task, estimates or {})
@@ -128,27 +131,28 @@ def select(
         return None
     tuned = judge.best(mine)
     uniforms = [r for r in complete if is_uniform_alternative(r.candidate.assignment, space)]
-    members = front_of(complete, objectives, epsilons, estimates)
-    margin = margin_of(task, tuned, margin_share)
+    within = [r for r in complete if limits.keeps({**r.values, QUALITY: judge.quality(r)})] or [tuned]
+    members = front_of(within, objectives, epsilons, estimates)
+    margin = margin_of(task, judge.quality(tuned), margin_share)
     return Selection(
         configured=configured,
         tuned=tuned,
         uniform=judge.best(uniforms) if uniforms else None,
-        policies=_policies(members, complete, judge, objectives, epsilons, judge.quality(tuned), margin),
+        policies=_policies(members, within, judge, objectives, epsilons, judge.quality(tuned), margin),
         front=tuple(record.number for record in members),
         margin=margin,
     )
 
 
-def margin_of(task: Task, tuned: TrialRecord, share: float) -> float:
+def margin_of(task: Task, tuned: float, share: float) -> float:
     """What a cheaper assignment may lose: a share of the tuned baseline's distance to the trivial predictor.
 
     Where the trivial predictor is unknown (a module that logs its own metric), a fifth of that share of the tuned
     value itself.
     """
     if task.trivial is None:
-        return share / 5 * abs(_quality(tuned))
-    return share * abs(_quality(tuned) - task.trivial)
+        return share / 5 * abs(tuned)
+    return share * abs(tuned - task.trivial)
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ def _policies(
     if not cheap:
         return policies
     policies["balanced"] = _balanced(members, judge, objectives, epsilons, margin)
-    near = [r for r in complete if judge.sign * (judge.quality(r) - tuned) >= -margin]
+    near = [r for r in complete if judge.sign * (judge.quality(r) - tuned) >= -margin] or complete
     decisive = next((o for o in cheap if o.name == COST), cheap[0])
     lowest = (min if decisive.direction == "min" else max)(r.values[decisive.name] for r in near)
     tie = epsilons.get(decisive.name, 0.0)

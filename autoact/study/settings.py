@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.tasks.limits import Limits
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 DEFAULT_TRIALS = 60
@@ -115,6 +116,17 @@ class SearchSettings:
 
 
 @dataclass
+class LatencySettings:
+    """Limits of the latency.
+
+    Attributes:
+        max_ms: a setting that takes longer, at the latency batch, is neither trained nor recommended.
+    """
+
+    max_ms: Optional[float] = None
+
+
+@dataclass
 class ObjectiveSettings:
     """What a search trades, and how far.
 
@@ -122,11 +134,21 @@ class ObjectiveSettings:
         use: any of ``quality``, ``latency``, ``cost`` and the user's own.
         own: ``package.module:function`` references of functions declared with ``autoact.objective``.
         margin: what a cheaper assignment may lose: a share of the tuned baseline's distance to the trivial predictor.
+        latency: limits of the latency.
+        max_cost: a setting that costs more per million samples is neither trained nor recommended.
+        min_quality: a setting that does worse is not recommended; in the metric's unit (for losses: one that is above).
     """
 
     use: list[str] = field(default_factory=lambda: ["quality", "latency", "cost"])
     own: list[str] = field(default_factory=list)
     margin: float = 0.05
+    latency: LatencySettings = field(default_factory=LatencySettings)
+    max_cost: Optional[float] = None
+    min_quality: Optional[float] = None
+
+    def limits(self, mode: str) -> Limits:
+        """The limits, for a metric of this direction."""
+        return Limits(self.latency.max_ms, self.max_cost, self.min_quality, mode)
 
     def check(self) -> None:
         """Refuse what cannot be meant.
@@ -136,20 +158,29 @@ class ObjectiveSettings:
         """
         if not 0 <= self.margin < 1:
             raise AutoactError(f"objectives.margin={self.margin} is a share: it must be 0 or more and below 1")
+        for name, limit in (("latency.max_ms", self.latency.max_ms), ("max_cost", self.max_cost)):
+            if limit is not None and not limit > 0:
+                raise AutoactError(f"objectives.{name}={limit:g} must be above 0")
 
 
 @dataclass
 class ConfirmSettings:
-    """The final check.
+    """The final check, in two stages: fresh seeds and validation rows choose, other seeds and the test part claim.
 
     Attributes:
-        seeds: fresh seeds that every finalist is trained with again; 0: no final check.
-        confidence: of every interval.
+        seeds: fresh seeds of each stage; 0: no final check.
+        finalists: challengers that the first stage chooses from, at most.
+        early: end the second stage half way where its verdict cannot change any more; the intervals allow for the look.
+        confidence: of all claims that are ever made on one test part, together.
+        power: the probability for which the smallest difference that can be told is stated beforehand.
         references: whether reference models (linear, gradient boosting) are fitted for comparison.
     """
 
-    seeds: int = 3
+    seeds: int = 10
+    finalists: int = 6
+    early: bool = True
     confidence: float = 0.95
+    power: float = 0.8
     references: bool = True
 
     def check(self) -> None:
@@ -163,5 +194,8 @@ class ConfirmSettings:
                 f"confirm.seeds={self.seeds} must be 2 or more, since one training says nothing of the noise, "
                 "or 0 for no final check"
             )
-        if not 0 < self.confidence < 1:
-            raise AutoactError(f"confirm.confidence={self.confidence} must lie between 0 and 1, e.g. 0.95")
+        if self.finalists < 1:
+            raise AutoactError(f"confirm.finalists={self.finalists} must be 1 or more")
+        for name, value, example in (("confidence", self.confidence, 0.95), ("power", self.power, 0.8)):
+            if not 0 < value < 1:
+                raise AutoactError(f"confirm.{name}={value} must lie between 0 and 1, e.g. {example}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -61,6 +60,7 @@ def rule(
     selection: Selection,
     confirmation: Confirmation | None,
     ratios: Mapping[str, Mapping[str, Ratio]],
+    broken: Mapping[str, str],
 ) -> tuple[dict[str, Ruling], str]:
     """A ruling per policy, and the verdict over all.
 
@@ -69,23 +69,32 @@ def rule(
         selection: the policies' trials and the margin.
         confirmation: the final check; None where there was none.
         ratios: policy -> objective (latency, cost) -> its ratio, measured end to end; only what is traded.
+        broken: policy -> the user's limit that its assignment breaks.
     """
     if confirmation is None:
         why = "not confirmed on data the search never saw"
         return {p: Ruling(p, False, why) for p in selection.policies}, f"No recommendation: {why}."
     rulings = {
-        policy: _ruling(policy, task, selection, confirmation, ratios.get(policy, {})) for policy in selection.policies
+        policy: _ruling(policy, task, selection, confirmation, ratios.get(policy, {}), broken.get(policy, ""))
+        for policy in selection.policies
     }
-    return rulings, _overall(rulings, confirmation, task.mode)
+    return rulings, _overall(rulings, selection, confirmation)
 
 
 def _ruling(
-    policy: str, task: Task, selection: Selection, confirmation: Confirmation, ratios: Mapping[str, Ratio]
+    policy: str,
+    task: Task,
+    selection: Selection,
+    confirmation: Confirmation,
+    ratios: Mapping[str, Ratio],
+    broken: str,
 ) -> Ruling:
     """The ruling under one policy."""
     gain, entry = confirmation.gains.get(policy), confirmation.entries[policy]
     if selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment:
         return Ruling(policy, False, _OWN[policy])
+    if broken:
+        return Ruling(policy, False, broken)
     if entry.failures:
         seeds = len(entry.failures) + len(entry.scores)
         first = next(iter(entry.failures.values()))
@@ -118,21 +127,55 @@ def _by_quality(policy: str, gain: Interval, task: Task) -> Ruling:
 
 
 def _by_economy(policy: str, gain: Interval, ratios: Mapping[str, Ratio], margin: float, task: Task) -> Ruling:
-    """Better outright; or cheaper, and not worse than the margin."""
+    """Cheaper beyond doubt, and not worse than the margin."""
     text = interval_text(gain, task)
-    if gain.low > 0:
-        return Ruling(policy, True, f"better than the tuned baseline by {text}")
     shown = ", ".join(f"{name} ratio {r.value:.2f} ({r.lower:.2f} to {r.upper:.2f})" for name, r in ratios.items())
-    cheaper = [name for name, r in ratios.items() if r.cheaper]
-    dearer = [name for name, r in ratios.items() if r.dearer]
-    if not cheaper:
-        return Ruling(policy, False, f"neither better ({text}) nor clearly cheaper ({shown or 'nothing was timed'})")
-    # Economy is cost where cost is traded; elsewhere what one objective gains, the other must not lose.
-    if dearer and not (policy == "economy" and "cost" in cheaper):
+    if not ratios or not any(r.cheaper for r in ratios.values()):
+        return Ruling(policy, False, f"not clearly cheaper ({shown or 'nothing was timed'}); its quality: {text}")
+    if not is_cheaper(policy, ratios):
+        cheaper = [name for name, r in ratios.items() if r.cheaper]
+        dearer = [name for name, r in ratios.items() if r.dearer]
         return Ruling(policy, False, f"cheaper in {' and '.join(cheaper)}, dearer in {' and '.join(dearer)} ({shown})")
     if gain.low < -margin:
         return Ruling(policy, False, f"cheaper ({shown}), but it may lose more than {margin:.4g}: {text}")
     return Ruling(policy, True, f"cheaper ({shown}) and within the margin of {margin:.4g}: {text}")
+
+
+def is_cheaper(policy: str, ratios: Mapping[str, Ratio]) -> bool:
+    """Whether something is cheaper beyond doubt, and nothing dearer; for ``economy``, cost decides where traded."""
+    cheaper = [name for name, ratio in ratios.items() if ratio.cheaper]
+    dearer = [name for name, ratio in ratios.items() if ratio.dearer]
+    return bool(cheaper) and (not dearer or (policy == "economy" and "cost" in cheaper))
+
+
+def hopeful(selection: Selection, ratios: Mapping[str, Mapping[str, Ratio]], broken: Mapping[str, str]) -> list[str]:
+    """The policies that could be recommended, whatever their quality on test rows: times are known before."""
+    return [
+        policy
+        for policy in selection.policies
+        if policy not in broken and (policy == "quality" or is_cheaper(policy, ratios.get(policy, {})))
+    ]
+
+
+def settled(
+    task: Task,
+    selection: Selection,
+    confirmation: Confirmation,
+    ratios: Mapping[str, Mapping[str, Ratio]],
+    broken: Mapping[str, str],
+) -> bool:
+    """Whether more seeds could not change the verdict: every policy is recommended, or lies beyond hope."""
+    rulings, _ = rule(task, selection, confirmation, ratios, broken)
+    could = hopeful(selection, ratios, broken)
+    for policy, ruling in rulings.items():
+        gain = confirmation.gains.get(policy)
+        own = selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment
+        if ruling.recommend or own or policy not in could or confirmation.entries[policy].failures:
+            continue
+        lost = 0.0 if policy == "quality" else -selection.margin
+        if gain is None or gain.high > lost:
+            return False
+    return True
 
 
 def interval_text(gain: Interval, task: Task) -> str:
@@ -148,29 +191,24 @@ def signed(value: float) -> str:
     return f"{value:+.2f}" if size >= 10 else f"{value:+.4f}" if size >= 0.001 or value == 0 else f"{value:+.3g}"
 
 
-def kept(confirmation: Confirmation, mode: str) -> str:
-    """Which baseline to keep, ``tuned`` or ``configured``: the one that does better under fresh seeds.
-
-    Validation rows decide, not test rows: what is chosen on test rows cannot be judged on them. The configured one is
-    kept on ties.
-    """
-    tuned, configured = (confirmation.entries.get(name) for name in ("tuned", "configured"))
-    if tuned is None or configured is None or not tuned.validation or not configured.validation:
-        return "tuned"
-    sign = 1.0 if mode == "max" else -1.0
-    lead = statistics.fmean(tuned.validation.values()) - statistics.fmean(configured.validation.values())
-    return "tuned" if sign * lead > 0 else "configured"
+def kept(selection: Selection | None) -> str:
+    """Which baseline is kept, ``tuned`` or ``configured``: the first stage may find that tuning brought nothing."""
+    same = selection is not None and dict(selection.tuned.candidate.settings) == dict(
+        selection.configured.candidate.settings
+    )
+    return "configured" if same else "tuned"
 
 
-def _overall(rulings: Mapping[str, Ruling], confirmation: Confirmation, mode: str) -> str:
+def _overall(rulings: Mapping[str, Ruling], selection: Selection, confirmation: Confirmation) -> str:
     """One or two sentences."""
     won = [policy for policy, ruling in rulings.items() if ruling.recommend]
     if not won:
         reason = next(iter(rulings.values())).reason
-        tuned = kept(confirmation, mode) == "tuned"
+        tuned = kept(selection) == "tuned"
         settings = "its tuned training settings" if tuned else "its settings as configured"
-        seeds = max((len(entry.scores) for entry in confirmation.entries.values()), default=0)
-        more = f" More seeds narrow the interval: confirm.seeds={max(10, 2 * seeds)}." if "zero" in reason else ""
+        more = ""
+        if "zero" in reason and (confirmation.foresight is None or confirmation.foresight.limit != "rows"):
+            more = f" More seeds narrow the interval: confirm.seeds={max(10, 2 * confirmation.planned)}."
         return f"Keep the baseline's activations, with {settings}: {reason}.{more}"
     reasons = dict.fromkeys(rulings[policy].reason for policy in won)
     groups = [([policy for policy in won if rulings[policy].reason == reason], reason) for reason in reasons]

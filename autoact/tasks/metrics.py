@@ -28,6 +28,7 @@ class Metric:
             ``y_score`` the probability of class 1 ``[n]`` with two classes, else ``[n, classes]``; for regression and
             forecasts both are in the user's own unit, ``[n]`` or ``[n, horizon]``.
         kinds: the kinds of task that it fits.
+        ideal: its value for perfect predictions; None where unknown.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Metric:
     mode: str
     function: Callable[[Any, Any], float]
     kinds: tuple[str, ...]
+    ideal: float | None = None
 
     def __call__(self, y_true: Any, y_score: Any) -> float:
         """The metric's value; raises ``FloatingPointError`` where it is not finite."""
@@ -125,16 +127,16 @@ def _r2(y_true: Any, y_score: Any) -> float:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "accuracy", "max", _accuracy, CLASSIFICATION),
-        Metric("f1", "F1", "max", _f1("binary"), CLASSIFICATION),
-        Metric("macro_f1", "macro F1", "max", _f1("macro"), CLASSIFICATION),
-        Metric("roc_auc", "ROC AUC", "max", _roc_auc, CLASSIFICATION),
-        Metric("average_precision", "average precision", "max", _average_precision, CLASSIFICATION),
-        Metric("log_loss", "log loss", "min", _log_loss, CLASSIFICATION),
-        Metric("mse", "MSE", "min", _mse, REGRESSION),
-        Metric("rmse", "RMSE", "min", _rmse, REGRESSION),
-        Metric("mae", "MAE", "min", _mae, REGRESSION),
-        Metric("r2", "R2", "max", _r2, REGRESSION),
+        Metric("accuracy", "accuracy", "max", _accuracy, CLASSIFICATION, 1.0),
+        Metric("f1", "F1", "max", _f1("binary"), CLASSIFICATION, 1.0),
+        Metric("macro_f1", "macro F1", "max", _f1("macro"), CLASSIFICATION, 1.0),
+        Metric("roc_auc", "ROC AUC", "max", _roc_auc, CLASSIFICATION, 1.0),
+        Metric("average_precision", "average precision", "max", _average_precision, CLASSIFICATION, 1.0),
+        Metric("log_loss", "log loss", "min", _log_loss, CLASSIFICATION, 0.0),
+        Metric("mse", "MSE", "min", _mse, REGRESSION, 0.0),
+        Metric("rmse", "RMSE", "min", _rmse, REGRESSION, 0.0),
+        Metric("mae", "MAE", "min", _mae, REGRESSION, 0.0),
+        Metric("r2", "R2", "max", _r2, REGRESSION, 1.0),
     )
 }
 

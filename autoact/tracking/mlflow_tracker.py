@@ -42,7 +42,7 @@ from autoact.tracking.store import TRAINING, Store, StoreError, environment, sho
 PAUSE = 60.0
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 # Files of a result that become artifacts as they are.
-FILES = ("recommendation", "latency table", "trials")
+FILES = ("recommendation", "latency table", "trials", "final check")
 ENDS = {COMPLETE: "FINISHED", FAILED: "FAILED", PRUNED: "KILLED"}
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 

@@ -32,7 +32,8 @@ def test_it_prints_progress_a_table_and_a_verdict(searched):
     for expected in (
         "trial 1/4",
         "trial 4/4",
-        "Final check: ",
+        "Final check, to choose: ",
+        "Final check, to claim: ",
         "baseline as configured",
         "tuned baseline",
         "Verdict: ",

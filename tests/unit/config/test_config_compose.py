@@ -89,7 +89,7 @@ def test_the_defaults():
         60,
         "mlflow",
     )
-    assert (found.output, found.confirm.seeds, found.hardware.device) == ("autoact-runs", 3, "auto")
+    assert (found.output, found.confirm.seeds, found.hardware.device) == ("autoact-runs", 10, "auto")
 
 
 OWN = {

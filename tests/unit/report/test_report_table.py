@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -11,7 +12,7 @@ from autoact.core.choice import Assignment
 from autoact.core.records import COMPLETE, Candidate, TrialRecord
 from autoact.core.statistics import Interval
 from autoact.report.markdown import to_markdown
-from autoact.report.table import final_table, number, tuning_line
+from autoact.report.table import effect_lines, final_table, number, tuning_line
 from autoact.report.terminal import TerminalView, print_result
 from autoact.study.events import SearchInfo
 from autoact.study.result import Row, SearchResult
@@ -134,3 +135,18 @@ def test_the_view_counts_trials_and_says_what_is_left() -> None:
 )
 def test_numbers(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+def test_effects_are_told_once_per_assignment():
+    found = result()
+    quality = dataclasses.replace(
+        found.rows[-1], error_reduction=0.0321, training_ratio=1.234, p99_ms=0.12, table_error=-0.05
+    )
+    worse = dataclasses.replace(quality, name="economy", error_reduction=-0.5)
+    found = dataclasses.replace(found, rows=[*found.rows[:-1], quality, worse])
+    assert effect_lines(found) == [
+        "tanh | relu: 3.2 % less ROC AUC error, a training step takes 1.23x, latency p99 0.12 ms, median latency -5 % "
+        "against the latency table."
+    ]
+    assert effect_lines(result()) == [], "nothing was measured"
+    assert "a training step takes 1.23x" in to_markdown(found)

@@ -117,11 +117,13 @@ class Planted:
     """An engine whose trainings give ``quality(candidate)``, and None for a failure, after ``epochs`` epochs.
 
     Before, a training is worse by ``behind`` per epoch that is missing. ``jobs`` holds what was submitted, ``trained``
-    every candidate that was started, ``scored`` those whose test value was asked for.
+    every candidate that the search started, ``chosen`` those of the final check's first stage, ``scored`` those whose
+    test value was asked for.
     """
 
     quality: Quality
     trained: list[Candidate] = field(default_factory=list)
+    chosen: list[Candidate] = field(default_factory=list)
     scored: list[Candidate] = field(default_factory=list)
     stop_after: int | None = None
     stopped: bool = False
@@ -130,10 +132,15 @@ class Planted:
     behind: float = 0.01
     values: Callable[[Candidate], Mapping[str, float]] = lambda candidate: {}
     replicates: Callable[[Candidate, float], Sequence[float]] = lambda candidate, score: ()
+    validated: Callable[[Candidate, float], Sequence[float]] = lambda candidate, score: ()
     jobs: list[Job] = field(default_factory=list)
     workers: int = 1
     closed: bool = False
     idle: int = 0
+
+    @property
+    def started(self) -> int:
+        return len(self.trained) + len(self.chosen) + len(self.scored)
 
     def submit(self, job: Job) -> Future[Outcome]:
         self.jobs.append(job)
@@ -149,18 +156,22 @@ class Planted:
         records, states, scores = [], {}, {}
         members = [(int(n), state["candidate"], state["epochs"]) for n, state in job.states.items()]
         for number, candidate, done in [*members, *((n, c, 0) for n, c in job.candidates)]:
-            if self.stop_after is not None and not done and len(self.trained) + len(self.scored) >= self.stop_after:
+            if self.stop_after is not None and not done and self.started >= self.stop_after:
                 self.stopped = True
                 records.append(TrialRecord(number, candidate, STOPPED, reason="interrupted by the user"))
                 continue
             if not done:
-                (self.trained if job.test is None else self.scored).append(candidate)
+                kept = self.chosen if candidate.role == "choosing" else self.scored if job.test else self.trained
+                kept.append(candidate)
             record = self.record(number, candidate, job.to)
             if record.status == STOPPED:
                 states[str(number)] = {"candidate": candidate, "epochs": record.epochs}
             if job.test is not None and record.complete:
                 scores[number] = (self.test_quality or self.quality)(candidate)
                 rows = tuple(self.replicates(candidate, scores[number]))
+                record = dataclasses.replace(record, replicates=rows)
+            if job.validate and record.complete:
+                rows = tuple(self.validated(candidate, record.quality))
                 record = dataclasses.replace(record, replicates=rows)
             records.append(record)
         return Outcome(tuple(records), states, scores)

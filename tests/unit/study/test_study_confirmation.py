@@ -1,22 +1,27 @@
-"""The final check: fresh seeds, one training for equal candidates, numbered openings."""
+"""The second stage of the final check: other seeds, one training for equal candidates, numbered openings."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
-from autoact.study.confirmation import FIRST_FRESH_SEED, confirm, finalists
+from autoact.study.again import Turn
+from autoact.study.choosing import Chosen
+from autoact.study.confirmation import FIRST_SEED, Claim, Confirmation, finalists, looks
 from autoact.study.events import Observer
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.training.callbacks import Interrupted
 
-SEEDS = [10_000, 10_001, 10_002]
+SEEDS = [20_000, 20_001, 20_002]
+TURNS = [Turn(seed) for seed in SEEDS]
 
 
 class Told(Observer):
@@ -26,8 +31,9 @@ class Told(Observer):
         self.trainings = 0
         self.scores: list[tuple[str, int, float | None]] = []
 
-    def confirming(self, trainings: int) -> None:
+    def confirming(self, trainings: int, foresight: str = "") -> None:
         self.trainings = trainings
+        self.foresight = foresight
 
     def confirmed_one(self, name: str, seed: int, score: float | None) -> None:
         self.scores.append((name, seed, score))
@@ -59,13 +65,25 @@ def quality(kit: Any) -> Any:
     return of
 
 
+EVERY = ("quality", "balanced", "economy")
+
+
 def checked(
-    kit: Any, bench: Any, engine: Any, selection: Selection | None = None, seeds: int = 3, told: Any = None
+    kit: Any,
+    bench: Any,
+    engine: Any,
+    selection: Selection | None = None,
+    seeds: int = 3,
+    told: Any = None,
+    hopeful: Sequence[str] = EVERY,
+    decided: Callable[[Confirmation], bool] | None = None,
 ) -> Any:
-    settings = ConfirmSettings(seeds=seeds)
+    settings = ConfirmSettings(seeds=seeds, early=decided is not None)
     observers = [] if told is None else [told]
     trainer = bench.search(engine)._trainer
-    return confirm(bench.task, selection or selection_of(kit), bench.ledger(), trainer, settings, observers)
+    chosen = Chosen(selection or selection_of(kit), {}, {}, "chosen by hand")
+    claim = Claim(bench.task, bench.space, settings, hopeful)
+    return claim.run(chosen, bench.ledger(), trainer, observers, decided or (lambda so_far: False))
 
 
 def test_finalists_have_names(kit):
@@ -85,9 +103,9 @@ def test_every_finalist_is_trained_with_fresh_seeds_alone(kit):
     engine = kit.Planted(quality(kit))
     result = checked(kit, kit.Bench(), engine)
     assert Counter(c.seed for c in engine.scored) == dict.fromkeys(SEEDS, 4)
-    assert {c.role for c in engine.scored} == {"confirmation"}
+    assert {c.role for c in engine.scored} == {"claim"}
     assert engine.trained == []
-    assert list(result.entries["tuned"].scores) == SEEDS
+    assert list(result.entries["tuned"].scores) == TURNS
     of = quality(kit)
     tanh = [of(c) for c in engine.scored if c.assignment.summary() == "tanh"]
     assert list(result.entries["quality"].scores.values()) == tanh
@@ -98,7 +116,7 @@ def test_every_finalist_is_trained_with_fresh_seeds_alone(kit):
 def test_fresh_seeds_are_never_the_searchs_own(kit):
     engine = kit.Planted(quality(kit))
     checked(kit, kit.Bench(settings=SearchSettings(seed=10_001)), engine)
-    assert {c.seed for c in engine.scored} == {20_001, 20_002, 20_003}
+    assert {c.seed for c in engine.scored} == {30_001, 30_002, 30_003}
 
 
 def test_equal_candidates_are_trained_once(kit):
@@ -156,19 +174,19 @@ def test_a_tuned_baseline_that_is_the_configured_one(kit):
 
 def test_seeds_that_fail_are_left_out_of_the_pairs(kit):
     def of(c: Candidate) -> float | None:
-        return None if (c.assignment.summary(), c.seed) == ("tanh", 10_001) else quality(kit)(c)
+        return None if (c.assignment.summary(), c.seed) == ("tanh", 20_001) else quality(kit)(c)
 
     told = Told()
     result = checked(kit, kit.Bench(), kit.Planted(of), told=told)
     entry = result.entries["quality"]
-    assert list(entry.scores) == [10_000, 10_002]
-    assert entry.failures == {10_001: "val_auc is nan in epoch 1"}
+    assert list(entry.scores) == [Turn(20_000), Turn(20_002)]
+    assert entry.failures == {Turn(20_001): "val_auc is nan in epoch 1"}
     assert result.gains["quality"].df == 1
-    assert ("quality", 10_001, None) in told.scores
+    assert ("quality", 20_001, None) in told.scores
 
 
 def test_where_all_but_one_seed_fail_there_is_no_interval(kit):
-    engine = kit.Planted(lambda c: None if c.assignment.summary() == "tanh" and c.seed != 10_000 else quality(kit)(c))
+    engine = kit.Planted(lambda c: None if c.assignment.summary() == "tanh" and c.seed != 20_000 else quality(kit)(c))
     result = checked(kit, kit.Bench(), engine)
     assert "quality" not in result.gains
     nothing = kit.Planted(lambda c: None)
@@ -197,7 +215,7 @@ def test_an_interrupted_check_goes_on_where_it_stopped(kit, done):
     result = checked(kit, bench, engine, told=told)
     assert len(engine.scored) == 12 - done
     assert stopped.scored + engine.scored == straight.scored
-    assert (result.gains, result.opening, result.trials_after) == (expected.gains, 1, False)
+    assert (result.gains, result.opening.number, result.opening.used) == (expected.gains, 1, False)
     assert len(told.scores) == 12
 
 
@@ -206,7 +224,7 @@ def test_more_seeds_add_trainings(kit):
     checked(kit, bench, kit.Planted(quality(kit)))
     engine = kit.Planted(quality(kit))
     result = checked(kit, bench, engine, seeds=5)
-    assert {c.seed for c in engine.scored} == {10_003, 10_004}
+    assert {c.seed for c in engine.scored} == {20_003, 20_004}
     assert len(result.entries["tuned"].scores) == 5
 
 
@@ -224,7 +242,7 @@ def test_openings_are_numbered_and_what_comes_after_one_is_flagged(kit):
 
     def opening(**policies: str) -> tuple[int, bool]:
         result = checked(kit, bench, engine, selection_of(kit, **policies))
-        return result.opening, result.trials_after
+        return result.opening.number, result.opening.used
 
     add_trial(kit, bench)
     assert opening() == (1, False)
@@ -238,17 +256,17 @@ def test_openings_are_numbered_and_what_comes_after_one_is_flagged(kit):
 
 def test_other_studies_of_the_same_data_opened_it_too(kit):
     bench, engine = kit.Bench(), kit.Planted(quality(kit))
-    assert checked(kit, bench, engine).opening == 1
+    assert checked(kit, bench, engine).opening.number == 1
     other = dataclasses.replace(bench, settings=SearchSettings(seed=1))
     second = checked(kit, other, engine)
-    assert (second.opening, second.trials_after) == (2, True)
+    assert (second.opening.number, second.opening.used) == (2, True)
     # The first one was opened before, and stays what it was.
     again = checked(kit, bench, engine)
-    assert (again.opening, again.trials_after) == (1, False)
+    assert (again.opening.number, again.opening.used) == (1, False)
     elsewhere = dataclasses.replace(bench, task=kit.task(facts={"fingerprint": "other"}, identity={"data": "other"}))
-    assert checked(kit, elsewhere, engine).opening == 1
+    assert checked(kit, elsewhere, engine).opening.number == 1
     unknown = dataclasses.replace(bench, task=kit.task(facts={}, identity={"data": "unknown"}))
-    assert checked(kit, unknown, engine).opening == 1
+    assert checked(kit, unknown, engine).opening.number == 1
 
 
 # Test rows
@@ -299,13 +317,13 @@ def test_rows_survive_an_interruption(kit):
 
 def test_more_seeds_are_another_opening_and_train_the_new_seeds_only(kit):
     bench, engine = kit.Bench(), kit.Planted(quality(kit))
-    assert checked(kit, bench, engine, seeds=3).opening == 1
+    assert checked(kit, bench, engine, seeds=3).opening.number == 1
     before = len(engine.scored)
     result = checked(kit, bench, engine, seeds=5)
-    assert result.opening == 2
+    assert result.opening.number == 2
     assert {len(entry.scores) for entry in result.entries.values()} == {5}
     added = engine.scored[before:]
-    assert added and {c.seed - FIRST_FRESH_SEED - bench.settings.seed for c in added} == {3, 4}
+    assert added and {c.seed - FIRST_SEED - bench.settings.seed for c in added} == {3, 4}
 
 
 def with_rows(kit: Any, noise: float) -> Any:
@@ -351,3 +369,73 @@ def test_a_stop_within_a_population_keeps_what_was_scored(kit):
     checked(kit, bench, engine)
     assert (len(stopped.scored), len(engine.scored)) == (5, 7)
     assert len({(c.label(), c.seed) for c in [*stopped.scored, *engine.scored]}) == 12
+
+
+# What an opening may spend
+
+
+def test_every_further_opening_stands_at_half_the_alpha(kit):
+    bench, engine = kit.Bench(), kit.Planted(quality(kit))
+    alphas = []
+    for policies in ({"quality": "tanh"}, {"quality": "gelu"}, {"quality": "tanh"}):
+        result = checked(kit, bench, engine, selection_of(kit, **policies))
+        assert result.alpha == result.opening.alpha
+        alphas.append(result.alpha)
+    assert alphas == pytest.approx([0.025, 0.0125, 0.00625])
+
+
+def test_a_challenger_that_is_beyond_hope_costs_no_certainty(kit):
+    selection = selection_of(kit, quality="tanh", economy="gelu")
+    both = checked(kit, kit.Bench(), kit.Planted(quality(kit)), selection)
+    alone = checked(kit, kit.Bench(), kit.Planted(quality(kit)), selection, hopeful=("quality",))
+    assert (both.comparisons, alone.comparisons) == (2, 1)
+    assert alone.gains["quality"].low > both.gains["quality"].low
+    assert "economy" in alone.gains, "it is in the table all the same"
+
+
+def test_looks_share_the_alpha():
+    for seeds in (2, 5, 6, 10, 31):
+        for early in (True, False):
+            found = looks(seeds, early=early)
+            assert found[-1][0] == seeds and sum(share for _, share in found) == pytest.approx(1.0)
+            assert len(found) == (2 if early and seeds >= 6 else 1)
+
+
+def test_a_check_ends_half_way_where_its_verdict_cannot_change(kit):
+    asked: list[int] = []
+
+    def decided(so_far: Confirmation) -> bool:
+        asked.append(so_far.seeds)
+        return True
+
+    engine = kit.Planted(quality(kit))
+    result = checked(kit, kit.Bench(), engine, seeds=8, decided=decided)
+    assert asked == [4] and (result.seeds, result.planned) == (4, 8)
+    assert result.alpha == pytest.approx(0.2 * 0.025)
+    assert {c.seed for c in engine.scored} == {20_000, 20_001, 20_002, 20_003}
+    whole = checked(kit, kit.Bench(), kit.Planted(quality(kit)), seeds=8, decided=lambda so_far: False)
+    assert whole.seeds == 8 and whole.alpha == pytest.approx(0.8 * 0.025)
+
+
+# Mixed against uniform
+
+
+def mixed_selection(kit: Any) -> Selection:
+    mixed = kit.record(Candidate(Assignment({"a": "tanh", "b": "gelu"}), {"learning_rate": 0.01}, 0), 4, 0.9)
+    return dataclasses.replace(selection_of(kit), policies={"quality": mixed})
+
+
+def test_a_mix_is_compared_with_the_best_uniform_assignment(kit):
+    engine = kit.Planted(lambda c: quality(kit)(c) + 0.05 * (c.assignment.summary() == "tanh / gelu"))
+    found = checked(kit, kit.Bench(), engine, mixed_selection(kit))
+    pairs = [found.entries["quality"].scores[turn] - found.entries["uniform"].scores[turn] for turn in TURNS]
+    assert found.mixed is not None and found.mixed.mean == pytest.approx(sum(pairs) / 3)
+    assert checked(kit, kit.Bench(), kit.Planted(quality(kit))).mixed is None, "tanh everywhere is no mix"
+
+
+def test_raw_results_are_plain_data(kit):
+    entry = checked(kit, kit.Bench(), kit.Planted(quality(kit))).entries["quality"]
+    plain = json.loads(json.dumps(entry.to_dict()))
+    assert [row["seed"] for row in plain["trainings"]] == SEEDS
+    assert [row["score"] for row in plain["trainings"]] == list(entry.scores.values())
+    assert plain["candidate"]["assignment"] == {"a": "tanh", "b": "tanh"} and plain["failed"] == []

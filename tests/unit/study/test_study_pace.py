@@ -52,26 +52,25 @@ def test_a_final_check_trains_to_the_end(kit):
     clock.now = 6.0
     pace.arrived(4)
     # Three of four were stopped after a tenth of the time: a whole training takes 10/3.25 of the mean.
-    found = pace.check(records(kit, 1.0, 1.0, 1.0, 10.0, pruned=3), 3)
+    found = pace.check(records(kit, 1.0, 1.0, 1.0, 10.0, pruned=3), 18)
     assert found == pytest.approx(1.5 * 10 / 3.25 * 18)
-    assert pace.check([], 3) == 0.0
+    assert pace.check([], 18) == 0.0
 
 
-def test_room_leaves_time_for_the_check(kit):
+def test_room_is_what_fits(kit):
     clock = Clock()
     pace = Pace(clock)
-    assert pace.room(1e9, [], 3) == 1.0, "one trial tells how long it takes"
+    assert pace.room(1e9, []) == 1.0, "one trial tells how long it takes"
     pace.begin()
     clock.now = 2.0
     pace.arrived(2)
-    assert pace.room(28.0, records(kit, 1.0, 1.0), 3) == 10.0
-    assert pace.room(18.5, records(kit, 1.0, 1.0), 3) == 0.0
-    assert pace.room(10.0, records(kit, 1.0, 1.0), 3) < 0
-    assert pace.room(28.0, records(kit, 1.0, 1.0), 0) == 28.0
+    assert pace.room(10.0, records(kit, 1.0, 1.0)) == 10.0
+    assert pace.room(0.5, records(kit, 1.0, 1.0)) == 0.0
+    assert pace.room(-8.0, records(kit, 1.0, 1.0)) < 0
 
 
 def test_trainings_that_take_no_time_have_room_without_end(kit):
     pace = Pace(Clock())
     pace.begin()
     pace.arrived(1)
-    assert pace.room(1.0, [], 3) == math.inf
+    assert pace.room(1.0, []) == math.inf

@@ -14,6 +14,7 @@ from torch import nn
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate
+from autoact.study import finalists as finalists_module
 from autoact.study.finalists import Measured, measure_finalists, ratios
 from autoact.study.identity import digest, identify
 from autoact.study.known import calibrate, describe_hardware
@@ -188,7 +189,16 @@ def test_a_table_is_measured_once(kit, tmp_path):
 # Finalists, end to end
 
 
-def test_finalists_are_timed_once_per_assignment(kit):
+@pytest.mark.parametrize("steps", [True, False])
+def test_finalists_are_timed_once_per_assignment(kit, monkeypatch, steps):
+    asked: list[str] = []
+
+    def step(task: Any, options: Any, size: int, threads: int, assignments: Any) -> list[float]:
+        asked.append(assignments[0].summary())
+        return [0.001 if asked[-1] == "relu" else 0.002] * 6
+
+    monkeypatch.setattr(finalists_module, "why_not", lambda *_: "" if steps else "it cannot be batched")
+    monkeypatch.setattr(finalists_module, "seconds_per_step", step)
     hardware = HardwareSettings(
         device="cpu", rounds=3, min_ms=0.01, throughput_batch=2, price_per_hour=1.0, currency="USD"
     )
@@ -204,6 +214,9 @@ def test_finalists_are_timed_once_per_assignment(kit):
     assert measured["tuned"].latency is not measured["quality"].latency
     assert all(one.latency.median_ms > 0 and one.cost > 0 for one in measured.values())
     assert len(measured["quality"].latency.round_ms) >= 15
+    assert asked == ["relu", "tanh"] * 5 * steps, "in turn"
+    found = [measured[name].step_ms for name in ("tuned", "configured", "quality")]
+    assert found == ([1.0, 1.0, 2.0] if steps else [None] * 3)
     same = ratios(measured["configured"], measured["tuned"], (LATENCY, COST))
     assert all((one.value, one.lower, one.upper) == (1.0, 1.0, 1.0) for one in same.values())
 

@@ -52,8 +52,8 @@ def test_without_an_effect_the_baseline_is_kept(kit):
         assert won or result.verdict.startswith("Keep the baseline's activations")
         selection = result.selection
         winners += selection.policies["quality"].quality > selection.tuned.quality
-    assert winners >= 15, "on validation rows somebody usually looks better"
-    assert false_alarms <= 2, "a rate of 2.5 % is what the intervals promise"
+    assert winners >= 10, "on validation rows somebody often looks better"
+    assert false_alarms <= 2, "a rate of 1.25 % is what the intervals of a first opening promise"
 
 
 def test_what_tuning_brings_is_not_claimed_for_activations(kit):
@@ -141,7 +141,8 @@ def test_the_final_check_uses_fresh_seeds_and_the_search_none_of_them(kit):
     engine = kit.Planted(kit.plant({"tanh": 0.06}))
     kit.run(kit.Bench(), engine)
     assert {c.seed for c in engine.trained} == {0}
-    assert {c.seed for c in engine.scored} == {10_000, 10_001, 10_002}
+    assert {c.seed for c in engine.chosen} == set(range(10_000, 10_010))
+    assert {c.seed for c in engine.scored} <= set(range(20_000, 20_010))
 
 
 # Observers
@@ -161,8 +162,12 @@ class Log(Observer):
         self.fronts.append(front)
         self.left.append(seconds_left)
 
-    def confirming(self, trainings: int) -> None:
+    def choosing(self, trainings: int) -> None:
+        self.calls.append(f"choosing {trainings}")
+
+    def confirming(self, trainings: int, foresight: str = "") -> None:
         self.calls.append(f"confirming {trainings}")
+        self.foresight = foresight
 
     def confirmed_one(self, name: str, seed: int, score: float | None) -> None:
         self.calls.append("confirmed")
@@ -175,14 +180,19 @@ def test_observers_hear_everything_in_order(kit):
     log = Log()
     bench = kit.Bench(settings=SearchSettings(trials=6, tuning=2), confirm=ConfirmSettings(seeds=2))
     result = kit.run(bench, kit.Planted(kit.plant({"tanh": 0.06})), log)
-    confirmed = log.calls.count("confirmed")
+    claim = next(place for place, call in enumerate(log.calls) if call.startswith("confirming"))
+    chosen, claimed = log.calls[:claim].count("confirmed"), log.calls[claim:].count("confirmed")
     assert log.calls == [
         "started",
         *[f"trial {n}" for n in range(6)],
-        f"confirming {confirmed}",
-        *["confirmed"] * confirmed,
+        f"choosing {chosen}",
+        *["confirmed"] * chosen,
+        f"confirming {claimed}",
+        *["confirmed"] * claimed,
         "finished",
     ]
+    assert chosen > claimed > 0
+    assert "the smallest difference that this check tells from zero with 80 % power is" in log.foresight
     assert log.fronts[0] == 1
     assert log.fronts[-1] == len(result.selection.front)
     assert all(left is not None for left in log.left)

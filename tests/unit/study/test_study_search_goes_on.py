@@ -89,26 +89,36 @@ class Clock:
 
 def test_minutes_bound_search_and_final_check_together(kit, monkeypatch):
     clock = Clock(monkeypatch)
-    bench = kit.Bench(settings=SearchSettings(minutes=1.0, tuning=3))
+    bench = kit.Bench(settings=SearchSettings(minutes=4.0, tuning=3))
     engine = clock.engine(kit)
     result = kit.run(bench, engine)
     assert result.status == "finished"
-    # 60 s at 1 s each: at most 18 trainings of the check are kept back.
-    assert len(engine.trained) == 42
-    assert clock.now <= 60
+    # 240 s at 1 s each: the check would like 160 of them, and gets half: seven seeds of 16 trainings each, at most.
+    assert 115 <= len(engine.trained) <= 125
+    assert {c.seed for c in engine.chosen} == set(range(10_000, 10_007))
+    assert clock.now <= 240
     assert result.rulings["quality"].recommend
 
 
 def test_minutes_add_up_over_runs(kit, monkeypatch):
     clock = Clock(monkeypatch)
-    bench = kit.Bench(settings=SearchSettings(minutes=1.0, tuning=3))
+    bench = kit.Bench(settings=SearchSettings(minutes=4.0, tuning=3))
     kit.run(bench, clock.engine(kit))
     again = clock.engine(kit)
     kit.run(bench, again)
-    assert again.trained == [], "the minutes are spent"
-    more = clock.engine(kit)
-    kit.run(dataclasses.replace(bench, settings=SearchSettings(minutes=1.5, tuning=3)), more)
-    assert len(more.trained) in (30, 31, 32, 33), "half a minute more, and what the baseline is owed"
+    assert again.started == 0, "the minutes are spent, and the check is done"
+    more, before = clock.engine(kit), clock.now
+    kit.run(dataclasses.replace(bench, settings=SearchSettings(minutes=9.0, tuning=3)), more)
+    expected = 9 * 60 - before - 160
+    assert expected - 2 <= len(more.trained) <= expected + 4, "what is left, and what the baseline is owed"
+
+
+def test_however_short_the_minutes_a_check_has_three_seeds(kit, monkeypatch):
+    clock = Clock(monkeypatch)
+    engine = clock.engine(kit)
+    kit.run(kit.Bench(settings=SearchSettings(minutes=1.0, tuning=3)), engine)
+    assert {c.seed for c in engine.chosen} == {10_000, 10_001, 10_002}
+    assert 10 <= len(engine.trained) <= 16
 
 
 def test_whatever_the_minutes_the_baseline_is_tried(kit, monkeypatch):
@@ -193,14 +203,18 @@ def test_an_interrupted_final_check_goes_on(kit):
     quality = kit.plant({"tanh": 0.06}, 0.002)
     straight = kit.run(kit.Bench(), kit.Planted(quality))
     bench = kit.Bench()
-    stopped = kit.Planted(quality, stop_after=25)
-    result = kit.run(bench, stopped)
-    assert (len(stopped.trained), len(stopped.scored)) == (20, 5)
-    assert result.status == "interrupted"
-    assert result.rulings["quality"].recommend is False
+    chosen = kit.Planted(quality)
+    kit.run(kit.Bench(), chosen)
+    whole = len(chosen.chosen)
+    for stop, scored in ((25, 0), (20 + whole + 5, 5)):
+        stopped = kit.Planted(quality, stop_after=stop if not scored else scored + whole - 5)
+        result = kit.run(bench, stopped)
+        assert len(stopped.scored) == scored
+        assert result.status == "interrupted"
+        assert result.rulings["quality"].recommend is False
     engine = kit.Planted(quality)
     resumed = kit.run(bench, engine)
-    assert engine.trained == []
+    assert engine.trained == engine.chosen == []
     assert (resumed.gains, resumed.opening) == (straight.gains, 1)
     assert not any("never saw" in note for note in resumed.notes)
 

@@ -192,8 +192,7 @@ def test_ones_own_objective_decides_economy_where_nothing_else_is_traded(kit, ob
     [("max", 0.9, 0.5, 0.02), ("min", 1.0, 3.0, 0.1), ("max", 0.9, None, 0.009), ("min", 2.0, None, 0.02)],
 )
 def test_the_margin_is_a_share_of_the_distance_to_the_trivial_predictor(kit, mode, tuned, trivial, margin):
-    record = trial(kit, 0, "relu", tuned)
-    assert margin_of(kit.task(mode, trivial=trivial), record, 0.05) == pytest.approx(margin)
+    assert margin_of(kit.task(mode, trivial=trivial), tuned, 0.05) == pytest.approx(margin)
 
 
 @pytest.mark.parametrize(("loss", "wanted"), [(0.001, 2), (0.2, 1)])

@@ -9,7 +9,7 @@ import pytest
 
 from autoact.core.choice import Choice
 from autoact.sites import Site, Sites
-from autoact.study.confirmation import FIRST_FRESH_SEED
+from autoact.study.choosing import FIRST_SEED
 from autoact.study.recommend import recommendation
 from autoact.study.result import Row
 from autoact.study.rows import reference_note
@@ -27,7 +27,7 @@ def result_of(kit: Any, effect: float = 0.06, configured: float = 0.0, **changes
         return (
             0.7
             + effect * sum(str(one) == "tanh" for one in c.assignment.values())
-            + configured * (as_is and c.seed >= FIRST_FRESH_SEED)
+            + configured * (as_is and c.seed >= FIRST_SEED)
             + 0.001 * kit.draw(c.seed, c.label())
         )
 
@@ -64,7 +64,7 @@ def test_rows_without_a_final_check_show_validation_alone(kit):
 
 
 def test_a_policy_that_ends_at_the_baseline_says_so(kit):
-    result = result_of(kit, effect=-0.2)
+    result = result_of(kit, effect=-0.2, space=kit.space(candidates=("relu", "tanh")))
     assert result.row("quality").title == "quality: the baseline's own"
 
 
@@ -82,7 +82,7 @@ def test_a_recommendation_holds_the_evidence(kit):
     assert policy.assignment == result.selection.policies["quality"].candidate.assignment
     assert policy.evidence["gain_over_tuned_baseline"][0] == result.gains["quality"].mean
     assert policy.evidence["latency_ratio_to_tuned_baseline"] == pytest.approx(0.5)
-    assert policy.evidence["seeds"] == 3
+    assert policy.evidence["seeds"] == result.seeds in (5, 10)
     assert found.baseline.assignment.summary() == "relu"
     assert found.sites["a"] == {"current": "relu", "shape": [2, 4], "channels": 4, "channel_dim": -1}
     assert (found.metric, found.rescale, found.simulated) == ({"name": "AUC", "mode": "max"}, True, False)
@@ -107,7 +107,7 @@ def test_the_baseline_to_keep_is_the_one_that_does_better_under_fresh_seeds(kit,
     assert reason in found.baseline.reason
     assert found.baseline.settings == dict(result.row(name).candidate.settings)
     assert found.policies["quality"].settings == found.baseline.settings
-    assert result.row("tuned").candidate != result.row("configured").candidate
+    assert (result.row("tuned").candidate.settings == result.row("configured").candidate.settings) is (configured > 0)
     assert reason in result.verdict
 
 

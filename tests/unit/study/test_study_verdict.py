@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -10,9 +9,11 @@ import pytest
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.core.statistics import Interval
-from autoact.study.confirmation import Confirmation, Confirmed
+from autoact.study.again import Retrained, Turn
+from autoact.study.confirmation import Confirmation
+from autoact.study.openings import Opening
 from autoact.study.selection import Selection
-from autoact.study.verdict import Ratio, interval_text, kept, rule
+from autoact.study.verdict import Ratio, hopeful, interval_text, kept, rule, settled
 
 CHEAP, DEAR, EQUAL = Ratio(0.70, 0.68, 0.72), Ratio(1.30, 1.28, 1.32), Ratio(1.00, 0.99, 1.01)
 ALMOST = Ratio(0.96, 0.93, 0.99)  # cheaper, but the interval reaches above .98
@@ -31,36 +32,45 @@ def ruled(
     mode: str = "max",
     challenger: str = "tanh",
     configured: Interval | None = None,
-    tuned_leads: float = 0.01,
     failures: dict[int, str] | None = None,
     margin: float = 0.02,
+    broken: str = "",
+    tuning_won: bool = True,
 ) -> Any:
     """The ruling on one policy whose trial stands against a relu baseline, and the verdict."""
-    tuned = kit.record(Candidate(Assignment({"a": "relu"}), {"learning_rate": 0.1}), 0, 0.8)
-    other = kit.record(Candidate(Assignment({"a": challenger})), 1, 0.9)
-    selection = Selection(tuned, tuned, None, {policy: other}, (0, 1), margin)
-    found = Confirmed(other.candidate, {seed: 0.9 for seed in range(3 - len(failures or {}))}, failures=failures or {})
-    gains = {} if gain is None else {policy: gain}
-    gains |= {} if configured is None else {"configured": configured}
-    entries = {policy: found, **baselines(found, tuned_leads)}
-    confirmation = Confirmation(entries, gains, 1, 1, False)
-    rulings, verdict = rule(kit.task(mode), selection, confirmation, {policy: ratios or {}})
+    selection, confirmation = found_of(kit, policy, gain, challenger, configured, failures, margin, tuning_won)
+    limits = {policy: broken} if broken else {}
+    rulings, verdict = rule(kit.task(mode), selection, confirmation, {policy: ratios or {}}, limits)
     return rulings[policy], verdict
 
 
-def baselines(found: Confirmed, tuned_leads: float) -> dict[str, Confirmed]:
-    """The two baselines, of which the tuned one leads by so much on validation rows under fresh seeds."""
-    validation = {"tuned": 0.8 + tuned_leads, "configured": 0.8}
-    return {
-        name: dataclasses.replace(found, validation={seed: value + seed / 100 for seed in range(3)}, failures={})
-        for name, value in validation.items()
-    }
+def found_of(
+    kit: Any,
+    policy: str,
+    gain: Interval | None,
+    challenger: str = "tanh",
+    configured: Interval | None = None,
+    failures: dict[int, str] | None = None,
+    margin: float = 0.02,
+    tuning_won: bool = True,
+) -> tuple[Selection, Confirmation]:
+    """What was selected, and the claim."""
+    relu = Assignment({"a": "relu"})
+    as_it_is = kit.record(Candidate(relu, {"learning_rate": 0.01}), 2, 0.8)
+    tuned = kit.record(Candidate(relu, {"learning_rate": 0.1}), 0, 0.8) if tuning_won else as_it_is
+    other = kit.record(Candidate(Assignment({"a": challenger})), 1, 0.9)
+    selection = Selection(as_it_is, tuned, None, {policy: other}, (0, 1), margin)
+    failed = {Turn(seed): why for seed, why in (failures or {}).items()}
+    found = Retrained(other.candidate, {Turn(seed): 0.9 for seed in range(3 - len(failed))}, failures=failed)
+    gains = {} if gain is None else {policy: gain}
+    gains |= {} if configured is None else {"configured": configured}
+    return selection, Confirmation({policy: found}, gains, 1, Opening(1, False, 0.025), 0.025, planned=3)
 
 
 def test_without_a_final_check_nothing_is_recommended(kit):
     record = kit.record(Candidate(Assignment({"a": "relu"})))
     selection = Selection(record, record, None, {"quality": record, "economy": record}, (0,), 0.1)
-    rulings, verdict = rule(kit.task(), selection, None, {})
+    rulings, verdict = rule(kit.task(), selection, None, {}, {})
     assert [ruling.recommend for ruling in rulings.values()] == [False, False]
     assert verdict == "No recommendation: not confirmed on data the search never saw."
 
@@ -115,10 +125,12 @@ def test_cheaper_but_too_lossy_keeps_the_baseline(kit):
     "ratios", [{}, {"latency": EQUAL}, {"latency": ALMOST}, {"latency": DEAR}, {"latency": EQUAL, "cost": ALMOST}]
 )
 @pytest.mark.parametrize("policy", ["balanced", "economy"])
-def test_neither_better_nor_clearly_cheaper_keeps_the_baseline(kit, policy, ratios):
-    ruling, _ = ruled(kit, policy, interval(0.0, 0.001), ratios)
+@pytest.mark.parametrize("gain", [interval(0.0, 0.001), interval(0.03, 0.001)])
+def test_what_is_not_clearly_cheaper_keeps_the_baseline(kit, policy, ratios, gain):
+    # Better outright is what the policy quality is for.
+    ruling, _ = ruled(kit, policy, gain, ratios)
     assert not ruling.recommend
-    assert "neither better (+0.0000 AUC (-0.0010 to +0.0010)) nor clearly cheaper" in ruling.reason
+    assert ruling.reason.startswith("not clearly cheaper (") and f"{gain.mean:+.4f} AUC" in ruling.reason
     assert all(f"{name} ratio {one.value:.2f}" in ruling.reason for name, one in ratios.items())
 
 
@@ -140,9 +152,48 @@ def test_what_one_objective_gains_the_other_must_not_lose(kit, policy, ratios, r
     assert recommend or "dearer in" in ruling.reason
 
 
-@pytest.mark.parametrize("policy", ["balanced", "economy"])
-def test_better_outright_is_recommended_under_any_policy(kit, policy):
-    assert ruled(kit, policy, interval(0.03, 0.01), {"latency": EQUAL})[0].recommend
+@pytest.mark.parametrize("policy", ["quality", "balanced", "economy"])
+def test_what_breaks_a_limit_is_not_recommended(kit, policy):
+    why = "its latency of 3 ms breaks it"
+    ruling, verdict = ruled(kit, policy, interval(0.03, 0.01), {"latency": CHEAP}, broken=why)
+    assert (ruling.recommend, ruling.reason) == (False, why)
+    assert "its latency of 3 ms" in verdict
+
+
+# What can be known before the last seed
+
+
+def test_only_what_can_be_recommended_is_hoped_for(kit):
+    record = kit.record(Candidate(Assignment({"a": "tanh"})))
+    selection = Selection(record, record, None, dict.fromkeys(("quality", "balanced", "economy"), record), (0,), 0.1)
+    timed = {"quality": {"latency": DEAR}, "balanced": {"latency": ALMOST}, "economy": {"latency": CHEAP}}
+    assert hopeful(selection, timed, {}) == ["quality", "economy"]
+    assert hopeful(selection, timed, {"economy": "too slow"}) == ["quality"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "gain", "ratios", "over"),
+    [
+        ("quality", interval(0.03, 0.01), {}, True),  # won
+        ("quality", interval(-0.03, 0.01), {}, True),  # lost
+        ("quality", interval(0.03, 0.05), {}, False),
+        ("quality", None, {}, False),
+        ("economy", interval(0.03, 0.05), {"latency": EQUAL}, True),  # never cheaper
+        ("economy", interval(0.0, 0.01), {"latency": CHEAP}, True),  # won
+        ("economy", interval(-0.01, 0.015), {"latency": CHEAP}, False),
+        ("economy", interval(-0.04, 0.01), {"latency": CHEAP}, True),  # beyond the margin
+    ],
+)
+def test_a_check_may_end_once_nothing_can_change(kit, policy, gain, ratios, over):
+    selection, confirmation = found_of(kit, policy, gain)
+    assert settled(kit.task(), selection, confirmation, {policy: ratios}, {}) is over
+
+
+def test_failures_and_the_baselines_own_are_settled(kit):
+    selection, confirmation = found_of(kit, "quality", interval(0.03, 0.05), failures={1: "nan"})
+    assert settled(kit.task(), selection, confirmation, {}, {})
+    selection, confirmation = found_of(kit, "quality", interval(0.03, 0.05), challenger="relu")
+    assert settled(kit.task(), selection, confirmation, {}, {})
 
 
 @pytest.mark.parametrize("policy", ["quality", "balanced", "economy"])
@@ -180,16 +231,11 @@ def test_what_tuning_lost_is_not_a_gain(kit):
 
 
 def test_which_baseline_is_kept(kit):
-    found = Confirmed(Candidate(Assignment({"a": "relu"})))
-    for lead, by_max, by_min in ((0.01, "tuned", "configured"), (-0.01, "configured", "tuned")):
-        confirmation = Confirmation(baselines(found, lead), {}, 1, 1, False)
-        assert (kept(confirmation, "max"), kept(confirmation, "min")) == (by_max, by_min)
-    assert kept(Confirmation(baselines(found, 0.0), {}, 1, 1, False), "max") == "configured"
-    assert kept(Confirmation({}, {}, 1, 1, False), "max") == "tuned"
+    assert kept(None) == "tuned"
     # Test rows have no say: a configured baseline that does better on them is not kept for that.
     _, verdict = ruled(kit, "quality", interval(0.0, 0.1), configured=interval(0.01, 0.05))
     assert "with its tuned training settings" in verdict
-    _, verdict = ruled(kit, "quality", interval(0.0, 0.1), configured=interval(-0.01, 0.05), tuned_leads=-0.01)
+    _, verdict = ruled(kit, "quality", interval(0.0, 0.1), configured=interval(-0.01, 0.05), tuning_won=False)
     assert "with its settings as configured" in verdict
     assert "confirm.seeds=10" in verdict
 

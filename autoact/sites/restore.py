@@ -1,0 +1,50 @@
+"""Load weights together with the activations that they were trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from autoact.sites.apply import apply_
+from autoact.sites.marker import assignment_in
+
+
+def restore_(
+    model: nn.Module, state_dict: Mapping[str, Tensor | Any], *, example_input: Any = None, strict: bool = True
+) -> nn.Module:
+    """Put the activations that saved weights belong to into a fresh model, then load the weights, in place.
+
+    Args:
+        model: as the class makes it; sites that hold the activation already are left alone.
+        state_dict: of a model that ``apply`` changed, or of an unchanged one.
+        example_input: as in ``find_sites``; needed where an activation has weights per channel or is gated.
+        strict: as in ``load_state_dict``.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        AutoactError: sites that the model does not have.
+        RuntimeError: weights that do not fit, as ``load_state_dict`` raises it.
+
+    Example:
+        >>> from autoact.sites import apply
+        >>> net = lambda: nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        >>> trained = apply(net(), {"1": "tanh"})
+        >>> restore_(net(), trained.state_dict())[1]
+        ActivationModule(tanh)
+        >>> net().load_state_dict(trained.state_dict())
+        Traceback (most recent call last):
+        ...
+        RuntimeError: Error(s) in loading state_dict for Sequential:
+            Unexpected key(s) in state_dict: "1.autoact:tanh"...
+    """
+    carried = assignment_in(state_dict)
+    held = assignment_in(model.state_dict())
+    missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
+    if missing:
+        apply_(model, missing, example_input=example_input)
+    model.load_state_dict(dict(state_dict), strict=strict)
+    return model

@@ -1,0 +1,154 @@
+"""The first stage of the final check: fresh seeds and validation rows choose, before any test row is seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from autoact.core.records import TrialRecord
+from autoact.core.statistics import Interval
+from autoact.space.space import SearchSpace
+from autoact.study.again import Again, Retrained, Turn
+from autoact.study.batches import Trainer
+from autoact.study.estimates import Estimates
+from autoact.study.events import Observer
+from autoact.study.ledger import Ledger
+from autoact.study.paired import gain_of
+from autoact.study.selection import Selection, select
+from autoact.study.settings import ConfirmSettings
+from autoact.study.shortlist import shortlist
+from autoact.tasks.limits import Limits
+from autoact.tasks.objectives import Objective
+from autoact.tasks.task import Task
+
+# Seeds that choose lie far from the search's own, and from those that claim.
+FIRST_SEED = 10_000
+# Below this many rows of training and validation, one split says too little: rows are dealt out in folds.
+FEW_ROWS, FOLDS = 2000, 5
+CHOSEN = "chosen"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the first stage decided; it stays so until trials are added.
+
+    Attributes:
+        selection: the trials that the claim is made with; their picks go by means over fresh seeds.
+        trained: name of a trial (``trial 12``) -> its trainings.
+        differences: policy -> its paired difference to the tuned baseline on validation rows.
+        how: in words.
+    """
+
+    selection: Selection
+    trained: Mapping[str, Retrained]
+    differences: Mapping[str, Interval]
+    how: str
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """The first stage.
+
+    Attributes:
+        task: what is trained.
+        space: the baseline's activations.
+        objectives: what is traded.
+        epsilons: differences up to these are ties.
+        margin: share that a cheaper assignment may lose.
+        settings: seeds and finalists.
+        limits: what a setting may cost and must reach.
+    """
+
+    task: Task
+    space: SearchSpace
+    objectives: Sequence[Objective]
+    epsilons: Mapping[str, float]
+    margin: float
+    settings: ConfirmSettings
+    limits: Limits = field(default_factory=Limits)
+
+    def run(
+        self,
+        records: Sequence[TrialRecord],
+        selection: Selection,
+        estimates: Estimates,
+        ledger: Ledger,
+        trainer: Trainer,
+        observers: Sequence[Observer],
+    ) -> Chosen:
+        """Train the finalists under fresh seeds, and choose one per policy, the tuned baseline and the best uniform.
+
+        What was chosen stays chosen while the trials are the same, also where later runs ask for more seeds: they
+        serve the claim.
+
+        Raises:
+            Interrupted: the user asked to stop; what was trained by then is kept.
+        """
+        noted: dict[str, Any] | None = ledger.noted(CHOSEN)
+        if noted is None or noted["trials"] != len(records):
+            short = shortlist(records, selection, estimates.values, self.task, self.space, self.settings.finalists)
+            noted = {
+                "trials": len(records),
+                "shortlist": [record.number for record in short],
+                "seeds": self.settings.seeds,
+                "folds": self._folds(),
+            }
+            ledger.note(CHOSEN, noted)
+        by_number = {record.number: record for record in records}
+        short = [by_number[number] for number in noted["shortlist"]]
+        turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
+        again = Again({_name(r): r.candidate for r in short}, ledger, trainer, observers, stage="choosing")
+        for observer in observers:
+            observer.choosing(again.different * len(turns))
+        trained = again.run(turns)
+        chosen = self._choose(selection, short, trained)
+        differences = {
+            policy: gain
+            for policy, record in chosen.policies.items()
+            if (gain := gain_of(trained[_name(record)], trained[_name(chosen.tuned)], self.task.mode)) is not None
+        }
+        return Chosen(chosen, trained, differences, _how(len(short), noted["seeds"], noted["folds"]))
+
+    def _folds(self) -> int:
+        """Folds that validation rows are dealt out in; 0: the task's own split."""
+        rows = self.task.facts.get("rows", {})
+        count = sum(rows.get(part, 0) for part in ("train", "validation")) if isinstance(rows, Mapping) else 0
+        return FOLDS if self.task.make_fold is not None and 0 < count < FEW_ROWS else 0
+
+    def _choose(self, first: Selection, short: Sequence[TrialRecord], trained: Mapping[str, Retrained]) -> Selection:
+        """Pick again among the finalists that never failed, by their means."""
+        whole = [record for record in short if not trained[_name(record)].failures]
+        if first.configured not in whole:
+            whole.append(first.configured)
+        means = {r.number: trained[_name(r)].mean for r in whole if not math.isnan(trained[_name(r)].mean)}
+        chosen = select(whole, self.task, self.space, self.objectives, self.epsilons, self.margin, means, self.limits)
+        assert chosen is not None, "the configured baseline is among them"
+        return replace(chosen, front=first.front)
+
+
+def turns_of(seed: int, seeds: int, folds: int) -> list[Turn]:
+    """The trainings of the first stage: a seed each; in folds, every seed goes through all folds of its own partition.
+
+    Example:
+        >>> [str(turn) for turn in turns_of(0, 4, 2)]
+        ['10000 fold 0/2', '10000 fold 1/2', '10001 fold 0/2', '10001 fold 1/2']
+    """
+    if not folds:
+        return [Turn(FIRST_SEED + seed + index) for index in range(seeds)]
+    repeats = math.ceil(seeds / folds)
+    return [Turn(FIRST_SEED + seed + repeat, (fold, folds)) for repeat in range(repeats) for fold in range(folds)]
+
+
+def _name(record: TrialRecord) -> str:
+    """A finalist's name while it is one of many."""
+    return f"trial {record.number}"
+
+
+def _how(finalists: int, seeds: int, folds: int) -> str:
+    """How the choice was made, for the reader."""
+    if folds:
+        times = math.ceil(seeds / folds)
+        return f"{finalists} finalists were chosen from by {folds}-fold cross-validation, {times} times over"
+    return f"{finalists} finalists were chosen from by the mean of {seeds} fresh seeds on validation rows"

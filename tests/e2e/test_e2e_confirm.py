@@ -1,0 +1,72 @@
+"""``python -m autoact confirm``: more seeds for a finished study, and a recommendation on other data."""
+
+import json
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(searched, tmp_path):
+    """A copy of the finished search's output folder, and the study's name."""
+    copy = tmp_path / "runs"
+    shutil.copytree(searched[0], copy)
+    (study,) = [file.parent.name for file in copy.glob("*/command.json")]
+    return copy, study
+
+
+def claims(folder):
+    (file,) = folder.glob("*/confirmation.json")
+    stages = json.loads(file.read_text(encoding="utf-8"))
+    return {name: [row["seed"] for row in entry["trainings"]] for name, entry in stages["claim"].items()}
+
+
+def test_the_search_keeps_every_training_of_its_final_check(folder):
+    stages = json.loads(next(folder[0].glob("*/confirmation.json")).read_text(encoding="utf-8"))
+    assert set(stages) == {"choosing", "claim"}
+    choosing = [row for entry in stages["choosing"].values() for row in entry["trainings"]]
+    assert {row["fold"] is None for row in choosing} == {False}, "455 rows are chosen from by cross-validation"
+    assert set(claims(folder[0])["tuned"]) == {20_000, 20_001}
+
+
+def test_more_seeds_are_added_and_the_opening_is_numbered(cli, folder, trials):
+    output, study = folder
+    before = trials(output)
+    done = cli("confirm", study, "seeds=4", f"output={output}")
+    assert done.code == 0, done.err
+    assert claims(output)["tuned"] == [20_000, 20_001, 20_002, 20_003]
+    assert "opening 2 of the test part" in " ".join(done.out.split())
+    assert "trial 1/" not in done.out and trials(output) == before
+    assert "Verdict: " in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("cancre-ae9687ca4f",), "cancer-"),
+        ((), "confirm needs a STUDY"),
+        (("seeds=1", "recommendation=x.yaml"), "confirm.seeds=1 must be 2 or more"),
+        (("recommendation=nowhere.yaml", "task=cancer"), "nowhere.yaml"),
+    ],
+)
+def test_mistakes_get_one_line(cli, folder, words, said):
+    done = cli("confirm", *words, f"output={folder[0]}")
+    assert done.code == 2
+    assert said in done.err and done.err.count("\n") == 1
+
+
+def test_a_study_of_another_space_is_not_confirmed(cli, folder):
+    done = cli("confirm", folder[1], "candidates=[mish]", f"output={folder[0]}")
+    assert done.code == 2 and "data, model or space changed" in done.err
+
+
+def test_a_recommendation_is_confirmed_without_a_search(cli, small, folder, tmp_path):
+    (file,) = folder[0].glob("*/recommended.yaml")
+    overrides = [word for word in small if not word.startswith(("candidates=", "search."))]
+    words = ["confirm", f"recommendation={file}", *overrides, "search.threads=1", f"output={tmp_path / 'next'}"]
+    done = cli(*words, "data.seed=7")
+    assert done.code == 0, done.err
+    assert "Verdict: " in done.out and "trial 1/" in done.out
+    assert set(claims(tmp_path / "next")["tuned"]) == {20_000, 20_001}
