@@ -34,6 +34,7 @@ from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 
+Measure = Callable[[Task, Mapping[str, Candidate], Known], dict[str, Measured]]
 # Seeds that a final check has at least, however short the minutes are; where the choice is noted.
 FEWEST_SEEDS, AFFORDED = 3, "afforded"
 # Seconds between two looks at what another driver has in training.
@@ -63,6 +64,7 @@ class Search:
         driver: this driver's id, where several share the study.
         included: candidates that are tried first.
         limits: what a setting may cost and must reach.
+        measure: times the finalists end to end; ``measure_finalists`` unless given.
     """
 
     task: Task
@@ -83,6 +85,7 @@ class Search:
     driver: str = "main"
     included: Sequence[Candidate] = ()
     limits: Limits = field(default_factory=Limits)
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         """Start the clock."""
@@ -319,7 +322,7 @@ class Search:
     def _measure(self, selection: Selection) -> dict[str, Measured]:
         """The finalists' times end to end, on a machine where nothing trains."""
         self.engine.wait_idle()
-        return measure_finalists(self.task, finalists(selection), self.known)
+        return (self.measure or measure_finalists)(self.task, finalists(selection), self.known)
 
     def _choose(
         self,

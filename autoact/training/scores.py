@@ -67,14 +67,28 @@ class Predictions:
         Returns:
             One value per group; none where the metric does not exist without some group.
         """
-        scores, targets = torch.cat(self._scores).numpy(), torch.cat(self._targets).numpy()
-        rows = np.arange(len(targets))
-        count = min(JACKKNIFE_GROUPS, len(rows))
-        group = rows * count // len(rows) if ordered else rows % count
-        try:
-            return tuple(self.metric(targets[group != g], scores[group != g]) for g in range(count))
-        except (ValueError, ArithmeticError):
-            return ()
+        return left_out(self.metric, torch.cat(self._targets).numpy(), torch.cat(self._scores).numpy(), ordered=ordered)
+
+
+def left_out(metric: Metric, targets: np.ndarray, scores: np.ndarray, *, ordered: bool) -> tuple[float, ...]:
+    """A metric with one group of rows left out at a time: what the jackknife asks for.
+
+    Args:
+        metric: of the rows.
+        targets: what is true, row by row.
+        scores: what is predicted.
+        ordered: rows follow each other in time: groups are then stretches of time, else every n-th row.
+
+    Returns:
+        One value per group; none where the metric does not exist without some group.
+    """
+    rows = np.arange(len(targets))
+    count = min(JACKKNIFE_GROUPS, len(rows))
+    group = rows * count // len(rows) if ordered else rows % count
+    try:
+        return tuple(metric(targets[group != g], scores[group != g]) for g in range(count))
+    except (ValueError, ArithmeticError):
+        return ()
 
 
 def _predictions(module: torch.nn.Module, outputs: Any, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
