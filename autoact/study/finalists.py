@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,8 @@ from autoact.training.lightning_session import SessionOptions, build_module
 from autoact.training.population.probe import seconds_per_step
 from autoact.training.population.support import why_not
 
-# Rounds of six training steps each in which finalists take turns.
-STEP_ROUNDS = 5
+# Rounds in which finalists take turns, the steps of each turn, and the seconds after which no further round begins.
+STEP_ROUNDS, STEPS, STEP_SECONDS = 10, 3, 2.0
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,12 @@ def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: A
     if why_not(task, options):
         return {}
     taken: dict[str, list[float]] = {name: [] for name in assignments}
-    for _ in range(STEP_ROUNDS):
+    began = time.monotonic()
+    for number in range(STEP_ROUNDS):
+        if number and time.monotonic() - began > STEP_SECONDS:
+            break
         for name, assignment in assignments.items():
-            taken[name] += seconds_per_step(task, options, 1, 1, assignments=[assignment])
+            taken[name] += seconds_per_step(task, options, 1, 1, STEPS, assignments=[assignment])
     return {name: 1000.0 * median(seconds) for name, seconds in taken.items()}
 
 

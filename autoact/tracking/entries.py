@@ -268,6 +268,7 @@ def result_tags(result: SearchResult, report: str) -> dict[str, str]:
         "autoact.status": result.status,
         "autoact.verdict": cut(result.verdict, TAG, "report.md"),
         "autoact.recommended": ", ".join(won) or "none",
+        "autoact.test_part_opening": str(result.opening),
         "mlflow.note.content": cut(report, TAG, "report.md"),
     }
 

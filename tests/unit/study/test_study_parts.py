@@ -193,9 +193,9 @@ def test_a_table_is_measured_once(kit, tmp_path):
 def test_finalists_are_timed_once_per_assignment(kit, monkeypatch, steps):
     asked: list[str] = []
 
-    def step(task: Any, options: Any, size: int, threads: int, assignments: Any) -> list[float]:
+    def step(task: Any, options: Any, size: int, threads: int, steps: int, assignments: Any) -> list[float]:
         asked.append(assignments[0].summary())
-        return [0.001 if asked[-1] == "relu" else 0.002] * 6
+        return [0.001 if asked[-1] == "relu" else 0.002] * steps
 
     monkeypatch.setattr(finalists_module, "why_not", lambda *_: "" if steps else "it cannot be batched")
     monkeypatch.setattr(finalists_module, "seconds_per_step", step)
@@ -214,7 +214,7 @@ def test_finalists_are_timed_once_per_assignment(kit, monkeypatch, steps):
     assert measured["tuned"].latency is not measured["quality"].latency
     assert all(one.latency.median_ms > 0 and one.cost > 0 for one in measured.values())
     assert len(measured["quality"].latency.round_ms) >= 15
-    assert asked == ["relu", "tanh"] * 5 * steps, "in turn"
+    assert asked == ["relu", "tanh"] * 10 * steps, "in turn"
     found = [measured[name].step_ms for name in ("tuned", "configured", "quality")]
     assert found == ([1.0, 1.0, 2.0] if steps else [None] * 3)
     same = ratios(measured["configured"], measured["tuned"], (LATENCY, COST))
