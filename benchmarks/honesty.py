@@ -106,7 +106,7 @@ def null(options: argparse.Namespace) -> dict[str, Any]:
         f"{a}/{b}": Assignment(dict(zip(("layers.0.act", "layers.1.act"), (meaning[a], meaning[b]), strict=True)))
         for a, b in itertools.product(LABELS, LABELS)
     }
-    pool = train_pool("churn", arms, options.seeds, options.epochs, 16)
+    pool = train_pool("churn", arms, options.seeds, options.epochs, 16, options.keep)
     repetitions = []
     for paired in (True, False):
         for number in range(options.repetitions):
@@ -118,7 +118,13 @@ def null(options: argparse.Namespace) -> dict[str, Any]:
             repetitions.append({"paired": paired, "study": number, **_summary(result)})
             if number % 50 == 49:
                 print(f"null: {number + 1} studies", file=sys.stderr)
-    return {"part": "null", "networks_per_arm": options.seeds, "arms": len(arms), "repetitions": repetitions}
+    return {
+        "part": "null",
+        "networks_per_arm": options.seeds,
+        "epochs": options.epochs,
+        "arms": len(arms),
+        "repetitions": repetitions,
+    }
 
 
 def _summary(result: Any) -> dict[str, Any]:
@@ -198,7 +204,7 @@ def coverage(options: argparse.Namespace) -> dict[str, Any]:
             name: Assignment({"layers.0.act": name, "layers.1.act": name, "layers.2.act": name})
             for name in ("relu", "tanh")
         }
-        pool = train_pool(problem, arms, options.seeds, options.epochs, 16)
+        pool = train_pool(problem, arms, options.seeds, options.epochs, 16, options.keep)
         for name in metrics:
             metric = METRICS[name]
             whole = {arm: [metric(pool.truth, one) for one in scores] for arm, scores in pool.scores.items()}
@@ -208,7 +214,7 @@ def coverage(options: argparse.Namespace) -> dict[str, Any]:
                 random = np.random.default_rng([number, len(name)])
                 repetitions.append(_one_interval(pool, metric, random, truth, number))
             print(f"coverage: {name}, {options.repetitions} draws", file=sys.stderr)
-    return {"part": "coverage", "networks_per_arm": options.seeds, "repetitions": repetitions}
+    return {"part": "coverage", "networks_per_arm": options.seeds, "epochs": options.epochs, "repetitions": repetitions}
 
 
 def _one_interval(pool: Pool, metric: Metric, random: np.random.Generator, truth: float, number: int) -> dict[str, Any]:
@@ -295,7 +301,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found.add_argument("files", nargs="*", type=Path, help="for report: what the parts wrote")
     found.add_argument("--repetitions", type=int, help="500 studies, 200 per effect, or 1,000 draws unless given")
     found.add_argument("--seeds", type=int, default=320, help="networks per arm of a pool (default: %(default)s)")
-    found.add_argument("--epochs", type=int, default=8, help="of every training (default: %(default)s)")
+    found.add_argument("--epochs", type=int, default=30, help="of every training, at most (default: %(default)s)")
+    found.add_argument("--keep", type=Path, metavar="DIR", help="keep trained pools here, for the same command again")
     found.add_argument("--out", type=Path, help="the JSON file, with every repetition")
     options = found.parse_args(arguments)
     if options.part == "report":

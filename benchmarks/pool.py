@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 import time
@@ -20,6 +21,8 @@ from autoact.training.lightning_session import SessionOptions
 from autoact.training.population.session import PopulationSession
 
 TOGETHER = 64
+# Epochs without a better validation value before a training ends, as in a search.
+PATIENCE = 8
 ROWS = 20_000
 
 
@@ -41,7 +44,9 @@ class Pool:
         return len(next(iter(self.scores.values())))
 
 
-def train_pool(problem: str, arms: Mapping[str, Assignment], seeds: int, epochs: int, width: int) -> Pool:
+def train_pool(
+    problem: str, arms: Mapping[str, Assignment], seeds: int, epochs: int, width: int, keep: Path | None = None
+) -> Pool:
     """Train every arm under every seed, each with its own initial weights and order of batches.
 
     Args:
@@ -50,7 +55,22 @@ def train_pool(problem: str, arms: Mapping[str, Assignment], seeds: int, epochs:
         seeds: networks per arm.
         epochs: of every training; the best one on validation rows is kept, as in a search.
         width: of the hidden layers.
+        keep: a folder where pools are kept: the same one is not trained twice.
     """
+    digest = hashlib.sha256(repr([problem, sorted(arms.items()), seeds, epochs, width]).encode()).hexdigest()[:12]
+    file = None if keep is None else keep / f"pool-{problem}-{digest}.npz"
+    if file is not None and file.is_file():
+        found = np.load(file)
+        return Pool(found["truth"], {name: found[f"arm {name}"] for name in arms})
+    pool = _pool(problem, arms, seeds, epochs, width)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, truth=pool.truth, **{f"arm {name}": scores for name, scores in pool.scores.items()})
+    return pool
+
+
+def _pool(problem: str, arms: Mapping[str, Assignment], seeds: int, epochs: int, width: int) -> Pool:
+    """Train a pool."""
     with tempfile.TemporaryDirectory(prefix="autoact-pool-") as folder:
         task = _task(problem, Path(folder), epochs, width)
         part = task.open_test("pool of predictions").val_dataloader()
@@ -66,7 +86,7 @@ def _trained(task: Any, assignment: Assignment, seeds: int, x: torch.Tensor, nam
     """Predictions of one arm under every seed."""
     found: list[np.ndarray] = []
     started = time.perf_counter()
-    options = SessionOptions(torch.device("cpu"), patience=None, rescale=True, threads=1, population=TOGETHER)
+    options = SessionOptions(torch.device("cpu"), patience=PATIENCE, rescale=True, threads=1, population=TOGETHER)
     for begin in range(0, seeds, TOGETHER):
         session = PopulationSession(task, options)
         numbers = range(begin, min(begin + TOGETHER, seeds))

@@ -206,18 +206,28 @@ class _Design:
 
 
 def _design(
-    seed_variance: float, seeds: int, row_variance: float, row_df: float, confidence: float, comparisons: int
+    seed_variance: float,
+    seeds: int,
+    row_variance: float,
+    row_df: float,
+    overlap: float,
+    confidence: float,
+    comparisons: int,
 ) -> _Design:
     """Combine the seeds' part and the rows' part of the variance of a mean difference."""
     if seeds < 2:
         raise AutoactError(f"an interval over seeds needs at least 2 seeds, got {seeds}")
     if not 0.0 < confidence < 1.0 or comparisons < 1:
         raise ValueError(f"an interval needs 0 < confidence < 1 and comparisons >= 1, got {confidence}, {comparisons}")
-    if not row_variance >= 0.0 or not row_df > 0.0:
-        raise ValueError(f"an interval needs row_variance >= 0 and row_df > 0, got {row_variance}, {row_df}")
+    if not row_variance >= 0.0 or not row_df > 0.0 or not overlap >= 0.0:
+        raise ValueError(
+            f"an interval needs row_variance >= 0, row_df > 0 and overlap >= 0, got {row_variance}, {row_df}, {overlap}"
+        )
     seed_part = seed_variance / seeds
-    total = seed_part + row_variance
-    shares = [(seed_part / total, seeds - 1.0), (row_variance / total, row_df)] if total > 0.0 else [(1.0, seeds - 1.0)]
+    both = seed_part + row_variance
+    # Neither part alone is more than the whole.
+    total = max(seed_part, row_variance, both - overlap)
+    shares = [(seed_part / both, seeds - 1.0), (row_variance / both, row_df)] if both > 0.0 else [(1.0, seeds - 1.0)]
     weight = math.fsum(share**2 / df for share, df in shares)
     df = 1.0 / weight if weight > 0.0 else math.inf
     alpha = (1.0 - confidence) / comparisons
@@ -254,12 +264,14 @@ def paired_interval(
     comparisons: int = 1,
     row_variance: float = 0.0,
     row_df: float = math.inf,
+    overlap: float = 0.0,
 ) -> Interval:
     """The mean of paired differences, with an interval for crossed seeds and test rows.
 
-    SE^2 = s^2 / S + ``row_variance``: what other seeds would change, and what other test rows would change. The
-    degrees of freedom are those of Welch (1947) and Satterthwaite (1946); the bounds are Bonferroni-corrected, so that
-    all ``comparisons`` intervals hold together with the given confidence.
+    SE^2 = s^2 / S + ``row_variance`` - ``overlap``: what other seeds would change, and what other test rows would
+    change; what a row changes for one seed alone is in both, and counts once (the crossed random-effects model of
+    Cornfield and Tukey, 1956). The degrees of freedom are those of Welch (1947) and Satterthwaite (1946); the bounds
+    are Bonferroni-corrected, so that all ``comparisons`` intervals hold together with the given confidence.
 
     Args:
         differences: one paired difference per seed, each over the same test rows.
@@ -268,6 +280,7 @@ def paired_interval(
         row_variance: variance of the seed-averaged difference due to the choice of rows, already for the mean over
             the rows (a jackknife's or a bootstrap's), in squared units of the differences.
         row_df: degrees of freedom of ``row_variance``.
+        overlap: the interaction's part of the variance of the mean, which both other parts hold.
 
     Raises:
         AutoactError: there are fewer than two differences.
@@ -280,7 +293,7 @@ def paired_interval(
     if len(differences) < 2:
         raise AutoactError(f"an interval over seeds needs at least 2 seeds, got {len(differences)}")
     mean, sd = mean_sd(differences)
-    design = _design(sd**2, len(differences), row_variance, row_df, confidence, comparisons)
+    design = _design(sd**2, len(differences), row_variance, row_df, overlap, confidence, comparisons)
     half = design.critical * design.se
     return Interval(mean, mean - half, mean + half, design.se, design.df)
 
@@ -294,6 +307,7 @@ def detectable_difference(
     comparisons: int = 1,
     row_variance: float = 0.0,
     row_df: float = math.inf,
+    overlap: float = 0.0,
 ) -> float:
     """The smallest true difference that ``paired_interval`` tells from zero with probability ``power``.
 
@@ -308,6 +322,7 @@ def detectable_difference(
         comparisons: as in ``paired_interval``.
         row_variance: as in ``paired_interval``.
         row_df: as in ``paired_interval``.
+        overlap: as in ``paired_interval``.
 
     Raises:
         AutoactError: there are fewer than two seeds.
@@ -318,7 +333,7 @@ def detectable_difference(
     """
     if not 0.0 < power < 1.0 or not sd >= 0.0:
         raise ValueError(f"a detectable difference needs 0 < power < 1 and sd >= 0, got {power} and {sd}")
-    design = _design(sd**2, seeds, row_variance, row_df, confidence, comparisons)
+    design = _design(sd**2, seeds, row_variance, row_df, overlap, confidence, comparisons)
     high = design.critical + 1.0
     while _power(high, design) < power:
         high *= 2.0

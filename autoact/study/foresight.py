@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autoact.core.statistics import detectable_difference
 from autoact.study.again import Retrained
-from autoact.study.paired import row_variance, seed_sd
+from autoact.study.paired import pairs_of
 
 # The share of the variance from which on the test rows are said to limit a check: more seeds then hardly help.
 ROWS_LIMIT = 0.5
@@ -78,25 +78,29 @@ def foresee(
         comparisons: how many are claimed at once.
         power: the wanted probability.
     """
-    mine, theirs = trained[challenger], trained[baseline]
-    sd = seed_sd(mine, theirs)
-    if math.isnan(sd) or seeds < 2:
+    pairs = pairs_of(trained[challenger], trained[baseline])
+    count = len(pairs.differences)
+    if count < 2 or seeds < 2:
         return None
     validation, test = rows or (1, 1)
-    noise = row_variance(mine, theirs) * validation / test
-    groups = max((len(one) for one in mine.replicates.values()), default=0)
+    # What rows do shrinks with their number; what seeds do does not.
+    fewer = validation / test
+    of_seeds = max(0.0, pairs.seed_variance - pairs.interaction)
+    of_rows = max(0.0, pairs.row_variance - pairs.interaction / count) * fewer
+    of_both = pairs.interaction * fewer
 
-    def smallest(count: int) -> float:
+    def smallest(number: int) -> float:
         return detectable_difference(
-            sd,
-            count,
+            math.sqrt(of_seeds + of_both),
+            number,
             power,
             confidence=confidence,
             comparisons=comparisons,
-            row_variance=noise,
-            row_df=groups - 1 if groups > 1 else math.inf,
+            row_variance=of_rows + of_both / number,
+            row_df=pairs.groups - 1 if pairs.groups else math.inf,
+            overlap=of_both / number,
         )
 
-    share = noise / (noise + sd**2 / seeds) if noise + sd**2 > 0 else 0.0
-    limit = "unknown" if not groups else "rows" if share > ROWS_LIMIT else "seeds"
+    whole = of_rows + (of_seeds + of_both) / seeds
+    limit = "unknown" if not pairs.groups else "rows" if whole > 0 and of_rows / whole > ROWS_LIMIT else "seeds"
     return Foresight(smallest(seeds), power, seeds, limit, smallest(2 * seeds))
