@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from autoact.activations import Activation, Parameter, register
     from autoact.core.choice import Assignment, Choice
     from autoact.core.errors import AutoactError
+    from autoact.faces.lightning import ApplyActivations, load_from_checkpoint
+    from autoact.faces.load import load_recommendation
+    from autoact.faces.optuna import assignment_from, suggest
     from autoact.faces.search import search
-    from autoact.recommendation import Recommendation, load_recommendation
+    from autoact.faces.sklearn import AutoActClassifier, AutoActRegressor
+    from autoact.recommendation import Recommendation
     from autoact.sites import Site, Sites, apply, apply_, assignment_in, find_sites, initialise_, rescale_, restore_
     from autoact.tasks.objectives import objective
 
@@ -22,7 +26,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Activation",
+    "ApplyActivations",
     "Assignment",
+    "AutoActClassifier",
+    "AutoActRegressor",
     "AutoactError",
     "Choice",
     "Parameter",
@@ -31,20 +38,26 @@ __all__ = [
     "Sites",
     "apply",
     "apply_",
+    "assignment_from",
     "assignment_in",
     "find_sites",
     "initialise_",
+    "load_from_checkpoint",
     "load_recommendation",
     "objective",
     "register",
     "rescale_",
     "restore_",
     "search",
+    "suggest",
 ]
 
 _HOMES = {
     "Activation": "autoact.activations",
+    "ApplyActivations": "autoact.faces.lightning",
     "Assignment": "autoact.core.choice",
+    "AutoActClassifier": "autoact.faces.sklearn",
+    "AutoActRegressor": "autoact.faces.sklearn",
     "AutoactError": "autoact.core.errors",
     "Choice": "autoact.core.choice",
     "Parameter": "autoact.activations",
@@ -53,15 +66,18 @@ _HOMES = {
     "Sites": "autoact.sites",
     "apply": "autoact.sites",
     "apply_": "autoact.sites",
+    "assignment_from": "autoact.faces.optuna",
     "assignment_in": "autoact.sites",
     "find_sites": "autoact.sites",
     "initialise_": "autoact.sites",
-    "load_recommendation": "autoact.recommendation",
+    "load_from_checkpoint": "autoact.faces.lightning",
+    "load_recommendation": "autoact.faces.load",
     "objective": "autoact.tasks.objectives",
     "register": "autoact.activations",
     "rescale_": "autoact.sites",
     "restore_": "autoact.sites",
     "search": "autoact.faces.search",
+    "suggest": "autoact.faces.optuna",
 }
 
 # In a wheel conf/ and recipes/ lie inside this package; in a checkout they lie beside it.

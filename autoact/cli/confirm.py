@@ -93,9 +93,11 @@ def _elsewhere(config: Config) -> int:
     """What a recommendation holds, on the data that the configuration names."""
     from autoact.cli.build import prepared_search
     from autoact.core.records import Candidate
-    from autoact.recommendation import load_recommendation
+    from autoact.faces.load import load_recommendation
 
-    recommendation = load_recommendation(str(config.recommendation))
+    recommendation = load_recommendation(
+        str(config.recommendation), tracking_uri=config.tracking.uri, output=config.output
+    )
     held = [recommendation.baseline, *recommendation.policies.values()]
     included = [Candidate(policy.assignment, dict(policy.settings), config.search.seed, ROLE) for policy in held]
     names = sorted({str(choice) for policy in held for choice in policy.assignment.values()})

@@ -12,7 +12,13 @@ from autoact.core.errors import AutoactError, unknown
 VERBS = {
     "search": "search activations for a task, or for your own Lightning module",
     "confirm": "check a finished study again with more seeds, or a recommendation on new data",
+    "check": "the gate for CI and production: measure a recommendation again, exit code 1 on a regression",
     "train": "train a recommended configuration with its recipe and log the model",
+    "promote": "give a version of the trained model an alias, such as champion",
+    "rollback": "move an alias back to the version that had it before",
+    "predict": "score the rows of a file with a trained model",
+    "export": "write a trained model in another format (ONNX), verified against PyTorch",
+    "show": "print a recommendation, or its Python source without autoact",
     "activations": "list the catalogue, or show one activation",
     "ui": "open the MLflow UI on the store that searches log to",
 }
@@ -34,7 +40,7 @@ first steps:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one verb; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    """Run one verb; returns the exit code: 0 done, 1 a regression (check), 2 a user's mistake, 130 interrupted."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE.format(verbs="\n".join(f"  {verb:<13}{text}" for verb, text in VERBS.items())), end="")
         return 0 if arguments else 2

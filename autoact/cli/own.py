@@ -23,6 +23,10 @@ def own_task(config: Config) -> Task:
         raise AutoactError(f"task={config.task.name} and module={config.module} exclude each other: name one")
     if config.datamodule is None:
         raise AutoactError("module=... needs datamodule=package.module:Class")
+    if config.incumbent is not None:
+        raise AutoactError(
+            "incumbent=... needs a task of ours: with module=... autoact does not know which row of your data is which"
+        )
     module_class = load_trusted(config.module, "module", config.trust)
     data_class = load_trusted(config.datamodule, "datamodule", config.trust)
     metric = _metric(config)

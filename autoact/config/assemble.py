@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,23 @@ from autoact.data.folds import fold_of, has_folds
 from autoact.data.prepare import prepare
 from autoact.data.prepared import Prepared
 from autoact.data.settings import KINDS
+from autoact.tasks.incumbent import Incumbent, find_incumbent
 from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
-from autoact.tasks.references import reference_scores
+from autoact.tasks.references import reference_rows
 from autoact.tasks.task import Task
 
+MAY_HAVE_SEEN = (
+    "the incumbent may have been trained on rows that it is scored on here: autoact cannot know; its score would then "
+    "be too good"
+)
 
-def recipe_task(config: Config) -> Task:
+
+def recipe_task(config: Config, prepared: Prepared | None = None) -> Task:
     """The task of a recipe on prepared data.
+
+    Args:
+        config: the whole configuration.
+        prepared: the data, where they are prepared already.
 
     Raises:
         AutoactError: wrong data, recipe or metric.
@@ -34,9 +45,10 @@ def recipe_task(config: Config) -> Task:
     recipe = load_trusted(settings.module, "recipe.module", config.trust)
     metric = task_metric(config, kind)
     data = config.data
-    prepared = prepare(data, kind)
+    prepared = prepare(data, kind) if prepared is None else prepared
     scored = in_users_unit(metric, prepared)
     shape = prepared.input_shape
+    incumbent = _incumbent(config, prepared, scored)
 
     def make_module() -> Any:
         try:
@@ -70,11 +82,13 @@ def recipe_task(config: Config) -> Task:
             "rows": prepared.sizes,
             "fingerprint": prepared.fingerprint,
             "recipe": settings.module,
-            "notes": list(prepared.notes),
+            "notes": [*prepared.notes, *([] if incumbent is None else filter(None, [MAY_HAVE_SEEN, incumbent.note]))],
             "settings": asdict(data),
+            **({"profile": prepared.profile} if prepared.profile else {}),
+            **({"incumbent": incumbent.name} if incumbent is not None else {}),
         },
         simulated=prepared.simulated,
-        references=_references(prepared, scored),
+        references=_references(prepared, scored, incumbent, fitted=config.confirm.references),
         ordered=prepared.split == "time",
         trivial=_trivial(prepared, scored),
         warning="all results are on simulated data" if prepared.simulated else "",
@@ -122,9 +136,22 @@ def _opener(prepared: Prepared, batch_size: int) -> Callable[[str], Any]:
     return open_test
 
 
-def _references(prepared: Prepared, metric: Metric) -> Callable[[bool], Any]:
-    """Scores of reference models; on test rows only after the seal was lifted."""
-    return lambda test: reference_scores(prepared, metric, prepared.test.part if test else None)
+def _references(
+    prepared: Prepared, metric: Metric, incumbent: Incumbent | None, *, fitted: bool
+) -> Callable[[bool], Any]:
+    """Scores of the incumbent and of reference models; on test rows only after the seal was lifted."""
+    return lambda test: reference_rows(prepared, metric, prepared.test.part if test else None, incumbent, fitted=fitted)
+
+
+def _incumbent(config: Config, prepared: Prepared, metric: Metric) -> Incumbent | None:
+    """The model in production, where the user names one."""
+
+    def load(address: str) -> Any:
+        from autoact.tracking.incumbent import RegisteredModel
+
+        return RegisteredModel(address, config.tracking, Path(config.output))
+
+    return find_incumbent(config.incumbent, prepared, config.data, metric, load)
 
 
 def _trivial(prepared: Prepared, metric: Metric) -> float | None:

@@ -44,6 +44,21 @@ class RecipeSettings:
 
 
 @dataclass
+class TrainSettings:
+    """How ``python -m autoact train`` trains what a search recommends.
+
+    Attributes:
+        rows: ``train+validation``: on the rows of both parts, for the confirmed number of epochs, without early
+            stopping; ``train``: on the training rows, and the best epoch on the validation rows is kept. Recipes take
+            ``train+validation`` unless given, your own module ``train``. The test part stays sealed.
+        register: name of the registered model; ``<task>-autoact`` unless given; ``none`` registers nothing.
+    """
+
+    rows: Optional[str] = None
+    register: Optional[str] = None
+
+
+@dataclass
 class Config:
     """The whole configuration.
 
@@ -58,6 +73,7 @@ class Config:
         search: the budget.
         confirm: the final check.
         tracking: where results are logged.
+        train: how a recommendation is trained.
         trainer: arguments of ``lightning.Trainer``.
         metric: decides instead of ``task.metric``: a name, or your own as ``package.module:function``.
         metric_mode: direction of your own metric: ``max`` or ``min``.
@@ -69,8 +85,9 @@ class Config:
         mode: ``max`` or ``min``: which values of ``monitor`` are better.
         callbacks: your own Lightning callbacks, ``package.module:Class`` each; a fresh one per training.
         trust: packages whose code may be imported by reference.
-        recommendation: a ``recommended.yaml`` to train with.
+        recommendation: to train with: a ``recommended.yaml``, ``runs:/...`` or ``models:/...``.
         policy: which of its policies.
+        incumbent: the model in production, scored on the same rows: ``models:/name@alias`` or a csv of predictions.
         output: folder for everything that is written.
     """
 
@@ -84,6 +101,7 @@ class Config:
     search: SearchSettings = field(default_factory=SearchSettings)
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
     trainer: dict[str, Any] = field(default_factory=dict)
     metric: Optional[str] = None
     metric_mode: Optional[str] = None
@@ -97,6 +115,7 @@ class Config:
     trust: list[str] = field(default_factory=list)
     recommendation: Optional[str] = None
     policy: Optional[str] = None
+    incumbent: Optional[str] = None
     output: str = "autoact-runs"
 
 

@@ -20,11 +20,11 @@ from autoact.data.tables import subset
 from autoact.data.windows import Track, WindowReader
 
 
-def prepare_forecast(table: Table, settings: DataSettings) -> Prepared:
+def prepare_forecast(table: Table, settings: DataSettings, *, whole: bool = False) -> Prepared:
     """Order in time, split in time, standardise by the training steps, cut windows, seal the last part.
 
     Every series of ``data.series`` (within every group of ``data.group``) gives windows of its own and has a mean
-    and deviation of its own.
+    and deviation of its own. See ``prepare`` for ``whole``; the validation windows are then the training windows.
 
     Raises:
         AutoactError: what is wrong with the table or the settings, in one line.
@@ -36,9 +36,9 @@ def prepare_forecast(table: Table, settings: DataSettings) -> Prepared:
     keep = subset(len(frame), "time", settings, order)
     split = split_rows(len(keep), "time", settings, order=order[keep])
     for which, rows in enumerate((split.train, split.validation, split.test)):
-        part[keep[rows]] = which
+        part[keep[rows]] = 0 if whole and which == 1 else which
     tracks, scale, notes = _tracks(frame, part, settings)
-    readers = [WindowReader(tracks, which, settings.history, settings.horizon) for which in range(3)]
+    readers = [WindowReader(tracks, which, settings.history, settings.horizon) for which in (0, 0 if whole else 1, 2)]
     for name, reader in zip(("training", "validation", "test"), readers, strict=True):
         if len(reader) == 0:
             raise AutoactError(

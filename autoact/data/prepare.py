@@ -10,12 +10,14 @@ from autoact.data.sources import load_table
 from autoact.data.tables import prepare_table
 
 
-def prepare(settings: DataSettings, kind: str) -> Prepared:
+def prepare(settings: DataSettings, kind: str, *, whole: bool = False) -> Prepared:
     """Load, check, split, fit preprocessing on the training rows, seal the test rows.
 
     Args:
         settings: what the user says about his data.
         kind: ``classification``, ``regression``, ``sequence_classification`` or ``forecast``.
+        whole: learn from the validation rows too, preprocessing included: for the last training, after which nothing
+            is chosen. Validation rows are then rows that were learnt from; the test part is the same, and sealed.
 
     Raises:
         AutoactError: whatever is wrong with settings or data, in one line.
@@ -27,7 +29,7 @@ def prepare(settings: DataSettings, kind: str) -> Prepared:
     """
     check_settings(settings, kind)
     if kind == "sequence_classification":
-        return prepare_sequences(settings)
+        return prepare_sequences(settings, whole=whole)
     if kind == "forecast":
-        return prepare_forecast(load_table(settings), settings)
-    return prepare_table(load_table(settings), settings, kind)
+        return prepare_forecast(load_table(settings), settings, whole=whole)
+    return prepare_table(load_table(settings), settings, kind, whole=whole)

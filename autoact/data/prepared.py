@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,6 +77,7 @@ class Prepared:
         seed: of the split.
         fingerprint: sha256 over content and settings that matter.
         notes: what is allowed but worth a look.
+        profile: how the columns of the training rows are distributed (tables), else empty; see ``drift.profile``.
     """
 
     kind: str
@@ -98,6 +100,7 @@ class Prepared:
     preprocessing: ColumnTransformer | None = None
     frame_schema: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    profile: dict[str, Any] = field(default_factory=dict)
 
     @property
     def inputs(self) -> int:

@@ -66,8 +66,10 @@ class SequenceReader:
         return f"SequenceReader({len(self.rows)} rows)"
 
 
-def prepare_sequences(settings: DataSettings) -> Prepared:
+def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepared:
     """Load, check, split, standardise each channel by the training rows, and seal the test rows.
+
+    See ``prepare`` for ``whole``.
 
     Raises:
         AutoactError: what is wrong with the sequences or the settings, in one line.
@@ -81,6 +83,7 @@ def prepare_sequences(settings: DataSettings) -> Prepared:
     # An npz file can hold its own test part: to the split that is like a test file.
     apart = settings if found.test is None else replace(settings, test_path=settings.test_path or settings.path)
     split = split_table(typed, subset(len(typed.y), how, settings, found.order), how, apart)
+    split = split.whole() if whole else split
     channels = [f"channel_{k}" for k in range(found.x.shape[1])]
     scale = None
     if settings.scaling != "none":

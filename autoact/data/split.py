@@ -23,6 +23,15 @@ class Split:
         """Part -> number of rows."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
+    def whole(self) -> Split:
+        """The same split with the validation rows among the training rows; they stay validation rows, too.
+
+        Example:
+            >>> Split(np.array([0, 3]), np.array([1]), np.array([2])).whole().train.tolist()
+            [0, 1, 3]
+        """
+        return Split(np.sort(np.concatenate([self.train, self.validation])), self.validation, self.test)
+
 
 def split_name(settings: DataSettings, kind: str) -> str:
     """What ``auto`` stands for: stratified for classes, random for numbers, time for forecasts.

@@ -12,6 +12,7 @@ from sklearn.compose import ColumnTransformer
 from autoact.core.errors import AutoactError, unknown
 from autoact.data.checks import check_columns, class_indices, class_labels, class_names, remarks, target_numbers
 from autoact.data.columns import as_text, conform, infer_schema, order_of, trim_text
+from autoact.data.drift import profile
 from autoact.data.fingerprint import content_hash, fingerprint, frame_pieces
 from autoact.data.prepared import Prepared, Scale
 from autoact.data.preprocess import encode, feature_names, fit_preprocessing
@@ -58,8 +59,8 @@ class Typed:
     raw_test: pd.DataFrame | None
 
 
-def prepare_table(table: Table, settings: DataSettings, kind: str) -> Prepared:
-    """Check, split, fit on the training rows, and seal the test rows.
+def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: bool = False) -> Prepared:
+    """Check, split, fit on the training rows, and seal the test rows; see ``prepare`` for ``whole``.
 
     Raises:
         AutoactError: what is wrong with the table or the settings, in one line.
@@ -68,6 +69,7 @@ def prepare_table(table: Table, settings: DataSettings, kind: str) -> Prepared:
     how = split_name(settings, kind)
     keep = subset(len(typed.y), how, settings, typed.order)
     split = split_table(typed, keep, how, settings)
+    split = split.whole() if whole else split
     preprocessing = fit_preprocessing(typed.features.iloc[split.train], typed.schema, settings)
     scale = None
     if typed.classes is None:
@@ -95,6 +97,7 @@ def prepare_table(table: Table, settings: DataSettings, kind: str) -> Prepared:
         preprocessing=preprocessing,
         frame_schema=typed.schema,
         notes=remarks(typed.features, typed.schema),
+        profile=profile(typed.features.iloc[split.train], typed.schema),
     )
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from autoact.core.choice import Assignment, Choice
-from autoact.core.errors import AutoactError, nearest, unknown
+from autoact.core.errors import AutoactError, unknown
+from autoact.recommendation.digest import check_digests, digests, sha256_of
+from autoact.recommendation.schema import FORMAT, KIND, check
 
 if TYPE_CHECKING:  # torch is imported when a model is given
     from torch import nn
 
-KIND, FORMAT = "autoact-recommendation", 1
+# Which policy is meant where none is named.
+PREFERRED = ("balanced", "quality", "economy")
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Recommendation:
         rescale: whether initial weights were scaled to each activation's gain.
         simulated: whether the data were simulated.
         about: hardware, data, packages, study: plain data for people.
+        not_searched: names of places that look like sites and were left alone: the model's output.
+        source: where it was loaded from; not part of the file.
 
     Example:
         >>> policy = Policy(True, Assignment({"1": "tanh"}), {}, 12, "better by ...")
@@ -85,75 +93,121 @@ class Recommendation:
     rescale: bool = True
     simulated: bool = False
     about: Mapping[str, Any] = field(default_factory=dict)
+    not_searched: tuple[str, ...] = ()
+    source: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that the file says: names this very recommendation wherever it is used."""
+        return sha256_of(self._content())
+
+    def named(self, policy: str | None = None) -> tuple[str, Policy]:
+        """The policy of that name with its name; see ``policy``."""
+        chosen = policy or self._preferred()
+        if chosen == "baseline":
+            return chosen, self.baseline
+        if chosen not in self.policies:
+            raise unknown("policy", chosen, [*self.policies, "baseline"])
+        return chosen, self.policies[chosen]
+
+    def _preferred(self) -> str:
+        """The first that recommends something; where none does, the first there is."""
+        there = [name for name in PREFERRED if name in self.policies] or list(self.policies)
+        return next((name for name in there if self.policies[name].recommend), there[0])
 
     def policy(self, name: str | None = None) -> Policy:
-        """The policy of that name; ``balanced`` where there is one, else ``quality``, unless a name is given.
+        """The policy of that name, or ``baseline``.
+
+        Without a name: the first of ``balanced``, ``quality`` and ``economy`` that recommends something; where none
+        does, the first that there is, which then keeps the baseline.
 
         Raises:
             AutoactError: no such policy.
         """
-        chosen = name or ("balanced" if "balanced" in self.policies else "quality")
-        if chosen == "baseline":
-            return self.baseline
-        if chosen not in self.policies:
-            raise unknown("policy", chosen, [*self.policies, "baseline"])
-        return self.policies[chosen]
+        return self.named(name)[1]
 
     def apply(
-        self, model: nn.Module, policy: str | None = None, *, rescale: bool = False, example_input: Any = None
+        self,
+        model: nn.Module,
+        policy: str | None = None,
+        *,
+        strict: bool = True,
+        rescale: bool = False,
+        example_input: Any = None,
     ) -> nn.Module:
         """A copy of ``model`` with a policy's assignment; where it says *keep the baseline*, an unchanged copy.
 
         Args:
             model: the model that the search saw, or one with the same sites.
             policy: see ``policy``.
+            strict: refuse a model that differs from what the search saw; false: apply what fits, and name the rest in
+                a ``UserWarning``.
             rescale: scale the weights of a model that is about to be trained from scratch, as the search did; needs an
                 ``example_input``. Trained weights stay as they are by default.
-            example_input: what ``model(example_input)`` accepts.
+            example_input: what ``model(example_input)`` accepts; needed for gated activations.
 
         Raises:
-            AutoactError: sites that are missing, or hold another activation than the search saw: each is named.
+            AutoactError: sites that are missing, changed (they hold another activation than the search saw) or extra
+                (the search did not see them), all in one message; or no site at all would be replaced although the
+                policy recommends it.
         """
-        from autoact.sites import apply, find_sites
+        return self.apply_(
+            copy.deepcopy(model), policy, strict=strict, rescale=rescale, example_input=example_input, _depth=3
+        )
 
-        chosen = self.policy(policy)
+    def apply_(
+        self,
+        model: nn.Module,
+        policy: str | None = None,
+        *,
+        strict: bool = True,
+        rescale: bool = False,
+        example_input: Any = None,
+        _depth: int = 2,
+    ) -> nn.Module:
+        """As ``apply``, in place; a model that is refused stays as it was."""
+        from autoact.recommendation.fitting import as_seen, compare
+        from autoact.sites import apply_, find_sites
+
+        name, chosen = self.named(policy)
         found = find_sites(model, example_input)
-        self._check(found)
-        sites = self._as_seen(found) if example_input is None else None
-        return apply(model, chosen.assignment, example_input=example_input, sites=sites, rescale=rescale)
+        fit = compare(self.sites, self.not_searched, found)
+        if fit.problems and strict:
+            raise AutoactError(f"the recommendation for {self.task} does not fit this model: {'; '.join(fit.problems)}")
+        fitting = {site: choice for site, choice in chosen.assignment.items() if site in fit.fitting}
+        if not fitting or (not self._changes(fitting) and self._changes(chosen.assignment)):
+            raise AutoactError(
+                f"no site of this model would be replaced (policy {name}): {'; '.join(fit.problems) or 'none is named'}"
+            )
+        if fit.problems:
+            warnings.warn(
+                f"the recommendation for {self.task} was applied to {len(fitting)} of {len(chosen.assignment)} sites: "
+                f"{'; '.join(fit.problems)}",
+                UserWarning,
+                stacklevel=_depth,
+            )
+        if not self._changes(fitting):
+            return model
+        sites = as_seen(self.sites, found) if example_input is None else None
+        return apply_(model, fitting, example_input=example_input, sites=sites, rescale=rescale)
 
-    def _check(self, found: Any) -> None:
-        """Name every site that does not fit."""
+    def _changes(self, assignment: Mapping[str, Choice]) -> bool:
+        """Whether some site gets another activation than the search saw there."""
         from autoact.activations import canonical, fingerprint
 
-        present = {name for site in found for name in site.names}
-        problems = []
-        for name, site in self.sites.items():
-            if name not in present:
-                close = nearest(name, present)
-                problems.append(f"missing {name!r}" + (f" (nearest: {', '.join(close)})" if close else ""))
-            elif fingerprint(found[name].current) != fingerprint(canonical(str(site["current"]))):
-                problems.append(f"{name!r} holds {found[name].current}, the search saw {site['current']}")
-        if problems:
-            raise AutoactError(f"the recommendation for {self.task} does not fit this model: {'; '.join(problems)}")
-
-    def _as_seen(self, found: Any) -> Any:
-        """The model's sites with the shapes that the search saw, which learnable activations need."""
-        from dataclasses import replace
-
-        from autoact.sites import Sites
-
-        rows = []
-        for site in found:
-            seen = self.sites.get(site.name)
-            if seen is not None:
-                shape = tuple(seen["shape"]) if seen["shape"] else None
-                site = replace(site, shape=shape, channels=seen["channels"], channel_dim=seen["channel_dim"])
-            rows.append(site)
-        return Sites(rows, found.unreplaceable)
+        return any(
+            fingerprint(choice) != fingerprint(canonical(str(self.sites[site]["current"])))
+            for site, choice in assignment.items()
+            if site in self.sites
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, in the order of the file."""
+        content = self._content()
+        return {**content, "digest": digests(content)}
+
+    def _content(self) -> dict[str, Any]:
+        """What the digest is taken of."""
         return {
             "kind": KIND,
             "format": FORMAT,
@@ -166,8 +220,13 @@ class Recommendation:
             "baseline": self.baseline.to_dict(),
             "rescale": self.rescale,
             "sites": {name: dict(site) for name, site in self.sites.items()},
+            "not_searched": list(self.not_searched),
             "about": dict(self.about),
         }
+
+    def to_yaml(self) -> str:
+        """The text of the file."""
+        return yaml.dump(self.to_dict(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
 
     def save(self, path: str | Path) -> Path:
         """Write the YAML file; returns its path.
@@ -175,8 +234,7 @@ class Recommendation:
         Raises:
             AutoactError: the folder cannot be written.
         """
-        file = Path(path)
-        text = yaml.dump(self.to_dict(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+        file, text = Path(path), self.to_yaml()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
@@ -189,29 +247,25 @@ class Recommendation:
         """The inverse of ``to_dict``, checked.
 
         Raises:
-            AutoactError: another kind of file, another format version, a missing, unknown or ill-typed field.
+            AutoactError: another kind of file, another format version, a missing, unknown or ill-typed field, an
+                edited part.
         """
-        if not isinstance(data, Mapping) or data.get("kind") != KIND:
-            raise AutoactError(f"{source} is not a recommendation of autoact (kind: {KIND} is missing)")
-        if data.get("format") != FORMAT:
-            raise AutoactError(f"{source} has format {data.get('format')!r}; this version of autoact reads {FORMAT}")
-        _check_fields(data, _FIELDS, source)
-        for name, site in data["sites"].items():
-            _check_fields(site, _SITE_FIELDS, f"{source}: sites.{name}")
+        check(data, source)
         policies = {n: _read_policy(p, f"{source}: policies.{n}") for n, p in data["policies"].items()}
-        if not policies:
-            raise AutoactError(f"{source}: policies is empty")
+        baseline = _read_policy(data["baseline"], f"{source}: baseline")
+        check_digests(data, source)
         return cls(
             task=data["task"],
             created=data["created"],
             verdict=data["verdict"],
             metric=data["metric"],
             policies=policies,
-            baseline=_read_policy(data["baseline"], f"{source}: baseline"),
+            baseline=baseline,
             sites=data["sites"],
             rescale=data["rescale"],
             simulated=data["simulated"],
             about=data["about"],
+            not_searched=tuple(data["not_searched"]),
         )
 
 
@@ -223,64 +277,30 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-_FIELDS: dict[str, type] = {
-    "kind": str,
-    "format": int,
-    "task": str,
-    "created": str,
-    "simulated": bool,
-    "verdict": str,
-    "metric": dict,
-    "policies": dict,
-    "baseline": dict,
-    "rescale": bool,
-    "sites": dict,
-    "about": dict,
-}
-_POLICY_FIELDS: dict[str, type] = {
-    "recommend": bool,
-    "assignment": dict,
-    "settings": dict,
-    "epochs": int,
-    "reason": str,
-    "evidence": dict,
-}
-_SITE_FIELDS: dict[str, Any] = {
-    "current": str,
-    "shape": (list, type(None)),
-    "channels": (int, type(None)),
-    "channel_dim": int,
-}
+class _Refusing(yaml.SafeLoader):
+    """Reads plain values alone; a file that refers to itself can fill the memory, and ours never does."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse references."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("references (*name) are not allowed")
+        return super().compose_node(parent, index)
 
 
-def _check_fields(data: Any, fields: Mapping[str, Any], where: str) -> None:
-    """Every field is there, has its type, and there is no other."""
-    if not isinstance(data, Mapping):
-        raise AutoactError(f"{where} is not a mapping")
-    for name in data:
-        if name not in fields:
-            raise unknown(f"field in {where}", name, fields)
-    for name, kind in fields.items():
-        if name not in data:
-            raise AutoactError(f"{where}: the field {name!r} is missing")
-        if not isinstance(data[name], kind):
-            raise AutoactError(f"{where}: the field {name!r} holds {data[name]!r}, which has the wrong type")
+def _read_policy(data: Mapping[str, Any], where: str) -> Policy:
+    """A policy from plain data that follows the schema.
 
-
-def _read_policy(data: Any, where: str) -> Policy:
-    """A policy from plain data."""
-    _check_fields(data, _POLICY_FIELDS, where)
-    for site, choice in data["assignment"].items():
-        if not isinstance(choice, str):
-            raise AutoactError(f"{where}: the activation of {site!r} is {choice!r}, not a name")
+    Raises:
+        AutoactError: an activation that cannot be read, or a setting that is not finite.
+    """
     for name, value in data["settings"].items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise AutoactError(f"{where}: the setting {name!r} is {value!r}, not a number")
+        if not math.isfinite(value):
+            raise AutoactError(f"{where}: the setting {name!r} is {value}, not a finite number")
     return Policy(
         recommend=data["recommend"],
         assignment=Assignment({site: Choice.parse(choice) for site, choice in data["assignment"].items()}),
         settings={name: float(value) for name, value in data["settings"].items()},
-        epochs=data["epochs"],
+        epochs=int(data["epochs"]),
         reason=data["reason"],
         evidence=data["evidence"],
     )
@@ -300,7 +320,9 @@ def load_recommendation(path: str | Path) -> Recommendation:
     except UnicodeDecodeError as error:
         raise AutoactError(f"the recommendation {str(file)!r} is not UTF-8 text") from error
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, Loader=_Refusing)  # a SafeLoader
     except yaml.YAMLError as error:
         raise AutoactError(f"the recommendation {str(file)!r} is not YAML: {str(error).splitlines()[0]}") from error
-    return Recommendation.from_dict(data, str(file))
+    except (RecursionError, ValueError) as error:  # nested without end, or a date that does not exist
+        raise AutoactError(f"the recommendation {str(file)!r} cannot be read: {str(error).splitlines()[0]}") from error
+    return replace(Recommendation.from_dict(data, str(file)), source={"uri": str(path)})

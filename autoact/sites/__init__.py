@@ -8,8 +8,10 @@ from autoact.sites.marker import assignment_in
 from autoact.sites.records import Site, Sites, Unreplaceable, Wiring
 from autoact.sites.resize import DoesNotFitError, Plan, plan_widths
 from autoact.sites.restore import restore_
+from autoact.sites.rewrite import Call
 
 __all__ = [
+    "Call",
     "DoesNotFitError",
     "Plan",
     "Site",

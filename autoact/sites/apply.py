@@ -19,8 +19,11 @@ from autoact.sites.find import find_sites
 from autoact.sites.initialise import multiply_, weight_factors
 from autoact.sites.locate import activation_modules, put
 from autoact.sites.marker import mark_
+from autoact.sites.pretrained import keep_config_true_
 from autoact.sites.records import Site, Sites
 from autoact.sites.resize import DoesNotFitError, Plan, check_sizes, draw_layers_, plan_widths, resize_
+from autoact.sites.standins import StandIns
+from autoact.sites.transformer import mend_copy_
 
 
 def apply(
@@ -30,6 +33,7 @@ def apply(
     example_input: Any = None,
     sites: Sites | None = None,
     rescale: bool = False,
+    per_use: bool = False,
 ) -> nn.Module:
     """A copy of ``model`` with the activations of ``assignment``; the model given stays as it is.
 
@@ -40,7 +44,9 @@ def apply(
         >>> apply(model, {"1": "tanh"})[1], model[1]
         (ActivationModule(tanh), ReLU())
     """
-    return apply_(copy.deepcopy(model), assignment, example_input=example_input, sites=sites, rescale=rescale)
+    copied = copy.deepcopy(model)
+    mend_copy_(model, copied)
+    return apply_(copied, assignment, example_input=example_input, sites=sites, rescale=rescale, per_use=per_use)
 
 
 def apply_(
@@ -50,6 +56,8 @@ def apply_(
     example_input: Any = None,
     sites: Sites | None = None,
     rescale: bool = False,
+    per_use: bool = False,
+    as_modules: bool = False,
 ) -> nn.Module:
     """Put the activations of ``assignment`` into ``model``, in place.
 
@@ -57,6 +65,9 @@ def apply_(
     the training flag of the old one and the device and dtype of the parameters around it. A site that holds the wanted
     activation already is left untouched. A module that is shared is replaced under all its names. If an example input
     is given, the changed model is run once; if it then fails, or does not call a new module, it is put back as it was.
+
+    A site that is a functional call (see ``find_sites``) becomes a submodule of the site's name. The object that calls
+    it gets a subclass of its class, of the same name, with that one call exchanged; all else of it stays.
 
     A gated activation or maxout changes the layers around its site too (see ``plan_widths``): the hidden width shrinks
     so that the number of parameters stays, names stay, and the weights of the resized layers are drawn anew from
@@ -69,6 +80,9 @@ def apply_(
         example_input: as in ``find_sites``; needed for activations with weights, gated ones, and for ``rescale``.
         sites: what ``find_sites`` returned for this model, to save its run.
         rescale: multiply the weights that consume a changed site by ``gain(new) / gain(old)``.
+        per_use: as in ``find_sites``; names mean those sites.
+        as_modules: make a module also of a named call whose activation stays as it is, so that models with different
+            assignments have the same modules.
 
     Returns:
         ``model``.
@@ -92,14 +106,53 @@ def apply_(
     if rescale and example_input is None:
         raise AutoactError("rescale=True needs an example_input: it shows which weights consume which activation")
     if sites is None:
-        sites = find_sites(model, example_input)
+        sites = find_sites(model, example_input, per_use=per_use)
     wanted = _wanted(assignment, sites)
-    present = {item.name: item for item in activation_modules(model)}
-    for name in wanted:
-        # Parameters are not compared: those of a PReLU change in training.
-        if name not in present or present[name].choice.name != sites[name].current.name:
-            raise AutoactError(f"sites do not fit the model: it holds no {sites[name].current.name} at {name!r}")
     changed = {name: choice for name, choice in wanted.items() if registry.canonical(sites[name].current) != choice}
+    standins = StandIns(model)
+    try:
+        _stand_in(model, [sites[name] for name in wanted], wanted if as_modules else changed, standins)
+        _replace(model, sites, changed, example_input, rescale)
+    except BaseException:
+        standins.undo()
+        raise
+    if changed:
+        keep_config_true_(model)
+    return model
+
+
+def _stand_in(model: nn.Module, wanted: list[Site], needed: Mapping[str, Choice], standins: StandIns) -> None:
+    """Check that the model holds the wanted sites, and make a module of each needed one that is none yet.
+
+    Raises:
+        AutoactError: the sites are those of another model.
+    """
+    present = {name: item for item in activation_modules(model) for name in item.names}
+    for site in wanted:
+        item = present.get(site.name)
+        # Parameters are not compared: those of a PReLU change in training.
+        if item is not None and item.choice.name != site.current.name:
+            raise _does_not_fit(site)
+        if site.name not in needed or (item is not None and item.names == site.names):
+            continue
+        if site.call is not None:
+            standins.for_call(site.name.rpartition(".")[0], site.call, site.current)
+        else:
+            standins.for_module(site.names, site.current)
+
+
+def _does_not_fit(site: Site) -> AutoactError:
+    """What is said of a site that the model does not have."""
+    return AutoactError(f"sites do not fit the model: it holds no {site.current.name} at {site.name!r}")
+
+
+def _replace(model: nn.Module, sites: Sites, changed: Mapping[str, Choice], example_input: Any, rescale: bool) -> None:
+    """Put new modules where modules stand, with all that belongs to it.
+
+    Raises:
+        AutoactError: see ``apply_``.
+    """
+    present = {item.name: item for item in activation_modules(model)}
     plan = plan_widths(sites, changed)
     if plan.widths and example_input is None:
         raise AutoactError(
@@ -115,9 +168,8 @@ def apply_(
         put(model, sites[name].names, module)
     if example_input is not None and new:
         _check_or_undo(model, sites, new, {name: present[name].module for name in new}, example_input, put_back)
-    drawn = draw_layers_(model, plan, sources, {name: item.choice for name, item in present.items()} | wanted)
+    drawn = draw_layers_(model, plan, sources, {name: item.choice for name, item in present.items()} | dict(changed))
     multiply_(model, {name: factor for name, factor in factors.items() if name not in drawn})
-    return model
 
 
 def _wanted(assignment: Mapping[str, str | Choice], sites: Sites) -> dict[str, Choice]:

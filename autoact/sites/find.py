@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from autoact.sites.dataflow import TensorTags, channel_dim_after, first_tensor, name_of
-from autoact.sites.locate import Located, activation_modules, check_model, modules_with_names
-from autoact.sites.opaque import (
-    FUNCTIONS,
-    calling_line,
-    looks_like_activation,
-    may_be_activation,
-    unreplaceable_in,
-)
-from autoact.sites.records import Site, Sites, Unreplaceable, Wiring
-from autoact.sites.run import copied, memory_of, run_model, tensors_in, undisturbed
+from autoact.core.choice import Choice
+from autoact.core.errors import AutoactError
+from autoact.sites.calls import FoundCall, free_name
+from autoact.sites.locate import Located, activation_modules, check_model
+from autoact.sites.observe import Observer
+from autoact.sites.opaque import unreplaceable_in
+from autoact.sites.records import Site, Sites, Unreplaceable
+from autoact.sites.rewrite import Call
+from autoact.sites.run import copied, run_model, tensors_in, undisturbed
+from autoact.sites.standins import StandIns
 from autoact.sites.wiring import WiringTracer
 
+_CHANGES = "putting a module in its place changes what the model computes"
 
-def find_sites(model: nn.Module, example_input: Any = None, *, call: Callable[[], Any] | None = None) -> Sites:
+
+def find_sites(
+    model: nn.Module, example_input: Any = None, *, call: Callable[[], Any] | None = None, per_use: bool = False
+) -> Sites:
     """The sites of ``model``, and what looks like one and cannot be replaced.
 
     With an example input the model runs once, in evaluation mode and without gradients; weights, buffers, training
     flags and random states are as before. Without one, sites are found by their type alone: shapes, calls and outputs
     are unknown (the last activation of an ``nn.Sequential`` is taken for the output), neither activations of your own
     nor functional calls such as ``F.relu(x)`` are looked for, and no site is known to be gateable.
+
+    A functional call in a method of a module is a site of its own, named after the method and the function:
+    ``block.forward_relu_1`` is the first ``relu`` in the text of ``block.forward``. So is a module of your own that has
+    the values of an activation of the catalogue. Where there are such, the model runs a second time with modules in
+    their places, which must give the same result.
 
     A site is gateable where plain ``nn.Linear`` layers stand before and behind it, with nothing between but dropout,
     identities and normalisations of the last axis: there a gated activation may change the width. Elsewhere
@@ -42,6 +49,8 @@ def find_sites(model: nn.Module, example_input: Any = None, *, call: Callable[[]
         example_input: a tensor (the one argument), a tuple or list (positional arguments) or a mapping (keyword
             arguments).
         call: runs the model instead of ``model(example_input)``, for a model without a usable forward.
+        per_use: a site for each place where one module object without weights stands or is called, instead of one for
+            all its places.
 
     Returns:
         The sites in the order of their first call.
@@ -61,25 +70,23 @@ def find_sites(model: nn.Module, example_input: Any = None, *, call: Callable[[]
         3     sigmoid     2x1    1      output: not searched
     """
     check_model(model)
-    located = activation_modules(model)
-    known = unreplaceable_in(model, located)
-    if example_input is None and call is None:
-        last = _last_module(model)
-        sites = [
-            Site(item.name, item.choice, is_output=item.module is last, order=order, shared_as=item.names[1:])
-            for order, item in enumerate(located)
-        ]
-        return Sites(sites, known)
-    observer, tracer = _Observer(model, located), WiringTracer(model, located)
-    example = copied(example_input)
-    with undisturbed(model):
-        with observer.watching(), tracer.watching():
-            result = run_model(model, example, call)
-            observer.returned(result)
-            tracer.returned(result)
-        known += observer.own_activations()
-    known += [*observer.functional_calls(), *observer.unused()]
-    return Sites(observer.sites(tracer.wiring_of), known)
+    with StandIns(model) as standins:
+        standins.for_functions_of_layers()
+        if per_use:
+            standins.for_names(activation_modules(model))
+        if example_input is None and call is None:
+            return _by_type(model)
+        return _Search(model, example_input, call, standins).sites(per_use)
+
+
+def _by_type(model: nn.Module) -> Sites:
+    """The sites that the modules alone show."""
+    located, last = activation_modules(model), _last_module(model)
+    sites = [
+        Site(item.name, item.choice, is_output=item.module is last, order=order, shared_as=item.names[1:])
+        for order, item in enumerate(located)
+    ]
+    return Sites(sites, unreplaceable_in(model, located))
 
 
 def _last_module(model: nn.Module) -> nn.Module:
@@ -92,172 +99,177 @@ def _last_module(model: nn.Module) -> nn.Module:
     return model
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a stand-in is tried.
+
+    Attributes:
+        name: of the module that holds the call; of the module itself where there is no call.
+        choice: what is computed there.
+        call: the call, if it is one.
+        line: its file and line.
+        told: what is told about it if the stand-in cannot stay.
+    """
+
+    name: str
+    choice: Choice
+    call: Call | None = None
+    line: str = ""
+    told: Unreplaceable | None = None
+
+    @property
+    def site(self) -> str:
+        """The name of the site."""
+        return self.name if self.call is None else f"{self.name}.{self.call.attribute}".lstrip(".")
+
+
 @dataclass
-class _Seen:
-    """What was seen of one activation module."""
+class _Run:
+    """One run of the model."""
 
-    located: Located
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-    dims: list[int | None] = field(default_factory=list)
-    memories: list[tuple[int, int] | None] = field(default_factory=list)
-    order: int = 0
-
-
-@dataclass
-class _FunctionalCall:
-    """One call of an activation function outside of any activation module."""
-
-    inside: str
-    function: str
-    line: str
-    memory: tuple[int, int] | None
+    observer: Observer
+    tracer: WiringTracer
+    located: list[Located]
+    results: list[Tensor]
+    own: dict[str, tuple[nn.Module, Choice | None]]
 
 
-class _Observer(TorchFunctionMode):
-    """Watches one run: which activation modules are called, with which tensors, and what becomes of the results."""
+class _Search:
+    """Finds the sites of one model with one example."""
 
-    def __init__(self, model: nn.Module, located: list[Located]) -> None:
-        """Watch ``located`` in ``model``."""
-        super().__init__()
-        self._model = model
-        self._modules = modules_with_names(model)
-        self._seen = {id(item.module): _Seen(item) for item in located}
-        self._layout = TensorTags[int]()
-        self._stack: list[tuple[str, nn.Module]] = []
-        self._first_calls = 0
-        self._own: dict[int, tuple[str, nn.Module, Tensor]] = {}
-        self._functional: list[_FunctionalCall] = []
-        self._results: set[tuple[int, int] | None] = set()
-        self._alive: list[Tensor] = []  # memory keys are valid only while the tensors are alive
+    def __init__(
+        self, model: nn.Module, example_input: Any, call: Callable[[], Any] | None, standins: StandIns
+    ) -> None:
+        """Search ``model``, into which ``standins`` are put."""
+        self._model, self._example, self._call, self._standins = model, example_input, call, standins
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Attach hooks to every module, and remove them afterwards."""
-        handles = []
+    def sites(self, per_use: bool) -> Sites:
+        """The sites, from the run with all stand-ins that change nothing."""
+        run = first = self._run(places=per_use)
+        wanted, known = self._places(first)
+        kept, refused = wanted, []
+        if wanted:
+            kept, run = self._agreeing(wanted, first)
+            refused = [place.told for place in wanted if place not in kept and place.told is not None]
+        known = [*unreplaceable_in(self._model, run.located), *_unknown(first.own), *known, *refused]
+        lines = {place.site: place for place in kept if place.call is not None}
+        sites = [
+            dataclasses.replace(site, call=lines[site.name].call, line=lines[site.name].line)
+            if site.name in lines
+            else site
+            for site in run.observer.sites(run.tracer.wiring_of)
+        ]
+        unused = [item for item in run.observer.unused() if item.name not in _tied(wanted, first)]
+        return Sites(sites, [*known, *unused])
+
+    def _run(self, *, places: bool = False) -> _Run:
+        """Run the model once and watch it."""
+        located = activation_modules(self._model)
+        observer = Observer(self._model, located, places=places)
+        tracer = WiringTracer(self._model, located)
+        example = copied(self._example)
+        with undisturbed(self._model):
+            with observer.watching(), tracer.watching():
+                result = run_model(self._model, example, self._call)
+                observer.returned(result)
+                tracer.returned(result)
+            own = observer.own_activations()
+        return _Run(observer, tracer, located, [tensor.detach().clone() for tensor in tensors_in(result)], own)
+
+    def _places(self, run: _Run) -> tuple[list[_Place], list[Unreplaceable]]:
+        """Where stand-ins are to be tried, and which calls cannot have one."""
+        places = [
+            _Place(name, choice, told=Unreplaceable(name, "unknown", f"it computes {choice}, but {_CHANGES}"))
+            for name, (_, choice) in run.own.items()
+            if choice is not None
+        ]
+        found = run.observer.calls()
+        choices: dict[tuple[str, Call | None], set[Choice | None]] = {}
+        for item in found:
+            choices.setdefault((item.inside, item.call), set()).add(item.choice)
+        told: dict[Unreplaceable, None] = {}
+        for item, is_output in found.items():
+            problem = item.problem or self._problem(item, choices[item.inside, item.call])
+            place = (
+                _Place(item.inside, item.choice, item.call, item.line, _told(item, _CHANGES)) if item.choice else None
+            )
+            if not problem and place is not None:
+                places.append(place)
+            elif not is_output:
+                told[_told(item, problem)] = None
+        for choice, calls in run.observer.uses():
+            places += [_Place(owner, choice, call) for owner, call in calls]
+        return list(dict.fromkeys(places)), list(told)
+
+    def _problem(self, item: FoundCall, choices: set[Choice | None]) -> str:
+        """Why a call that could be rewritten is not; empty where it is."""
+        if len(choices) > 1:
+            return "one place computes different activations"
+        if item.call is not None and not free_name(self._model.get_submodule(item.inside), item.call):
+            return f"the module holds something called {item.call.attribute} already"
+        return ""
+
+    def _agreeing(self, wanted: list[_Place], first: _Run) -> tuple[list[_Place], _Run]:
+        """The places whose stand-ins change nothing, and the run with them: all at once, or else one by one."""
+        before = len(self._standins)
+        run = self._tried(wanted, first)
+        if run is not None:
+            return wanted, run
+        kept = []
+        for place in wanted:
+            self._standins.undo(before)
+            if self._tried([place], first) is not None:
+                kept.append(place)
+        self._standins.undo(before)
+        run = self._tried(kept, first)
+        if run is not None:
+            return kept, run
+        self._standins.undo(before)
+        return [], first
+
+    def _tried(self, places: Iterable[_Place], first: _Run) -> _Run | None:
+        """Put stand-ins at ``places`` and run; None where the model fails or gives another result."""
         try:
-            for names, module in self._modules:
-                if isinstance(module, torch.jit.ScriptModule):
-                    continue  # takes no hooks
-                handles.append(module.register_forward_pre_hook(self._entering(names[0]), with_kwargs=True))
-                handles.append(module.register_forward_hook(self._left, with_kwargs=True))
-            with self:
-                yield
-        finally:
-            for handle in handles:
-                handle.remove()
+            for place in places:
+                if place.call is not None:
+                    self._standins.for_call(place.name, place.call, place.choice)
+                else:
+                    module = first.own[place.name][0]
+                    names = tuple(n for n, m in self._model.named_modules(remove_duplicate=False) if m is module)
+                    self._standins.for_module(names, place.choice)
+            run = self._run()
+        except AutoactError:
+            return None
+        same = len(run.results) == len(first.results) and all(map(_close, run.results, first.results))
+        return run if same else None
 
-    def _entering(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-        """A hook that runs before the module called ``name``."""
 
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._stack.append((name, module))
-            seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
-            if seen is None or x is None:
-                return
-            if not seen.shapes:
-                seen.order = self._first_calls
-                self._first_calls += 1
-            seen.shapes.append(tuple(x.shape))
-            seen.dims.append(self._layout.get(x))
+def _close(a: Tensor, b: Tensor) -> bool:
+    """Whether two results are equal up to the rounding of their type."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if not a.is_floating_point() or a.numel() == 0 or a.is_meta:
+        return a.is_meta or torch.equal(a, b)
+    tolerance = torch.finfo(a.dtype).eps ** 0.5
+    scale = float(b.nan_to_num(0, 0, 0).abs().max())
+    return torch.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
-        return hook
 
-    def _left(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        """A hook that runs after a module."""
-        while self._stack and self._stack.pop()[1] is not module:
-            pass  # a module that raised, and whose error was caught by its caller, left nothing but its entry
-        seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
-        if seen is not None and isinstance(result, Tensor) and seen.dims:
-            seen.memories.append(self._key(result))
-            self._layout.set(result, seen.dims[-1])
-        elif isinstance(result, Tensor) and x is not None and result.shape == x.shape and may_be_activation(module):
-            name = next(names[0] for names, other in self._modules if other is module)
-            if x.is_floating_point() and name:
-                self._own.setdefault(id(module), (name, module, x))
-        if module is self._model:
-            self.returned(result)
+def _told(item: FoundCall, problem: str) -> Unreplaceable:
+    """A call that cannot be replaced."""
+    reason = f"calls {item.function}() at {item.line}: {problem}; make it a module to have it replaced"
+    return Unreplaceable(item.inside, "functional", reason)
 
-    def returned(self, result: Any) -> None:
-        """Note what the model returned."""
-        self._results.update(self._key(tensor) for tensor in tensors_in(result))
 
-    def _key(self, tensor: Tensor) -> tuple[int, int] | None:
-        """The memory key of ``tensor``, which is kept alive from now on."""
-        self._alive.append(tensor)
-        return memory_of(tensor)
+def _unknown(own: dict[str, tuple[nn.Module, Choice | None]]) -> list[Unreplaceable]:
+    """Activations of the user's that the catalogue does not have."""
+    reason = "{0} looks like an activation, not in the catalogue: autoact.register it with torch_type={0}"
+    unknown = [(name, type(module).__name__) for name, (module, choice) in own.items() if choice is None]
+    return [Unreplaceable(name, "unknown", reason.format(label)) for name, label in unknown]
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run ``function``; pass the channel dimension on; note losses and functional activations."""
-        kwargs = kwargs or {}
-        name = name_of(function)
-        inputs = [(tensor, self._layout.get(tensor)) for tensor in tensors_in([*args, *kwargs.values()])]
-        if inputs and ("loss" in name or "cross_entropy" in name):
-            self.returned(inputs[0][0])
-        result = function(*args, **kwargs)
-        if isinstance(result, Tensor) and inputs:
-            if name in FUNCTIONS:
-                self._note_functional(name, result)
-            self._layout.set(result, channel_dim_after(name, inputs, result))
-        return result
 
-    def _note_functional(self, function: str, result: Tensor) -> None:
-        """Note a functional activation, unless it belongs to an activation module or to a module of torch."""
-        inside, module = self._stack[-1] if self._stack else ("", self._model)
-        within_site = any(id(outer) in self._seen for _, outer in self._stack)
-        if not within_site and not type(module).__module__.startswith("torch."):
-            self._functional.append(_FunctionalCall(inside, function, calling_line(), self._key(result)))
-
-    def _is_result(self, memory: tuple[int, int] | None) -> bool:
-        """Whether the model returned this memory unchanged."""
-        return memory is not None and memory in self._results
-
-    def sites(self, wiring_of: Callable[[Located], Wiring | str]) -> list[Site]:
-        """The modules that were called; ``wiring_of`` tells the layers around each."""
-        called = sorted((seen for seen in self._seen.values() if seen.shapes), key=lambda seen: seen.order)
-        return [self._site(seen, wiring_of(seen.located)) for seen in called]
-
-    def _site(self, seen: _Seen, wiring: Wiring | str) -> Site:
-        """One site; its channels are unknown where calls differ in them."""
-        dims = {-1 if dim is None else dim for dim in seen.dims}
-        dim = next(iter(dims)) if len(dims) == 1 else -1
-        sizes = {shape[dim] for shape in seen.shapes if shape}
-        return Site(
-            name=seen.located.name,
-            current=seen.located.choice,
-            shape=seen.shapes[0],
-            channels=sizes.pop() if len(sizes) == len(dims) == 1 else None,
-            channel_dim=dim,
-            uses=len(seen.shapes),
-            is_output=any(self._is_result(memory) for memory in seen.memories),
-            order=seen.order,
-            shared_as=seen.located.names[1:],
-            wiring=None if isinstance(wiring, str) else wiring,
-            not_gateable=wiring if isinstance(wiring, str) else "",
-        )
-
-    def own_activations(self) -> list[Unreplaceable]:
-        """Modules of the user's that act like an activation; run this inside ``undisturbed``."""
-        found = [entry for entry in self._own.values() if looks_like_activation(entry[1], entry[2])]
-        self._own = {id(module): (name, module, x) for name, module, x in found}
-        reason = "{0} looks like an activation, not in the catalogue: autoact.register it with torch_type={0}"
-        return [Unreplaceable(name, "unknown", reason.format(type(module).__name__)) for name, module, _ in found]
-
-    def functional_calls(self) -> list[Unreplaceable]:
-        """Activation functions called in a forward, but for the model's output; one entry per line of code."""
-        own = {name for name, _, _ in self._own.values()}
-        calls = [c for c in self._functional if c.inside not in own and not self._is_result(c.memory)]
-        unique = dict.fromkeys((c.inside, c.function, c.line) for c in calls)
-        return [
-            Unreplaceable(name, "functional", f"calls {function}() at {line}: make it a module to have it replaced")
-            for name, function, line in unique
-        ]
-
-    def unused(self) -> list[Unreplaceable]:
-        """Activation modules that the run did not call."""
-        return [
-            Unreplaceable(seen.located.name, "unused", f"{seen.located.choice} is not called with this example input")
-            for seen in self._seen.values()
-            if not seen.shapes
-        ]
+def _tied(wanted: list[_Place], first: _Run) -> set[str]:
+    """Names of tied modules that are unused only because each of their calls has a stand-in."""
+    if all(place.call is None or place.line for place in wanted):
+        return set()
+    return {item.name for item in first.located} - {item.name for item in first.observer.unused()}

@@ -10,6 +10,7 @@ from torch import nn
 from autoact.activations.modules import recognise
 from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
+from autoact.sites.transformer import hold_, is_layer, settle_
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,12 @@ def activation_modules(model: nn.Module) -> list[Located]:
     """The activation modules that may be sites, in the order of definition.
 
     ``nn.Identity`` is a placeholder far more often than an activation, so it is left out; the catalogue's own identity
-    module is kept. Parts of an activation module belong to it. The activation of a transformer layer of torch is left
-    out: the encoder's fused fast path would go on computing the old one, and a copy of the decoder computes ReLU.
+    module is kept. Parts of an activation module belong to it.
     """
     found: list[Located] = []
     inside: set[int] = set()
-    bound = {
-        id(module._modules.get("activation"))
-        for module in model.modules()
-        if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer)
-    }
     for names, module in modules_with_names(model):
-        if id(module) in inside or id(module) in bound or isinstance(module, nn.Identity):
+        if id(module) in inside or isinstance(module, nn.Identity):
             continue
         choice = recognise(module)
         if choice is not None:
@@ -88,10 +83,18 @@ def activation_modules(model: nn.Module) -> list[Located]:
 
 
 def put(model: nn.Module, names: tuple[str, ...], module: nn.Module) -> None:
-    """Register ``module`` under each of ``names``, where another module stands now."""
+    """Register ``module`` under each of ``names``, where another module stands now.
+
+    Fused paths that would go on computing another activation are switched off.
+    """
     for name in names:
         parent, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(parent), attribute, module)
+        holder = model.get_submodule(parent)
+        if is_layer(holder) and attribute == "activation":
+            hold_(holder, module)
+            settle_(model)
+        else:
+            setattr(holder, attribute, module)
 
 
 def _described(thing: object) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from pathlib import Path
-from types import FrameType
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +10,15 @@ from torch import Tensor, nn
 from autoact.activations.modules import recognise
 from autoact.sites.locate import Located, modules_with_names
 from autoact.sites.records import Unreplaceable
+from autoact.sites.transformer import is_layer
 
 _SOFTMAX = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
-_TRANSFORMER = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 _ACTIVATIONS_IN_TORCH = "torch.nn.modules.activation"
 
 _FUNCTIONS = """
     relu relu6 leaky_relu rrelu prelu elu selu celu gelu silu mish tanh sigmoid special_expit hardtanh hardsigmoid
-    hardswish softplus softsign logsigmoid log_sigmoid tanhshrink softshrink hardshrink threshold glu
+    hardswish softplus softsign logsigmoid log_sigmoid tanhshrink softshrink hardshrink threshold _threshold glu
 """
 FUNCTIONS = frozenset(_FUNCTIONS.split())
 """Names of torch functions that are activations."""
@@ -52,25 +49,15 @@ def _judged(module: nn.Module) -> tuple[str, str]:
         return "recurrent", f"{label} holds its activations inside a fused kernel"
     if isinstance(module, nn.MultiheadAttention):
         return "attention", f"{label} holds a softmax inside a fused kernel"
-    if isinstance(module, _TRANSFORMER):
-        return "transformer", _judged_transformer(module)
+    if is_layer(module) and not isinstance(module.activation, nn.Module):
+        called = getattr(module.activation, "__name__", repr(module.activation))
+        return "transformer", f"{label} calls the function {called}, which is not in the catalogue"
     if isinstance(module, torch.jit.ScriptModule):
         return "scripted", f"{label} is scripted: give the model before torch.jit.script or trace"
     in_torch = type(module).__module__ == _ACTIVATIONS_IN_TORCH
     if in_torch and recognise(module) is None:
         return "unknown", f"{label} is not in the catalogue in this form: autoact.register it"
     return "", ""
-
-
-def _judged_transformer(module: nn.Module) -> str:
-    """Why the activation of a transformer layer cannot be replaced."""
-    label, activation = type(module).__name__, module.activation
-    if not isinstance(activation, nn.Module):
-        return f"{label} calls the function {getattr(activation, '__name__', repr(activation))}, not a module"
-    if isinstance(module, nn.TransformerEncoderLayer):
-        return f"{label} has a fused fast path that would go on computing {type(activation).__name__}"
-    # __setstate__ of torch 2 looks for the activation where modules are not kept, and puts F.relu in front of it.
-    return f"{label} forgets an activation module when it is copied or pickled, and computes ReLU"
 
 
 def may_be_activation(module: nn.Module) -> bool:
@@ -104,14 +91,3 @@ def looks_like_activation(module: nn.Module, seen: Tensor) -> bool:
 def _close(a: Tensor, b: Tensor) -> bool:
     """Equality up to the rounding of half precision types."""
     return torch.allclose(a.float(), b.float(), rtol=2e-2, atol=1e-3, equal_nan=True)
-
-
-def calling_line() -> str:
-    """File and line of the user's code that is calling torch now, e.g. ``net.py:42``."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        package = str(frame.f_globals.get("__name__", ""))
-        if package.split(".")[0] != "torch" and not package.startswith("autoact.sites"):
-            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "unknown line"

@@ -9,6 +9,7 @@ from typing import overload
 from autoact.activations import registry
 from autoact.core.choice import Choice
 from autoact.core.errors import unknown
+from autoact.sites.rewrite import Call
 
 NOT_RUN = "the model was not run: give an example_input"
 
@@ -80,6 +81,9 @@ class Site:
         shared_as: further names of the same module object.
         wiring: the layers that change their width if a gated activation is put here; None where they cannot.
         not_gateable: why they cannot, in one line; empty where they can.
+        call: the call in the user's code that ``apply`` turns into a call of the module of this name; None where a
+            module or an attribute stands already.
+        line: file and line of that call, e.g. ``net.py:42``; empty where there is none.
     """
 
     name: str
@@ -93,6 +97,8 @@ class Site:
     shared_as: tuple[str, ...] = ()
     wiring: Wiring | None = None
     not_gateable: str = NOT_RUN
+    call: Call | None = None
+    line: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -172,6 +178,8 @@ class Sites(Sequence[Site]):
         if key in self._by_name:
             return self._by_name[key]
         reasons = [item.reason for item in self.unreplaceable if item.name == key]
+        if not reasons and all(site.shape is None for site in self._sites) and key[-1:].isdigit() and "_" in key:
+            reasons = ["functional calls are sites only with an example_input"]
         raise unknown("site", key, self.names, advice=reasons[0] if reasons else "")
 
     def __len__(self) -> int:
@@ -217,5 +225,6 @@ def _row(site: Site) -> tuple[str, str, str, str, str]:
     """A site as cells of the table."""
     notes = ["output: not searched"] if site.is_output else []
     notes += [f"also {name}" for name in site.shared_as]
+    notes += [f"a call at {site.line}"] if site.line else []
     shape = "x".join(map(str, site.shape)) if site.shape is not None else "not run"
     return (site.name or "(model)", str(site.current), shape, str(site.uses or "-"), "; ".join(notes))

@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from autoact.core.choice import Choice
 from autoact.sites.apply import apply_
+from autoact.sites.find import find_sites
 from autoact.sites.marker import assignment_in
 
 
@@ -19,7 +21,8 @@ def restore_(
     Args:
         model: as the class makes it; sites that hold the activation already are left alone.
         state_dict: of a model that ``apply`` changed, or of an unchanged one.
-        example_input: as in ``find_sites``; needed where an activation has weights per channel or is gated.
+        example_input: as in ``find_sites``; needed where an activation has weights per channel or is gated, or stands
+            for a functional call or for a module of your own.
         strict: as in ``load_state_dict``.
 
     Returns:
@@ -45,6 +48,19 @@ def restore_(
     held = assignment_in(model.state_dict())
     missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
     if missing:
-        apply_(model, missing, example_input=example_input)
+        _apply_carried(model, missing, example_input)
     model.load_state_dict(dict(state_dict), strict=strict)
     return model
+
+
+def _apply_carried(model: nn.Module, carried: Mapping[str, Choice], example_input: Any) -> None:
+    """Put activations in that are told for every name of a shared module: once where all names tell the same.
+
+    Where they do not, or where a name is that of one use, each use has its own.
+    """
+    sites = find_sites(model, example_input)
+    told = [{carried.get(name) for name in site.names} for site in sites]
+    if any(len(choices) > 1 for choices in told) or any(name not in sites for name in carried):
+        sites = find_sites(model, example_input, per_use=True)
+    once = {sites[name].name if name in sites else name: choice for name, choice in carried.items()}
+    apply_(model, once, example_input=example_input, sites=sites)

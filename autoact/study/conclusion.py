@@ -13,11 +13,12 @@ from autoact.study.estimates import Estimates
 from autoact.study.events import SearchInfo
 from autoact.study.finalists import Measured, timed_ratios
 from autoact.study.known import Known
-from autoact.study.result import SearchResult
+from autoact.study.result import Row, SearchResult
 from autoact.study.rows import final_rows, reference_note
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
 from autoact.study.verdict import Ruling, interval_text, kept, rule
+from autoact.tasks.incumbent import INCUMBENT, incumbent_note
 from autoact.tasks.task import Task
 
 
@@ -52,7 +53,8 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
     """The result of a search."""
     selection, confirmation = found.selection, found.confirmation
     rulings, verdict = _ruled(found, task, info)
-    fitted = task.references if settings.references and not found.interrupted else None
+    wanted = settings.references or task.facts.get("incumbent")
+    fitted = task.references if wanted and not found.interrupted else None
     references = fitted(confirmation is not None) if fitted is not None else []
     ideal = task.metric.ideal if task.metric is not None else None
     rows = final_rows(selection, confirmation, found.measured, known, rulings, references, ideal)
@@ -64,7 +66,7 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
     if confirmation is not None:
         assert found.chosen is not None, "what is claimed was chosen"
         notes += [found.chosen.how, *_about_check(confirmation, task, settings.confidence)]
-    notes.append(reference_note(rows, task.mode, task.quality_unit))
+    notes += [*_about_incumbent(rows, rulings, task), reference_note(rows, task.mode, task.quality_unit)]
     return SearchResult(
         info=info,
         status="interrupted" if found.interrupted else "finished",
@@ -98,6 +100,17 @@ def _ruled(found: Found, task: Task, info: SearchInfo) -> tuple[dict[str, Ruling
             "the same command goes on from here."
         )
     return rulings, verdict
+
+
+def _about_incumbent(rows: Sequence[Row], rulings: Mapping[str, Ruling], task: Task) -> list[str]:
+    """The model in production against what is recommended, or against the baseline where nothing is."""
+    won = next((policy for policy, ruling in rulings.items() if ruling.recommend), "tuned")
+    other = next((row for row in rows if row.name == won), None)
+    return [
+        incumbent_note(row.name, row.test, other.title, other.test, mode=task.mode, unit=task.quality_unit)
+        for row in rows
+        if row.name.startswith(INCUMBENT) and other is not None
+    ]
 
 
 def _about_trials(records: Sequence[TrialRecord]) -> list[str]:

@@ -53,7 +53,16 @@ def recommendation(
         rescale=rescale,
         simulated=result.info.simulated,
         about={"study": result.info.study, **about},
+        not_searched=tuple(_left_alone(sites)),
     )
+
+
+def _left_alone(sites: Sites) -> list[str]:
+    """Names under which a model's output, or what cannot be replaced, may be found again."""
+    searched = {name for site in sites.searchable for name in site.names}
+    outputs = [name for site in sites if site.is_output for name in site.names]
+    others = [item.name for item in sites.unreplaceable]
+    return [name for name in dict.fromkeys([*outputs, *others]) if name not in searched]
 
 
 def _policy(result: SearchResult, name: str, row: Row | None, *, recommend: bool, reason: str) -> Policy:
@@ -89,9 +98,13 @@ def _evidence(result: SearchResult, name: str, row: Row) -> dict[str, Any]:
         "seeds": result.seeds or None,
         "latency_ms": row.latency_ms,
         "latency_p90_ms": row.p90_ms,
+        "latency_p99_ms": row.p99_ms,
+        "latency_table_error": row.table_error,
         "cost_per_million": row.cost,
         "latency_ratio_to_tuned_baseline": row.latency_ratio,
         "cost_ratio_to_tuned_baseline": row.cost_ratio,
+        "training_time_ratio_to_tuned_baseline": row.training_ratio,
         "gain_over_tuned_baseline": None if gain is None else [gain.mean, gain.low, gain.high],
+        "error_reduction": row.error_reduction,
     }
     return {key: value for key, value in numbers.items() if value is not None}

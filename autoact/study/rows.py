@@ -14,6 +14,7 @@ from autoact.study.known import Known
 from autoact.study.result import TITLES, Row
 from autoact.study.selection import Selection
 from autoact.study.verdict import Ruling
+from autoact.tasks.incumbent import INCUMBENT
 from autoact.tasks.objectives import BUILT_IN
 
 
@@ -45,7 +46,8 @@ def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:
     """A sentence where a reference model, which costs seconds, beats every network on test rows; else nothing."""
     sign = 1.0 if mode == "max" else -1.0
     networks = [sign * row.test for row in rows if row.candidate is not None and row.test is not None]
-    references = [(sign * row.test, row.name) for row in rows if row.candidate is None and row.test is not None]
+    others = [row for row in rows if row.candidate is None and not row.name.startswith(INCUMBENT)]
+    references = [(sign * row.test, row.name) for row in others if row.test is not None]
     if not networks or not references or max(references)[0] <= max(networks):
         return ""
     score, name = max(references)

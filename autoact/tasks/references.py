@@ -9,6 +9,7 @@ import numpy as np
 
 from autoact.data.prepared import Prepared
 from autoact.data.sealed import Part
+from autoact.tasks.incumbent import Incumbent
 from autoact.tasks.metrics import CLASSIFICATION, Metric
 
 LEARNING_RATES = (0.03, 0.1)
@@ -39,6 +40,24 @@ def reference_scores(prepared: Prepared, metric: Metric, test: Part | None) -> l
         linear = "logistic regression" if prepared.kind in CLASSIFICATION else "ridge regression"
         families = [(linear, _linear(prepared.kind)), ("gradient boosting", _boosting(prepared.kind))]
     return [(name, *_best_of(models, prepared, metric, test)) for name, models in families]
+
+
+def reference_rows(
+    prepared: Prepared, metric: Metric, test: Part | None, incumbent: Incumbent | None, *, fitted: bool = True
+) -> list[tuple[str, float | None, float | None]]:
+    """The incumbent's row, where there is one, then those of the references.
+
+    Args:
+        prepared: the data, preprocessed as the networks see it.
+        metric: what to score.
+        test: the opened test part; None leaves the test score out.
+        incumbent: the model in production.
+        fitted: whether reference models are fitted.
+    """
+    rows: list[tuple[str, float | None, float | None]] = []
+    if incumbent is not None:
+        rows.append(incumbent.row(test is not None))
+    return [*rows, *(reference_scores(prepared, metric, test) if fitted else [])]
 
 
 def _linear(kind: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Logs a trained model to MLflow, in a format that holds no pickle."""
+"""Logs a trained model to MLflow, in formats that hold no pickle, and reads it back."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from typing import Any
 import torch
 
 from autoact.core.errors import AutoactError
+from autoact.tracking.registry import Registry, Version, is_registry_uri, using
 from autoact.tracking.store import Store, StoreError, reach, shown
 
-WEIGHTS = "weights.pt"
+WEIGHTS = "model.safetensors"
+# Where MLflow puts the files that lie beside a model.
+EXTRA = "extra_files"
+TOO_MANY = "the model takes more than one tensor"
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,33 @@ class LoggedModel:
         model_uri: loads with ``mlflow.pyfunc.load_model``; None where the model cannot be exported as a graph.
         note: why not, in that case.
         store: the store's URI, without passwords.
+        version: in the registry; None where it was not registered.
     """
 
     run_id: str
     model_uri: str | None
     note: str
     store: str
+    version: Version | None = None
+
+
+@dataclass(frozen=True)
+class FetchedModel:
+    """A logged model, read back.
+
+    Attributes:
+        module: takes any number of rows.
+        graph: what was exported, ``torch.export.ExportedProgram``.
+        files: name -> text of the files beside it.
+        version: in the registry; None where it was not named by the registry.
+        example: the input that it was logged with, as an array.
+    """
+
+    module: Any
+    graph: Any
+    files: Mapping[str, str]
+    version: Version | None
+    example: Any
 
 
 def log_model(
@@ -44,11 +69,13 @@ def log_model(
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
     files: Mapping[str, str],
+    register: str | None = None,
+    task: str = "",
 ) -> LoggedModel:
-    """Log a trained module in a run of its own.
+    """Log a trained module in a run of its own, and register it.
 
-    The model is logged as a graph (``torch.export``, any number of rows); its weights lie beside it, to train on with
-    the same class: ``module.load_state_dict(torch.load("weights.pt"))``.
+    The model is logged as a graph (``torch.export``, any number of rows). Beside it lie ``files`` and its weights, to
+    train on with the same class: ``autoact.restore_(module, safetensors.torch.load_file("model.safetensors"))``.
 
     Args:
         store: where.
@@ -58,49 +85,111 @@ def log_model(
         name: of the run.
         params: of the run.
         metrics: of the run.
-        tags: of the run.
-        files: name -> text of further artefacts.
+        tags: of the run, and of the version.
+        files: name -> text of further artefacts, of the run and of the model.
+        register: name of the registered model; None: it is not registered.
+        task: whose model it is.
 
     Raises:
         AutoactError: the store did not take it.
     """
-    import mlflow
-
     module.trainer = None  # a graph has no Trainer
     experiment_id = store.experiment(experiment)
-    before = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
-    # MLflow logs models into the process's active run only: a run of the user's own, if any, becomes the parent.
-    nested = mlflow.active_run() is not None
     try:
-        with reach(), tempfile.TemporaryDirectory() as folder:
-            mlflow.set_tracking_uri(store.uri)
+        with using(store) as mlflow, tempfile.TemporaryDirectory() as folder:
+            beside = _written(module, files, Path(folder))
+            # MLflow logs models into the process's active run only: a run of the user's own, if any, is the parent.
+            nested = mlflow.active_run() is not None
             with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags), nested=nested) as run:
                 mlflow.log_params(dict(params))
                 mlflow.log_metrics(dict(metrics))
-                for file, text in files.items():
-                    mlflow.log_text(text, file)
-                weights = Path(folder) / WEIGHTS
-                torch.save(module.state_dict(), weights)
-                mlflow.log_artifact(str(weights))
-                uri, note = _log_graph(module, example)
+                for file in beside:
+                    mlflow.log_artifact(str(file))
+                uri, note = _log_graph(module, example, beside)
     except StoreError as trouble:
         raise AutoactError(f"cannot log the model to MLflow at {shown(store.uri)}: {trouble}") from trouble
-    finally:
-        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: as if it had never been set
-    return LoggedModel(run.info.run_id, uri, note, shown(store.uri))
+    run_id, version = str(run.info.run_id), None
+    if uri is not None and register is not None:
+        version = Registry(store).register(register, uri, run_id, task, tags)
+    return LoggedModel(run_id, uri, note, shown(store.uri), version)
 
 
-def _log_graph(module: Any, example: Any) -> tuple[str | None, str]:
+def _written(module: Any, files: Mapping[str, str], folder: Path) -> list[Path]:
+    """The files that lie beside a model: its weights, and texts."""
+    from safetensors.torch import save_file
+
+    # Copies: safetensors refuses weights that share their memory, and views.
+    weights = {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in (WEIGHTS, *files)]
+
+
+def _log_graph(module: Any, example: Any, beside: list[Path]) -> tuple[str | None, str]:
     """The model as an exported graph; None and the reason where it cannot be exported."""
     import mlflow
 
+    left = "only its weights are logged, and nothing is registered"
     if not isinstance(example, torch.Tensor):
-        return None, "the model takes more than one tensor: only its weights are logged"
+        return None, f"{TOO_MANY}: {left}"
     try:
         torch.export.export(module, (example,))
     except Exception as error:  # torch.export raises many kinds, for whatever a user's forward does
-        return None, f"the model cannot be exported as a graph ({type(error).__name__}): only its weights are logged"
+        return None, f"the model cannot be exported as a graph ({type(error).__name__}): {left}"
     info = mlflow.pytorch.log_model(
-        module, name="model", input_example=example.numpy(), serialization_format="pt2", pip_requirements=["torch"]
+        module,
+        name="model",
+        input_example=example.numpy(),
+        serialization_format="pt2",
+        pip_requirements=["torch"],
+        extra_files=[str(file) for file in beside],
     )
     return str(info.model_uri), ""
+
+
+def fetch_model(store: Store | None, source: str) -> FetchedModel:
+    """Read a logged model back; an alias is resolved once.
+
+    Args:
+        store: where it is; None for a folder.
+        source: ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, ``runs:/ID/model``, or a folder that holds one.
+
+    Raises:
+        AutoactError: there is no such model, or it was not logged by ``log_model``.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        version, folder = None, Path(source)
+        if is_registry_uri(source):
+            assert store is not None, "only a folder needs no store"
+            registry = Registry(store)
+            version = registry.version(source) if source.startswith("models:/") else None
+            folder = registry.fetch(source if version is None else version.uri, temporary)
+        file = folder / "data" / "model.pt2"
+        if not file.is_file():
+            raise AutoactError(f"{source} holds no model that python -m autoact train logged (no {file.name})")
+        try:
+            with reach():
+                graph = torch.export.load(file)
+                module = graph.module()
+        except StoreError as trouble:
+            raise AutoactError(f"{source}: its graph cannot be read by this version of torch: {trouble}") from trouble
+        texts = {
+            file.name: file.read_text(encoding="utf-8")
+            for file in (folder / EXTRA).glob("*")
+            if file.suffix in (".json", ".yaml")
+        }
+        return FetchedModel(module, graph, texts, version, _example(folder))
+
+
+def _example(folder: Path) -> Any:
+    """The input example, as an array; None where there is none."""
+    file = folder / "input_example.json"
+    if not file.is_file():
+        return None
+    import json
+
+    import numpy as np
+
+    data = json.loads(file.read_text(encoding="utf-8"))
+    return np.array(data, dtype=np.float32) if isinstance(data, list) else None

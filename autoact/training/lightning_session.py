@@ -265,12 +265,13 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def build_module(task: Task, candidate: Candidate, *, rescale: bool) -> Any:
-    """A fresh module of the task that carries the candidate's assignment."""
+def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules: bool = True) -> Any:
+    """A fresh module of the task that carries the candidate's assignment, each site of it as a module unless told."""
     module = task.make_module()
     module.configure_model()
     if candidate.assignment:
-        apply_(module, candidate.assignment, example_input=task.example_input, rescale=rescale)
+        example = task.example_input
+        apply_(module, candidate.assignment, example_input=example, rescale=rescale, as_modules=as_modules)
     return module
 
 

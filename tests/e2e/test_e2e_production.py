@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
-import yaml
+from autoact.core.choice import Assignment
+from autoact.recommendation import load_recommendation
 
 # In the process below nothing can be imported but these; the second line is what torch itself needs.
 ALLOWED = ["autoact", "torch", "torchgen", "functorch", "yaml", "_yaml"]
@@ -54,12 +56,11 @@ print(autoact.find_sites(model, torch.zeros(2, 30)).names)
 
 def test_a_recommendation_needs_torch_and_pyyaml_alone(searched, tmp_path):
     (found,) = searched[0].glob("*/recommended.yaml")
-    data = yaml.safe_load(found.read_text(encoding="utf-8"))
-    sites = list(data["sites"])
+    was = load_recommendation(found)
     choices = ["leaky_relu(negative_slope=0.2)", "tanh", "swish_beta"]
-    data["policies"]["quality"] |= {"recommend": True, "assignment": dict(zip(sites, choices, strict=True))}
-    file = tmp_path / "recommended.yaml"
-    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    assignment = Assignment(dict(zip(was.sites, choices, strict=True)))
+    better = replace(was.policies["quality"], recommend=True, assignment=assignment)
+    file = replace(was, policies={**was.policies, "quality": better}).save(tmp_path / "recommended.yaml")
     script = f"ALLOWED = {ALLOWED + TORCHS!r}\nFILE = {str(file)!r}\n{SCRIPT}"
     # torch warns where there is no numpy.
     quiet = ["-W", "error", "-W", "ignore:Failed to initialize NumPy"]

@@ -23,8 +23,35 @@ def train(cli, small, *arguments):
 def test_a_policy_is_trained(policy, recommended, small, cli, tmp_path):
     done = train(cli, small, f"recommendation={recommended}", f"policy={policy}", f"output={tmp_path}")
     assert done.code == 0, done.err
-    assert f"Trained cancer: policy {policy}" in done.out and "validation log loss 0." in done.out
+    assert f"Trained cancer: policy {policy}" in done.out
+    assert re.search(r"epochs on 456 rows \(training and validation\)", done.out)
+    assert "found log loss 0." in done.out and "on test rows" in done.out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_on_the_training_rows_alone_the_validation_rows_judge(recommended, small, cli):
+    done = train(cli, small, f"recommendation={recommended}", "train.rows=train")
+    assert done.code == 0, done.err
+    assert "validation log loss 0." in done.out and "at epoch " in done.out
+
+
+def test_the_validation_rows_are_learnt_from_and_the_test_rows_are_not(recommended, monkeypatch):
+    from autoact.config.assemble import recipe_task
+    from autoact.config.compose import compose, settings
+    from autoact.data.prepare import prepare
+    from autoact.faces.load import load_recommendation
+    from autoact.faces.train import WHOLE, train_recommended
+
+    config = settings(compose(["task=cancer", "trainer.max_epochs=40"]))
+    apart, prepared = (prepare(config.data, "classification", whole=whole) for whole in (False, True))
+    rows = set(prepared.train.rows)
+    assert rows == set(apart.train.rows) | set(apart.validation.rows)
+    recommendation = load_recommendation(recommended)
+    device = torch.device("cpu")
+    trained = train_recommended(recipe_task(config, prepared), recommendation, "baseline", device=device, rows=WHOLE)
+    assert not prepared.test.opened
+    assert rows.isdisjoint(prepared.test.open("a test").rows)
+    assert trained.record.epochs == recommendation.baseline.epochs and trained.record.quality is None
 
 
 @pytest.mark.parametrize(
@@ -35,6 +62,8 @@ def test_a_policy_is_trained(policy, recommended, small, cli, tmp_path):
         (["recommendation={}", "policy=qualty"], "unknown policy 'qualty': did you mean quality"),
         (["recommendation={}", "recipe.arguments.depth=2"], "missing 'layers.2.act'"),
         (["recommendation={}", "task="], "name a task"),
+        (["recommendation={}", "train.rows=all"], "unknown train.rows 'all': "),
+        (["recommendation=models:/nothing@candidate", "output=nowhere"], "there is no MLflow store at sqlite:"),
         (["recommendation={}", "trainer.max_epoch=3"], "did you mean max_epochs"),
     ],
 )
@@ -67,6 +96,7 @@ def test_search_and_train_log_to_mlflow(small, cli, tmp_path):
         runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
         assert len(runs) == 1 + 3 + 1  # the search, its trials, the training
         uri = re.search(r"load_model\('(.+?)'\)", done.out)[1]
+        assert uri == "models:/cancer-autoact/1"
         model = mlflow.pyfunc.load_model(uri)
         assert model.predict(torch.zeros(5, 30).numpy()).shape == (5, 1)
     finally:

@@ -1,5 +1,6 @@
 """The wheel holds everything and nothing else, and what is installed runs from any folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -41,7 +42,11 @@ for name in recipes:
         importlib.import_module(f"autoact.recipes.{name}")
 print(autoact.__file__, conf_dir(), autoact.recipes.__file__, count, ",".join(sorted(recipes)), sep="\\n")
 """
-CHOICES = sum(1 for file in (ROOT / "conf").rglob("*.yaml") if file.parent != ROOT / "conf")
+# What other applications of Hydra see is no group of autoact's own configuration.
+PLUGIN = ROOT / "conf" / "plugin"
+CHOICES = sum(
+    1 for file in (ROOT / "conf").rglob("*.yaml") if file.parent != ROOT / "conf" and not file.is_relative_to(PLUGIN)
+)
 RECIPES = ",".join(sorted(file.stem for file in (ROOT / "recipes").glob("*.py") if file.stem != "__init__"))
 
 
@@ -96,8 +101,9 @@ def run(*command, cwd=None):
 
 
 def test_the_wheel_holds_every_file_and_no_other(wheel):
-    expected = {f"autoact/{file.relative_to(ROOT / 'autoact')}" for file in (ROOT / "autoact").rglob("*.py")}
-    expected |= {"autoact/py.typed"}
+    files = [file for kind in ("*.py", "*.json") for file in (ROOT / "autoact").rglob(kind)]
+    expected = {f"autoact/{file.relative_to(ROOT / 'autoact')}" for file in files} | {"autoact/py.typed"}
+    expected = {name.removeprefix("autoact/faces/") if "/hydra_plugins/" in name else name for name in expected}
     for folder in ("conf", "recipes"):
         files = [file for file in (ROOT / folder).rglob("*") if file.suffix in (".py", ".yaml")]
         expected |= {f"autoact/{folder}/{file.relative_to(ROOT / folder)}" for file in files}
@@ -122,7 +128,8 @@ def test_the_versions_agree():
 def test_every_folder_is_listed_as_a_package():
     folders = {file.parent for file in (ROOT / "autoact").rglob("__init__.py")}
     expected = {".".join(folder.relative_to(ROOT).parts) for folder in folders} | {"autoact.conf", "autoact.recipes"}
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
+    expected = {name.removeprefix("autoact.faces.") if "hydra_plugins" in name else name for name in expected}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected | {"hydra_plugins"}
 
 
 def test_the_wheel_runs_in_an_empty_folder(installed, tmp_path):
@@ -159,3 +166,30 @@ def test_an_editable_install_follows_the_source(editable, checkout, tmp_path):
         assert run(editable, "-c", script, cwd=tmp_path) == "added\n"
     finally:
         (checkout / "conf" / "task" / "added.yaml").unlink()
+
+
+# Another application of Hydra: prints what it was given, and whether that imported torch.
+APPLICATION = """
+import json, sys
+import hydra
+from omegaconf import OmegaConf
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(config):
+    print(json.dumps([OmegaConf.to_container(config), "torch" in sys.modules]))
+
+main()
+"""
+
+
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_another_hydra_application_finds_the_groups(how, request, tmp_path):
+    python = request.getfixturevalue(how)
+    (tmp_path / "application.py").write_text(APPLICATION, encoding="utf-8")
+    words = ["+autoact/recommendation=file", "+autoact/space=block", "hydra.run.dir=.", "hydra.output_subdir=null"]
+    config, torch_imported = json.loads(run(python, "application.py", *words, cwd=tmp_path))
+    assert config["autoact"]["recommendation"]["path"] == "recommended.yaml"
+    assert config["autoact"]["space"]["granularity"] == "block" and "gelu" in config["autoact"]["space"]["candidates"]
+    assert set(config) == {"autoact"} and torch_imported is False
+    # No group of autoact's own is in the way of the application's: what is no group is a plain value.
+    assert json.loads(run(python, "application.py", "+data=csv", *words[2:], cwd=tmp_path))[0] == {"data": "csv"}

@@ -42,6 +42,7 @@ HOMES = {
     "loky": {"engines"},
     "cloudpickle": {"engines"},
     "mlflow": {"tracking", "cli"},
+    "safetensors": {"tracking"},
     "hydra": {"config", "faces", "cli"},
     "omegaconf": {"config", "faces", "cli"},
     "rich": {"report", "cli"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from torch import nn
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
 from autoact.recommendation import Policy, Recommendation, load_recommendation
+from autoact.recommendation.digest import digests
+from autoact.recommendation.schema import check, published
 
 
 def model() -> nn.Sequential:
@@ -61,44 +65,208 @@ def test_learnable_activations_need_no_example_because_the_file_knows_the_channe
     assert sum(p.numel() for p in after[1].parameters()) == 8
 
 
-def test_balanced_is_the_default_where_there_is_one() -> None:
-    assert recommendation().policy() is recommendation().policy("quality") or recommendation().policy().recommend
+def policies(**recommended: bool) -> Recommendation:
+    """A recommendation with policies that recommend or keep the baseline."""
+    made = recommendation()
+    kept, better = made.baseline, made.policies["quality"]
+    return replace(made, policies={name: better if yes else kept for name, yes in recommended.items()})
+
+
+@pytest.mark.parametrize(
+    ("recommended", "name"),
+    [
+        ({"quality": True, "balanced": True, "economy": True}, "balanced"),
+        ({"quality": True, "balanced": False, "economy": True}, "quality"),
+        ({"quality": False, "balanced": False, "economy": True}, "economy"),
+        ({"quality": False, "balanced": False, "economy": False}, "balanced"),
+        ({"quality": False, "economy": False}, "quality"),
+        ({"economy": False}, "economy"),
+    ],
+)
+def test_without_a_name_the_first_policy_that_recommends_is_meant(recommended: dict[str, bool], name: str) -> None:
+    made = policies(**recommended)
+    assert made.named() == (name, made.policies[name])
+    assert made.policy() is made.policies[name]
+
+
+def test_unknown_policies_are_named_with_the_known_ones() -> None:
     with pytest.raises(AutoactError, match=r"unknown policy 'ballanced'.*quality, economy, baseline"):
         recommendation().policy("ballanced")
+    assert recommendation().policy("baseline") is not None
 
 
-def test_every_site_that_does_not_fit_is_named() -> None:
-    other = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
-    with pytest.raises(AutoactError, match=r"'1' holds tanh, the search saw relu; missing '3'"):
+class Wider(nn.Module):
+    """Sites 1 and 3 like the model above, and one more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, module in zip("01234", model(), strict=True):
+            self.add_module(name, module)
+        self.more = nn.Tanh()
+
+
+def test_missing_changed_and_extra_sites_are_listed_in_one_error() -> None:
+    other = Wider()
+    other.add_module("1", nn.Tanh())
+    delattr(other, "3")
+    with pytest.raises(AutoactError) as caught:
         recommendation().apply(other, "quality")
+    text = str(caught.value)
+    assert "changed '1': it holds tanh, the search saw relu" in text
+    assert "missing '3' (nearest" not in text and "missing '3'" in text
+    assert "extra 'more' (tanh), which the search did not see" in text
 
 
-def edited(tmp_path: Path, change: Any) -> Path:
-    data = recommendation().to_dict()
+def test_what_the_search_left_alone_is_no_extra_site() -> None:
+    made = replace(recommendation(), not_searched=("more",))
+    assert str(made.apply(Wider(), "quality").get_submodule("1")) == "ActivationModule(tanh)"
+
+
+def test_not_strict_applies_what_fits_and_names_the_rest() -> None:
+    other = Wider()
+    other.add_module("3", nn.Tanh())
+    with pytest.warns(UserWarning, match=r"applied to 1 of 2 sites: changed '3'.*; extra 'more'"):
+        after = recommendation().apply(other, "quality", strict=False)
+    assert str(after.get_submodule("1")) == "ActivationModule(tanh)"
+    assert isinstance(after.get_submodule("3"), nn.Tanh) and isinstance(other.get_submodule("1"), nn.ReLU)
+
+
+@pytest.mark.parametrize("assignment", [{"1": "tanh", "3": "gelu"}, {"1": "relu", "3": "gelu"}])
+def test_nothing_replaced_is_always_an_error(assignment: dict[str, str]) -> None:
+    other = nn.Sequential(nn.Linear(4, 8), nn.ReLU() if assignment["1"] == "relu" else nn.Sigmoid(), nn.Linear(8, 1))
+    with pytest.raises(
+        AutoactError, match=r"no site of this model would be replaced \(policy quality\): .*missing '3'"
+    ):
+        recommendation(assignment).apply(other, "quality", strict=False)
+
+
+def edited(tmp_path: Path, change: Any, *, sign: bool = False) -> Path:
+    """A file that somebody edited; ``sign`` makes the digests anew, so that the schema has to see it."""
+    data = json.loads(json.dumps(recommendation().to_dict()))  # shares nothing
     change(data)
+    if sign:
+        data["digest"] = digests(data)
     file = tmp_path / "recommended.yaml"
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
     return file
 
 
+def deep(*path: Any, value: Any) -> Any:
+    """Sets one value in nested data."""
+
+    def change(data: Any) -> None:
+        for step in path[:-1]:
+            data = data[step]
+        data[path[-1]] = value
+
+    return change
+
+
+AGAINST_THE_SCHEMA = {
+    "missing": (lambda d: d.pop("sites"), "field 'sites' is missing"),
+    "unknown": (lambda d: d.update(polices={}), "unknown field in .*'polices'.*did you mean policies"),
+    "type": (deep("simulated", value="no"), "field 'simulated' holds 'no': it must be true or false"),
+    "number as text": (deep("rescale", value=1), "field 'rescale' holds 1: it must be true or false"),
+    "activation": (
+        deep("policies", "quality", "assignment", "1", value=3),
+        "quality.assignment: the field '1' holds 3",
+    ),
+    "setting": (deep("policies", "quality", "settings", "lr", value="big"), "settings: the field 'lr' holds 'big'"),
+    "a boolean setting": (
+        deep("baseline", "settings", "lr", value=True),
+        "baseline.settings: the field 'lr' holds True",
+    ),
+    "no assignment": (deep("baseline", "assignment", value={}), "baseline.assignment is empty"),
+    "site": (lambda d: d["sites"]["1"].pop("channels"), r"sites\.1: the field 'channels' is missing"),
+    "site field": (
+        deep("sites", "1", "chanels", value=1),
+        r"unknown field in .*sites\.1 'chanels': did you mean channels",
+    ),
+    "shape": (deep("sites", "1", "shape", value=[2, "x"]), r"'shape\[1\]' holds 'x': it must be a whole number"),
+    "negative": (deep("policies", "quality", "epochs", value=-1), "field 'epochs' holds -1: it must be 0 or more"),
+    "half an epoch": (
+        deep("policies", "quality", "epochs", value=1.5),
+        "field 'epochs' holds 1.5: it must be a whole number",
+    ),
+    "evidence": (deep("baseline", "evidence", value={"latency_ms": "fast"}), "field 'latency_ms' holds 'fast'"),
+    "interval": (
+        deep("baseline", "evidence", value={"gain_over_tuned_baseline": [1.0]}),
+        "'gain_over_tuned_baseline' holds .*it must hold 3 values",
+    ),
+    "no policies": (lambda d: d.update(policies={}), "policies is empty"),
+    "own policy": (lambda d: d["policies"].update(best={}), "unknown field in .*policies 'best'"),
+    "digest": (deep("digest", "verdict", value="0"), "digest: the field 'verdict' holds '0': it must look like"),
+}
+
+
+@pytest.mark.parametrize("name", AGAINST_THE_SCHEMA)
+def test_files_against_the_schema_are_refused_with_the_reason(tmp_path: Path, name: str) -> None:
+    change, message = AGAINST_THE_SCHEMA[name]
+    with pytest.raises(AutoactError, match=message):
+        load_recommendation(edited(tmp_path, change, sign=name not in ("no policies", "missing", "digest")))
+
+
+@pytest.mark.parametrize("name", [*AGAINST_THE_SCHEMA, "good", "format", "kind", "whole number with a point"])
+def test_our_checker_and_the_library_for_json_schema_agree(name: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    others = {
+        "good": lambda d: None,
+        "format": deep("format", value=1),
+        "kind": deep("kind", value="other"),
+        "whole number with a point": deep("baseline", "epochs", value=9.0),
+    }
+    data = json.loads(json.dumps(recommendation().to_dict()))
+    (others.get(name) or AGAINST_THE_SCHEMA[name][0])(data)
+    try:
+        check(data, "it")
+        ours = True
+    except AutoactError:
+        ours = False
+    assert ours == jsonschema.Draft202012Validator(published()).is_valid(data)
+    assert ours == (name in ("good", "whole number with a point"))
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(published())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(format=99), "has format 99; this version of autoact reads 1"),
-        (lambda d: d.update(kind="other"), "not a recommendation of autoact"),
-        (lambda d: d.pop("sites"), "field 'sites' is missing"),
-        (lambda d: d.update(polices={}), "unknown field in .*'polices'.*did you mean policies"),
-        (lambda d: d.update(simulated="no"), "field 'simulated' holds 'no'"),
-        (lambda d: d["policies"]["quality"].update(assignment={"1": 3}), "activation of '1' is 3, not a name"),
-        (lambda d: d["policies"]["quality"].update(settings={"lr": "big"}), "setting 'lr' is 'big', not a number"),
-        (lambda d: d["policies"]["quality"].update(assignment={"1": "os.system(x)"}), "cannot read the activation"),
-        (lambda d: d["sites"]["1"].pop("channels"), r"sites\.1: the field 'channels' is missing"),
-        (lambda d: d.update(policies={}), "policies is empty"),
+        (deep("format", value=1), "has format 1, this version of autoact reads 2: run the command of the search again"),
+        (deep("format", value=99), "has format 99, .* written by another version, or edited"),
+        (deep("format", value=True), "has format True"),
+        (deep("kind", value="other"), "not a recommendation of autoact"),
+        (deep("policies", "quality", "assignment", "1", value="os.system(x)"), "cannot read the activation"),
+        (deep("policies", "quality", "settings", "learning_rate", value=float("nan")), "is nan, not a finite number"),
+        (
+            deep("policies", "quality", "assignment", "1", value="gelu"),
+            r"edited .*\(policies\.quality\).*autoact\.apply",
+        ),
+        (deep("verdict", value="Take it."), r"edited after it was written \(verdict\)"),
+        (deep("baseline", "evidence", value={"test_mean": 0.1}), r"\(baseline\)"),
+        (deep("sites", "1", "current", value="tanh"), r"\(sites\)"),
+        (deep("simulated", value=True), r"\(simulated\)"),
+        (lambda d: d["policies"].pop("economy"), r"\(policies, policies\.economy\)"),
+        (lambda d: d["digest"].pop("verdict"), r"\(verdict\)"),
     ],
 )
-def test_tampered_files_are_refused_with_the_reason(tmp_path: Path, change: Any, message: str) -> None:
+def test_edited_files_are_refused_and_the_part_is_named(tmp_path: Path, change: Any, message: str) -> None:
     with pytest.raises(AutoactError, match=message):
         load_recommendation(edited(tmp_path, change))
+
+
+def test_the_task_is_a_label_that_may_be_renamed(tmp_path: Path) -> None:
+    read = load_recommendation(edited(tmp_path, deep("task", value="mine")))
+    assert read == replace(recommendation(), task="mine")
+
+
+def test_the_digest_names_the_content_wherever_it_lies(tmp_path: Path) -> None:
+    made = replace(recommendation(), about={"rows": (1, 2), "tiny": 1e-7, "when": None})
+    read = load_recommendation(made.save(tmp_path / "a.yaml"))
+    assert read.digest == made.digest != recommendation().digest and len(read.digest) == 64
+    assert read.source == {"uri": str(tmp_path / "a.yaml")}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +275,8 @@ def test_tampered_files_are_refused_with_the_reason(tmp_path: Path, change: Any,
         (b"kind: [unclosed", "is not YAML"),
         (b"\xff\xfe\x00", "not UTF-8|not YAML"),
         (b"", "not a recommendation"),
+        (b"a: &x [1]\nb: *x", "is not YAML: references"),
+        (b"a: 2026-13-45", "cannot be read: month must be"),
         (b"!!python/object/apply:os.system ['true']", "is not YAML"),
     ],
 )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoact.activations import registry
@@ -322,21 +321,3 @@ def test_inference_mode_and_dead_tensors_do_not_confuse() -> None:
 def test_root_activation_is_a_site_without_a_name() -> None:
     (site,) = find_sites(nn.ReLU(), torch.zeros(2, 4))
     assert (site.name, site.is_output) == ("", True)
-
-
-def test_functional_calls_are_told_with_their_line() -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc, self.act = nn.Linear(4, 4), nn.Tanh()
-
-        def forward(self, x: Tensor) -> Tensor:
-            for _ in range(3):
-                x = F.relu(self.fc(self.act(x)))
-            return torch.sigmoid(self.fc(x).tanh_().sum(-1)).unsqueeze(-1)
-
-    sites = find_sites(nn.Sequential(nn.Linear(4, 4), Net()), torch.zeros(2, 4))
-    assert sites.names == ("1.act",)
-    functional = [(item.name, item.reason.split("(")[0]) for item in sites.unreplaceable]
-    assert functional == [("1", "calls relu"), ("1", "calls tanh")]
-    assert all(f"{__file__.rsplit('/', 1)[-1]}:" in item.reason for item in sites.unreplaceable)

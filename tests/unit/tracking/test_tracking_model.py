@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import autoact
-from autoact.tracking.model import WEIGHTS, log_model
+from autoact.core.errors import AutoactError
+from autoact.tracking.model import WEIGHTS, fetch_model, log_model
+from autoact.tracking.registry import Registry, using
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import Store
 
@@ -24,7 +27,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(TrackingSettings(), tmp_path_factory.mktemp("store"))
 
 
-def log(store: Store, module: nn.Module, example: Any) -> Any:
+def log(store: Store, module: nn.Module, example: Any, **given: Any) -> Any:
     return log_model(
         store,
         "autoact-demo",
@@ -35,6 +38,7 @@ def log(store: Store, module: nn.Module, example: Any) -> Any:
         metrics={"val_mse": 0.5},
         tags={"autoact.kind": "train"},
         files={"assignment.yaml": "a: b\n"},
+        **given,
     )
 
 
@@ -54,7 +58,7 @@ def test_it_loads_back_and_computes_the_same_for_any_number_of_rows(store: Store
         x = torch.randn(rows, 4)
         np.testing.assert_allclose(np.asarray(loaded.predict(x.numpy())), model(x).detach().numpy(), atol=1e-6)
     again = autoact.apply(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)), {"1": "snake"})
-    again.load_state_dict(torch.load(weights, weights_only=True))
+    again.load_state_dict(load_file(weights))
     assert torch.equal(again(x), model(x))
     run = store.client.get_run(logged.run_id)
     assert run.info.status == "FINISHED" and run.data.params["act.1"] == "snake"
@@ -73,3 +77,50 @@ def test_a_model_that_is_no_graph_keeps_its_weights_and_says_so(store: Store) ->
     logged = log(store, Untraceable(), torch.randn(4, 4))
     assert logged.model_uri is None and "cannot be exported as a graph" in logged.note
     assert [file.path for file in store.client.list_artifacts(logged.run_id) if file.path == WEIGHTS]
+
+
+class Tied(nn.Module):
+    """Two layers that share their weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.act, self.two = nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.two(self.act(self.one(x)))
+
+
+def test_a_registered_model_comes_back_with_its_files_and_its_weights_train_on(store: Store, tmp_path: Path) -> None:
+    model = autoact.apply(Tied(), {"act": "prelu"}, example_input=torch.zeros(2, 4))
+    logged = log(store, model, torch.randn(2, 4), register="tied-autoact", task="tied")
+    assert logged.version is not None and logged.version.uri == "models:/tied-autoact/1"
+    fetched = fetch_model(store, "models:/tied-autoact@candidate")
+    assert fetched.version == Registry(store).version("models:/tied-autoact@candidate")
+    assert fetched.files == {"assignment.yaml": "a: b\n"} and fetched.example.shape == (2, 4)
+    for rows in (1, 7, 1000):
+        x = torch.randn(rows, 4)
+        torch.testing.assert_close(fetched.module(x), model(x))
+    weights = Registry(store).fetch("models:/tied-autoact/1/extra_files/model.safetensors", tmp_path)
+    again = autoact.restore_(Tied(), load_file(weights), example_input=torch.zeros(2, 4))
+    torch.testing.assert_close(again(x), model(x))
+    again(x).sum().backward()
+    with pytest.raises(RuntimeError, match="autoact:prelu"):
+        Tied().load_state_dict(load_file(weights))
+    folder = Registry(store).fetch("models:/tied-autoact/1", tmp_path / "whole")
+    assert fetch_model(None, str(folder)).version is None
+    assert not [file for file in folder.rglob("*") if file.suffix in (".pkl", ".pth", ".bin")]
+
+
+def test_nothing_is_registered_where_there_is_no_graph(store: Store) -> None:
+    logged = log(store, Untraceable(), torch.randn(4, 4), register="no-graph-autoact", task="t")
+    assert logged.version is None and "nothing is registered" in logged.note
+    with using(store):
+        assert store.client.search_registered_models("name = 'no-graph-autoact'") == []
+
+
+def test_something_else_than_a_model_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(AutoactError, match=r"holds no model that python -m autoact train logged"):
+        fetch_model(None, str(tmp_path))
+    with pytest.raises(AutoactError, match=r"cannot fetch runs:/nothing/model from sqlite"):
+        fetch_model(store, "runs:/nothing/model")

@@ -1,0 +1,43 @@
+"""``python -m autoact predict``: score the rows of a file with a model of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autoact.cli.words import PLACES, words
+from autoact.core.errors import AutoactError
+
+USAGE = """usage: python -m autoact predict model=models:/NAME@champion input=new.csv output=scores.csv [runs=DIR]
+       [tracking.uri=URI]
+
+Scores new rows with the preprocessing that the model was trained with. input and output are csv or parquet files; the
+target's column may be absent. The output holds the number of each row from 0, the columns that training left out
+(data.drop, such as ids), the score and the prediction. model is models:/NAME/3, models:/NAME@alias, runs:/ID/model, or
+a folder that holds a logged model.
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; returns the exit code."""
+    given = words(arguments, ("model", "input", "output", *PLACES))
+    if given.help:
+        print(USAGE, end="")
+        return 0
+    source = given.need("model", "which model scores, such as models:/churn-autoact@candidate")
+    path = given.need("input", "the file of new rows")
+    target = given.need("output", "the file to write, such as output=scores.csv")
+    if path == target:
+        raise AutoactError(f"output={target} would overwrite the input")
+    from autoact.faces.predict import predict, preprocessing_of, write_scores
+    from autoact.tracking.model import fetch_model
+    from autoact.tracking.places import existing_store
+    from autoact.tracking.registry import is_registry_uri
+
+    store = existing_store(given.tracking, given.runs) if is_registry_uri(source) else None
+    model = fetch_model(store, source)
+    frame = preprocessing_of(model, source).read(path)
+    scores = predict(model, frame, source)
+    file = write_scores(scores, target)
+    meant = f" ({model.version.uri})" if model.version is not None and model.version.alias else ""
+    print(f"{len(scores):,} rows scored by {source}{meant}: {file}")
+    return 0

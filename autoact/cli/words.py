@@ -1,0 +1,82 @@
+"""Command lines of the small verbs: a word or two, and a few ``key=value`` of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError, unknown
+from autoact.tracking.settings import TrackingSettings
+
+# Where MLflow is; every verb that reads the registry takes them.
+PLACES = ("tracking.uri", "runs")
+
+
+@dataclass
+class Words:
+    """What stood on the command line.
+
+    Attributes:
+        plain: words without an equals sign.
+        values: ``key=value``.
+        help: whether ``--help`` was asked for.
+    """
+
+    plain: list[str] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    help: bool = False
+
+    def need(self, key: str, what: str) -> str:
+        """The value of a key.
+
+        Raises:
+            AutoactError: it was not given; ``what`` says what for.
+        """
+        if not self.values.get(key):
+            raise AutoactError(f"{key}=... is missing: {what}")
+        return self.values[key]
+
+    @property
+    def tracking(self) -> TrackingSettings:
+        """Where MLflow is, as far as the command line says it."""
+        return TrackingSettings(uri=self.values.get("tracking.uri"))
+
+    @property
+    def runs(self) -> str:
+        """The folder that searches and trainings write to."""
+        return self.values.get("runs", Config().output)
+
+
+def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> Words:
+    """Read a command line.
+
+    Args:
+        arguments: after the verb.
+        keys: allowed keys.
+        most: words without an equals sign, at most.
+
+    Raises:
+        AutoactError: an unknown key or flag, or a word too many.
+
+    Example:
+        >>> words(["models:/a@candidate", "to=champion"], ["to"], 1).values
+        {'to': 'champion'}
+    """
+    found = Words()
+    for word in arguments:
+        key, separator, value = word.partition("=")
+        key = key.removeprefix("--") if separator else key
+        if word in ("-h", "--help"):
+            found.help = True
+        elif word.startswith("-") and not separator:
+            raise unknown("flag", word, ["--help", *(f"{name}=..." for name in keys)])
+        elif separator and not key.startswith("models:/"):
+            if key not in keys:
+                raise unknown("key", key, keys)
+            found.values[key] = value
+        elif len(found.plain) < most:
+            found.plain.append(word)
+        else:
+            raise AutoactError(f"cannot read {word!r}: allowed are {', '.join(f'{name}=...' for name in keys)}")
+    return found

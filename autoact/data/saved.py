@@ -1,0 +1,231 @@
+"""Preprocessing on disk: plain JSON beside a model, so that new rows go the way of the training rows.
+
+No pickle: the file can hold numbers and names, and cannot run code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from autoact.core.errors import AutoactError
+from autoact.data.columns import conform, trim_text
+from autoact.data.csv_file import read_csv
+from autoact.data.prepared import Prepared
+from autoact.data.settings import DataSettings
+from autoact.data.sources import existing_file, read_parquet
+
+FORMAT = "autoact-preprocessing 1"
+FILE = "preprocessing.json"
+# What turns the network's output into scores.
+OUTPUTS = ("sigmoid", "softmax", "number")
+_READING = ("delimiter", "header", "names", "comment", "missing", "strip")
+
+
+@dataclass(frozen=True)
+class SavedPreprocessing:
+    """The way from a user's rows to network inputs, and from network outputs to scores.
+
+    Attributes:
+        kind: ``classification`` or ``regression``.
+        target: name of the column that is predicted.
+        output: ``sigmoid`` (two classes, one output), ``softmax`` or ``number``.
+        schema: column -> ``numeric`` or ``category``, in order.
+        numeric: column -> ``median`` (stands for missing values), then ``values`` and ``scores`` to interpolate
+            between, or ``mean`` and ``scale``, or nothing more.
+        gaps: numeric columns with a 0/1 column for missing values.
+        categories: column -> its categories with a column of their own, in order, under ``known``; ``other`` says
+            whether there is one more column for all others.
+        classes: class names by index.
+        scale: mean and deviation of the target, for numbers.
+        ids: columns that identify rows; they are handed through.
+        reading: how the training file was read.
+    """
+
+    kind: str
+    target: str
+    output: str
+    schema: Mapping[str, str]
+    numeric: Mapping[str, Mapping[str, Any]]
+    gaps: tuple[str, ...]
+    categories: Mapping[str, Mapping[str, Any]]
+    classes: tuple[str, ...] | None = None
+    scale: tuple[float, float] | None = None
+    ids: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, prepared: Prepared, settings: DataSettings, output: str) -> SavedPreprocessing:
+        """Take down what was fitted.
+
+        Raises:
+            AutoactError: the data were not a table.
+
+        Example:
+            >>> from autoact.data.prepare import prepare
+            >>> settings = DataSettings(source="sklearn", name="wine")
+            >>> saved = SavedPreprocessing.of(prepare(settings, "classification"), settings, "softmax")
+            >>> saved.classes, len(saved.numeric)
+            (('class_0', 'class_1', 'class_2'), 13)
+        """
+        if prepared.preprocessing is None:
+            raise AutoactError(f"{prepared.name} is no table: its preprocessing is not kept with the model")
+        fitted = {name: (step, list(columns)) for name, step, columns in prepared.preprocessing.transformers_}
+        scale = prepared.target_scale
+        return cls(
+            kind=prepared.kind,
+            target=prepared.target,
+            output=output,
+            schema=dict(prepared.frame_schema),
+            numeric=_numeric(*fitted["numeric"]) if "numeric" in fitted else {},
+            gaps=tuple(fitted["missing"][1]) if "missing" in fitted else (),
+            categories=_categories(*fitted["category"]) if "category" in fitted else {},
+            classes=None if prepared.classes is None else tuple(prepared.classes),
+            scale=None if scale is None else (float(scale.mean[0]), float(scale.std[0])),
+            ids=tuple(settings.drop),
+            reading={name: getattr(settings, name) for name in _READING},
+        )
+
+    def encode(self, frame: pd.DataFrame, where: str = "the given table") -> torch.Tensor:
+        """New rows as network inputs.
+
+        A category that training did not see shares the column of the rare ones; where there is none, it has none.
+
+        **Shape**: ``[rows, features]``, float32.
+
+        Raises:
+            AutoactError: columns are missing, or hold what they cannot hold.
+        """
+        lacking = [name for name in self.schema if name not in frame.columns]
+        if lacking:
+            raise AutoactError(
+                f"{where} has no column {', '.join(map(repr, lacking))}: it needs {', '.join(self.schema)}"
+            )
+        trimmed = trim_text(frame[list(self.schema)], self.reading["missing"], self.reading["strip"])
+        features = conform(trimmed, dict(self.schema), where)
+        parts = [_encoded_number(features[name].to_numpy(), fitted) for name, fitted in self.numeric.items()]
+        parts += [features[name].isna().to_numpy(dtype="float32")[:, None] for name in self.gaps]
+        parts += [_encoded_category(features[name], fitted) for name, fitted in self.categories.items()]
+        return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32, order="C"))
+
+    def scored(self, out: torch.Tensor) -> pd.DataFrame:
+        """Network outputs as columns for people: ``score`` and ``prediction``.
+
+        Two classes: the probability of the positive one; more: one for each; numbers: in the target's own unit.
+
+        Args:
+            out: what the network gives. **Shape**: ``[rows, outputs]``.
+        """
+        if self.output == "number":
+            mean, std = self.scale or (0.0, 1.0)
+            return pd.DataFrame({"prediction": out[:, 0].double().numpy() * std + mean})
+        assert self.classes is not None
+        names = np.array(self.classes, dtype=object)
+        if self.output == "sigmoid":
+            score = out[:, 0].sigmoid().double().numpy()
+            return pd.DataFrame({"score": score, "prediction": names[(score > 0.5).astype(int)]})
+        scores = out.softmax(1).double().numpy()
+        columns = {f"score_{name}": scores[:, k] for k, name in enumerate(self.classes)}
+        return pd.DataFrame({**columns, "prediction": names[scores.argmax(1)]})
+
+    def read(self, path: str, option: str = "input") -> pd.DataFrame:
+        """A csv or parquet file of new rows, read as the training file was; the target may be absent.
+
+        Raises:
+            AutoactError: no such file, or it cannot be read.
+        """
+        file = existing_file(path, option)
+        settings = DataSettings(**dict(self.reading))
+        if file.suffix in (".parquet", ".pq"):
+            frame = read_parquet(file, settings)
+        else:
+            frame = read_csv(file, self._without_target(file, settings))
+        frame.columns = [str(c).strip() if settings.strip else str(c) for c in frame.columns]
+        if frame.empty:
+            raise AutoactError(f"{file.name} holds no rows")
+        return frame
+
+    def _without_target(self, file: Path, settings: DataSettings) -> DataSettings:
+        """Column names that were given in place of a header, less the target where the file has a column less."""
+        names = settings.names
+        if names is None or self.target not in names:
+            return settings
+        plain = replace(settings, names=None, header=False)
+        fewer = read_csv(file, plain).shape[1] == len(names) - 1
+        return replace(settings, names=[n for n in names if n != self.target]) if fewer else settings
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str, source: str = FILE) -> SavedPreprocessing:
+        """The inverse of ``to_json``.
+
+        Raises:
+            AutoactError: another file, another format, or fields that do not fit.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise AutoactError(f"{source} is not JSON: {error}") from error
+        found = data.pop("format", None) if isinstance(data, dict) else None
+        if found != FORMAT:
+            raise AutoactError(f"{source} has format {found!r}, this version of autoact reads {FORMAT!r}")
+        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in data.items()}
+        try:
+            made = cls(**values)
+        except TypeError as error:
+            raise AutoactError(f"{source} cannot be read: {error}") from error
+        if made.output not in OUTPUTS:
+            raise AutoactError(f"{source}: output={made.output!r} is none of {', '.join(OUTPUTS)}")
+        return made
+
+
+def _numeric(pipeline: Any, columns: list[str]) -> dict[str, dict[str, Any]]:
+    """What the numeric steps learnt, by column."""
+    medians, scaling = pipeline.named_steps["median"].statistics_, pipeline.steps[-1]
+    found: dict[str, dict[str, Any]] = {}
+    for k, name in enumerate(columns):
+        found[name] = {"median": float(medians[k])}
+        if scaling[0] == "scores":
+            found[name] |= {"values": scaling[1].values_[k].tolist(), "scores": scaling[1].scores_[k].tolist()}
+        elif scaling[0] == "standard":
+            found[name] |= {"mean": float(scaling[1].mean_[k]), "scale": float(scaling[1].scale_[k])}
+    return found
+
+
+def _categories(pipeline: Any, columns: list[str]) -> dict[str, dict[str, Any]]:
+    """What the categorical steps learnt, by column."""
+    encoder = pipeline.named_steps["one_hot"]
+    found: dict[str, dict[str, Any]] = {}
+    for name, known, rare in zip(columns, encoder.categories_, encoder.infrequent_categories_, strict=True):
+        apart = set() if rare is None else set(rare.tolist())
+        found[name] = {"known": [str(c) for c in known if c not in apart], "other": rare is not None}
+    return found
+
+
+def _encoded_number(values: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+    """One numeric column. **Shape**: ``[rows]`` -> ``[rows, 1]``."""
+    values = np.where(np.isnan(values), fitted["median"], values)
+    if "values" in fitted:
+        values = np.interp(values, fitted["values"], fitted["scores"])
+    elif "mean" in fitted:
+        values = (values - fitted["mean"]) / fitted["scale"]
+    return values[:, None]
+
+
+def _encoded_category(values: pd.Series, fitted: Mapping[str, Any]) -> np.ndarray:
+    """One categorical column. **Shape**: ``[rows]`` -> ``[rows, categories]``."""
+    known = {name: k for k, name in enumerate(fitted["known"])}
+    width = len(known) + bool(fitted["other"])
+    # Where there is no column for others, theirs is cut off.
+    index = values.where(values.notna(), "missing").map(lambda value: known.get(value, len(known))).to_numpy(dtype=int)
+    return np.eye(len(known) + 1, dtype=np.float32)[index][:, :width]

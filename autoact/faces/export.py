@@ -1,0 +1,118 @@
+"""Export a logged model to ONNX, and compare what ONNX Runtime computes with what PyTorch computes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from autoact.core.errors import AutoactError
+from autoact.core.lazy import optional
+from autoact.tracking.model import FetchedModel
+
+# Numbers of rows that are compared.
+ROWS = (1, 7, 1000)
+# Of the largest output, or of 1 where that is less: sums in another order differ by less.
+TOLERANCE = 1e-3
+INPUT, OUTPUT = "x", "out"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A verified ONNX file.
+
+    Attributes:
+        file: its path.
+        shape: of one row's input.
+        difference: largest absolute difference to PyTorch over all compared rows.
+        largest: largest absolute output among them.
+    """
+
+    file: Path
+    shape: tuple[int, ...]
+    difference: float
+    largest: float
+
+
+def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
+    """Write an ONNX file with any number of rows, and verify it; one that differs is not kept.
+
+    Inputs to compare are drawn with the mean and deviation of the example that the model was logged with.
+
+    Args:
+        model: read back by ``fetch_model``.
+        path: the file to write.
+
+    Raises:
+        AutoactError: packages are missing, the model cannot be exported, or ONNX Runtime computes something else.
+    """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        optional(name, wanted_for="format=onnx", install="'autoact[onnx]'")
+    if model.example is None:
+        raise AutoactError("the model was logged without an input example: train it again")
+    example = torch.from_numpy(model.example)
+    target = Path(path).expanduser()
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "model.onnx"
+        try:
+            with _quiet():
+                program = torch.onnx.export(
+                    model.graph, (example,), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
+                )
+                assert program is not None
+                program.save(made)
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+            raise AutoactError(f"the model cannot be exported to ONNX: {str(error).strip().splitlines()[0]}") from error
+        difference, largest = _compared(model, example, made)
+        if not difference <= TOLERANCE * max(1.0, largest):
+            raise AutoactError(
+                f"ONNX Runtime computes something else than PyTorch: the largest difference is {difference:.3g}, the "
+                f"largest output {largest:.3g}; nothing was written"
+            )
+        try:
+            target.write_bytes(made.read_bytes())
+        except OSError as error:
+            raise AutoactError(f"output={path} cannot be written: {error.strerror or error}") from error
+    return Exported(target, tuple(example.shape[1:]), difference, largest)
+
+
+def _compared(model: FetchedModel, example: torch.Tensor, file: Path) -> tuple[float, float]:
+    """The largest absolute difference between both runtimes, and the largest absolute output."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(0)
+    shape, mean, deviation = example.shape[1:], float(example.mean()), max(float(example.std()), 1e-3)
+    inputs = [example, *(torch.randn(rows, *shape, generator=generator) * deviation + mean for rows in ROWS)]
+    difference = largest = 0.0
+    for x in inputs:
+        with torch.no_grad():
+            ours = model.module(x)
+        theirs = torch.from_numpy(session.run([OUTPUT], {INPUT: x.numpy()})[0])
+        if theirs.shape != ours.shape:
+            raise AutoactError(
+                f"ONNX Runtime gives shape {tuple(theirs.shape)} where PyTorch gives {tuple(ours.shape)}"
+            )
+        difference = max(difference, float((theirs - ours).abs().max().nan_to_num(torch.inf)))
+        largest = max(largest, float(ours.abs().max()))
+    return difference, largest
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on packages that it could use."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,65 @@
+"""Which sites of a recommendation a model has, and what is said where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from autoact.core.errors import nearest
+
+if TYPE_CHECKING:  # torch is imported when a model is given
+    from autoact.sites import Sites
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model and a recommendation fit.
+
+    Attributes:
+        fitting: recommended sites that stand in the model as the search saw them.
+        problems: a line for every site that is missing, changed, or unknown to the recommendation.
+    """
+
+    fitting: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def compare(seen: Mapping[str, Mapping[str, Any]], not_searched: Collection[str], found: Sites) -> Fit:
+    """Compare the sites that a search saw with those that were found in a model.
+
+    Args:
+        seen: site name -> what the search saw there.
+        not_searched: names that the search left alone.
+        found: the model's sites.
+    """
+    from autoact.activations import canonical, fingerprint
+
+    present = [name for site in found for name in site.names]
+    fitting, problems = [], []
+    for name, site in seen.items():
+        if name not in found:
+            close = nearest(name, [other for other in present if other not in seen])
+            problems.append(f"missing {name!r}" + (f" (nearest: {', '.join(close)})" if close else ""))
+        elif fingerprint(found[name].current) != fingerprint(canonical(str(site["current"]))):
+            problems.append(f"changed {name!r}: it holds {found[name].current}, the search saw {site['current']}")
+        else:
+            fitting.append(name)
+    for own in found.searchable:
+        if not {*seen, *not_searched} & set(own.names):
+            problems.append(f"extra {own.name!r} ({own.current}), which the search did not see")
+    return Fit(tuple(fitting), tuple(problems))
+
+
+def as_seen(seen: Mapping[str, Mapping[str, Any]], found: Sites) -> Sites:
+    """The model's sites with the shapes that the search saw, which learnable activations need."""
+    from autoact.sites import Sites
+
+    rows = []
+    for site in found:
+        row = next((seen[name] for name in site.names if name in seen), None)
+        if row is not None:
+            shape = tuple(row["shape"]) if row["shape"] else None
+            site = replace(site, shape=shape, channels=row["channels"], channel_dim=row["channel_dim"])
+        rows.append(site)
+    return Sites(rows, found.unreplaceable)

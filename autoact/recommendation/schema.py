@@ -1,0 +1,153 @@
+"""The published schema of the file, ``schema.json``, and the part of JSON Schema that it uses.
+
+The file is checked in production training too, where no library for JSON Schema need be installed; a test holds that
+both agree.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoact.core.errors import AutoactError, unknown
+
+KIND, FORMAT = "autoact-recommendation", 2
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (Mapping,),
+    "array": (list, tuple),
+    "string": (str,),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "number": (int, float),
+    "integer": (int, float),
+}
+_WORDS = {
+    "number": "a number",
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+    "integer": "a whole number",
+}
+
+
+@functools.cache
+def published() -> dict[str, Any]:
+    """The schema, as plain data.
+
+    Example:
+        >>> published()["properties"]["format"]
+        {'const': 2}
+    """
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+def check(data: Any, source: str) -> None:
+    """Refuse what does not follow the schema.
+
+    Args:
+        data: what the YAML file holds.
+        source: names the file in messages.
+
+    Raises:
+        AutoactError: the first thing that is wrong, and where it stands.
+
+    Example:
+        >>> check({"kind": KIND, "format": 1}, "old.yaml")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: old.yaml has format 1, this version of autoact reads 2: run the command of \
+the search again, which trains nothing that it has trained, and writes the file anew
+    """
+    if not isinstance(data, Mapping) or data.get("kind") != KIND:
+        raise AutoactError(f"{source} is not a recommendation of autoact (kind: {KIND} is missing)")
+    found = data.get("format")
+    if isinstance(found, bool) or found != FORMAT:
+        older = isinstance(found, int) and not isinstance(found, bool) and 0 < found < FORMAT
+        again = (
+            "run the command of the search again, which trains nothing that it has trained, and writes the file anew"
+        )
+        advice = again if older else "it was written by another version, or edited"
+        raise AutoactError(f"{source} has format {found!r}, this version of autoact reads {FORMAT}: {advice}")
+    _check(data, published(), source, "")
+
+
+def _check(value: Any, schema: Mapping[str, Any], source: str, path: str) -> None:
+    """One value against one schema."""
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return _check(value, published()["$defs"][name], source, path)
+    _check_type(value, schema, source, path)
+    if "const" in schema and value != schema["const"]:
+        raise _wrong(source, path, value, f"it must be {schema['const']!r}")
+    if isinstance(value, Mapping):
+        _check_object(value, schema, source, path)
+    elif isinstance(value, (list, tuple)):
+        _check_array(value, schema, source, path)
+    elif isinstance(value, str):
+        if "pattern" in schema and not re.search(schema["pattern"], value):
+            raise _wrong(source, path, value, f"it must look like {schema['pattern']}")
+    elif "minimum" in schema and isinstance(value, (int, float)) and value < schema["minimum"]:
+        raise _wrong(source, path, value, f"it must be {schema['minimum']} or more")
+
+
+def _check_type(value: Any, schema: Mapping[str, Any], source: str, path: str) -> None:
+    """The type, where the schema names one."""
+    if "type" not in schema:
+        return
+    allowed = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
+    if not any(_is(value, name) for name in allowed):
+        raise _wrong(source, path, value, f"it must be {' or '.join(_WORDS[n] for n in allowed)}")
+
+
+def _is(value: Any, name: str) -> bool:
+    """Whether a value has a type of JSON; a whole number may be written with a point."""
+    if isinstance(value, bool):
+        return name == "boolean"
+    if name == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _TYPES[name])
+
+
+def _check_object(value: Mapping[Any, Any], schema: Mapping[str, Any], source: str, path: str) -> None:
+    """Its fields: all that must be there, none that must not."""
+    known: Mapping[str, Any] = schema.get("properties", {})
+    others = schema.get("additionalProperties", True)
+    for name in value:
+        if not isinstance(name, str):
+            raise AutoactError(f"{source}: the field {name!r} in {path or 'the file'} must be named by text")
+        if name not in known and others is False:
+            raise unknown(f"field in {f'{source}: {path}' if path else source}", name, known)
+    for name in schema.get("required", ()):
+        if name not in value:
+            raise AutoactError(f"{f'{source}: {path}' if path else source}: the field {name!r} is missing")
+    if len(value) < schema.get("minProperties", 0):
+        raise AutoactError(f"{source}: {path} is empty")
+    for name, entry in value.items():
+        own = known.get(name, others if isinstance(others, Mapping) else None)
+        if own is not None:
+            _check(entry, own, source, f"{path}.{name}" if path else name)
+
+
+def _check_array(value: Sequence[Any], schema: Mapping[str, Any], source: str, path: str) -> None:
+    """Its length and its items."""
+    if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
+        raise _wrong(source, path, value, f"it must hold {schema.get('minItems', 0)} values")
+    for index, item in enumerate(value):
+        _check(item, schema.get("items", {}), source, f"{path}[{index}]")
+
+
+def _wrong(source: str, path: str, value: Any, reason: str) -> AutoactError:
+    """The error for one value."""
+    parent, _, name = path.rpartition(".")
+    where = f"{source}: {parent}" if parent else source
+    text = repr(value)
+    return AutoactError(f"{where}: the field {name!r} holds {text if len(text) <= 80 else f'{text[:77]}...'}: {reason}")

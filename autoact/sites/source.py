@@ -1,0 +1,229 @@
+"""Methods as source text: find a call in the text of a method, and compile the method with some calls exchanged."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import copy
+import functools
+import linecache
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FunctionType
+from typing import Any, cast
+
+_FLAGS = functools.reduce(
+    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+Place = tuple[int, int]
+"""Where a call ends in its file: line and column (in bytes). No two calls end at one place."""
+
+
+class NoSourceError(Exception):
+    """The text of a method is not at hand, or is not what runs; the message says why."""
+
+
+def method_code(kind: type, name: str) -> CodeType | None:
+    """The code of a method as it is written in its class, below decorators; None where there is none.
+
+    Example:
+        >>> import torch
+        >>> method_code(torch.nn.Linear, "forward").co_name
+        'forward'
+    """
+    function = getattr(kind, name, None)
+    while isinstance(function, FunctionType) and hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function.__code__ if isinstance(function, FunctionType) else None
+
+
+@functools.lru_cache(maxsize=512)
+def calls_in(code: CodeType) -> list[ast.Call]:
+    """All calls in the text of ``code``, in the order of the text.
+
+    Raises:
+        NoSourceError: its text is not at hand.
+    """
+    node, _ = _definition(code)
+    calls = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
+    return sorted(calls, key=lambda call: (_end(call.func), _end(call)))
+
+
+def written(call: ast.Call) -> str:
+    """The last name of what a call calls, without the underscore of in-place forms; empty where it has none.
+
+    Example:
+        >>> [written(ast.parse(text, mode="eval").body) for text in ("F.relu(x)", "x.relu_()", "self.acts[0](x)")]
+        ['relu', 'relu', '']
+    """
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name.removesuffix("_")
+
+
+def call_at(code: CodeType, instruction: int) -> ast.Call | None:
+    """The call in the text of ``code`` or around it that an instruction of it makes; None where that is not told.
+
+    Python 3.11 keeps the place of each instruction. Of a chain over several lines it keeps the place of the name, so
+    the end of the name is looked for as well.
+
+    Raises:
+        NoSourceError: its text is not at hand.
+    """
+    positions = list(code.co_positions())[instruction // 2]
+    place = (positions[1], positions[3])
+    if None in place:
+        return None
+    return _by_end(_tree(code.co_filename)).get(cast(Place, place))
+
+
+@functools.lru_cache(maxsize=64)
+def _by_end(tree: ast.Module) -> dict[Place, ast.Call]:
+    """The calls of a file by where they, or the names that they call, end."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {_end(call.func): call for call in calls} | {_end(call): call for call in calls}
+
+
+def _end(node: ast.expr) -> Place:
+    """Where a part of the text ends."""
+    return node.end_lineno or 0, node.end_col_offset or 0
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(lines: tuple[str, ...]) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse("".join(lines))
+
+
+def _tree(filename: str) -> ast.Module:
+    """The syntax tree of a file, or of a notebook's cell.
+
+    Raises:
+        NoSourceError: it is not at hand.
+    """
+    lines = linecache.getlines(filename)
+    if not lines:
+        raise NoSourceError(f"the source of {filename} is not at hand")
+    try:
+        return _parsed(tuple(lines))
+    except SyntaxError as error:
+        raise NoSourceError(f"the source of {filename} has changed") from error
+
+
+@functools.lru_cache(maxsize=512)
+def _definition(code: CodeType) -> tuple[ast.FunctionDef, int]:
+    """The definition of a function, and the number of the statement of its file that holds it.
+
+    Raises:
+        NoSourceError: it is not at hand.
+    """
+    for number, statement in enumerate(_tree(code.co_filename).body):
+        for part in ast.walk(statement):
+            if isinstance(part, ast.FunctionDef) and part.name == code.co_name:
+                first = min([part.lineno, *(decorator.lineno for decorator in part.decorator_list)])
+                if first == code.co_firstlineno:
+                    return part, number
+    raise NoSourceError(f"the source of {code.co_name} is not at hand")
+
+
+def recompiled(function: FunctionType, exchanged: Mapping[Place, Callable[[ast.Call], ast.expr]]) -> FunctionType:
+    """A function like ``function``, with other expressions in place of some calls; everything else is shared with it.
+
+    Globals, closure (``super()`` too), defaults, file and lines stay: a debugger shows the text as it was.
+
+    Args:
+        function: undecorated.
+        exchanged: what stands for the call that ends at a place.
+
+    Raises:
+        NoSourceError: its text is not at hand, is not what runs, or does not compile with the new expressions.
+    """
+    like = function.__code__
+    tree, (_, number) = _tree(like.co_filename), _definition(like)
+    if not _same(_compiled(tree, like), like):
+        raise NoSourceError(f"the source of {function.__qualname__} is not what runs")
+    body = list(tree.body)
+    body[number] = _Exchange(exchanged).visit(copy.deepcopy(body[number]))
+    code = _compiled(ast.Module(body=body, type_ignores=[]), like)
+    cells = dict(zip(like.co_freevars, function.__closure__ or (), strict=True))
+    made = FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, tuple(cells[n] for n in code.co_freevars)
+    )
+    functools.update_wrapper(made, function)
+    vars(made).pop("__wrapped__")
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+class _Exchange(ast.NodeTransformer):
+    """Exchanges calls by where they end."""
+
+    def __init__(self, exchanged: Mapping[Place, Callable[[ast.Call], ast.expr]]) -> None:
+        """Exchange ``exchanged``."""
+        self._exchanged = exchanged
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """A call, with what stands inside of it exchanged first."""
+        self.generic_visit(node)
+        make = self._exchanged.get(_end(node))
+        return ast.copy_location(make(node), node) if make is not None else node
+
+
+def _compiled(tree: ast.Module, like: CodeType) -> CodeType:
+    """The code of the function ``like`` in a file; the whole file is compiled, for what stands around it counts.
+
+    Raises:
+        NoSourceError: it does not compile.
+    """
+    try:
+        code = compile(
+            ast.fix_missing_locations(tree), like.co_filename, "exec", flags=like.co_flags & _FLAGS, dont_inherit=True
+        )
+    except SyntaxError as error:
+        raise NoSourceError(f"{like.co_name} cannot be rewritten: {error.msg}") from error
+    return next(part for part in _codes(code) if _name(part) == _name(like))
+
+
+def _name(code: CodeType) -> tuple[str, int]:
+    """What tells a function from the others in its file."""
+    return code.co_name, code.co_firstlineno
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A code and all those inside of it."""
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _codes(part)
+
+
+def _same(one: CodeType, other: CodeType) -> bool:
+    """Whether two codes do the same; those inside of them are compared too."""
+    plain = [[part for part in code.co_consts if not isinstance(part, CodeType)] for code in (one, other)]
+    inner = [[part for part in code.co_consts if isinstance(part, CodeType)] for code in (one, other)]
+    return (
+        (one.co_code, one.co_names, one.co_varnames, one.co_freevars, plain[0])
+        == (other.co_code, other.co_names, other.co_varnames, other.co_freevars, plain[1])
+        and len(inner[0]) == len(inner[1])
+        and all(map(_same, *inner))
+    )
+
+
+def resolved(node: ast.expr, names: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
+    """What a dotted name in a text stands for; raises LookupError where it is no dotted name or is not known.
+
+    Args:
+        node: the expression.
+        names: local variables.
+        more: global variables.
+    """
+    if isinstance(node, ast.Attribute):
+        try:
+            return getattr(resolved(node.value, names, more), node.attr)
+        except AttributeError as error:
+            raise LookupError(node.attr) from error
+    if not isinstance(node, ast.Name):
+        raise LookupError(ast.unparse(node))
+    for table in (names, more, vars(builtins)):
+        if node.id in table:
+            return table[node.id]
+    raise LookupError(node.id)

@@ -1,0 +1,230 @@
+"""A recommendation measured again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import optuna
+import pytest
+import torch
+
+from autoact.config.assemble import recipe_task
+from autoact.config.schema import Config, RecipeSettings, TaskSettings
+from autoact.core.choice import Assignment
+from autoact.core.errors import AutoactError
+from autoact.core.records import Candidate
+from autoact.data.settings import DataSettings
+from autoact.engines.settings import EngineSettings
+from autoact.faces.check import Means, check
+from autoact.faces.checked import Checked, Finding, Tolerances, judge
+from autoact.faces.remeasure import note_opening, retrain
+from autoact.recommendation import Policy, Recommendation
+from autoact.sites import find_sites
+from autoact.study.settings import SearchSettings
+from autoact.timing.settings import HardwareSettings
+
+
+def task_of(**data):
+    """A task of seconds."""
+    settings = DataSettings(source="sklearn", name="breast_cancer", **data)
+    config = Config(
+        task=TaskSettings("cancer", "classification", "log_loss"),
+        data=settings,
+        recipe=RecipeSettings(arguments={"width": 8, "depth": 2}, batch_size=64),
+        trainer={"max_epochs": 2},
+        trust=["autoact"],
+    )
+    return recipe_task(config), settings
+
+
+@pytest.fixture(scope="module")
+def task():
+    return task_of()
+
+
+def recommended(task, name="tanh", recommend=True, **evidence):
+    """What a search could have written."""
+    module = task.make_module()
+    sites = find_sites(module, task.example_input).searchable
+    held = {"test_mean": 0.3, "test_sd_over_seeds": 0.02, "seeds": 3}
+
+    def policy(activation, recommend, more):
+        chosen = Assignment({site.name: activation for site in sites})
+        return Policy(recommend, chosen, {"learning_rate": 0.01}, 2, "a test", {**held, **more})
+
+    return Recommendation(
+        "cancer",
+        "2026-01-01T00:00:00Z",
+        "a verdict",
+        {"name": "log loss", "mode": "min"},
+        {"quality": policy(name, recommend, evidence)},
+        policy(str(sites[0].current), False, {}),
+        {
+            site.name: {
+                "current": str(site.current),
+                "shape": list(site.shape),
+                "channels": site.channels,
+                "channel_dim": site.channel_dim,
+            }
+            for site in sites
+        },
+        about={"data": {"fingerprint": "other", "rows": {"test": 113}, "profile": task.facts["profile"]}},
+    )
+
+
+def means(settings, **more):
+    """The quickest."""
+    return Means(
+        device=torch.device("cpu"),
+        hardware=HardwareSettings(device="cpu", threads=1),
+        engine=EngineSettings(name="inline", population=4),
+        search=SearchSettings(threads=1),
+        seeds=2,
+        data=settings,
+        kind="classification",
+        **more,
+    )
+
+
+def by_name(checked):
+    return {finding.name: finding for finding in checked.findings}
+
+
+@pytest.mark.parametrize(
+    ("interval", "bound", "least", "verdict"),
+    [
+        ((0.1, 0.2), 0.1, True, "ok"),
+        ((0.0, 0.2), 0.1, True, "unclear"),
+        ((0.0, 0.05), 0.1, True, "regression"),
+        ((0.0, 0.1), 0.1, False, "ok"),
+        ((0.2, 0.3), 0.1, False, "regression"),
+    ],
+)
+def test_an_interval_keeps_a_bound_or_not(interval, bound, least, verdict):
+    assert judge(*interval, bound, least=least) == verdict
+
+
+def test_everything_is_measured(task):
+    rec = recommended(task[0], gain_over_tuned_baseline=[0.01, 0.001, 0.02], latency_ratio_to_tuned_baseline=9.0)
+    checked = check(task[0], rec, "quality", Tolerances(quality=10.0, gain=-10.0), means(task[1]))
+    found = by_name(checked)
+    assert checked.passed and checked.judged == "validation" and checked.regressions == []
+    assert {"quality", "gain", "latency"} <= set(found) and sum(n.startswith("drift:") for n in found) == 30
+    assert found["quality"].low < found["quality"].now < found["quality"].high
+    assert (found["quality"].stored, found["quality"].allowed, found["quality"].least) == (0.3, 10.3, False)
+    assert found["latency"].allowed == pytest.approx(9.9) and found["latency"].verdict == "ok"
+    assert all(f.now == 0 for name, f in found.items() if name.startswith("drift:"))
+    assert json.loads(json.dumps(checked.to_dict(), allow_nan=False))["passed"] is True
+
+
+def test_regressions_are_named(task):
+    rec = recommended(task[0], test_mean=-5.0, latency_ratio_to_tuned_baseline=0.01)
+    checked = check(task[0], rec, None, Tolerances(gain=10.0), means(task[1]))
+    assert not checked.passed
+    assert checked.to_dict()["regressions"] == ["quality", "gain", "latency"]
+
+
+def test_a_kept_baseline_has_nothing_to_be_compared_with(task):
+    rec = recommended(task[0], name="relu", recommend=False)
+    checked = check(task[0], rec, None, Tolerances(quality=10.0), means(task[1]))
+    assert [name for name in by_name(checked) if not name.startswith("drift:")] == ["quality"]
+    assert any("keeps the baseline" in note for note in checked.notes)
+
+
+def test_a_gain_that_was_proved_must_not_become_a_loss(task):
+    sure, unsure = ([0.01, low, 0.02] for low in (0.001, -0.01))
+    bounds = []
+    for stored in (sure, unsure):
+        rec = recommended(task[0], gain_over_tuned_baseline=stored)
+        bounds.append(by_name(check(task[0], rec, None, Tolerances(), means(task[1])))["gain"].allowed)
+    assert bounds[0] == 0.0 and bounds[1] < 0.0
+
+
+def test_other_columns_are_seen():
+    old, _ = task_of()
+    new, settings = task_of(drop=["mean radius"])
+    rec = recommended(new)
+    rec = replace(rec, about={"data": {"profile": old.facts["profile"]}})
+    checked = check(new, rec, None, Tolerances(quality=10.0, gain=-10.0), means(settings))
+    assert [finding.name for finding in checked.regressions] == ["drift:mean radius"]
+
+
+def test_a_module_of_the_users_own_has_no_drift(task):
+    checked = check(task[0], recommended(task[0]), None, Tolerances(quality=10.0), means(None))
+    assert not any(name.startswith("drift:") for name in by_name(checked))
+    assert any("no input drift" in note for note in checked.notes)
+
+
+def test_no_stored_quality_is_said(task):
+    rec = recommended(task[0])
+    evidence = {"validation": 0.2}
+    rec = replace(rec, policies={"quality": replace(rec.policies["quality"], evidence=evidence)})
+    found = by_name(check(task[0], rec, None, Tolerances(), means(task[1])))
+    assert found["quality"].verdict == "not compared" and found["latency"].verdict == "not compared"
+
+
+def test_the_test_part_opens_when_asked_and_is_counted(tmp_path):
+    opened, settings = task_of(seed=3)
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    rec = recommended(opened)
+    for _ in range(2):  # the same opening again is no other one
+        checked = check(opened, rec, None, Tolerances(quality=10.0), means(settings, storage=storage))
+        assert checked.judged == "test" and checked.confidence == pytest.approx(0.975)
+    wider = replace(means(settings, storage=storage), seeds=3)
+    assert check(opened, rec, None, Tolerances(quality=10.0), wider).confidence == pytest.approx(0.9875)
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+
+
+def test_openings_of_other_data_do_not_count(task, tmp_path):
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    candidate = Candidate(Assignment({"a": "relu"}))
+    other = replace(task[0], facts={"fingerprint": "another"})
+    assert note_opening(storage, other, [candidate], 2) == 1
+    assert note_opening(storage, task[0], [candidate], 2) == 1
+    with pytest.raises(AutoactError, match="no fingerprint"):
+        note_opening(storage, replace(task[0], facts={}), [candidate], 2)
+
+
+def test_equal_candidates_are_trained_once_and_failures_are_kept(task):
+    rec = recommended(task[0])
+    baseline = Candidate(rec.baseline.assignment, {"learning_rate": 0.01})
+    wild = Candidate(rec.baseline.assignment, {"learning_rate": 1e30})
+    m = means(task[1])
+    found = retrain(
+        task[0],
+        {"a": baseline, "b": baseline, "c": wild},
+        2,
+        device=m.device,
+        engine=m.engine,
+        search=m.search,
+        rescale=True,
+    )
+    assert found["a"] is found["b"] and len(found["a"].scores) == 2
+    assert all(turn.seed >= 30_000 for turn in found["a"].scores)
+    assert len(found["c"].failures) == 2 and not found["c"].scores
+
+
+def test_trainings_that_fail_are_a_regression(task):
+    rec = recommended(task[0])
+    wild = replace(rec.policies["quality"], settings={"learning_rate": 1e30})
+    checked = check(task[0], replace(rec, policies={"quality": wild}), None, Tolerances(), means(task[1]))
+    found = by_name(checked)["quality"]
+    assert found.verdict == "regression" and "2 of 2 trainings failed" in found.reason
+
+
+def test_strict_counts_what_is_unclear():
+    unclear = Finding("gain", None, 0.0, -1.0, 1.0, 0.0, True, "unclear")
+    lax = Checked("t", "quality", "AUC", "validation", 2, [unclear])
+    assert lax.passed and not replace(lax, strict=True).passed
+
+
+@pytest.mark.parametrize("wrong", [{"latency": -0.1}, {"drift": float("nan")}, {"gain": float("inf")}])
+def test_tolerances_that_cannot_be_meant(wrong):
+    with pytest.raises(AutoactError, match=f"tolerance.{next(iter(wrong))}"):
+        Tolerances(**wrong)
+
+
+def test_one_seed_gives_no_interval(task):
+    with pytest.raises(AutoactError, match="2 fresh seeds or more"):
+        replace(means(task[1]), seeds=1)

@@ -1,0 +1,62 @@
+"""Export to ONNX: what ONNX Runtime computes is what PyTorch computes, or nothing is written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import autoact
+from autoact.core.errors import AutoactError
+from autoact.faces.export import to_onnx
+from autoact.tracking.model import FetchedModel
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def fetched(assignment: dict[str, str], example: torch.Tensor) -> FetchedModel:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    changed = autoact.apply(model, assignment, example_input=example).eval()
+    rows = torch.export.Dim("rows")
+    graph = torch.export.export(changed, (example,), dynamic_shapes=({0: rows},))
+    return FetchedModel(graph.module(), graph, {}, None, example.numpy())
+
+
+@pytest.fixture(scope="module")
+def model() -> FetchedModel:
+    pytest.importorskip("onnxruntime")
+    return fetched({"1": "prelu", "4": "snake(a=2)"}, torch.randn(4, 4))
+
+
+def test_it_computes_the_same_for_any_number_of_rows(model: FetchedModel, tmp_path: Path) -> None:
+    import onnxruntime
+
+    made = to_onnx(model, tmp_path / "model.onnx")
+    assert made.shape == (4,) and made.difference < 1e-5 < made.largest
+    session = onnxruntime.InferenceSession(str(made.file), providers=["CPUExecutionProvider"])
+    for rows in (1, 3, 1000):
+        x = torch.randn(rows, 4)
+        torch.testing.assert_close(torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), model.module(x))
+
+
+def test_one_that_computes_something_else_is_not_written(model: FetchedModel, tmp_path: Path) -> None:
+    other = FetchedModel(lambda x: model.module(x) + 0.1, model.graph, {}, None, model.example)
+    with pytest.raises(AutoactError, match=r"computes something else than PyTorch: the largest difference is 0\.1"):
+        to_onnx(other, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_packages_it_says_what_to_install(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    nothing = FetchedModel(None, None, {}, None, None)
+    with pytest.raises(AutoactError, match=r"format=onnx needs the package onnxruntime: pip install 'autoact\[onnx\]'"):
+        to_onnx(nothing, tmp_path / "model.onnx")
+
+
+def test_a_folder_that_is_not_there(model: FetchedModel, tmp_path: Path) -> None:
+    with pytest.raises(AutoactError, match=r"cannot be written: No such file"):
+        to_onnx(model, tmp_path / "none" / "model.onnx")

@@ -1,0 +1,106 @@
+"""The registry: what a training may touch, and what moves an alias; on a real SQLite store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from autoact.core.errors import AutoactError
+from autoact.tracking.places import existing_store
+from autoact.tracking.registry import MOVES, Registry, using
+from autoact.tracking.settings import TrackingSettings
+from autoact.tracking.store import Store
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(Store(TrackingSettings(), tmp_path_factory.mktemp("registry")))
+
+
+@pytest.fixture(scope="module")
+def run(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A run with something to register: its artifact's URI and its id."""
+    client = registry.store.client
+    found = client.create_run(registry.store.experiment("demo"))
+    with using(registry.store):
+        client.log_text(found.info.run_id, "x", "model/MLmodel")
+    return f"{found.info.artifact_uri}/model", found.info.run_id
+
+
+def aliases(registry: Registry, name: str) -> dict[str, int]:
+    with using(registry.store):
+        (model,) = registry.store.client.search_registered_models(f"name = '{name}'")
+        return {alias: int(version) for alias, version in model.aliases.items()}
+
+
+def test_a_training_touches_its_own_model_and_candidate_alone(registry: Registry, run: tuple[str, str]) -> None:
+    with using(registry.store) as its:
+        client = registry.store.client
+        client.create_registered_model("churn_prod")
+        client.create_model_version("churn_prod", run[0], run_id=run[1])
+        client.set_registered_model_alias("churn_prod", "champion", "1")
+        assert its.get_tracking_uri() == registry.store.uri
+    first = registry.register("churn-autoact", *run, "churn", {"autoact.summary": "quality: tanh"})
+    registry.carry_out(registry.planned(first, "champion"))
+    second = registry.register("churn-autoact", *run, "churn", {})
+    assert (first.number, second.number, second.alias) == (1, 2, "candidate")
+    assert aliases(registry, "churn-autoact") == {"candidate": 2, "champion": 1}
+    assert aliases(registry, "churn_prod") == {"champion": 1}
+    assert registry.version("models:/churn-autoact@champion").tags == {"autoact.summary": "quality: tanh"}
+    with pytest.raises(AutoactError, match=r"'churn_prod' was not made by autoact"):
+        registry.register("churn_prod", *run, "churn", {})
+
+
+def test_the_process_mlflow_stays_as_it_was(registry: Registry) -> None:
+    mlflow.set_tracking_uri("sqlite:///mine.db")
+    try:
+        with pytest.raises(AutoactError, match="unknown registered model"):
+            registry.version("models:/nothing/1")
+        assert mlflow.get_tracking_uri() == "sqlite:///mine.db"
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+    with using(registry.store):
+        pass
+    assert not mlflow.tracking.is_tracking_uri_set()
+
+
+def test_a_note_without_its_move_is_no_promotion(registry: Registry, run: tuple[str, str]) -> None:
+    """A process that is killed between the note and the move leaves an alias that rollback does not touch."""
+    version = registry.register("killed-autoact", *run, "killed", {})
+    with using(registry.store):
+        tag: Any = json.dumps([(None, version.number)])
+        registry.store.client.set_registered_model_tag("killed-autoact", f"{MOVES}champion", tag)
+    with pytest.raises(AutoactError, match=r"moved by other means since \(no version has it"):
+        registry.planned_back("killed-autoact", "champion")
+    registry.carry_out(registry.planned(version, "champion"))
+    assert aliases(registry, "killed-autoact") == {"candidate": 1, "champion": 1}
+
+
+def test_a_version_that_was_deleted_cannot_come_back(registry: Registry, run: tuple[str, str]) -> None:
+    for _ in range(2):
+        version = registry.register("deleted-autoact", *run, "deleted", {})
+        registry.carry_out(registry.planned(version, "champion"))
+    with using(registry.store):
+        registry.store.client.delete_model_version("deleted-autoact", "1")
+    with pytest.raises(AutoactError, match=r"version 1, which was champion before, was deleted"):
+        registry.planned_back("deleted-autoact", "champion")
+
+
+def test_a_store_is_looked_for_where_the_user_says(registry: Registry, tmp_path: Path, monkeypatch: Any) -> None:
+    with pytest.raises(AutoactError, match=r"there is no MLflow store at sqlite:.*name the folder"):
+        existing_store(TrackingSettings(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.store.uri)
+    assert existing_store(TrackingSettings(), tmp_path).uri == registry.store.uri
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(registry.store.uri)
+    try:
+        assert existing_store(TrackingSettings(), tmp_path).uri == registry.store.uri
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
