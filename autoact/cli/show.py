@@ -80,6 +80,11 @@ def _evidence(evidence: Mapping[str, Any]) -> Iterator[str]:
     for key, value in evidence.items():
         if key == "gain_over_tuned_baseline":
             mean, low, high = value
-            yield f"  gain over tuned baseline: {mean:+.4g} [{low:+.4g}, {high:+.4g}]"
+            yield f"  gain over tuned baseline: {_number(mean, '+')} ({_number(low, '+')} to {_number(high, '+')})"
         elif not isinstance(value, Mapping):
-            yield f"  {key.replace('_', ' ')}: {f'{value:.4g}' if isinstance(value, float) else value}"
+            yield f"  {key.replace('_', ' ')}: {_number(value) if isinstance(value, float) else value}"
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Four digits; large numbers whole, with commas."""
+    return f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.4g}"

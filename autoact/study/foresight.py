@@ -45,14 +45,21 @@ class Foresight:
             "seeds": "the number of seeds limits it",
             "unknown": "the noise of the test rows is unknown and not in it",
         }
+        smallest, doubled = short(self.difference), short(self.doubled)
         return (
-            (
-                f"the smallest difference that this check tells from zero with {self.power:.0%} power is "
-                f"{self.difference:.2g} {unit}; {limits[self.limit]}: twice the seeds would make it {self.doubled:.2g}"
-            )
-            .replace("%", " %")
-            .replace("  ", " ")
+            f"the smallest difference that this check tells from zero with {100 * self.power:.3g} % power is "
+            f"{smallest} {unit}; {limits[self.limit]}: twice the seeds would make it {doubled}"
         )
+
+
+def short(value: float) -> str:
+    """Two digits; large numbers without an exponent.
+
+    Example:
+        >>> short(0.00421), short(758.3)
+        ('0.0042', '758')
+    """
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def foresee(

@@ -90,7 +90,6 @@ def test_search_and_train_log_to_mlflow(small, cli, tmp_path):
     (file,) = (tmp_path / "runs").glob("*/recommended.yaml")
     done = cli("train", *tracked, f"recommendation={file}")
     assert done.code == 0, done.err
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
     try:
         runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -100,4 +99,4 @@ def test_search_and_train_log_to_mlflow(small, cli, tmp_path):
         model = mlflow.pyfunc.load_model(uri)
         assert model.predict(torch.zeros(5, 30).numpy()).shape == (5, 1)
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # the default, asked for and set again, would be the working folder's

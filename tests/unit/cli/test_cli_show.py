@@ -40,7 +40,7 @@ def test_for_people(file, capsys):
     assert out.startswith("churn [SIMULATED DATA]: Recommended under quality.\n")
     for line in (
         "quality: recommended\n  better by 0.01\n  1: snake(a=2)\n  train it for 12 epochs with learning_rate=0.01\n",
-        "  gain over tuned baseline: +0.01 [+0.002, +0.018]\n  seeds: 10\n",
+        "  gain over tuned baseline: +0.01 (+0.002 to +0.018)\n  seeds: 10\n",
         "baseline: the tuned baseline\n  1: relu\n",
         "data: churn: 100 rows\npackages: torch 2.13.0\n",
     ):
