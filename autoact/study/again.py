@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -132,13 +132,20 @@ class Again:
         """How many trainings these turns still want."""
         return sum(str(turn) not in known for known in self._known.values() for turn in turns)
 
-    def run(self, turns: Sequence[Turn]) -> dict[str, Retrained]:
+    def run(self, turns: Sequence[Turn], only: Collection[str] | None = None) -> dict[str, Retrained]:
         """Train what is missing of these turns; everything that is known of them, by the candidates' names.
+
+        Args:
+            turns: seeds, and folds where rows are dealt out in folds.
+            only: the names that are trained; all of them unless given.
 
         Raises:
             Interrupted: the user asked to stop; what ended by then is kept.
         """
-        every = [(key, turn) for key in self._unique for turn in turns]
+        names = {name: key for name, key in self._names.items() if only is None or name in only}
+        wanted = set(names.values())
+        # Seed by seed: candidates that share a seed share its batches in a population.
+        every = [(key, turn) for turn in turns for key in self._unique if key in wanted]
         missing = [(key, turn) for key, turn in every if str(turn) not in self._known[key]]
         for key, turn in every:
             if (key, turn) not in missing:
@@ -158,8 +165,8 @@ class Again:
                 self._keep([(*missing[record.number], record) for record in done], outcome.scores)
         if ended < len(missing):
             raise Interrupted
-        found = {key: self._retrained(key, turns) for key in self._unique}
-        return {name: found[key] for name, key in self._names.items()}
+        found = {key: self._retrained(key, turns) for key in self._unique if key in wanted}
+        return {name: found[key] for name, key in names.items()}
 
     def _turned(self, key: str, turn: Turn) -> Candidate:
         """A candidate under the seed and fold of a turn."""

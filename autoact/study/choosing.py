@@ -8,26 +8,28 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoact.core.records import TrialRecord
-from autoact.core.statistics import Interval
+from autoact.core.statistics import Interval, paired_interval
 from autoact.space.space import SearchSpace
 from autoact.study.again import Again, Retrained, Turn
 from autoact.study.batches import Trainer
 from autoact.study.estimates import Estimates
 from autoact.study.events import Observer
 from autoact.study.ledger import Ledger
-from autoact.study.paired import gain_of
+from autoact.study.paired import gain_of, pairs_of
 from autoact.study.selection import Selection, select
 from autoact.study.settings import ConfirmSettings
 from autoact.study.shortlist import shortlist
 from autoact.tasks.limits import Limits
-from autoact.tasks.objectives import Objective
+from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 
 # Seeds that choose lie far from the search's own, and from those that claim.
 FIRST_SEED = 10_000
 # Below this many rows of training and validation, one split says too little: rows are dealt out in folds.
 FEW_ROWS, FOLDS = 2000, 5
-CHOSEN = "chosen"
+CHOSEN, STAGE = "chosen", "choosing"
+# From so many trainings of a finalist on, those that are beaten half way are spared the other half.
+FEWEST_FOR_A_LOOK = 6
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,54 @@ class Choosing:
         by_number = {record.number: record for record in records}
         short = [by_number[number] for number in noted["shortlist"]]
         turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
-        again = Again({_name(r): r.candidate for r in short}, ledger, trainer, observers, stage="choosing")
+        again = Again({_name(r): r.candidate for r in short}, ledger, trainer, observers, stage=STAGE)
         for observer in observers:
             observer.choosing(again.different * len(turns))
-        trained = again.run(turns)
-        chosen = self._choose(selection, short, trained)
+        trained = again.run(turns[: len(turns) // 2] if len(turns) >= FEWEST_FOR_A_LOOK else turns)
+        staying = self._staying(short, trained, (selection.configured, selection.uniform))
+        trained |= again.run(turns, {_name(record) for record in staying})
+        chosen = self._choose(selection, staying, trained)
         differences = {
             policy: gain
             for policy, record in chosen.policies.items()
             if (gain := gain_of(trained[_name(record)], trained[_name(chosen.tuned)], self.task.mode)) is not None
         }
-        return Chosen(chosen, trained, differences, _how(len(short), noted["seeds"], noted["folds"]))
+        how = _how(len(short), noted["seeds"], noted["folds"], len(short) - len(staying))
+        return Chosen(chosen, trained, differences, how)
+
+    def _staying(
+        self,
+        short: Sequence[TrialRecord],
+        trained: Mapping[str, Retrained],
+        kept: Sequence[TrialRecord | None],
+    ) -> list[TrialRecord]:
+        """Those that train on after half of the turns; no policy could choose the others.
+
+        The others: a finalist of their kind is better beyond the noise of seeds, at no higher latency or cost.
+        """
+        own = self.space.key(self.space.baseline)
+
+        def kind(record: TrialRecord) -> bool:
+            return self.space.key(record.candidate.assignment) == own
+
+        def no_dearer(one: TrialRecord, other: TrialRecord) -> bool:
+            cheap = [o for o in self.objectives if o.name != QUALITY]
+            signs = [(1.0 if o.direction == "min" else -1.0, o.name) for o in cheap]
+            return all(s * (one.values[n] - other.values[n]) <= self.epsilons.get(n, 0.0) for s, n in signs)
+
+        def beaten(record: TrialRecord) -> bool:
+            rivals = [r for r in short if r is not record and kind(r) == kind(record) and no_dearer(r, record)]
+            return any(self._better(trained[_name(rival)], trained[_name(record)]) for rival in rivals)
+
+        return [record for record in short if record in kept or not beaten(record)]
+
+    def _better(self, one: Retrained, other: Retrained) -> bool:
+        """Whether one is better beyond the noise of seeds, on these validation rows."""
+        differences = pairs_of(one, other).differences
+        if len(differences) < 2 or one.failures:
+            return False
+        sign = 1.0 if self.task.mode == "max" else -1.0
+        return paired_interval([sign * difference for difference in differences]).low > 0
 
     def _folds(self) -> int:
         """Folds that validation rows are dealt out in; 0: the task's own split."""
@@ -146,9 +185,11 @@ def _name(record: TrialRecord) -> str:
     return f"trial {record.number}"
 
 
-def _how(finalists: int, seeds: int, folds: int) -> str:
+def _how(finalists: int, seeds: int, folds: int, dropped: int) -> str:
     """How the choice was made, for the reader."""
+    early = f"; {dropped} of them trained half of it, since others were better by then at no higher cost"
+    ending = early if dropped else ""
     if folds:
         times = math.ceil(seeds / folds)
-        return f"{finalists} finalists were chosen from by {folds}-fold cross-validation, {times} times over"
-    return f"{finalists} finalists were chosen from by the mean of {seeds} fresh seeds on validation rows"
+        return f"{finalists} finalists were chosen from by {folds}-fold cross-validation, {times} times over{ending}"
+    return f"{finalists} finalists were chosen from by the mean of {seeds} fresh seeds on validation rows{ending}"

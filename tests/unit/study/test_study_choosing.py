@@ -10,6 +10,7 @@ import pytest
 
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate, TrialRecord
+from autoact.study.again import same
 from autoact.study.choosing import Choosing, turns_of
 from autoact.study.estimates import Estimates
 from autoact.study.events import Observer
@@ -117,7 +118,7 @@ def test_fresh_seeds_choose_again(kit, bench):
     assert {c.role for c in engine.chosen} == {"choosing"}
     assert all(job.validate and job.test is None for job in engine.jobs)
     assert found.differences["quality"].mean == pytest.approx(0.06, abs=0.005)
-    assert "10 finalists" in found.how or "finalists" in found.how
+    assert "finalists were chosen from by the mean of 4 fresh seeds" in found.how
 
 
 def test_the_margin_is_that_of_the_means(kit, bench):
@@ -159,6 +160,31 @@ def test_an_interrupted_choice_goes_on(kit, bench, done):
     assert stopped.chosen + engine.chosen == straight.chosen
     assert result.selection == expected.selection
     assert told.planned == told.told == len(straight.chosen)
+
+
+# Half way
+
+
+def test_what_is_beaten_half_way_is_spared_the_rest(kit, bench):
+    engine = kit.Planted(truth(kit))
+    found = choose(kit, bench, engine, seeds=8)
+    trained = [same(candidate) for candidate in engine.chosen]
+    often = [trained.count(same(record.candidate)) for record in records_of(kit)]
+    assert often[8] == 8 and often[2] == 8, "the best challenger and the best setting of the baseline"
+    assert often[7] == 4 and often[1] == 4, "beaten by them"
+    assert often[0] == 8 and often[5] == 8, "the configured baseline and the best uniform one are wanted in any case"
+    assert found.selection.policies["quality"].number == 8 and found.selection.tuned.number == 2
+    assert "trained half of it" in found.how
+
+
+def test_what_is_cheaper_trains_on_though_others_are_better(kit, bench):
+    records = records_of(kit)
+    cheaper = dataclasses.replace(records[7], values={**records[7].values, "latency": 0.5})
+    records[7] = cheaper
+    engine = kit.Planted(truth(kit))
+    found = choose(kit, bench, engine, seeds=8, records=records)
+    assert sum(1 for c in engine.chosen if same(c) == same(cheaper.candidate)) == 8
+    assert found.selection.policies["economy"].number == 7
 
 
 # Few rows
