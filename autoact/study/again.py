@@ -128,10 +128,6 @@ class Again:
         """How many different candidates there are."""
         return len(self._unique)
 
-    def missing(self, turns: Sequence[Turn]) -> int:
-        """How many trainings these turns still want."""
-        return sum(str(turn) not in known for known in self._known.values() for turn in turns)
-
     def run(self, turns: Sequence[Turn], only: Collection[str] | None = None) -> dict[str, Retrained]:
         """Train what is missing of these turns; everything that is known of them, by the candidates' names.
 

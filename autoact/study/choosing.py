@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoact.core.records import TrialRecord
-from autoact.core.statistics import Interval, paired_interval
+from autoact.core.statistics import paired_interval
 from autoact.space.space import SearchSpace
 from autoact.study.again import Again, Retrained, Turn
 from autoact.study.batches import Trainer
 from autoact.study.estimates import Estimates
 from autoact.study.events import Observer
 from autoact.study.ledger import Ledger
-from autoact.study.paired import gain_of, pairs_of
+from autoact.study.paired import pairs_of
 from autoact.study.selection import Selection, select
 from autoact.study.settings import ConfirmSettings
 from autoact.study.shortlist import shortlist
@@ -28,7 +28,7 @@ FIRST_SEED = 10_000
 # Below this many rows of training and validation, one split says too little: rows are dealt out in folds.
 FEW_ROWS, FOLDS = 2000, 5
 CHOSEN, STAGE = "chosen", "choosing"
-# From so many trainings of a finalist on, those that are beaten half way are spared the other half.
+# From so many trainings of a candidate on, both stages take a look half way.
 FEWEST_FOR_A_LOOK = 6
 
 
@@ -39,13 +39,11 @@ class Chosen:
     Attributes:
         selection: the trials that the claim is made with; their picks go by means over fresh seeds.
         trained: name of a trial (``trial 12``) -> its trainings.
-        differences: policy -> its paired difference to the tuned baseline on validation rows.
         how: in words.
     """
 
     selection: Selection
     trained: Mapping[str, Retrained]
-    differences: Mapping[str, Interval]
     how: str
 
 
@@ -108,13 +106,8 @@ class Choosing:
         staying = self._staying(short, trained, (selection.configured, selection.uniform))
         trained |= again.run(turns, {_name(record) for record in staying})
         chosen = self._choose(selection, staying, trained)
-        differences = {
-            policy: gain
-            for policy, record in chosen.policies.items()
-            if (gain := gain_of(trained[_name(record)], trained[_name(chosen.tuned)], self.task.mode)) is not None
-        }
         how = _how(len(short), noted["seeds"], noted["folds"], len(short) - len(staying))
-        return Chosen(chosen, trained, differences, how)
+        return Chosen(chosen, trained, how)
 
     def _staying(
         self,

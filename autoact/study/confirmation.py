@@ -11,7 +11,7 @@ from autoact.core.statistics import Interval
 from autoact.space.space import SearchSpace
 from autoact.study.again import Again, Retrained, Turn, same
 from autoact.study.batches import Trainer
-from autoact.study.choosing import Chosen
+from autoact.study.choosing import FEWEST_FOR_A_LOOK, Chosen
 from autoact.study.events import Observer
 from autoact.study.foresight import Foresight, foresee
 from autoact.study.ledger import Ledger
@@ -24,8 +24,8 @@ from autoact.tasks.task import Task
 
 # Seeds that claim are neither the search's own nor those that chose.
 FIRST_SEED = 20_000
-# One look half way, from so many seeds on; it may spend this share of the opening's alpha.
-FEWEST_FOR_A_LOOK, LOOK_SHARE = 6, 0.2
+# The share of the opening's alpha that the look half way may spend.
+LOOK_SHARE = 0.2
 
 Decided = Callable[["Confirmation"], bool]
 

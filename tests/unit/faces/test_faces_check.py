@@ -164,6 +164,16 @@ def test_no_stored_quality_is_said(task):
     assert found["quality"].verdict == "not compared" and found["latency"].verdict == "not compared"
 
 
+@pytest.fixture
+def optuna_tells():
+    """Optuna's usual verbosity, whatever a search before has left."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+@pytest.mark.usefixtures("optuna_tells")
 def test_the_test_part_opens_when_asked_and_is_counted(tmp_path):
     opened, settings = task_of(seed=3)
     storage = f"sqlite:///{tmp_path / 'optuna.db'}"

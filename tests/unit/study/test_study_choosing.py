@@ -15,6 +15,7 @@ from autoact.study.choosing import Choosing, turns_of
 from autoact.study.estimates import Estimates
 from autoact.study.events import Observer
 from autoact.study.foresight import foresee
+from autoact.study.paired import gain_of
 from autoact.study.selection import Selection, select
 from autoact.study.settings import ConfirmSettings
 from autoact.study.shortlist import BASELINES, shortlist
@@ -117,7 +118,7 @@ def test_fresh_seeds_choose_again(kit, bench):
     assert {c.seed for c in engine.chosen} == {10_000, 10_001, 10_002, 10_003}
     assert {c.role for c in engine.chosen} == {"choosing"}
     assert all(job.validate and job.test is None for job in engine.jobs)
-    assert found.differences["quality"].mean == pytest.approx(0.06, abs=0.005)
+    assert gain_of(found.trained["trial 8"], found.trained["trial 2"], "max").mean == pytest.approx(0.06, abs=0.005)
     assert "finalists were chosen from by the mean of 4 fresh seeds" in found.how
 
 

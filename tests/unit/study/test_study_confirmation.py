@@ -81,7 +81,7 @@ def checked(
     settings = ConfirmSettings(seeds=seeds, early=decided is not None)
     observers = [] if told is None else [told]
     trainer = bench.search(engine)._trainer
-    chosen = Chosen(selection or selection_of(kit), {}, {}, "chosen by hand")
+    chosen = Chosen(selection or selection_of(kit), {}, "chosen by hand")
     claim = Claim(bench.task, bench.space, settings, hopeful)
     return claim.run(chosen, bench.ledger(), trainer, observers, decided or (lambda so_far: False))
 
