@@ -21,6 +21,7 @@ from autoact.core.errors import AutoactError, unknown
 
 if TYPE_CHECKING:
     from autoact.faces.checked import Checked, Finding, Tolerances
+    from autoact.recommendation import Recommendation
 
 USAGE = """usage: python -m autoact check recommended.yaml task=NAME [data.path=new.csv] [key=value ...]
        python -m autoact check recommended.yaml module=... datamodule=... monitor=... mode=... trust=... [key=value ...]
@@ -105,7 +106,18 @@ def _checked(config: Config, source: str | None, own: dict[str, str], flags: dic
     seeds = _number("seeds", own.get("seeds", "5"))
     if seeds < 2 or seeds != int(seeds):
         raise AutoactError(f"seeds={own['seeds']}: an interval needs a whole number of fresh seeds, 2 or more")
+    from autoact.engines.early import early_workers
+
+    with early_workers(config.engine):
+        return _measured(config, recommendation, tolerances, int(seeds), flags)
+
+
+def _measured(
+    config: Config, recommendation: Recommendation, tolerances: Tolerances, seeds: int, flags: dict[str, str]
+) -> Checked:
+    """What the measurements of today say."""
     from autoact.cli.build import make_task
+    from autoact.engines.early import settle
     from autoact.faces.check import Means, check
     from autoact.study.storage import storage_url
     from autoact.timing.settings import resolve_device
@@ -120,13 +132,15 @@ def _checked(config: Config, source: str | None, own: dict[str, str], flags: dic
         engine=config.engine,
         search=config.search,
         margin=config.objectives.margin,
-        seeds=int(seeds),
+        seeds=seeds,
         data=config.data if config.module is None else None,
         kind=config.task.kind,
         storage=storage,
         strict="--strict" in flags,
     )
-    return check(make_task(config), recommendation, config.policy, tolerances, means)
+    task = make_task(config)
+    settle()
+    return check(task, recommendation, config.policy, tolerances, means)
 
 
 def _print(checked: Checked) -> None:

@@ -39,7 +39,10 @@ def run(arguments: Sequence[str]) -> int:
     config = typed(options.config())
     if config.recommendation is None:
         raise AutoactError("confirm needs a STUDY, or recommendation=FILE with the task and the data to confirm it on")
-    return _elsewhere(config)
+    from autoact.engines.early import early_workers
+
+    with early_workers(config.engine):
+        return _elsewhere(config)
 
 
 def _long(word: str) -> str:
@@ -55,18 +58,21 @@ def _again(study: str, options: Options) -> int:
     mine.config_dirs += command["config_dirs"]
     mine.flags.setdefault("--config-name", command["config_name"])
     config = typed(mine.config())
-    from autoact.cli.build import prepared_search
-    from autoact.study.ledger import spent_in
-    from autoact.study.storage import storage_url
+    from autoact.engines.early import early_workers
 
-    spent = spent_in(storage_url(config.search, output), study)
-    config = replace(config, search=replace(config.search, trials=max(1, spent), minutes=None))
-    prepared = prepared_search(config)
-    if prepared.identity.name != study:
-        raise AutoactError(
-            f"with these settings the study is {prepared.identity.name}, not {study}: data, model or space changed"
-        )
-    return searched(prepared, config)
+    with early_workers(config.engine):
+        from autoact.cli.build import prepared_search
+        from autoact.study.ledger import spent_in
+        from autoact.study.storage import storage_url
+
+        spent = spent_in(storage_url(config.search, output), study)
+        config = replace(config, search=replace(config.search, trials=max(1, spent), minutes=None))
+        prepared = prepared_search(config)
+        if prepared.identity.name != study:
+            raise AutoactError(
+                f"with these settings the study is {prepared.identity.name}, not {study}: data, model or space changed"
+            )
+        return searched(prepared, config)
 
 
 def _output(options: Options) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,14 @@ def run(arguments: Sequence[str]) -> int:
     if answered(options, USAGE):
         return 0
     config = typed(options.config())
-    from autoact.cli.build import prepared_search
+    plan = "--plan" in options.flags
+    from autoact.engines.early import early_workers
 
-    prepared = prepared_search(config, command=options.command())
-    if "--plan" in options.flags:
-        return _plan(prepared)
-    return searched(prepared, config)
+    with nullcontext() if plan else early_workers(config.engine):
+        from autoact.cli.build import prepared_search
+
+        prepared = prepared_search(config, command=options.command())
+        return _plan(prepared) if plan else searched(prepared, config)
 
 
 def _plan(prepared: object) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
+import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
 from functools import partial
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from loky.process_executor import ShutdownExecutorError
 
 from autoact.core.errors import AutoactError
 from autoact.engines import worker
+from autoact.engines.early import environment, no_interrupts, take
 from autoact.engines.job import Workplace
 from autoact.engines.message import packed, result_of
 from autoact.engines.queueing import RETRIES, QueueingEngine, Ticket
@@ -46,7 +45,8 @@ class _Seat:
 class ProcessEngine(QueueingEngine):
     """Runs jobs in fresh interpreters, one job per process at a time; see ``autoact.engines.engine.Engine``.
 
-    Workers start with the constructor, beside whatever the caller does next; the script that starts them needs no
+    Workers start with the constructor, beside whatever the caller does next, unless they were started already (see
+    ``autoact.engines.early``); the script that starts them needs no
     ``if __name__ == "__main__"``. A worker that dies is replaced, and its job runs again.
 
     Args:
@@ -73,7 +73,7 @@ class ProcessEngine(QueueingEngine):
         super().__init__(workers)
         self._set_up = (_file_of(packed(workplace)), threads, gpu_share)
         self._remove = weakref.finalize(self, Path(self._set_up[0]).unlink, missing_ok=True)
-        env = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        env = environment(threads)
         placed = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(workers)]
         self._seats = [_Seat(env | place) for place in placed]
         with self._changed:
@@ -85,10 +85,11 @@ class ProcessEngine(QueueingEngine):
         if self._dismissed:
             return
         seat.starting, seat.busy = True, False
-        seat.pool = ProcessPoolExecutor(1, initializer=worker.set_up, initargs=self._set_up, env=seat.env)
-        with _no_interrupts():
+        early = None if "CUDA_VISIBLE_DEVICES" in seat.env else take()
+        seat.pool = early or ProcessPoolExecutor(1, env=seat.env)
+        with no_interrupts():
             try:
-                found = seat.pool.submit(worker.arrive)
+                found = seat.pool.submit(worker.arrive, *self._set_up, sys.path)
             except RuntimeError:  # this interpreter is ending
                 self._dismissed, seat.starting = True, False
                 return
@@ -169,20 +170,6 @@ def _file_of(content: bytes) -> str:
     with os.fdopen(handle, "wb") as file:
         file.write(content)
     return path
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Processes that start inside the block never hear Ctrl-C: it belongs to the driver."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it starts with the first process, and would clear the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _first_line(error: Any) -> str:

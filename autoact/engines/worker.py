@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
-import threading
-import time
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cloudpickle
 import torch
 
+from autoact.engines.early import leave_with_driver
 from autoact.engines.job import Workplace
 from autoact.engines.message import reply_of
-
-# Seconds between two looks at whether the driver is alive.
-LOOK = 1.0
 
 
 class _Desk:
@@ -29,7 +26,7 @@ class _Desk:
     def take(self) -> Workplace:
         """The workplace."""
         if self.workplace is None:
-            assert self.path is not None, "the initializer ran"
+            assert self.path is not None, "it has arrived"
             workplace: Workplace = cloudpickle.loads(Path(self.path).read_bytes())
             if self.gpu_share < 1 and torch.cuda.is_available():
                 torch.cuda.set_per_process_memory_fraction(self.gpu_share)
@@ -40,31 +37,24 @@ class _Desk:
 _desk = _Desk()
 
 
-def set_up(path: str, threads: int, gpu_share: float) -> None:
-    """Begin a worker's life: it leaves Ctrl-C to its driver, and uses its share of the machine.
+def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) -> bytes:
+    """Take a place and read the workplace, and with it import all that training needs.
 
     Args:
         path: file that holds the packed workplace.
         threads: CPU threads of torch.
         gpu_share: share of the GPU's memory that this worker may take.
+        folders: where the driver imports from.
+
+    Returns:
+        The reply, which holds the process's number.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    torch.set_num_threads(threads)
-    _desk.path, _desk.gpu_share, _desk.workplace = path, gpu_share, None
-
-
-def _leave_with(driver: int) -> None:
-    """End with the driver: one that was killed cannot shut its workers down."""
-    while os.getppid() == driver:
-        time.sleep(LOOK)
-    os._exit(1)
-
-
-def arrive() -> bytes:
-    """Read the workplace, and with it import all that training needs; the reply holds the process's number."""
 
     def take() -> int:
+        leave_with_driver()
+        sys.path[:] = folders
+        torch.set_num_threads(threads)
+        _desk.path, _desk.gpu_share, _desk.workplace = path, gpu_share, None
         _desk.take()
         # The pool collects garbage between jobs; looking at all that torch and lightning are made of takes 0.2 s.
         gc.collect()

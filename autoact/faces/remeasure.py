@@ -19,7 +19,7 @@ from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
 from autoact.faces.shape import shape_of
 from autoact.study.again import Retrained, Turn, same
-from autoact.study.batches import parts
+from autoact.study.batches import shares
 from autoact.study.openings import OPENINGS
 from autoact.study.settings import SearchSettings
 from autoact.study.storage import open_storage, storage_errors
@@ -68,13 +68,13 @@ def retrain(
     turns = [Turn(FIRST_SEED + search.seed + number) for number in range(seeds)]
     todo = [(key, turn) for turn in turns for key in unique]
     shape = shape_of(task, SessionOptions(device, search.patience, rescale, threads=search.threads), engine, search)
-    options = SessionOptions(device, search.patience, rescale, threads=shape.threads, population=shape.population)
+    options = SessionOptions(device, search.patience, rescale, threads=shape.threads, population=shape.largest)
     workplace = Workplace(task, lambda: PopulationSession(task, options))
     if test is not None and task.open_test is not None:
         task.open_test(test)  # workers open their own copies; what is scored in this process needs this one
     with LateEngine(engine, workplace, device, shape) as workers:
         futures = []
-        for part in parts(list(enumerate(todo)), shape.population):
+        for part in shares(list(enumerate(todo)), shape.largest, 1 if engine.deterministic else shape.workers):
             numbered = tuple((number, unique[key].with_seed(turn.seed, "check")) for number, (key, turn) in part)
             futures.append(workers.submit(Job(numbered, test=test, validate=test is None)))
         outcomes = [future.result() for future in futures]

@@ -16,6 +16,7 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate
+from autoact.engines.early import settle
 from autoact.engines.job import AskedHere, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
@@ -182,6 +183,7 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
     with driver_id(prepared.folder) as driver:
         if (noted := peek(storage, prepared.identity.name, LATENCY_TABLE)) is not None:
             LatencyTable.from_dict(noted).save(file)
+        settle()
         known = calibrate(task, prepared.space, settings.hardware, file, progress)
         ledger = Ledger(
             storage,
@@ -212,6 +214,7 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
                 stop_asked=stop_asked,
                 rungs=prepared.rungs,
                 population=shape.population,
+                largest=shape.largest,
                 repeatable=settings.engine.deterministic,
                 driver=driver,
                 included=settings.included,
@@ -238,7 +241,7 @@ def session_options(
         prepared.settings.space.rescale,
         AskedHere(stop_asked),
         search.threads if shape is None else shape.threads,
-        None if shape is None else shape.population,
+        None if shape is None else shape.largest,
     )
 
 

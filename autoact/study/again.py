@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from autoact.core.records import STOPPED, Candidate, TrialRecord
 from autoact.engines.job import Job
-from autoact.study.batches import Trainer, parts
+from autoact.study.batches import Trainer
 from autoact.study.events import Observer
 from autoact.study.identity import digest
 from autoact.study.ledger import Ledger
@@ -147,7 +147,7 @@ class Again:
             if (key, turn) not in missing:
                 self._say(key, turn)
         futures = []
-        for job in parts(list(enumerate(missing)), self._trainer.population):
+        for job in self._trainer.jobs(list(enumerate(missing)), self._trainer.largest):
             if self._trainer.stop_asked():
                 break
             candidates = tuple((number, self._turned(key, turn)) for number, (key, turn) in job)

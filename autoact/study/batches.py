@@ -17,16 +17,23 @@ from autoact.tasks.task import Task
 T = TypeVar("T")
 # Seconds between two looks at whether the user asked to stop.
 LOOK = 0.1
+# Below this part of the fastest population's size, a step takes nearly as long however few its members are.
+LEAST = 5
 
 
-def parts(items: Sequence[T], most: int) -> list[Sequence[T]]:
-    """As few parts as hold ``most`` items at most, of nearly equal size, in order.
+def shares(items: Sequence[T], most: int, workers: int = 1, least: int = 1) -> list[Sequence[T]]:
+    """Parts of ``most`` items at most, of nearly equal size, in order: as many for each worker.
+
+    Fewer where parts would be smaller than ``least``.
 
     Example:
-        >>> parts([1, 2, 3, 4, 5], 4)
-        [[1, 2, 3], [4, 5]]
+        >>> shares([1, 2, 3, 4, 5], 4), shares([1, 2, 3, 4, 5], 8, 2), shares([1, 2, 3, 4, 5], 8, 2, least=3)
+        ([[1, 2, 3], [4, 5]], [[1, 2, 3], [4, 5]], [[1, 2, 3, 4, 5]])
+        >>> [len(part) for part in shares(range(40), 16, 2)]
+        [10, 10, 10, 10]
     """
-    count = math.ceil(len(items) / most)
+    needed = math.ceil(len(items) / most)
+    count = max(needed, min(len(items) // least, math.ceil(needed / workers) * workers))
     size, larger = divmod(len(items), count) if count else (0, 0)
     ends = [(i + 1) * size + min(i + 1, larger) for i in range(count)]
     return [items[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
@@ -66,6 +73,8 @@ class Trainer:
         task: names the value that decides.
         engine: runs the jobs.
         population: candidates per job, at most.
+        largest: the same where all of them are known beforehand and no rung stops any.
+        repeatable: whether jobs hold the same candidates on any number of workers.
         epochs: the rungs; empty: all train to their end.
         rung: compares candidates at a rung.
         known: latency and cost of a candidate, by objective.
@@ -78,10 +87,12 @@ class Trainer:
     task: Task
     engine: Engine
     population: int
+    largest: int
     epochs: tuple[int, ...]
     rung: Rung
     known: Callable[[Candidate], Mapping[str, float]]
     key: Callable[[Candidate], Hashable]
+    repeatable: bool = False
     stop_asked: Callable[[], bool] = lambda: False
     meanwhile: Callable[[], bool] = lambda: False
     arrived: Callable[[int], None] = lambda count: None
@@ -100,18 +111,22 @@ class Trainer:
         batch = Batch(dict(enumerate(candidates)))
         mine = {self.key(candidate) for candidate in candidates}
         earlier = [record for record in earlier if self.key(record.candidate) not in mine]
-        first = self.epochs[0] if self.epochs else None
-        climbing = [p for p, c in batch.candidates.items() if first is not None and c.role in STOPPABLE]
-        full = [p for p in batch.candidates if p not in set(climbing)]
-        jobs: list[tuple[Sequence[int], int | None]] = [(p, None) for p in parts(full, self.population)]
-        jobs += [(members, first) for members in parts(climbing, self.population)]
-        yield from self._stage(batch, 0, jobs)
-        for stage, rung in enumerate(self.epochs, start=1):
+        # Those that no rung stops pause there too, where others do: they share their populations.
+        rungs = self.epochs if any(c.role in STOPPABLE for c in candidates) else ()
+        first = rungs[0] if rungs else None
+        yield from self._stage(batch, 0, [(p, first) for p in self.jobs(list(batch.candidates), self.population)])
+        for stage, rung in enumerate(rungs, start=1):
             if self.stop_asked() or not batch.states:
                 return
             yield from self._compare(batch, rung, earlier)
-            to = self.epochs[stage] if stage < len(self.epochs) else None
-            yield from self._stage(batch, stage, [(p, to) for p in parts(sorted(batch.states), self.population)])
+            to = rungs[stage] if stage < len(rungs) else None
+            yield from self._stage(batch, stage, [(p, to) for p in self.jobs(sorted(batch.states), self.population)])
+
+    def jobs(self, items: Sequence[T], most: int) -> list[Sequence[T]]:
+        """The work of each job, of ``most`` items at most: spread over the workers, unless it is to be repeatable."""
+        if self.repeatable:
+            return shares(items, most)
+        return shares(items, most, self.engine.workers, max(1, self.population // LEAST))
 
     def _stage(
         self, batch: Batch, stage: int, jobs: Sequence[tuple[Sequence[int], int | None]]
@@ -148,8 +163,9 @@ class Trainer:
         self, batch: Batch, rung: int, earlier: Sequence[TrialRecord]
     ) -> Iterator[tuple[TrialRecord, Sequence[Place]]]:
         """Compare what is paused at a rung with all that came so far, and end those that do not go on."""
-        here = {p: s for p in sorted(batch.states) if (s := self._standing(batch.ended[p], rung)) is not None}
-        mates = [record for p, record in sorted(batch.ended.items()) if p not in batch.states]
+        stoppable = [p for p in sorted(batch.states) if batch.candidates[p].role in STOPPABLE]
+        here = {p: s for p in stoppable if (s := self._standing(batch.ended[p], rung)) is not None}
+        mates = [record for p, record in sorted(batch.ended.items()) if p not in set(stoppable)]
         others = [s for record in [*earlier, *mates] if (s := self._standing(record, rung)) is not None]
         for position, standing in here.items():
             batch.rungs.setdefault(position, {})[rung] = standing.quality

@@ -59,7 +59,8 @@ class Search:
         info: what they are told at the start.
         stop_asked: true once the user asked to stop.
         rungs: epochs at which trainings are compared and given up.
-        population: candidates per job, at most.
+        population: candidates of a batch per job, at most.
+        largest: candidates per job of the final check, at most; those of the search unless given.
         repeatable: after an interruption a batch is run again as a whole, so that its populations are the same ones.
         driver: this driver's id, where several share the study.
         included: candidates that are tried first.
@@ -81,6 +82,7 @@ class Search:
     stop_asked: Callable[[], bool] = lambda: False
     rungs: tuple[int, ...] = ()
     population: int = 1
+    largest: int | None = None
     repeatable: bool = False
     driver: str = "main"
     included: Sequence[Candidate] = ()
@@ -104,10 +106,12 @@ class Search:
             task=self.task,
             engine=self.engine,
             population=self.population,
+            largest=self.largest or self.population,
             epochs=self.rungs if traded else (),
             rung=Rung(self.settings.rungs.reduction, self.objectives, epsilons),
             known=lambda candidate: self.known.values(candidate.assignment),
             key=self._planner.key,
+            repeatable=self.repeatable,
             stop_asked=self.stop_asked,
             meanwhile=lambda: any([observer.meanwhile() for observer in self.observers]),
             arrived=self._pace.arrived,

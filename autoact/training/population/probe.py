@@ -43,6 +43,11 @@ class Probed:
     reason: str
     seconds_per_step: dict[int, float]
 
+    @property
+    def largest(self) -> int:
+        """The fastest of all, where nobody waits for results."""
+        return min(self.seconds_per_step, key=self.seconds_per_step.__getitem__, default=self.population)
+
 
 def probe(task: Task, options: SessionOptions, *, workers: int = 1, most: int = SIZES[-1]) -> Probed:
     """Try a few training steps at several population sizes and thread counts, and keep the fastest.

@@ -6,15 +6,15 @@ import os
 
 import pytest
 
-from autoact.engines import worker
+from autoact.engines import early
 
 
 def test_a_worker_ends_when_its_driver_is_gone(monkeypatch):
     parents, ended = iter([7, 7, 1]), []
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     monkeypatch.setattr(os, "_exit", ended.append)
-    monkeypatch.setattr(worker, "LOOK", 0)
-    worker._leave_with(7)
+    monkeypatch.setattr(early, "LOOK", 0)
+    early._leave_with(7)
     assert ended == [1]
     with pytest.raises(StopIteration):
         next(parents)

@@ -53,8 +53,8 @@ def found(
 
 @pytest.mark.parametrize(("workers", "population"), [(1, 16), (2, 8), (3, 6), (16, 1)])
 def test_a_population_leaves_work_for_every_worker(probed, workers, population):
-    assert found(EngineSettings(workers=workers)) == Shape(workers, population, 3)
-    assert probed == [{"workers": workers, "most": next(s for s in (1, 4, 16, 64) if s >= population)}]
+    assert found(EngineSettings(workers=workers)) == Shape(workers, population, 3, largest=16)
+    assert probed == [{"workers": workers}]
 
 
 def test_what_was_probed_once_stays(probed):
@@ -66,7 +66,7 @@ def test_what_was_probed_once_stays(probed):
 
 def test_what_is_given_is_taken(probed):
     search = SearchSettings(threads=2)
-    assert found(EngineSettings(workers=2, population=5), search=search) == Shape(2, 5, 2)
+    assert found(EngineSettings(workers=2, population=5), search=search) == Shape(2, 5, 2, largest=5)
     assert probed == []
 
 
@@ -74,9 +74,10 @@ def test_a_deterministic_search_depends_on_no_machine(probed):
     notes = Notes()
     for workers in (1, 2, 7):
         made = found(EngineSettings(workers=workers, deterministic=True), notes)
-        assert (made.population, made.threads) == (FIXED_POPULATION, FIXED_THREADS)
+        assert (made.population, made.largest, made.threads) == (FIXED_POPULATION, FIXED_POPULATION, FIXED_THREADS)
     assert probed == []
-    assert notes.kept["shape"] == {"population": FIXED_POPULATION, "threads": FIXED_THREADS, "note": ""}
+    noted = {"population": FIXED_POPULATION, "threads": FIXED_THREADS, "largest": FIXED_POPULATION, "note": ""}
+    assert notes.kept["shape"] == noted
 
 
 def test_a_task_that_trains_singly_says_so(monkeypatch):
@@ -104,7 +105,7 @@ def test_workers_start_with_the_first_job(monkeypatch):
 
     monkeypatch.setattr(late, "open_engine", lambda *args, **given: opened.append(given) or Engine())
     settings = EngineSettings(workers=5)
-    with LateEngine(settings, SimpleNamespace(), torch.device("cpu"), Shape(5, 1, 2)) as engine:  # type: ignore[arg-type]
+    with LateEngine(settings, SimpleNamespace(), torch.device("cpu"), Shape(5, 1, 2, 1)) as engine:  # type: ignore[arg-type]
         engine.wait_idle()
         assert opened == []
         engine.submit(Job())
@@ -117,5 +118,5 @@ def test_workers_start_with_the_first_job(monkeypatch):
 
 def test_a_search_that_needs_no_training_starts_nothing(monkeypatch):
     monkeypatch.setattr(late, "open_engine", lambda *_, **__: pytest.fail("started"))
-    with LateEngine(EngineSettings(), SimpleNamespace(), torch.device("cpu"), Shape(2, 1, 1)):  # type: ignore[arg-type]
+    with LateEngine(EngineSettings(), SimpleNamespace(), torch.device("cpu"), Shape(2, 1, 1, 1)):  # type: ignore[arg-type]
         pass

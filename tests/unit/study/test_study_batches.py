@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from autoact.core.records import PRUNED, TrialRecord
 from autoact.engines.job import Job, Outcome
-from autoact.study.batches import parts
+from autoact.study.batches import shares
 from autoact.study.events import Observer
 from autoact.study.selection import Front, front_of
 from autoact.study.settings import SearchSettings
@@ -22,12 +22,29 @@ pytestmark = pytest.mark.usefixtures("timed_by_table")
 
 @pytest.mark.parametrize("population", [1, 3, 4, 8, 64])
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 16])
-def test_parts_are_few_even_and_in_order(count, population):
-    found = parts(list(range(count)), population)
+def test_shares_are_few_even_and_in_order(count, population):
+    found = shares(list(range(count)), population)
     sizes = [len(part) for part in found]
     assert [item for part in found for item in part] == list(range(count))
     assert len(found) == -(-count // population)
     assert not sizes or max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("population", [1, 4, 16])
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 2, 7, 16, 33, 160])
+def test_every_worker_has_as_many_shares(count, workers, population):
+    sizes = [len(part) for part in shares(list(range(count)), population, workers)]
+    assert sum(sizes) == count
+    assert 1 <= min(sizes) <= max(sizes) <= min(population, min(sizes) + 1)
+    assert len(sizes) % workers == 0 or set(sizes) == {1}
+    assert len(sizes) - workers < -(-count // population)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 8, 20])
+def test_shares_are_not_cut_smaller_than_pays(count):
+    sizes = [len(part) for part in shares(list(range(count)), 16, 4, least=3)]
+    assert len(sizes) == min(4, max(1, count // 3))
 
 
 def rungs_bench(kit: Any, **changes: Any) -> Any:
