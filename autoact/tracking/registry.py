@@ -167,7 +167,10 @@ class Registry:
                     f"the registered model {name!r} was not made by autoact: nothing is added to it; choose another "
                     "name with train.register=NAME, or train.register=none"
                 )
-            made = self.store.client.create_model_version(name, model_uri, run_id=run_id, tags=dict(tags))
+            logged = re.fullmatch("models:/(m-[^/]+)", model_uri)  # a server asks for its id beside it
+            made = self.store.client.create_model_version(
+                name, model_uri, run_id=run_id, tags=dict(tags), model_id=logged and logged[1]
+            )
             self.store.client.set_registered_model_alias(name, CANDIDATE, made.version)
         return Version(name, int(made.version), CANDIDATE, run_id, dict(tags))
 
