@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if study is not None:
         return _again(study, options)
-    config = typed(options.config())
+    config = _with_seeds(typed(options.config()))
     if config.recommendation is None:
         raise AutoactError("confirm needs a STUDY, or recommendation=FILE with the task and the data to confirm it on")
     from autoact.engines.early import early_workers
@@ -57,22 +57,36 @@ def _again(study: str, options: Options) -> int:
     mine = Options([*command["overrides"], *options.overrides], dict(options.flags), list(options.config_dirs))
     mine.config_dirs += command["config_dirs"]
     mine.flags.setdefault("--config-name", command["config_name"])
-    config = typed(mine.config())
+    config = _with_seeds(typed(mine.config()))
     from autoact.engines.early import early_workers
 
     with early_workers(config.engine):
         from autoact.cli.build import prepared_search
         from autoact.study.ledger import spent_in
         from autoact.study.storage import storage_url
+        from autoact.tracking.store import shown
 
-        spent = spent_in(storage_url(config.search, output), study)
-        config = replace(config, search=replace(config.search, trials=max(1, spent), minutes=None))
+        storage = storage_url(config.search, output)
+        spent = spent_in(storage, study)
+        if not spent:
+            raise AutoactError(
+                f"{shown(storage)} holds no trials of the study {study}, so there is nothing to confirm: name the "
+                "storage that the search used with search.storage=URL; its files stay as they are"
+            )
+        config = replace(config, search=replace(config.search, trials=spent, minutes=None))
         prepared = prepared_search(config)
         if prepared.identity.name != study:
             raise AutoactError(
                 f"with these settings the study is {prepared.identity.name}, not {study}: data, model or space changed"
             )
         return searched(prepared, config)
+
+
+def _with_seeds(config: Config) -> Config:
+    """Refuse a check without trainings."""
+    if not config.confirm.seeds:
+        raise AutoactError("confirm.seeds=0: to confirm is to train under fresh seeds, 2 or more")
+    return config
 
 
 def _output(options: Options) -> Path:

@@ -82,7 +82,7 @@ def _key(text: str, last: str, overrides: Sequence[str]) -> AutoactError | None:
     file = re.match(r"In '(.+)': \w+ raised while composing config:", reason)
     if file and more:
         return AutoactError(f"{file[1]}.yaml: {key[1]}: {more[0]}")
-    given = next((o for o in overrides if o.partition("=")[0].lstrip("+~") == key[1]), key[1])
+    given = next((o for o in reversed(overrides) if o.partition("=")[0].lstrip("+~") == key[1]), key[1])
     return AutoactError(f"{given}: {reason}")
 
 

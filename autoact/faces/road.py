@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from autoact.engines.job import AskedHere, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
 from autoact.faces.shape import Shape, shape_of
+from autoact.recommendation import Recommendation, load_recommendation
 from autoact.report.markdown import to_markdown
 from autoact.sites import Sites, find_sites
 from autoact.space.settings import SpaceSettings
@@ -46,6 +48,7 @@ from autoact.training.lightning_session import TRAINER_DEFAULTS, SessionOptions,
 from autoact.training.population import PopulationSession
 
 LATENCY_TABLE = "latency_table"
+RECOMMENDED, RAW = "recommended.yaml", "confirmation.json"
 PACKAGES = ("autoact", "torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
 
@@ -318,15 +321,35 @@ class _Files(Observer):
                 self.prepared.settings.space.rescale,
                 about(self.prepared, self.known),
             )
-            files["recommendation"] = str(made.save(folder / "recommended.yaml"))
-        if result.trainings:
-            raw = folder / "confirmation.json"
-            raw.write_text(json.dumps(result.trainings, indent=1), encoding="utf-8")
-            files["final check"] = str(raw)
+            files |= _kept_or_replaced(folder / RECOMMENDED, made, result)
+        if result.opening or (result.trainings and not (folder / RAW).exists()):
+            (folder / RAW).write_text(json.dumps(result.trainings, indent=1), encoding="utf-8")
+            files["final check"] = str(folder / RAW)
         report = folder / "report.md"
         files["report"] = str(report)
         result.files.update(files)
         report.write_text(to_markdown(result), encoding="utf-8")
+
+
+def _kept_or_replaced(file: Path, made: Recommendation, result: SearchResult) -> dict[str, str]:
+    """Save a recommendation; what a final check proved is never lost to a run without one, nor to a later check."""
+    proved = _opening_of(file)
+    if proved and not result.opening:
+        return {f"recommendation of opening {proved}, unchanged": str(file)}
+    files = {}
+    if proved and proved != result.opening:
+        earlier = file.with_stem(f"{file.stem}-opening-{proved}")
+        shutil.copy2(file, earlier)
+        files[f"recommendation of opening {proved}"] = str(earlier)
+    return {"recommendation": str(made.save(file)), **files}
+
+
+def _opening_of(file: Path) -> int:
+    """The opening of the test part that a recommendation on disk was proved with; 0 where there is none."""
+    try:
+        return int(load_recommendation(file).about.get("opening", 0))
+    except (AutoactError, TypeError, ValueError):
+        return 0
 
 
 def _make_folder(folder: Path) -> None:

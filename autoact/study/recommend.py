@@ -52,7 +52,7 @@ def recommendation(
         },
         rescale=rescale,
         simulated=result.info.simulated,
-        about={"study": result.info.study, **about},
+        about={"study": result.info.study, "opening": result.opening, **about},
         not_searched=tuple(_left_alone(sites)),
     )
 

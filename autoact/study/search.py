@@ -37,6 +37,8 @@ from autoact.training.callbacks import Interrupted
 Measure = Callable[[Task, Mapping[str, Candidate], Known], dict[str, Measured]]
 # Seeds that a final check has at least, however short the minutes are; where the choice is noted.
 FEWEST_SEEDS, AFFORDED = 3, "afforded"
+# Of the trainings that a final check may take, so many it does take.
+TYPICAL = 0.6
 # Seconds between two looks at what another driver has in training.
 LOOK = 0.5
 
@@ -307,7 +309,7 @@ class Search:
     def _seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
         """A forecast of the seconds until the search ends; None where nothing is known."""
         each = self._pace.per_trial(records) or 0.0
-        check = self._pace.check(records, self._check_trainings(self.confirm.seeds))
+        check = self._pace.check(records, round(TYPICAL * self._check_trainings(self.confirm.seeds)))
         bounds = []
         if self.settings.budget is not None:
             bounds.append(max(0, self.settings.budget - self.ledger.spent) * each + check)

@@ -1,5 +1,6 @@
 """``python -m autoact confirm``: more seeds for a finished study, and a recommendation on other data."""
 
+import contextlib
 import json
 import shutil
 
@@ -48,6 +49,7 @@ def test_more_seeds_are_added_and_the_opening_is_numbered(cli, folder, trials):
         (("cancre-ae9687ca4f",), "cancer-"),
         ((), "confirm needs a STUDY"),
         (("seeds=1", "recommendation=x.yaml"), "confirm.seeds=1 must be 2 or more"),
+        (("seeds=0", "recommendation=x.yaml"), "confirm.seeds=0: to confirm is to train under fresh seeds"),
         (("recommendation=nowhere.yaml", "task=cancer"), "nowhere.yaml"),
     ],
 )
@@ -55,6 +57,62 @@ def test_mistakes_get_one_line(cli, folder, words, said):
     done = cli("confirm", *words, f"output={folder[0]}")
     assert done.code == 2
     assert said in done.err and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [("0", "confirm.seeds=0: to confirm is to train"), ("x", "confirm.seeds=x: Value 'x'")]
+)
+def test_what_was_proved_stays_where_no_check_is_made(cli, folder, seeds, said):
+    output, study = folder
+    before = files_of(output / study)
+    done = cli("confirm", study, f"seeds={seeds}", f"output={output}")
+    assert done.code == 2 and said in done.err and done.err.count("\n") == 1
+    assert files_of(output / study) == before
+
+
+def test_without_the_studys_trials_nothing_is_confirmed(cli, folder):
+    output, study = folder
+    before = files_of(output / study)
+    (output / "optuna.db").unlink()
+    done = cli("confirm", study, "seeds=3", f"output={output}")
+    assert done.code == 2 and f"holds no trials of the study {study}" in done.err and done.err.count("\n") == 1
+    assert files_of(output / study) == before
+
+
+def test_a_stop_leaves_what_was_proved(cli, folder, monkeypatch):
+    output, study = folder
+    before = files_of(output / study)
+    stopped = Stop(after=2)
+    monkeypatch.setattr("autoact.faces.road.orderly_stop", stopped)
+    done = cli("confirm", study, "seeds=4", f"output={output}")
+    assert done.code == 130 and "Interrupted" in done.out
+    after = files_of(output / study)
+    assert {name for name in before if before[name] != after[name]} == {"report.md"}
+    assert "recommendation of opening 1, unchanged" in done.out
+    monkeypatch.undo()
+    done = cli("confirm", study, "seeds=4", f"output={output}")
+    assert done.code == 0, done.err
+    assert files_of(output / study)["recommended-opening-1.yaml"] == before["recommended.yaml"]
+    assert "recommendation of opening 1:" in done.out
+
+
+def files_of(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+class Stop:
+    """A user who presses Ctrl-C after so many looks."""
+
+    def __init__(self, after):
+        self.left = after
+
+    @contextlib.contextmanager
+    def __call__(self):
+        yield self.asked
+
+    def asked(self):
+        self.left -= 1
+        return self.left < 0
 
 
 def test_a_study_of_another_space_is_not_confirmed(cli, folder):
