@@ -114,6 +114,7 @@ def _elsewhere(config: Config) -> int:
     from autoact.cli.build import prepared_search
     from autoact.core.records import Candidate
     from autoact.faces.load import load_recommendation
+    from autoact.faces.metric import same_metric
 
     recommendation = load_recommendation(
         str(config.recommendation), tracking_uri=config.tracking.uri, output=config.output
@@ -126,4 +127,6 @@ def _elsewhere(config: Config) -> int:
         space=replace(config.space, candidates=names),
         search=replace(config.search, trials=1 + len(included), minutes=None, tuning=0),
     )
-    return searched(prepared_search(config, included), config)
+    prepared = prepared_search(config, included)
+    same_metric(recommendation, prepared.task)
+    return searched(prepared, config)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoact.cli.fetched import fetched
+from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
-from autoact.core.errors import unknown
+from autoact.core.errors import AutoactError, unknown
 
 USAGE = """usage: python -m autoact export model=models:/NAME@champion output=model.onnx [format=onnx] [runs=DIR]
        [tracking.uri=URI]
@@ -19,7 +21,7 @@ FORMATS = ("onnx",)
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(arguments, ("model", "output", "format", *PLACES))
+    given = words(once(arguments), ("model", "output", "format", *PLACES))
     if given.help:
         print(USAGE, end="")
         return 0
@@ -28,13 +30,11 @@ def run(arguments: Sequence[str]) -> int:
         raise unknown("format", form, FORMATS)
     source = given.need("model", "which model, such as models:/churn-autoact@candidate")
     target = given.need("output", "the file to write, such as output=model.onnx")
+    if not target.lower().endswith(f".{form}"):
+        raise AutoactError(f"output={target} must end in .{form}, such as output=model.{form}")
     from autoact.faces.export import ROWS, to_onnx
-    from autoact.tracking.model import fetch_model
-    from autoact.tracking.places import existing_store
-    from autoact.tracking.registry import is_registry_uri
 
-    store = existing_store(given.tracking, given.runs) if is_registry_uri(source) else None
-    model = fetch_model(store, source)
+    model = fetched(given, source)
     made = to_onnx(model, target)
     meant = f" ({model.version.uri})" if model.version is not None and model.version.alias else ""
     shape = " x ".join(map(str, made.shape))

@@ -23,6 +23,18 @@ VERBS = {
     "ui": "open the MLflow UI on the store that searches log to",
 }
 
+# What an interrupt leaves behind.
+INTERRUPTED = {
+    "search": "finished trials are kept, the same command goes on",
+    "confirm": "finished trainings are kept, the same command goes on",
+    "check": "nothing was kept (with --test, the opening of the test part stays counted)",
+    "train": "nothing was kept",
+    "promote": "look at the alias in the MLflow UI before you go on: python -m autoact ui",
+    "rollback": "look at the alias in the MLflow UI before you go on: python -m autoact ui",
+    "predict": "do not use an output file that may have been begun",
+    "export": "do not use an output file that may have been begun",
+}
+
 USAGE = """autoact chooses activation functions for neural networks, and proves its choice.
 
 usage: python -m autoact VERB [options] [key=value ...]
@@ -57,7 +69,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"autoact: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("autoact: interrupted; finished trials are kept, the same command goes on", file=sys.stderr)
+        kept = INTERRUPTED.get(arguments[0])
+        print(f"autoact: interrupted{f'; {kept}' if kept else ''}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoact.cli.fetched import fetched
+from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
-from autoact.core.errors import AutoactError
 
 USAGE = """usage: python -m autoact predict model=models:/NAME@champion input=new.csv output=scores.csv [runs=DIR]
        [tracking.uri=URI]
@@ -19,22 +20,17 @@ a folder that holds a logged model.
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(arguments, ("model", "input", "output", *PLACES))
+    given = words(once(arguments), ("model", "input", "output", *PLACES))
     if given.help:
         print(USAGE, end="")
         return 0
     source = given.need("model", "which model scores, such as models:/churn-autoact@candidate")
     path = given.need("input", "the file of new rows")
     target = given.need("output", "the file to write, such as output=scores.csv")
-    if path == target:
-        raise AutoactError(f"output={target} would overwrite the input")
-    from autoact.faces.predict import predict, preprocessing_of, write_scores
-    from autoact.tracking.model import fetch_model
-    from autoact.tracking.places import existing_store
-    from autoact.tracking.registry import is_registry_uri
+    from autoact.faces.predict import check_output, predict, preprocessing_of, write_scores
 
-    store = existing_store(given.tracking, given.runs) if is_registry_uri(source) else None
-    model = fetch_model(store, source)
+    check_output(target, path)
+    model = fetched(given, source)
     frame = preprocessing_of(model, source).read(path)
     scores = predict(model, frame, source)
     file = write_scores(scores, target)

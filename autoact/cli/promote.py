@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
 from autoact.core.errors import AutoactError
 
@@ -17,17 +18,16 @@ looked for as in search: tracking.uri, else MLFLOW_TRACKING_URI, else the file m
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(arguments, ("to", *PLACES), most=1)
+    given = words(once(arguments), ("to", *PLACES), most=1)
     if given.help:
         print(USAGE, end="")
         return 0
     if not given.plain:
         raise AutoactError("promote needs a version: models:/NAME@candidate or models:/NAME/3")
     alias = given.need("to", "the alias that the version gets, such as to=champion")
-    from autoact.tracking.places import existing_store
     from autoact.tracking.registry import Registry
 
-    registry = Registry(existing_store(given.tracking, given.runs))
+    registry = Registry.at(given.tracking, given.runs)
     version = registry.version(given.plain[0])
     move = registry.planned(version, alias)
     print(f"{move} ({version.tags.get('autoact.summary', 'trained elsewhere')})", flush=True)

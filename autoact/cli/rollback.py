@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
 from autoact.core.errors import AutoactError
 
@@ -16,17 +17,16 @@ taken away. Refused where the alias was moved by other means since.
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(arguments, PLACES, most=1)
+    given = words(once(arguments), PLACES, most=1)
     if given.help:
         print(USAGE, end="")
         return 0
     name, separator, alias = (given.plain or [""])[0].removeprefix("models:/").partition("@")
     if not separator or not name or not alias:
         raise AutoactError("rollback needs an alias: models:/NAME@champion")
-    from autoact.tracking.places import existing_store
     from autoact.tracking.registry import Registry
 
-    registry = Registry(existing_store(given.tracking, given.runs))
+    registry = Registry.at(given.tracking, given.runs)
     move = registry.planned_back(name, alias)
     print(move, flush=True)
     registry.carry_out(move, back=True)

@@ -13,19 +13,20 @@ from autoact.data.settings import DataSettings
 _DELIMITERS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}
 
 
-def read_csv(file: Path, settings: DataSettings) -> pd.DataFrame:
+def read_csv(file: Path, settings: DataSettings, remedy: str = "") -> pd.DataFrame:
     """A csv file as a table; missing-value marks become missing.
 
     Args:
         file: an existing file, UTF-8, compressed or not.
         settings: delimiter, header, names, comment, missing and strip are used.
+        remedy: what to do about another delimiter, where the settings cannot be changed.
 
     Raises:
         AutoactError: empty, not UTF-8, uneven rows, repeated column names, another delimiter, wrong number of names.
     """
-    first = _read(file, settings, header=None, nrows=1, dtype=str, na_filter=False)
+    first = _read(file, settings, remedy, header=None, nrows=1, dtype=str, na_filter=False)
     names = [str(v).strip() if settings.strip else str(v) for v in first.iloc[0]] if len(first) else []
-    _check_delimiter(file, names, settings)
+    _check_delimiter(file, names, settings, remedy)
     width = len(names)
     if settings.header:
         repeated = sorted({n for n in names if names.count(n) > 1})
@@ -36,7 +37,7 @@ def read_csv(file: Path, settings: DataSettings) -> pd.DataFrame:
     if settings.names is not None:
         names = _given_names(file, settings.names, width)
     frame = _read(
-        file, settings, header=0 if settings.header else None, na_values=settings.missing, keep_default_na=False
+        file, settings, remedy, header=0 if settings.header else None, na_values=settings.missing, keep_default_na=False
     )
     if not isinstance(frame.index, pd.RangeIndex) or frame.shape[1] != width:
         raise AutoactError(f"{file.name}: rows hold more fields than the first line's {width}: fix the file")
@@ -44,7 +45,7 @@ def read_csv(file: Path, settings: DataSettings) -> pd.DataFrame:
     return frame
 
 
-def _read(file: Path, settings: DataSettings, **options: object) -> pd.DataFrame:
+def _read(file: Path, settings: DataSettings, remedy: str, **options: object) -> pd.DataFrame:
     """``pandas.read_csv`` with its errors put into words."""
     try:
         return pd.read_csv(
@@ -70,11 +71,11 @@ def _read(file: Path, settings: DataSettings, **options: object) -> pd.DataFrame
         want, line, saw = uneven.groups()
         raise AutoactError(
             f"{file.name}: line {line} holds {saw} fields where {want} were expected: fix the line, "
-            f"or set data.delimiter or data.comment"
+            f"or {remedy or 'set data.delimiter or data.comment'}"
         ) from error
 
 
-def _check_delimiter(file: Path, names: list[str], settings: DataSettings) -> None:
+def _check_delimiter(file: Path, names: list[str], settings: DataSettings, remedy: str) -> None:
     """A single column whose name holds another delimiter was cut in the wrong place."""
     if len(names) != 1:
         return
@@ -82,7 +83,7 @@ def _check_delimiter(file: Path, names: list[str], settings: DataSettings) -> No
         if mark != settings.separator and mark in names[0]:
             raise AutoactError(
                 f"{file.name} has one column when cut at {settings.delimiter!r}; its first line holds {shown}: "
-                f"set data.delimiter={shown}"
+                f"{remedy or f'set data.delimiter={shown}'}"
             )
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.columns import conform, trim_text
+from autoact.data.columns import NUMERIC, conform, trim_text
 from autoact.data.csv_file import read_csv
 from autoact.data.prepared import Prepared
 from autoact.data.settings import DataSettings
@@ -109,11 +109,27 @@ class SavedPreprocessing:
                 f"{where} has no column {', '.join(map(repr, lacking))}: it needs {', '.join(self.schema)}"
             )
         trimmed = trim_text(frame[list(self.schema)], self.reading["missing"], self.reading["strip"])
+        for name, kind in self.schema.items():
+            if kind == NUMERIC:
+                self._refuse_text(trimmed[name], where)
         features = conform(trimmed, dict(self.schema), where)
         parts = [_encoded_number(features[name].to_numpy(), fitted) for name, fitted in self.numeric.items()]
         parts += [features[name].isna().to_numpy(dtype="float32")[:, None] for name in self.gaps]
         parts += [_encoded_category(features[name], fitted) for name, fitted in self.categories.items()]
         return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32, order="C"))
+
+    def _refuse_text(self, column: pd.Series, where: str) -> None:
+        """Numbers must be finite numbers; a value may be missing as it could be in training."""
+        parsed = pd.to_numeric(column, errors="coerce").astype("float64").to_numpy()
+        stray = (np.isnan(parsed) & column.notna().to_numpy()) | np.isinf(parsed)
+        if not stray.any():
+            return
+        row = int(np.flatnonzero(stray)[0])
+        marks = ", ".join(repr(mark) for mark in self.reading["missing"])
+        raise AutoactError(
+            f"column {column.name!r} of {where} must hold numbers, but row {row + 1} holds {str(column.iloc[row])!r}: "
+            f"correct it, or write it as the training file writes a missing value ({marks})"
+        )
 
     def scored(self, out: torch.Tensor) -> pd.DataFrame:
         """Network outputs as columns for people: ``score`` and ``prediction``.
@@ -146,7 +162,7 @@ class SavedPreprocessing:
         if file.suffix in (".parquet", ".pq"):
             frame = read_parquet(file, settings)
         else:
-            frame = read_csv(file, self._without_target(file, settings))
+            frame = read_csv(file, self._without_target(file, settings), _remedy(settings))
         frame.columns = [str(c).strip() if settings.strip else str(c) for c in frame.columns]
         if frame.empty:
             raise AutoactError(f"{file.name} holds no rows")
@@ -158,7 +174,7 @@ class SavedPreprocessing:
         if names is None or self.target not in names:
             return settings
         plain = replace(settings, names=None, header=False)
-        fewer = read_csv(file, plain).shape[1] == len(names) - 1
+        fewer = read_csv(file, plain, _remedy(settings)).shape[1] == len(names) - 1
         return replace(settings, names=[n for n in names if n != self.target]) if fewer else settings
 
     def to_json(self) -> str:
@@ -187,6 +203,11 @@ class SavedPreprocessing:
         if made.output not in OUTPUTS:
             raise AutoactError(f"{source}: output={made.output!r} is none of {', '.join(OUTPUTS)}")
         return made
+
+
+def _remedy(settings: DataSettings) -> str:
+    """How a file of new rows must be written."""
+    return f"write the file as the training file was written, with {settings.delimiter!r} between fields"
 
 
 def _numeric(pipeline: Any, columns: list[str]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import torch
@@ -18,6 +18,7 @@ from autoact.data.raw import TABULAR, raw_table
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
 from autoact.faces.checked import OK, REGRESSION, UNCLEAR, UNKNOWN, Checked, Finding, Tolerances, judge
+from autoact.faces.metric import same_metric, within_range
 from autoact.faces.remeasure import note_opening, retrain, time_ratio
 from autoact.recommendation import Policy, Recommendation
 from autoact.study.again import Retrained, same
@@ -28,8 +29,11 @@ from autoact.study.settings import SearchSettings
 from autoact.study.verdict import Ratio
 from autoact.tasks.task import Task
 from autoact.timing.settings import HardwareSettings, describe
+from autoact.training.scores import JACKKNIFE_GROUPS
 
 CONFIDENCE = 0.95
+# From fewer groups of rows than this, the noise of rows is not known.
+LEAST_GROUPS = 10
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,10 @@ def check(
         means: what to measure with.
 
     Raises:
-        AutoactError: the recommendation does not fit the model, or its baseline cannot be trained.
+        AutoactError: the recommendation's quality is of another metric, it does not fit the model, or its baseline
+            cannot be trained.
     """
+    same_metric(recommendation, task)
     name, chosen = recommendation.named(policy)
     module = task.make_module()
     module.configure_model()
@@ -172,7 +178,7 @@ def _qualities(
         first = next(iter(mine.failures.values()))
         reason = f"{len(mine.failures)} of {means.seeds} trainings failed: {first}"
         return [Finding("quality", chosen.evidence.get("test_mean"), None, None, None, None, True, REGRESSION, reason)]
-    if not all(mine.replicates.values()):
+    if task.metric is None:
         notes.append("the module logs its metric itself: the noise of rows is not in the intervals of quality")
     margin = margin_of(task, recommendation.baseline.evidence.get("test_mean", baseline.mean), means.margin)
     found = [_quality(task, recommendation, chosen, mine, tolerances, margin, confidence, means)]
@@ -183,7 +189,42 @@ def _qualities(
     )
     if gain is not None:
         found.append(_gain(chosen, gain, tolerances, margin))
+    few = _too_few_rows(task, mine, baseline, "validation" if means.storage is None else "test")
+    if few:
+        notes.append(few)
+        found = [_unproved(finding) for finding in found]
     return found
+
+
+def _too_few_rows(task: Task, mine: Retrained, baseline: Retrained, judged: str) -> str:
+    """Why the noise of rows is not known from these rows; empty where it is, and where predictions are unknown."""
+    if task.metric is None:
+        return ""
+    groups = min(len(one) for trained in (mine, baseline) for one in trained.replicates.values())
+    rows = f"{task.facts.get('rows', {}).get(judged, 'the')} {judged} rows"
+    start = "quality and gain cannot be judged"
+    if groups == 0:
+        return (
+            f"{start}: without some group of {rows}, {task.quality_unit} does not exist; the noise of rows is known "
+            f"from {LEAST_GROUPS} groups or more, each of which can be left out"
+        )
+    if groups < LEAST_GROUPS:
+        return (
+            f"{start}: {rows} make {groups} groups, and the noise of rows is known from {LEAST_GROUPS} groups or more"
+        )
+    if groups < JACKKNIFE_GROUPS and all(len(set(one)) == 1 for one in mine.replicates.values()):
+        return (
+            f"{start}: {task.quality_unit} is the same whichever of {rows} is left out; {JACKKNIFE_GROUPS} rows or "
+            "more would tell their noise"
+        )
+    return ""
+
+
+def _unproved(finding: Finding) -> Finding:
+    """The same, without a verdict that needs the noise of rows."""
+    if finding.verdict not in (OK, REGRESSION):
+        return finding
+    return replace(finding, verdict=UNCLEAR, reason="too few rows")
 
 
 def _quality(
@@ -212,7 +253,7 @@ def _quality(
         row_variance=variance,
         row_df=groups - 1 if groups > 1 else math.inf,
     )
-    low, high = sorted((center + sign * interval.low, center + sign * interval.high))
+    low, high = within_range(task, *sorted((center + sign * interval.low, center + sign * interval.high)))
     if stored is None:
         reason = "the recommendation holds no confirmed quality"
         return Finding("quality", None, mine.mean, low, high, None, task.mode == "max", UNKNOWN, reason)

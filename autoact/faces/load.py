@@ -13,6 +13,8 @@ from autoact.recommendation import load_recommendation as read_file
 # How training names the file in the artifacts of a run and of a model.
 FILE = "recommended.yaml"
 EXTRA = "extra_files"
+PLACES = ("models:/", "runs:/")
+ALLOWED = "a path, runs:/ID, models:/NAME/VERSION or models:/NAME@ALIAS"
 
 
 def load_recommendation(
@@ -39,15 +41,14 @@ def load_recommendation(
         ...
         autoact.core.errors.AutoactError: cannot read the recommendation 'nowhere.yaml': No such file or directory
     """
-    text = str(source)
-    if not text.startswith(("models:/", "runs:/")):
+    text = _read(source)
+    if not text.startswith(PLACES):
         return read_file(source)
-    from autoact.tracking.places import existing_store
     from autoact.tracking.registry import Registry
     from autoact.tracking.settings import TrackingSettings
     from autoact.tracking.store import shown
 
-    registry = Registry(existing_store(TrackingSettings(uri=tracking_uri), output))
+    registry = Registry.at(TrackingSettings(uri=tracking_uri), output)
     about = {"uri": text, "store": shown(registry.store.uri)}
     where = text.rstrip("/")
     if text.startswith("models:/"):
@@ -64,3 +65,15 @@ def load_recommendation(
             raise AutoactError(f"{text} holds no recommendation: {error}") from error
         found = read_file(file)
     return replace(found, source={**about, "digest": found.digest})
+
+
+def _read(source: object) -> str:
+    """A source as text.
+
+    Raises:
+        AutoactError: something that names no place.
+    """
+    text = str(source) if isinstance(source, (str, Path)) else ""
+    if not text.strip() or "://" in text or text.startswith(("runs:", "models:")) != text.startswith(PLACES):
+        raise AutoactError(f"cannot load a recommendation from {source!r}: allowed is {ALLOWED}")
+    return text

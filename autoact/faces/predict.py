@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ from autoact.tracking.model import FetchedModel
 # Number of the row in the file, from 0.
 ROW = "row"
 BATCH = 8192
+PARQUET = (".parquet", ".pq")
+ENDINGS = (".csv", ".csv.gz", *PARQUET)
 
 
 def preprocessing_of(model: FetchedModel, source: str) -> SavedPreprocessing:
@@ -54,15 +57,32 @@ def predict(model: FetchedModel, frame: pd.DataFrame, source: str = "the model")
     return pd.concat([head, saved.scored(out)], axis=1)
 
 
+def check_output(path: str, source: str) -> None:
+    """Refuse an output that is the input, or of which no format is known.
+
+    Args:
+        path: the file to write.
+        source: the file of new rows, read before.
+
+    Raises:
+        AutoactError: says which.
+    """
+    file, read = Path(path).expanduser(), Path(source).expanduser()
+    if os.path.realpath(file) == os.path.realpath(read) or (file.exists() and read.exists() and file.samefile(read)):
+        raise AutoactError(f"output={path} would overwrite the input: name another file")
+    if not file.name.lower().endswith(ENDINGS):
+        raise AutoactError(f"output={path} has no format that is known. Allowed endings: {', '.join(ENDINGS)}")
+
+
 def write_scores(scores: pd.DataFrame, path: str) -> Path:
-    """Write a csv or parquet file.
+    """Write a csv or parquet file; see ``check_output``.
 
     Raises:
         AutoactError: it cannot be written.
     """
     file = Path(path).expanduser()
     try:
-        if file.suffix in (".parquet", ".pq"):
+        if file.suffix.lower() in PARQUET:
             scores.to_parquet(file, index=False)
         else:
             scores.to_csv(file, index=False)

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -17,6 +18,7 @@ from autoact.core.statistics import paired_interval
 from autoact.engines.job import Job, Outcome, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
+from autoact.faces.metric import silent
 from autoact.faces.shape import shape_of
 from autoact.study.again import Retrained, Turn, same
 from autoact.study.batches import shares
@@ -63,6 +65,8 @@ def retrain(
     Raises:
         AutoactError: the task cannot be trained, or has no test rows where they are asked for.
     """
+    if task.metric is not None:
+        task = replace(task, metric=silent(task.metric))
     keys = {name: same(candidate) for name, candidate in candidates.items()}
     unique = {keys[name]: candidate for name, candidate in candidates.items()}
     turns = [Turn(FIRST_SEED + search.seed + number) for number in range(seeds)]

@@ -18,6 +18,7 @@ from autoact.activations.registry import parameters
 from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
 from autoact.recommendation import Recommendation
+from autoact.recommendation.printed import quotable
 
 _OURS = "autoact.activations."
 
@@ -98,7 +99,8 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
     ]
     gated = [site for site, choice in changed.items() if get(choice.name).gated]
     head = [
-        f'"""The activations that autoact recommends for {recommendation.task} (policy {name}). Needs torch alone.',
+        f'"""The activations that autoact recommends for {quotable(recommendation.task)} (policy {quotable(name)}). '
+        "Needs torch alone.",
         "",
     ]
     head += [
@@ -108,9 +110,9 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
     if gated:
         head += [
             "",
-            f"The layers before and behind {', '.join(gated)} have other widths there: each output channel is made",
+            f"The layers before and behind {', '.join(map(quotable, gated))} have other widths there: each output",
         ]
-        head += ["of several input channels. Give your class these widths yourself."]
+        head += ["channel is made of several input channels. Give your class these widths yourself."]
     parts = ["\n".join([*head, '"""']), writer.imports(), *writer.definitions()]
     parts += [_CLASSES[kind].strip("\n") for kind in writer.classes]
     parts += ["\n".join(["ACTIVATIONS = {", *lines, "}"]), _APPLY.strip("\n")]
@@ -134,7 +136,8 @@ class _Writer:
         if row.learnable:
             if site["channels"] is None:
                 raise AutoactError(f"{choice} has weights per channel, and the search did not see how many there are")
-            return f"{self._class('Learnable')}({function}, {site['channels']}, {site['channel_dim']}{settings})"
+            channels, dim = int(site["channels"]), int(site["channel_dim"])
+            return f"{self._class('Learnable')}({function}, {channels}, {dim}{settings})"
         kind = "Stochastic" if row.stochastic else "Pointwise"
         return f"{self._class(kind)}({function}{settings})"
 

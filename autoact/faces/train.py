@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,7 +92,7 @@ def train_recommended(
         patience: epochs without a better validation value before training stops; not with ``train+validation``.
         seed: of weights and batches.
         rows: ``train``: keep the best epoch on the validation rows; ``train+validation``: train for the confirmed
-            number of epochs, and keep the last.
+            number of epochs, within the trainer's ``min_epochs`` and ``max_epochs``, and keep the last.
 
     Raises:
         AutoactError: the recommendation does not fit the model, or training failed.
@@ -112,12 +114,36 @@ def train_recommended(
     return Trained(session.modules()[0].eval().cpu(), record, chosen, name, rows)
 
 
+def epochs_within(confirmed: int, trainer: Mapping[str, Any]) -> int:
+    """How long to train without validation rows: as long as confirmed, within the bounds that the user gave.
+
+    Args:
+        confirmed: the number of epochs in the recommendation.
+        trainer: the user's arguments of ``lightning.Trainer``.
+
+    Raises:
+        AutoactError: the bounds contradict each other.
+
+    Example:
+        >>> epochs_within(20, {}), epochs_within(20, {"max_epochs": 5}), epochs_within(20, {"max_epochs": 50})
+        (20, 5, 20)
+        >>> epochs_within(20, {"min_epochs": 30})
+        30
+    """
+    least, most = trainer.get("min_epochs") or 1, trainer.get("max_epochs")
+    most = math.inf if most in (None, -1) else most
+    if least > most:
+        raise AutoactError(f"trainer.min_epochs={least} is more than trainer.max_epochs={most}: lower the one")
+    return int(min(max(confirmed, least), most))
+
+
 def _train_to_the_end(
     task: Task, candidate: Candidate, epochs: int, options: SessionOptions
 ) -> tuple[Any, TrialRecord]:
     """Train for a number of epochs, whatever the validation value does."""
     if epochs < 1:
         raise AutoactError("the recommendation names no number of epochs: train with train.rows=train")
+    epochs = epochs_within(epochs, task.trainer)
     task = replace(task, trainer={**task.trainer, "max_epochs": epochs, "min_epochs": epochs})
     callbacks = [*task.make_callbacks(), OptimizerSettings(candidate.settings)]
     if task.metric is not None:
@@ -128,13 +154,15 @@ def _train_to_the_end(
         module = build_module(task, candidate, rescale=options.rescale)
         lightning.seed_everything(candidate.seed, verbose=False)
         try:
-            trainer_for(task, options.device, callbacks).fit(module, datamodule=task.datamodule(candidate.seed))
+            trainer = trainer_for(task, options.device, callbacks)
+            trainer.fit(module, datamodule=task.datamodule(candidate.seed))
         except (Diverged, FloatingPointError) as error:
             raise AutoactError(f"training failed: {error}") from error
     if not weights_are_finite(module):
         raise AutoactError("training failed: weights are not finite")
     seconds = time.perf_counter() - started
-    record = TrialRecord(0, candidate, COMPLETE, best_epoch=epochs, epochs=epochs, seconds=seconds)
+    done = trainer.current_epoch  # fewer where max_steps or max_time ended it
+    record = TrialRecord(0, candidate, COMPLETE, best_epoch=done, epochs=done, seconds=seconds)
     return module.eval().cpu(), record
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoact.core.errors import AutoactError
+from autoact.recommendation.printed import printable
 
 # ``task`` is a label, free to be renamed; the others say what the file is.
 _LEFT_OUT = ("kind", "format", "task", "digest")
@@ -47,8 +48,9 @@ def check_digests(data: Mapping[str, Any], source: str) -> None:
     now, noted = digests(data), data["digest"]
     changed = [name for name in {**now, **noted} if now.get(name) != noted.get(name)]
     if changed:
+        parts = printable(", ".join(changed))
         raise AutoactError(
-            f"{source} was edited after it was written ({', '.join(changed)}): its evidence would no longer belong to "
-            "it. Undo the edit (only task may be renamed); for activations of your own choice use autoact.apply, and "
+            f"{source} was edited after it was written ({parts}): its evidence would no longer belong to it. Undo the "
+            "edit (only task may be renamed); for activations of your own choice use autoact.apply, and "
             "python -m autoact confirm to learn whether they are better"
         )

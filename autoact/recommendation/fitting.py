@@ -59,7 +59,9 @@ def as_seen(seen: Mapping[str, Mapping[str, Any]], found: Sites) -> Sites:
     for site in found:
         row = next((seen[name] for name in site.names if name in seen), None)
         if row is not None:
-            shape = tuple(row["shape"]) if row["shape"] else None
-            site = replace(site, shape=shape, channels=row["channels"], channel_dim=row["channel_dim"])
+            # A file may write whole numbers with a point.
+            shape = tuple(map(int, row["shape"])) if row["shape"] else None
+            channels = None if row["channels"] is None else int(row["channels"])
+            site = replace(site, shape=shape, channels=channels, channel_dim=int(row["channel_dim"]))
         rows.append(site)
     return Sites(rows, found.unreplaceable)

@@ -14,7 +14,10 @@ import yaml
 
 from autoact.core.choice import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
+from autoact.recommendation.consistent import check_consistent
 from autoact.recommendation.digest import check_digests, digests, sha256_of
+from autoact.recommendation.printed import label
+from autoact.recommendation.reading import plain_data
 from autoact.recommendation.schema import FORMAT, KIND, check
 
 if TYPE_CHECKING:  # torch is imported when a model is given
@@ -61,7 +64,7 @@ class Recommendation:
     """The result of a search, to import into training.
 
     Attributes:
-        task: the task's name.
+        task: the task's name; quotes, backslashes and control characters in it become ``_``, and it ends after 100.
         created: ISO time, UTC.
         verdict: in words.
         metric: name, unit and mode of the quality.
@@ -95,6 +98,10 @@ class Recommendation:
     about: Mapping[str, Any] = field(default_factory=dict)
     not_searched: tuple[str, ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make a label of the task's name, so that what is saved can be read."""
+        object.__setattr__(self, "task", label(self.task))
 
     @property
     def digest(self) -> str:
@@ -248,12 +255,13 @@ class Recommendation:
 
         Raises:
             AutoactError: another kind of file, another format version, a missing, unknown or ill-typed field, an
-                edited part.
+                edited part, parts that contradict each other.
         """
         check(data, source)
         policies = {n: _read_policy(p, f"{source}: policies.{n}") for n, p in data["policies"].items()}
         baseline = _read_policy(data["baseline"], f"{source}: baseline")
         check_digests(data, source)
+        check_consistent(data, source)
         return cls(
             task=data["task"],
             created=data["created"],
@@ -275,16 +283,6 @@ class _Plain(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         """No value is written as a reference to another."""
         return True
-
-
-class _Refusing(yaml.SafeLoader):
-    """Reads plain values alone; a file that refers to itself can fill the memory, and ours never does."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse references."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("references (*name) are not allowed")
-        return super().compose_node(parent, index)
 
 
 def _read_policy(data: Mapping[str, Any], where: str) -> Policy:
@@ -313,16 +311,4 @@ def load_recommendation(path: str | Path) -> Recommendation:
         AutoactError: no such file, not YAML, or not a recommendation.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise AutoactError(f"cannot read the recommendation {str(file)!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise AutoactError(f"the recommendation {str(file)!r} is not UTF-8 text") from error
-    try:
-        data = yaml.load(text, Loader=_Refusing)  # a SafeLoader
-    except yaml.YAMLError as error:
-        raise AutoactError(f"the recommendation {str(file)!r} is not YAML: {str(error).splitlines()[0]}") from error
-    except (RecursionError, ValueError) as error:  # nested without end, or a date that does not exist
-        raise AutoactError(f"the recommendation {str(file)!r} cannot be read: {str(error).splitlines()[0]}") from error
-    return replace(Recommendation.from_dict(data, str(file)), source={"uri": str(path)})
+    return replace(Recommendation.from_dict(plain_data(file), str(file)), source={"uri": str(path)})

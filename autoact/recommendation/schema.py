@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.recommendation.printed import printable
 
 KIND, FORMAT = "autoact-recommendation", 2
 
@@ -77,7 +78,10 @@ the search again, which trains nothing that it has trained, and writes the file 
         )
         advice = again if older else "it was written by another version, or edited"
         raise AutoactError(f"{source} has format {found!r}, this version of autoact reads {FORMAT}: {advice}")
-    _check(data, published(), source, "")
+    try:
+        _check(data, published(), source, "")
+    except RecursionError as error:
+        raise AutoactError(f"{source} is nested too deeply") from error
 
 
 def _check(value: Any, schema: Mapping[str, Any], source: str, path: str) -> None:
@@ -88,15 +92,28 @@ def _check(value: Any, schema: Mapping[str, Any], source: str, path: str) -> Non
     _check_type(value, schema, source, path)
     if "const" in schema and value != schema["const"]:
         raise _wrong(source, path, value, f"it must be {schema['const']!r}")
+    if "enum" in schema and value not in schema["enum"]:
+        raise _wrong(source, path, value, f"it must be {' or '.join(map(str, schema['enum']))}")
     if isinstance(value, Mapping):
         _check_object(value, schema, source, path)
     elif isinstance(value, (list, tuple)):
         _check_array(value, schema, source, path)
     elif isinstance(value, str):
         if "pattern" in schema and not re.search(schema["pattern"], value):
-            raise _wrong(source, path, value, f"it must look like {schema['pattern']}")
-    elif "minimum" in schema and isinstance(value, (int, float)) and value < schema["minimum"]:
+            form = schema.get("title") or f"look like {schema['pattern']}"
+            raise _wrong(source, path, value, f"it must {'be ' * ('title' in schema)}{form}")
+    elif isinstance(value, (int, float)):
+        _check_number(value, schema, source, path)
+
+
+def _check_number(value: float, schema: Mapping[str, Any], source: str, path: str) -> None:
+    """Its bounds."""
+    if value < schema.get("minimum", -math.inf):
         raise _wrong(source, path, value, f"it must be {schema['minimum']} or more")
+    if value > schema.get("maximum", math.inf):
+        raise _wrong(source, path, value, f"it must be {schema['maximum']} or less")
+    if value <= schema.get("exclusiveMinimum", -math.inf):
+        raise _wrong(source, path, value, f"it must be more than {schema['exclusiveMinimum']}")
 
 
 def _check_type(value: Any, schema: Mapping[str, Any], source: str, path: str) -> None:
@@ -123,14 +140,18 @@ def _check_object(value: Mapping[Any, Any], schema: Mapping[str, Any], source: s
     others = schema.get("additionalProperties", True)
     for name in value:
         if not isinstance(name, str):
-            raise AutoactError(f"{source}: the field {name!r} in {path or 'the file'} must be named by text")
+            where = printable(path) or "the file"
+            raise AutoactError(f"{source}: the field {name!r} in {where} must be named by text")
+        if "propertyNames" in schema:
+            _check(name, schema["propertyNames"], source, f"{path}, a name in it")
         if name not in known and others is False:
-            raise unknown(f"field in {f'{source}: {path}' if path else source}", name, known)
+            raise unknown(f"field in {f'{source}: {printable(path)}' if path else source}", name, known)
     for name in schema.get("required", ()):
         if name not in value:
-            raise AutoactError(f"{f'{source}: {path}' if path else source}: the field {name!r} is missing")
+            where = f"{source}: {printable(path)}" if path else source
+            raise AutoactError(f"{where}: the field {name!r} is missing")
     if len(value) < schema.get("minProperties", 0):
-        raise AutoactError(f"{source}: {path} is empty")
+        raise AutoactError(f"{source}: {printable(path)} is empty")
     for name, entry in value.items():
         own = known.get(name, others if isinstance(others, Mapping) else None)
         if own is not None:
@@ -148,6 +169,6 @@ def _check_array(value: Sequence[Any], schema: Mapping[str, Any], source: str, p
 def _wrong(source: str, path: str, value: Any, reason: str) -> AutoactError:
     """The error for one value."""
     parent, _, name = path.rpartition(".")
-    where = f"{source}: {parent}" if parent else source
+    where = f"{source}: {printable(parent)}" if parent else source
     text = repr(value)
     return AutoactError(f"{where}: the field {name!r} holds {text if len(text) <= 80 else f'{text[:77]}...'}: {reason}")

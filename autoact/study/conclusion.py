@@ -83,6 +83,7 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
         mode=task.mode,
         seeds=confirmation.seeds if confirmation else 0,
         kept=kept(selection),
+        confidence=1 - confirmation.alpha if confirmation else 0.0,
         trainings=_trainings(found),
     )
 

@@ -105,6 +105,7 @@ def _evidence(result: SearchResult, name: str, row: Row) -> dict[str, Any]:
         "cost_ratio_to_tuned_baseline": row.cost_ratio,
         "training_time_ratio_to_tuned_baseline": row.training_ratio,
         "gain_over_tuned_baseline": None if gain is None else [gain.mean, gain.low, gain.high],
+        "gain_confidence": None if gain is None else round(result.confidence, 6),
         "error_reduction": row.error_reduction,
     }
     return {key: value for key, value in numbers.items() if value is not None}

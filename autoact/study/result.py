@@ -87,6 +87,7 @@ class SearchResult:
         quality_unit: what the quality is.
         mode: ``max`` or ``min``: which qualities are better.
         seeds: fresh seeds of the final check.
+        confidence: at which the intervals of the gains stand, over all challengers; 0 where there are none.
         kept: which baseline is kept where nothing is recommended: ``tuned`` or ``configured``.
         trainings: stage of the final check -> name -> every training of it, as plain data.
         files: what was written, by name.
@@ -107,6 +108,7 @@ class SearchResult:
     mode: str
     seeds: int
     kept: str = "tuned"
+    confidence: float = 0.0
     trainings: Mapping[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from autoact.data.csv_file import read_csv
 from autoact.data.prepared import Prepared
 from autoact.data.raw import TABULAR, RawTable, raw_table
 from autoact.data.settings import DataSettings
-from autoact.data.sources import existing_file
+from autoact.data.sources import existing_file, load_table
 from autoact.tasks.foreign_scores import as_scores
 from autoact.tasks.metrics import METRICS, Metric
 
@@ -123,7 +123,8 @@ class PredictedRows:
         metric: which form scores must have.
 
     Raises:
-        AutoactError: no such file, wrong columns, an id twice, a score that is not finite, a sealed row without one.
+        AutoactError: no such file, wrong columns, an id twice or of no row, a score that is not finite or, where the
+            metric needs probabilities, not from 0 to 1, a sealed row without one.
     """
 
     def __init__(self, path: str, prepared: Prepared, settings: DataSettings, metric: Metric) -> None:
@@ -133,13 +134,16 @@ class PredictedRows:
         self.title = file.name
         self._prepared = prepared
         self._metric = metric
-        frame = read_csv(file, DataSettings())
+        frame = read_csv(file, DataSettings(), "write the file with ',' between fields")
         raw = raw_table(settings, prepared.kind) if prepared.kind in TABULAR else None
         self._outputs = _score_columns(prepared)
         self._id = self._id_column(list(frame.columns), [] if raw is None else raw.columns)
         self._scores = self._checked(frame)
         # The ids of sealed rows say nothing about them: a gap is found now, and not at the end of a search.
         self._ids = {part: self._ids_of(part, raw) for part in ("validation", "test")}
+        if raw is not None:
+            self._refuse_strangers(settings)
+        as_scores(self._scores.to_numpy(), self._outputs, prepared, metric, self.title)
         if self._ids["test"] is not None:
             self._covered("test", self._ids["test"])
 
@@ -198,6 +202,23 @@ class PredictedRows:
                 f"{self._id} {ids[wrong].iloc[0]})"
             )
         return numbers.set_index(pd.Index(ids))
+
+    def _refuse_strangers(self, settings: DataSettings) -> None:
+        """Refuse ids that no row has: numbers that were counted from 1, or rows of other data."""
+        table = load_table(settings)
+        if self._id == ROW:
+            count = len(table.frame if table.test_frame is None else table.test_frame)
+            known, allowed = {str(number) for number in range(count)}, f"rows are numbered from 0 to {count - 1}"
+        else:
+            frames = [frame for frame in (table.frame, table.test_frame) if frame is not None]
+            known = {name for frame in frames for name in as_text(pd.Series(list(frame[self._id]), dtype=object))}
+            allowed = f"give the scores of rows that the data have in their column {self._id}"
+        strange = [name for name in self._scores.index if name not in known]
+        if strange:
+            raise AutoactError(
+                f"incumbent={self.title} holds {len(strange):,} ids that the data do not have (the first: {self._id} "
+                f"{strange[0]}): {allowed}"
+            )
 
     def _ids_of(self, part: str, raw: RawTable | None) -> list[str] | None:
         """The ids of a part's rows; None where they are known only after the seal was lifted, or not at all."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoact.core.errors import AutoactError
 from autoact.data.columns import as_text, numbers
-from autoact.tracking.places import existing_store
+from autoact.tracking.registry import Registry
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import StoreError, reach, shown
 
@@ -32,7 +32,7 @@ class RegisteredModel:
 
     def __init__(self, address: str, settings: TrackingSettings, output: Path) -> None:
         self.title = address.removeprefix("models:/")
-        store = existing_store(settings, output)
+        store = Registry.at(settings, output).store
         self._uri = store.uri
         self._address = address
         if (named := re.fullmatch(r"models:/([^/@]+)@(.+)", address)) is not None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from autoact.core.errors import AutoactError
 from autoact.tracking.registry import Registry, Version, is_registry_uri, using
-from autoact.tracking.store import Store, StoreError, reach, shown
+from autoact.tracking.store import Store, StoreError, reach, reason_of, shown
 
 WEIGHTS = "model.safetensors"
 # Where MLflow puts the files that lie beside a model.
@@ -101,17 +104,43 @@ def log_model(
             # MLflow logs models into the process's active run only: a run of the user's own, if any, is the parent.
             nested = mlflow.active_run() is not None
             with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags), nested=nested) as run:
-                mlflow.log_params(dict(params))
-                mlflow.log_metrics(dict(metrics))
-                for file in beside:
-                    mlflow.log_artifact(str(file))
-                uri, note = _log_graph(module, example, beside)
+                try:
+                    mlflow.log_params(dict(params))
+                    mlflow.log_metrics(dict(metrics))
+                    for file in beside:
+                        mlflow.log_artifact(str(file))
+                    uri, note = _log_graph(module, example, beside)
+                except KeyboardInterrupt:
+                    mlflow.end_run("KILLED")  # as an interrupted search ends
+                    raise
     except StoreError as trouble:
         raise AutoactError(f"cannot log the model to MLflow at {shown(store.uri)}: {trouble}") from trouble
     run_id, version = str(run.info.run_id), None
     if uri is not None and register is not None:
         version = Registry(store).register(register, uri, run_id, task, tags)
     return LoggedModel(run_id, uri, note, shown(store.uri), version)
+
+
+def keep_model(module: Any, files: Mapping[str, str], output: Path, task: str) -> Path:
+    """Write a trained model into a new folder below ``output``, where no store takes it; returns the folder.
+
+    Args:
+        module: in evaluation mode, on the CPU.
+        files: name -> text of what lies beside its weights.
+        output: made where it does not exist.
+        task: whose model it is; part of the folder's name.
+
+    Raises:
+        AutoactError: the folder cannot be written.
+    """
+    name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', task)}-model-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    folder = output / name
+    try:
+        folder.mkdir(parents=True)
+        _written(module, files, folder)
+    except (OSError, SafetensorError) as error:
+        raise AutoactError(f"the model cannot be written to {str(folder)!r}: {reason_of(error)}") from error
+    return folder
 
 
 def _written(module: Any, files: Mapping[str, str], folder: Path) -> list[Path]:

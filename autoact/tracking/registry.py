@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.tracking.store import Store, StoreError, environment, reach, shown
+from autoact.tracking.places import existing_store
+from autoact.tracking.settings import TrackingSettings
+from autoact.tracking.store import Store, StoreError, UnreachableError, environment, reach, shown
 
 # The alias that a training sets; all others belong to people.
 CANDIDATE = "candidate"
@@ -22,6 +24,8 @@ MOVES = "autoact.moves."
 NONE = "none"
 
 _VERSION = re.compile(r"^models:/([^/@]+)(?:/(\d+)|@([\w.-]+))$")
+# MLflow keeps these names to itself, in any case.
+_RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)
 _LOCAL = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
@@ -124,6 +128,18 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self.store = store
 
+    @classmethod
+    def at(cls, settings: TrackingSettings, output: str | Path) -> Registry:
+        """The registry of a store that is there already; see ``existing_store``.
+
+        Raises:
+            AutoactError: there is no such store, or it does not answer.
+        """
+        try:
+            return cls(existing_store(settings, output))
+        except UnreachableError as error:
+            raise AutoactError(f"{error.plain} (start it, or name another with tracking.uri)") from error
+
     def version(self, uri: str) -> Version:
         """The version that ``models:/NAME/3`` or ``models:/NAME@alias`` means now.
 
@@ -144,6 +160,22 @@ class Registry:
             found = self.store.client.get_model_version(name, str(number))
             return Version(name, int(found.version), alias, found.run_id or "", dict(found.tags))
 
+    def check_name(self, name: str) -> None:
+        """Refuse a name under which ``register`` could add no version.
+
+        Raises:
+            AutoactError: a name that MLflow or a URI cannot hold, or a registered model that autoact did not make.
+        """
+        if name in ("", ".", "..") or name != name.strip() or set(name) & set("/:@'"):
+            raise AutoactError(
+                f"a model cannot be registered as {name!r}: choose a name without / : @ ' and outer spaces with "
+                "train.register=NAME, or train.register=none"
+            )
+        with self._told(name):
+            held = self._find(name)
+        if held is not None and OWNER not in held.tags:
+            raise _not_ours(name)
+
     def register(self, name: str, model_uri: str, run_id: str, task: str, tags: Mapping[str, str]) -> Version:
         """Add a version and give it the alias ``candidate``; no other alias, and no other model, is touched.
 
@@ -163,10 +195,7 @@ class Registry:
                 text = f"Models of the task {task}, trained by python -m autoact train."
                 self.store.client.create_registered_model(name, {OWNER: task}, text)
             elif OWNER not in held.tags:
-                raise AutoactError(
-                    f"the registered model {name!r} was not made by autoact: nothing is added to it; choose another "
-                    "name with train.register=NAME, or train.register=none"
-                )
+                raise _not_ours(name)
             logged = re.fullmatch("models:/(m-[^/]+)", model_uri)  # a server asks for its id beside it
             made = self.store.client.create_model_version(
                 name, model_uri, run_id=run_id, tags=dict(tags), model_id=logged and logged[1]
@@ -182,7 +211,11 @@ class Registry:
         """
         if alias == CANDIDATE:
             raise AutoactError(f"to={CANDIDATE}: that alias always names what was trained last; choose another")
-        if not re.fullmatch(r"[A-Za-z][\w-]*", alias) or alias.lower() == "latest":
+        if _RESERVED.fullmatch(alias):
+            raise AutoactError(
+                f"to={alias}: latest, and v with a number, are reserved by MLflow; choose another, such as to=champion"
+            )
+        if not re.fullmatch(r"[A-Za-z][\w-]*", alias):
             raise AutoactError(f"to={alias!r} is no alias: letters, digits, - and _, such as to=champion")
         with self._told(version.uri):
             before = self._model(version.name).aliases.get(alias)
@@ -201,7 +234,8 @@ class Registry:
             moves = _moves(model, alias)
             now = int(model.aliases[alias]) if alias in model.aliases else None
             if not moves:
-                known = [tag.removeprefix(MOVES) for tag, text in model.tags.items() if tag.startswith(MOVES) and text]
+                noted = [tag.removeprefix(MOVES) for tag in model.tags if tag.startswith(MOVES)]
+                known = [name for name in noted if _moves(model, name)]
                 raise unknown(f"promotion of {name} to take back", alias, known, advice="what promote moved")
             before, after = moves[-1]
             if now != after:
@@ -218,17 +252,29 @@ class Registry:
         """Move the alias, and note the move (or that it was taken back) at the registered model.
 
         Raises:
-            AutoactError: the store did not take it.
+            AutoactError: the store did not take it; the note is then as it was before.
         """
         with self._told(move.name):
-            moves = _moves(self._model(move.name), move.alias)
-            moves = moves[:-1] if back else [*moves, (move.before, move.after)]
+            before = _moves(self._model(move.name), move.alias)
             # The note comes first: with it alone, rollback refuses; without it, it could not know.
-            self.store.client.set_registered_model_tag(move.name, f"{MOVES}{move.alias}", json.dumps(moves))
-            if move.after is None:
-                self.store.client.delete_registered_model_alias(move.name, move.alias)
-            else:
-                self.store.client.set_registered_model_alias(move.name, move.alias, str(move.after))
+            self._note(move, before[:-1] if back else [*before, (move.before, move.after)])
+            try:
+                self._set(move)
+            except Exception:
+                with contextlib.suppress(Exception):  # what matters is why the alias did not move
+                    self._note(move, before)
+                raise
+
+    def _note(self, move: Move, moves: Sequence[tuple[int | None, int | None]]) -> None:
+        """Write down the moves of an alias that can be taken back."""
+        self.store.client.set_registered_model_tag(move.name, f"{MOVES}{move.alias}", json.dumps(moves))
+
+    def _set(self, move: Move) -> None:
+        """Give the alias to its version, or take it away."""
+        if move.after is None:
+            self.store.client.delete_registered_model_alias(move.name, move.alias)
+        else:
+            self.store.client.set_registered_model_alias(move.name, move.alias, str(move.after))
 
     def fetch(self, uri: str, folder: str | Path) -> Path:
         """Copy what a URI names (``models:/NAME/3``, ``runs:/ID/PATH``) into a folder; returns its path there.
@@ -274,6 +320,14 @@ def _parsed(uri: str) -> tuple[str, int, str]:
     if match is None or "'" in uri:
         raise AutoactError(f"cannot read {uri!r}: write models:/NAME/VERSION or models:/NAME@ALIAS")
     return match[1], int(match[2] or 0), match[3] or ""
+
+
+def _not_ours(name: str) -> AutoactError:
+    """The error for a registered model of somebody else's."""
+    return AutoactError(
+        f"the registered model {name!r} was not made by autoact: nothing is added to it; choose another name with "
+        "train.register=NAME, or train.register=none"
+    )
 
 
 def _moves(model: Any, alias: str) -> list[tuple[int | None, int | None]]:

@@ -53,6 +53,18 @@ class StoreError(Exception):
         self.refused = refused
 
 
+class UnreachableError(AutoactError):
+    """Nothing answers at the store's address.
+
+    Attributes:
+        plain: the message without advice that trainings alone can follow.
+    """
+
+    def __init__(self, plain: str) -> None:
+        super().__init__(f"{plain} (set tracking.uri, or tracking=none to go without)")
+        self.plain = plain
+
+
 def store_uri(settings: TrackingSettings, output: Path) -> str:
     """The tracking URI: the setting, else ``MLFLOW_TRACKING_URI``, else an SQLite file in the output folder.
 
@@ -193,7 +205,7 @@ class Store:
         """Connect, and create the SQLite store where there is none.
 
         Raises:
-            AutoactError: nothing answers; names the URI.
+            UnreachableError: nothing answers; names the URI.
         """
         self.uri = store_uri(settings, output)
         self._origin = _origin(settings)
@@ -219,8 +231,7 @@ class Store:
                     commit_quickly(client)
                 return client
         except StoreError as trouble:
-            advice = "set tracking.uri, or tracking=none to go without"
-            raise AutoactError(f"cannot reach MLflow at {shown(self.uri)}: {trouble} ({advice})") from trouble
+            raise UnreachableError(f"cannot reach MLflow at {shown(self.uri)}: {trouble}") from trouble
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, created where there is none.

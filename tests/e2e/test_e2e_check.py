@@ -49,6 +49,8 @@ def test_a_regression_has_exit_code_1(recommended, small, cli, tmp_path):
         (["tolerance.drift=-1"], "tolerance.drift=-1.0 must be"),
         (["policy=qualty"], "did you mean quality"),
         (["recipe.arguments.depth=2"], "layers.2.act"),
+        (["metric=roc_auc"], "quality is log loss (min), this task measures ROC AUC (max): the two cannot be compared"),
+        (["metric=roc_auc"], "give metric=log_loss"),
     ],
 )
 def test_mistakes(words, message, recommended, small, cli):

@@ -220,7 +220,7 @@ MISTAKES = {
     "no input": (["predict", "model=models:/leavers-autoact/1", "output=b.csv"], "input=... is missing"),
     "onto itself": (["predict", "model=models:/x/1", "input=a.csv", "output=a.csv"], "would overwrite the input"),
     "no file": (["predict", "model=models:/leavers-autoact/1", "input=nowhere.csv", "output=b.csv"], "nowhere.csv"),
-    "no folder": (["predict", "model=some/folder", "input={good}", "output=b.csv"], "holds no model"),
+    "no folder": (["predict", "model=some/folder", "input={good}", "output=b.csv"], "there is no such folder"),
     "lacking": (
         ["predict", "model=models:/leavers-autoact/1", "input={lacking}", "output=b.csv"],
         "the input has no column 'age', 'plan': it needs age, plan, calls",
@@ -230,6 +230,12 @@ MISTAKES = {
         "column 'age' of the input must hold numbers, but row 1 holds 'old'",
     ),
     "empty": (["predict", "model=models:/leavers-autoact/1", "input={empty}", "output=b.csv"], "holds no rows"),
+    "a folder without a model": (["predict", "model={folder}", "input={good}", "output=b.csv"], "holds no model"),
+    "reserved alias": (["promote", "models:/leavers-autoact/1", "to=v3"], "are reserved by MLflow"),
+    "another delimiter": (
+        ["predict", "model=models:/leavers-autoact/1", "input={semicolons}", "output=b.csv"],
+        "write the file as the training file was written, with ',' between fields",
+    ),
     "unknown format": (["export", "model=models:/leavers-autoact/1", "output=x", "format=onxx"], "did you mean onnx"),
     "no output": (["export", "model=models:/leavers-autoact/1"], "output=... is missing"),
     "nowhere to write": (
@@ -242,10 +248,12 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_line(name, place, runs, cli, tmp_path):
     texts = {"good": "age,plan,calls\n1,basic,2\n", "lacking": "calls\n1\n", "empty": "age,plan,calls\n"}
+    texts["semicolons"] = "age;plan;calls\n1;basic;2\n"
     texts["text"] = "age,plan,calls\nold,basic,2\n"
     files = {kind: tmp_path / f"{kind}.csv" for kind in texts}
     for kind, text in texts.items():
         files[kind].write_text(text, encoding="utf-8")
+    files["folder"] = tmp_path
     arguments, message = MISTAKES[name]
     done = cli(arguments[0], *(word.format(**files) for word in arguments[1:]), runs)
     assert done.code == 2, done

@@ -5,6 +5,14 @@ import re
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
+
+import autoact
+from autoact.config.assemble import recipe_task
+from autoact.config.compose import compose, settings
+from autoact.faces.load import load_recommendation
+from autoact.recommendation import Recommendation
+from autoact.recommendation.digest import digests
 
 
 @pytest.fixture
@@ -12,6 +20,12 @@ def recommended(searched):
     """The file that the small search wrote."""
     (file,) = searched[0].glob("*/recommended.yaml")
     return file
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path_factory):
+    """What is written without output= lies in no folder of the project."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
 
 
 def train(cli, small, *arguments):
@@ -26,7 +40,56 @@ def test_a_policy_is_trained(policy, recommended, small, cli, tmp_path):
     assert f"Trained cancer: policy {policy}" in done.out
     assert re.search(r"epochs on 456 rows \(training and validation\)", done.out)
     assert "found log loss 0." in done.out and "on test rows" in done.out
-    assert list(tmp_path.iterdir()) == []
+    (folder,) = tmp_path.iterdir()
+    assert (
+        folder.name.startswith("cancer-model-") and f"written to {folder}: load it with autoact.restore_(" in done.out
+    )
+    names = {"model.safetensors", "recommended.yaml", "assignment.yaml", "preprocessing.json"}
+    assert {file.name for file in folder.iterdir()} == names
+    weights = load_file(folder / "model.safetensors")
+    module = recipe_task(settings(compose(["task=cancer"]))).make_module()
+    example = torch.zeros(2, 30)
+    restored = autoact.restore_(module, weights, example_input=example).state_dict()
+    assert all(torch.equal(restored[name], value) for name, value in weights.items())
+    assert load_recommendation(folder / "recommended.yaml").digest == load_recommendation(recommended).digest
+
+
+def test_the_number_of_the_search_has_its_own_metric(recommended, small, cli, tmp_path):
+    done = train(cli, small, f"recommendation={recommended}", "metric=roc_auc", f"output={tmp_path}")
+    assert done.code == 0, done.err
+    assert "the final check of the search found log loss 0." in done.out
+    assert "note: the recommendation was found by log loss (min), this task measures ROC AUC (max)" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "epochs", "said"),
+    [
+        ([], 2, ""),
+        (
+            ["trainer.max_epochs=1"],
+            1,
+            "trainer.max_epochs=1 decides; the final check of the search found 2 epochs best",
+        ),
+        (["+trainer.max_epochs=9"], 2, "as many as the final check found best, within trainer.max_epochs=9"),
+        (
+            ["trainer.min_epochs=3"],
+            3,
+            "trainer.min_epochs=3 decides; the final check of the search found 2 epochs best",
+        ),
+        (["trainer={max_epochs: 1}"], 1, "trainer.max_epochs=1 decides"),
+    ],
+)
+def test_the_users_bounds_of_epochs_count_and_a_tasks_own_do_not(
+    arguments, epochs, said, recommended, small, cli, tmp_path
+):
+    data = yaml.safe_load(recommended.read_text())
+    data["baseline"]["epochs"] = 2
+    file = Recommendation.from_dict({**data, "digest": digests(data)}).save(tmp_path / "two.yaml")
+    words = [word for word in small if "max_epochs" not in word]
+    done = train(cli, words, f"recommendation={file}", "policy=baseline", *arguments)
+    assert done.code == 0, done.err
+    assert f"  {epochs} epochs on 456 rows" in done.out
+    assert said in done.out if said else "decides" not in done.out and "within" not in done.out
 
 
 def test_on_the_training_rows_alone_the_validation_rows_judge(recommended, small, cli):
@@ -36,10 +99,7 @@ def test_on_the_training_rows_alone_the_validation_rows_judge(recommended, small
 
 
 def test_the_validation_rows_are_learnt_from_and_the_test_rows_are_not(recommended, monkeypatch):
-    from autoact.config.assemble import recipe_task
-    from autoact.config.compose import compose, settings
     from autoact.data.prepare import prepare
-    from autoact.faces.load import load_recommendation
     from autoact.faces.train import WHOLE, train_recommended
 
     config = settings(compose(["task=cancer", "trainer.max_epochs=40"]))
@@ -65,6 +125,10 @@ def test_the_validation_rows_are_learnt_from_and_the_test_rows_are_not(recommend
         (["recommendation={}", "train.rows=all"], "unknown train.rows 'all': "),
         (["recommendation=models:/nothing@candidate", "output=nowhere"], "there is no MLflow store at sqlite:"),
         (["recommendation={}", "trainer.max_epoch=3"], "did you mean max_epochs"),
+        (["recommendation={}", "trainer.min_epochs=4"], "trainer.min_epochs=4 is more than trainer.max_epochs=2"),
+        (["recommendation={}", "train.register=mine"], "train.register=mine needs MLflow"),
+        (["recommendation={}", "output=/proc/nothing"], "output=/proc/nothing cannot be written"),
+        (["recommendation={}", "tracking=mlflow", "tracking.uri=http://127.0.0.1:9"], "cannot reach MLflow at http:"),
     ],
 )
 def test_mistakes(arguments, message, recommended, small, cli):

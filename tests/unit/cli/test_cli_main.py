@@ -71,7 +71,7 @@ def test_wrong_settings_are_found_before_torch_is_imported(arguments):
     assert heavy <= {"hydra"}
 
 
-def run_with(monkeypatch, error):
+def run_with(monkeypatch, error, verb="search"):
     """The exit code of a verb that raises."""
 
     class Verb:
@@ -80,7 +80,7 @@ def run_with(monkeypatch, error):
             raise error
 
     monkeypatch.setattr(cli.importlib, "import_module", lambda name: Verb)
-    return main(["search"])
+    return main([verb])
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(monkeypatch, capsys):
@@ -91,6 +91,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(monkeypatch, capsys):
 def test_an_interrupt_is_exit_code_130(monkeypatch, capsys):
     assert run_with(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        ("search", "interrupted; finished trials are kept, the same command goes on"),
+        ("confirm", "interrupted; finished trainings are kept, the same command goes on"),
+        ("train", "interrupted; nothing was kept"),
+        ("check", "interrupted; nothing was kept"),
+        ("promote", "interrupted; look at the alias"),
+        ("export", "interrupted; do not use an output file"),
+        ("show", "interrupted\n"),
+    ],
+)
+def test_an_interrupt_says_what_the_verb_leaves(verb, said, monkeypatch, capsys):
+    assert run_with(monkeypatch, KeyboardInterrupt(), verb) == 130
+    assert capsys.readouterr().err.startswith(f"autoact: {said}")
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

@@ -13,12 +13,21 @@ def file(tmp_path):
     evidence = {
         "validation": 0.91,
         "gain_over_tuned_baseline": [0.01, 0.002, 0.018],
+        "gain_confidence": 0.98,
         "seeds": 10,
+        "latency_table_error": 0.02116,
+        "error_reduction": -0.0297,
+        "cost_per_million": 0.0016,
+        "a_note": "{metric}\n\x1b[2J",
         "challenger": {"a": 1},
     }
     better = Policy(True, Assignment({"1": "snake(a=2)"}), {"learning_rate": 0.01}, 12, "better by 0.01", evidence)
     kept = Policy(False, Assignment({"1": "relu"}), {}, 9, "the tuned baseline", {})
-    about = {"data": {"summary": "churn: 100 rows"}, "packages": {"torch": "2.13.0"}}
+    about = {
+        "data": {"summary": "churn: 100 rows"},
+        "packages": {"torch": "2.13.0"},
+        "hardware": {"price": {"currency": "USD"}},
+    }
     metric = {"name": "ROC AUC", "mode": "max"}
     made = Recommendation(
         "churn",
@@ -40,7 +49,12 @@ def test_for_people(file, capsys):
     assert out.startswith("churn [SIMULATED DATA]: Recommended under quality.\n")
     for line in (
         "quality: recommended\n  better by 0.01\n  1: snake(a=2)\n  train it for 12 epochs with learning_rate=0.01\n",
-        "  gain over tuned baseline: +0.01 (+0.002 to +0.018)\n  seeds: 10\n",
+        "  quality: ROC AUC (higher is better)\n",
+        "  validation ROC AUC: 0.91\n",
+        "  gain over the tuned baseline: +0.01 ROC AUC on test rows (98 % confidence interval +0.002 to +0.018)\n",
+        "  fresh seeds: 10\n  median latency: +2.12 % against what the latency table predicted\n",
+        "  error reduction: -2.97 % of the tuned baseline's distance to perfect predictions\n",
+        "  cost per million samples: 0.0016 USD\n  a note: {metric}\\n\\x1b[2J\n",
         "baseline: the tuned baseline\n  1: relu\n",
         "data: churn: 100 rows\npackages: torch 2.13.0\n",
     ):

@@ -64,3 +64,10 @@ def test_comment_lines_are_skipped(tmp_path: Path) -> None:
     file = _write(tmp_path, "|1x3 Cross validator\n25,<=50K.\n38,>50K.\n")
     frame = read_csv(file, DataSettings(header=False, names=["age", "income"], comment="|"))
     assert frame["age"].tolist() == [25, 38]
+
+
+@pytest.mark.parametrize("content", [b"a;b\n1;2\n", b"a,b\n1,2\n1,2,3\n"])
+def test_who_cannot_change_the_settings_is_not_told_to(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(AutoactError, match=r"write it with commas$") as caught:
+        read_csv(_write(tmp_path, content), DataSettings(), "write it with commas")
+    assert "data." not in str(caught.value).replace("data.csv", "")

@@ -163,3 +163,24 @@ def test_the_whole_learns_from_the_validation_rows_and_the_test_rows_stay(given:
     assert learnt >= set(apart.train.rows.tolist()) | set(apart.validation.rows.tolist())
     assert learnt.isdisjoint(whole.test.open("a test").rows.tolist())
     assert len(whole.validation) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a;b;kind;flag\n1;2;u;yes\n", r"first line holds ';': write the file as the training file was .*',' between"),
+        (
+            "a,b,kind,flag\n1,2,u,yes\n1,2,u,yes,7\n",
+            "line 3 holds 5 fields .* or write the file as the training file was",
+        ),
+        ("a,b,kind,flag\n1,tall,u,yes\n", r"column 'b' of the input must hold numbers, but row 1 holds 'tall': .*'\?'"),
+        ("a,b,kind,flag\n1,2,u,yes\n1,inf,u,yes\n", "row 2 holds 'inf': correct it, or write it as the training file"),
+    ],
+)
+def test_advice_on_new_rows_can_be_followed(tmp_path: Path, text: str, message: str) -> None:
+    given = settings(tmp_path)
+    saved = there_and_back(prepare(given, "classification"), given)
+    (tmp_path / "new.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(AutoactError, match=message) as caught:
+        saved.encode(saved.read(str(tmp_path / "new.csv")), "the input")
+    assert "data.delimiter" not in str(caught.value) and "data.missing" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 
 import optuna
@@ -14,6 +15,8 @@ from autoact.config.schema import Config, RecipeSettings, TaskSettings
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate
+from autoact.data.prepare import prepare
+from autoact.data.sealed import Part
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
 from autoact.faces.check import Means, check
@@ -21,20 +24,27 @@ from autoact.faces.checked import Checked, Finding, Tolerances, judge
 from autoact.faces.remeasure import note_opening, retrain
 from autoact.recommendation import Policy, Recommendation
 from autoact.sites import find_sites
+from autoact.study.again import Retrained, Turn
 from autoact.study.settings import SearchSettings
 from autoact.timing.settings import HardwareSettings
 
 
-def task_of(**data):
-    """A task of seconds."""
+def config_of(metric="log_loss", **data):
+    """The configuration of a task of seconds, and its data's."""
     settings = DataSettings(source="sklearn", name="breast_cancer", **data)
     config = Config(
-        task=TaskSettings("cancer", "classification", "log_loss"),
+        task=TaskSettings("cancer", "classification", metric),
         data=settings,
         recipe=RecipeSettings(arguments={"width": 8, "depth": 2}, batch_size=64),
         trainer={"max_epochs": 2},
         trust=["autoact"],
     )
+    return config, settings
+
+
+def task_of(metric="log_loss", **data):
+    """A task of seconds."""
+    config, settings = config_of(metric, **data)
     return recipe_task(config), settings
 
 
@@ -238,3 +248,99 @@ def test_tolerances_that_cannot_be_meant(wrong):
 def test_one_seed_gives_no_interval(task):
     with pytest.raises(AutoactError, match="2 fresh seeds or more"):
         replace(means(task[1]), seeds=1)
+
+
+@pytest.mark.parametrize("metric", [{"name": "log loss", "mode": "max"}, {"name": "ROC AUC", "mode": "max"}, {}])
+def test_another_metric_is_refused_before_anything_is_trained(metric, task, monkeypatch):
+    monkeypatch.setattr("autoact.faces.check.retrain", lambda *_, **__: pytest.fail("something was trained"))
+    monkeypatch.setattr("autoact.faces.check.time_ratio", lambda *_: pytest.fail("something was timed"))
+    rec = replace(recommended(task[0]), metric=metric)
+    with pytest.raises(AutoactError, match=r"this task measures log loss \(min\): the two cannot be compared"):
+        check(task[0], rec, None, Tolerances(), means(task[1]))
+
+
+def few_rows(count, values, monkeypatch):
+    """Let the check find these scores, with one value per group of rows left out."""
+
+    def scores(task, candidates, seeds, **_):
+        turns = [Turn(30_000 + k) for k in range(seeds)]
+        return {
+            name: Retrained(
+                candidate,
+                scores=dict.fromkeys(turns, 0.1 if name == "mine" else 0.2),
+                replicates=dict.fromkeys(turns, tuple(values)),
+            )
+            for name, candidate in candidates.items()
+        }
+
+    monkeypatch.setattr("autoact.faces.check.retrain", scores)
+    return {"rows": {"validation": count}}
+
+
+@pytest.mark.parametrize(
+    ("count", "values", "said"),
+    [
+        (3, [], "without some group of 3 validation rows, log loss does not exist"),
+        (
+            8,
+            [0.1 + k / 1000 for k in range(8)],
+            "8 validation rows make 8 groups, and the noise of rows is known from 10",
+        ),
+        (12, [0.1] * 12, "log loss is the same whichever of 12 validation rows is left out"),
+    ],
+)
+@pytest.mark.parametrize("test_mean", [0.3, -0.5])
+def test_too_few_rows_prove_nothing(count, values, said, test_mean, task, monkeypatch):
+    few = replace(task[0], facts={**task[0].facts, **few_rows(count, values, monkeypatch)})
+    checked = check(few, recommended(task[0], test_mean=test_mean), None, Tolerances(), means(task[1]))
+    found = by_name(checked)
+    assert {found[name].verdict for name in ("quality", "gain")} == {"unclear"}
+    assert found["quality"].reason == "too few rows"
+    assert any(said in note for note in checked.notes)
+    assert not any("logs its metric itself" in note for note in checked.notes)
+
+
+def test_enough_rows_have_a_verdict(task, monkeypatch):
+    many = replace(task[0], facts={**task[0].facts, **few_rows(12, [0.1 + k / 1e5 for k in range(12)], monkeypatch)})
+    checked = check(many, recommended(task[0]), None, Tolerances(quality=1.0), means(task[1]))
+    assert by_name(checked)["quality"].verdict == "ok"
+    assert not any("cannot be judged" in note for note in checked.notes)
+
+
+def test_a_module_that_logs_its_metric_itself_is_judged_and_said(task, monkeypatch):
+    own = replace(task[0], metric=None, facts={**task[0].facts, **few_rows(3, [], monkeypatch)})
+    checked = check(own, recommended(task[0]), None, Tolerances(quality=1.0), means(task[1]))
+    assert by_name(checked)["quality"].verdict == "ok"
+    assert any("logs its metric itself" in note for note in checked.notes)
+
+
+def test_no_interval_leaves_the_range_of_the_metric(task):
+    rec = recommended(task[0], test_sd_over_seeds=5.0)
+    found = by_name(check(task[0], rec, None, Tolerances(), means(task[1])))["quality"]
+    assert found.low == 0.0 < found.now < found.high
+    area, settings = task_of("roc_auc")
+    rec = replace(recommended(area, test_mean=0.9, test_sd_over_seeds=5.0), metric={"name": "ROC AUC", "mode": "max"})
+    found = by_name(check(area, rec, None, Tolerances(), means(settings)))["quality"]
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+def test_rows_without_the_metric_are_no_warning():
+    """Of two validation rows, one of each class, none can be left out of the area under the curve."""
+    config, settings = config_of("roc_auc")
+    prepared = prepare(settings, "classification")
+    part = prepared.validation
+    both = [int((part.y == label).nonzero()[0, 0]) for label in (0, 1)]
+    task = recipe_task(config, replace(prepared, validation=Part(part.x[both], part.y[both], part.rows[both])))
+    m = means(None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = retrain(
+            task,
+            {"a": Candidate(recommended(task).baseline.assignment)},
+            2,
+            device=m.device,
+            engine=m.engine,
+            search=m.search,
+            rescale=True,
+        )
+    assert list(found["a"].replicates.values()) == [(), ()] and len(found["a"].scores) == 2

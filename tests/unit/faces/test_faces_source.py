@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +126,43 @@ def test_an_activation_of_your_own_is_an_error() -> None:
             to_python(recommendation({"1": "only_here"}))
     finally:
         activations.unregister("only_here")
+
+
+HOSTILE = [
+    'x"""\nimport os\nos.system("touch here")\n"""',
+    'x""" + __import__("os").system("touch here") + """',
+    "x\\",
+    "x'''\nimport os\n'''",
+    "a\nimport os\n#",
+    "a\r\u2028import os",
+    "\x1b[2J\u202e",
+]
+
+
+def shape_of(source: str) -> list[str]:
+    """The statements of a module, less all text in them."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return [ast.dump(statement) for statement in tree.body]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("field", ["task", "site", "policy", "created", "verdict", "reason"])
+def test_text_of_the_file_never_becomes_a_statement(field: str, text: str) -> None:
+    def written(words: str) -> str:
+        made = recommendation({words if field == "site" else "1": "swiglu", "3": "prelu"})
+        better = made.policies["quality"]
+        if field in ("task", "created", "verdict"):
+            object.__setattr__(made, field, words)  # past what makes a label of it
+        if field == "reason":
+            made = replace(made, policies={"quality": replace(better, reason=words)})
+        if field == "policy":
+            made = replace(made, policies={words: better})
+        return to_python(made, words if field == "policy" else "quality")
+
+    hostile = written(text)
+    compile(hostile, "emitted", "exec")
+    assert shape_of(hostile) == shape_of(written("plain"))
+    assert "\x1b" not in hostile and "\u202e" not in hostile and "\u2028" not in hostile

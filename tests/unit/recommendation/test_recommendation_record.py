@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -14,7 +16,8 @@ from torch import nn
 
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
-from autoact.recommendation import Policy, Recommendation, load_recommendation
+from autoact.data import drift
+from autoact.recommendation import Policy, Recommendation, load_recommendation, reading
 from autoact.recommendation.digest import digests
 from autoact.recommendation.schema import check, published
 
@@ -162,6 +165,12 @@ def deep(*path: Any, value: Any) -> Any:
     return change
 
 
+def profile(**changes: Any) -> dict[str, Any]:
+    """A profile of one column."""
+    column = {"name": "age", "kind": "numeric", "edges": [1.0], "shares": [0.5, 0.5, 0.0], **changes}
+    return {"rows": 10, "columns": [column]}
+
+
 AGAINST_THE_SCHEMA = {
     "missing": (lambda d: d.pop("sites"), "field 'sites' is missing"),
     "unknown": (lambda d: d.update(polices={}), "unknown field in .*'polices'.*did you mean policies"),
@@ -171,10 +180,42 @@ AGAINST_THE_SCHEMA = {
         deep("policies", "quality", "assignment", "1", value=3),
         "quality.assignment: the field '1' holds 3",
     ),
-    "setting": (deep("policies", "quality", "settings", "lr", value="big"), "settings: the field 'lr' holds 'big'"),
+    "setting": (
+        deep("policies", "quality", "settings", "learning_rate", value="big"),
+        "settings: the field 'learning_rate' holds 'big'",
+    ),
     "a boolean setting": (
-        deep("baseline", "settings", "lr", value=True),
-        "baseline.settings: the field 'lr' holds True",
+        deep("baseline", "settings", "learning_rate", value=True),
+        "baseline.settings: the field 'learning_rate' holds True",
+    ),
+    "unknown setting": (
+        deep("baseline", "settings", "weight_decai", value=0.1),
+        r"unknown field in .*baseline\.settings 'weight_decai': did you mean weight_decay",
+    ),
+    "no learning rate": (deep("baseline", "settings", "learning_rate", value=0), "holds 0: it must be more than 0"),
+    "negative decay": (deep("baseline", "settings", "weight_decay", value=-0.1), "holds -0.1: it must be 0 or more"),
+    "direction": (deep("metric", "mode", value="up"), "metric: the field 'mode' holds 'up': it must be max or min"),
+    "data": (deep("about", value={"data": "x"}), "about: the field 'data' holds 'x': it must be a mapping"),
+    "packages": (deep("about", value={"packages": {"torch": 2}}), "'torch' holds 2: it must be text"),
+    "profile": (
+        deep("about", value={"data": {"profile": {"rows": "x", "columns": []}}}),
+        r"about\.data\.profile: the field 'rows' holds 'x': it must be a whole number",
+    ),
+    "a share": (
+        deep("about", value={"data": {"profile": profile(shares=[0.5, 0.5, 1.5])}}),
+        r"'shares\[2\]' holds 1.5: it must be 1 or less",
+    ),
+    "kind of column": (deep("about", value={"data": {"profile": profile(kind="date")}}), "must be numeric or category"),
+    "empty task": (deep("task", value=" "), "'task' holds ' ': it must be 1 to 100 characters"),
+    "long task": (deep("task", value="x" * 101), "'task' holds .* must be 1 to 100 characters"),
+    "quotes in the task": (deep("task", value='x"""'), "'task' holds .* without quotes"),
+    "line end in the task": (deep("task", value="x\n"), r"'task' holds 'x\\n'"),
+    "escape in the verdict": (deep("verdict", value="\x1b[2J"), r"'verdict' holds '\\x1b\[2J': it must be one line"),
+    "turned verdict": (deep("verdict", value="a\u202eb"), "'verdict' holds .* one line of text"),
+    "line end in a reason": (deep("baseline", "reason", value="a\nb"), "'reason' holds .* one line of text"),
+    "line end in a site": (
+        lambda d: d["sites"].update({"a\nb": {**d["sites"]["1"], "shape": None}}),
+        r"holds 'a\\nb': it must be one",
     ),
     "no assignment": (deep("baseline", "assignment", value={}), "baseline.assignment is empty"),
     "site": (lambda d: d["sites"]["1"].pop("channels"), r"sites\.1: the field 'channels' is missing"),
@@ -238,6 +279,7 @@ def test_the_schema_is_one() -> None:
         (deep("format", value=99), "has format 99, .* written by another version, or edited"),
         (deep("format", value=True), "has format True"),
         (deep("kind", value="other"), "not a recommendation of autoact"),
+        (deep("policies", "quality", "settings", "learning_rate", value=float("inf")), "is inf, not a finite number"),
         (deep("policies", "quality", "assignment", "1", value="os.system(x)"), "cannot read the activation"),
         (deep("policies", "quality", "settings", "learning_rate", value=float("nan")), "is nan, not a finite number"),
         (
@@ -272,7 +314,11 @@ def test_the_digest_names_the_content_wherever_it_lies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"kind: [unclosed", "is not YAML"),
+        (b"kind: [unclosed", "is not YAML: expected ',' or .* in line 1, column 16$"),
+        (b"a: 1\nb: 'x\n\nc: 2", "is not YAML: found unexpected end of stream in line 4"),
+        (b"a: \x1b", "is not YAML: unacceptable character"),
+        (b"a: !!int ''", r"types \(!name\) are not allowed in line 1, column 4$"),
+        (b"a: " + b"[" * 5000, "nested too deeply"),
         (b"\xff\xfe\x00", "not UTF-8|not YAML"),
         (b"", "not a recommendation"),
         (b"a: &x [1]\nb: *x", "is not YAML: references"),
@@ -283,10 +329,99 @@ def test_the_digest_names_the_content_wherever_it_lies(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "x.yaml"
     file.write_bytes(content)
-    with pytest.raises(AutoactError, match=message):
+    with pytest.raises(AutoactError, match=message) as caught:
         load_recommendation(file)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AutoactError, match=r"cannot read the recommendation .*nowhere\.yaml"):
         load_recommendation(tmp_path / "nowhere.yaml")
+
+
+def in_profile(**changes: Any) -> Any:
+    return deep("about", value={"data": {"profile": profile(**changes)}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            deep("policies", "quality", "assignment", "4", value="gelu"),
+            r"unknown site in .*policies\.quality\.assignment '4'.*Allowed: 1, 3",
+        ),
+        (deep("baseline", "assignment", "other", value="relu"), r"baseline\.assignment 'other'"),
+        (in_profile(shares=[1.0]), r"about\.data\.profile: column 'age': it has 1 shares for 1 edges: it needs 3"),
+        (in_profile(kind="category"), "column 'age': the field 'levels' is missing"),
+        (in_profile(kind="category", levels=["a", "a"]), "its levels must differ"),
+        (in_profile(edges=[2.0, 1.0], shares=[0.5, 0.5, 0.0, 0.0]), "its edges must differ and ascend"),
+        (in_profile(edges=[float("inf")]), "its edges must be finite"),
+        (in_profile(shares=[float("nan"), 0.5, 0.5]), "its shares must be finite"),
+        (deep("about", value={"odd": {1: "x", "a": "y"}}), "the field 1 in about.odd must be named by text"),
+        (deep("about", value={"when": datetime.date(2026, 1, 1)}), "'when' holds .*: it must be a mapping or a list"),
+    ],
+)
+def test_crafted_files_with_right_digests_are_refused(tmp_path: Path, change: Any, message: str) -> None:
+    data = json.loads(json.dumps(recommendation().to_dict()))
+    change(data)
+    if "odd" not in data["about"]:
+        data["digest"] = digests(data)
+    file = tmp_path / "recommended.yaml"
+    file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    with pytest.raises(AutoactError, match=message):
+        load_recommendation(file)
+
+
+def test_profiles_that_a_search_writes_are_read(tmp_path: Path) -> None:
+    table = pd.DataFrame({"age": [30.0, 41.0, None, 30.0], "city": ["a", "b\n", None, "a"], "none": [None] * 4})
+    found = drift.profile(table, {"age": "numeric", "city": "category", "none": "category"})
+    made = replace(recommendation(), about={"data": {"profile": found, "summary": "two\nlines"}})
+    stored = load_recommendation(made.save(tmp_path / "recommended.yaml")).about["data"]["profile"]
+    assert [one.psi for one in drift.drift(stored, table)] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("task", ['x"""\nimport os\n"""', "a\x1b[31m", "", "x" * 300, "Größe + 50 %: Köln's (1/2)"])
+def test_a_task_of_any_name_is_saved_as_a_label_that_can_be_read(tmp_path: Path, task: str) -> None:
+    made = replace(recommendation(), task=task)
+    read = load_recommendation(made.save(tmp_path / "recommended.yaml"))
+    assert read == made and read.task.isprintable() and 1 <= len(read.task) <= 100
+    assert (made.task == task) == task.startswith("Gr")
+
+
+def test_text_of_a_file_cannot_reach_the_terminal_through_an_error(tmp_path: Path) -> None:
+    change = deep("about", value={"\x1b[2J": {"a": {"b": datetime.date(2026, 1, 1)}}})
+    with pytest.raises(AutoactError, match=r"about\.\\x1b\[2J\.a") as caught:
+        load_recommendation(edited(tmp_path, change, sign=True))
+    assert "\x1b" not in str(caught.value)
+    with pytest.raises(AutoactError, match=r"\\x1b\[2J") as caught:
+        load_recommendation(edited(tmp_path, deep("digest", "\x1b[2J", value="0" * 16)))
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("depth", [50, 100, 150, 200, 300])
+def test_deep_files_are_read_or_refused(tmp_path: Path, depth: int) -> None:
+    nested: Any = "x"
+    for _ in range(depth):
+        nested = [nested]
+    data = {**recommendation().to_dict(), "about": {"deep": nested}}
+    data["digest"] = digests(data)
+    file = tmp_path / "deep.yaml"
+    file.write_text(json.dumps(data), encoding="utf-8")  # JSON is YAML
+    try:
+        assert load_recommendation(file).about == {"deep": nested}
+    except AutoactError as error:
+        assert depth > 50 and "nested too deeply" in str(error)
+
+
+def test_large_files_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "large.yaml"
+    with file.open("wb") as handle:
+        handle.truncate(reading.LARGEST + 1)
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(AutoactError, match=r"large\.yaml' is no recommendation: it is larger than 4 MB"):
+        load_recommendation(file)
+
+
+def test_a_stream_without_end_is_refused() -> None:
+    with pytest.raises(AutoactError, match="larger than 4 MB"):
+        load_recommendation("/dev/zero")

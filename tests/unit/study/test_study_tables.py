@@ -81,6 +81,7 @@ def test_a_recommendation_holds_the_evidence(kit):
     assert policy.recommend
     assert policy.assignment == result.selection.policies["quality"].candidate.assignment
     assert policy.evidence["gain_over_tuned_baseline"][0] == result.gains["quality"].mean
+    assert policy.evidence["gain_confidence"] == result.confidence == 0.995  # of the look half way
     assert policy.evidence["latency_ratio_to_tuned_baseline"] == pytest.approx(0.5)
     assert policy.evidence["seeds"] == result.seeds in (5, 10)
     assert found.baseline.assignment.summary() == "relu"

@@ -98,6 +98,14 @@ def broken(frame, what):
         return good.rename(columns={"score": "scores"})
     if what == "row":
         return good.rename(columns={"row": "nr"})
+    if what == "from one":
+        return good.assign(row=good["row"] + 1)
+    if what == "point":
+        return good.assign(row=good["row"] + 0.5)
+    if what == "stranger":
+        return scored(frame, id=frame["id"].where(frame.index != 5, "c500"))
+    if what == "large at one test row":
+        return good.assign(score=good["score"].where(good["row"] != 1, 1.5))
     return good.assign(score=good["score"] * 3)
 
 
@@ -110,6 +118,15 @@ def broken(frame, what):
         ("score", "roc_auc", "has no column 'score': did you mean scores?"),
         ("row", "roc_auc", "needs one column with row ids: 'row'"),
         ("large", "log_loss", "log loss needs probabilities, from 0 to 1"),
+        ("large at one test row", "f1", "to 1.5: F1 needs probabilities, from 0 to 1"),
+        ("large at one test row", "accuracy", "accuracy needs probabilities, from 0 to 1"),
+        (
+            "from one",
+            "roc_auc",
+            "1 ids that the data do not have (the first: row 200): rows are numbered from 0 to 199",
+        ),
+        ("point", "roc_auc", "200 ids that the data do not have (the first: row 0.5)"),
+        ("stranger", "roc_auc", "1 ids that the data do not have (the first: id c500): give the scores of rows"),
     ],
 )
 def test_mistakes_in_a_file(what, metric, message, table, tmp_path):
@@ -215,3 +232,20 @@ def test_classes_taken_for_each_other_are_noticed(table, tmp_path):
 def test_the_note():
     assert "is worse on the test rows" in incumbent_note("incumbent: a", 0.3, "b", 0.4, mode="min", unit="MSE")
     assert incumbent_note("incumbent: a", None, "b", 0.4, mode="min", unit="MSE") == ""
+
+
+def test_rows_of_a_test_file_are_counted_in_it(table, tmp_path):
+    settings = replace(table[1], test_path=write(tmp_path, table[0].head(50), "test.csv"))
+    scores = scored(table[0].head(50), row=np.arange(50))
+    prepared, found = incumbent((table[0], settings), write(tmp_path, scores))
+    prepared.test.open("a test")
+    assert found.row(True)[2] > 0.5
+    with pytest.raises(AutoactError, match="rows are numbered from 0 to 49"):
+        incumbent((table[0], settings), write(tmp_path, scored(table[0], row=np.arange(200))))
+
+
+def test_a_file_with_another_delimiter_is_told_what_to_write(table, tmp_path):
+    path = tmp_path / "predictions.csv"
+    scored(table[0], row=np.arange(200)).to_csv(path, index=False, sep=";")
+    with pytest.raises(AutoactError, match="holds ';': write the file with ',' between fields"):
+        incumbent(table, str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from autoact.core.errors import AutoactError
 from autoact.tracking.places import existing_store
-from autoact.tracking.registry import MOVES, Registry, using
+from autoact.tracking.registry import MOVES, Registry, Version, using
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import Store
 
@@ -104,3 +105,34 @@ def test_a_store_is_looked_for_where_the_user_says(registry: Registry, tmp_path:
         assert existing_store(TrackingSettings(), tmp_path).uri == registry.store.uri
     finally:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("alias", ["v3", "V12", "latest", "LATEST"])
+def test_names_that_mlflow_keeps_are_refused_before_anything_is_said(registry: Registry, alias: str) -> None:
+    with pytest.raises(AutoactError, match=rf"to={alias}: latest, and v with a number, are reserved by MLflow"):
+        registry.planned(Version("any", 1), alias)
+
+
+def test_an_alias_that_cannot_move_leaves_the_history_as_it_was(
+    registry: Registry, run: tuple[str, str], monkeypatch: Any
+) -> None:
+    versions = [registry.register("stuck-autoact", *run, "stuck", {}) for _ in range(2)]
+    registry.carry_out(registry.planned(versions[0], "champion"))
+    with monkeypatch.context() as broken:
+        broken.setattr(registry.store.client, "set_registered_model_alias", lambda *_: 1 / 0)
+        for alias in ("champion", "shadow"):
+            with pytest.raises(AutoactError, match="division by zero"):
+                registry.carry_out(registry.planned(versions[1], alias))
+    assert str(registry.planned_back("stuck-autoact", "champion")) == (
+        "stuck-autoact: champion is taken from version 1; no version had it before"
+    )
+    with pytest.raises(AutoactError, match=r"unknown promotion .* 'shadow'.* Allowed: champion "):
+        registry.planned_back("stuck-autoact", "shadow")
+
+
+def test_a_dead_server_is_named_without_advice_that_cannot_be_followed(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(AutoactError, match=r"Connection refused \(start it, or name another with tracking\.uri\)$"):
+        Registry.at(TrackingSettings(uri=uri), tmp_path)

@@ -120,7 +120,9 @@ def test_a_dead_server_is_named_at_once(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(
-        AutoactError, match=rf"cannot reach MLflow at http://\*\*\*@127.0.0.1:{port}: Connection refused"
+        AutoactError,
+        match=rf"cannot reach MLflow at http://\*\*\*@127.0.0.1:{port}: Connection refused \(set tracking\.uri, or "
+        "tracking=none to go without",
     ):
         Store(TrackingSettings(uri=f"http://anna:secret@127.0.0.1:{port}"), tmp_path)
 
