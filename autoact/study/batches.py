@@ -54,6 +54,10 @@ class Place:
     members: tuple[int, ...]
 
 
+Ended = tuple[TrialRecord, Sequence[Place]]
+"""A training that came to its end, and where it ran."""
+
+
 @dataclass
 class Batch:
     """Candidates by position, and what is known of them while they train."""
@@ -97,9 +101,7 @@ class Trainer:
     meanwhile: Callable[[], bool] = lambda: False
     arrived: Callable[[int], None] = lambda count: None
 
-    def train(
-        self, candidates: Sequence[Candidate], earlier: Sequence[TrialRecord]
-    ) -> Iterator[tuple[TrialRecord, Sequence[Place]]]:
+    def train(self, candidates: Sequence[Candidate], earlier: Sequence[TrialRecord]) -> Iterator[Ended]:
         """Train a batch; yields records in an order that does not depend on which job ends first.
 
         A candidate that the user's stop cut short is not among them.
@@ -118,9 +120,10 @@ class Trainer:
         for stage, rung in enumerate(rungs, start=1):
             if self.stop_asked() or not batch.states:
                 return
-            yield from self._compare(batch, rung, earlier)
+            stopped = self._compare(batch, rung, earlier)
             to = rungs[stage] if stage < len(rungs) else None
-            yield from self._stage(batch, stage, [(p, to) for p in self.jobs(sorted(batch.states), self.population)])
+            jobs = [(p, to) for p in self.jobs(sorted(batch.states), self.population)]
+            yield from self._stage(batch, stage, jobs, stopped)
 
     def jobs(self, items: Sequence[T], most: int) -> list[Sequence[T]]:
         """The work of each job, of ``most`` items at most: spread over the workers, unless it is to be repeatable."""
@@ -129,9 +132,16 @@ class Trainer:
         return shares(items, most, self.engine.workers, max(1, self.population // LEAST))
 
     def _stage(
-        self, batch: Batch, stage: int, jobs: Sequence[tuple[Sequence[int], int | None]]
-    ) -> Iterator[tuple[TrialRecord, Sequence[Place]]]:
-        """Run the jobs of one stage; what is paused goes to the batch's states."""
+        self,
+        batch: Batch,
+        stage: int,
+        jobs: Sequence[tuple[Sequence[int], int | None]],
+        stopped: Sequence[Ended] = (),
+    ) -> Iterator[Ended]:
+        """Run the jobs of one stage; what is paused goes to the batch's states.
+
+        What the rung before has stopped is told first, while the others train on.
+        """
         futures = []
         states, batch.states = batch.states, {}
         for number, (members, to) in enumerate(jobs):
@@ -140,6 +150,7 @@ class Trainer:
             if self.stop_asked():
                 break
             futures.append(self.engine.submit(_job(batch, members, states, to)))
+        yield from stopped
         while futures and all(future.done() for future in futures) and self.meanwhile():
             pass  # where submitting trains, no worker is busy meanwhile
         for future in futures:
@@ -159,9 +170,7 @@ class Trainer:
         batch.ended[record.number] = record
         return record
 
-    def _compare(
-        self, batch: Batch, rung: int, earlier: Sequence[TrialRecord]
-    ) -> Iterator[tuple[TrialRecord, Sequence[Place]]]:
+    def _compare(self, batch: Batch, rung: int, earlier: Sequence[TrialRecord]) -> list[Ended]:
         """Compare what is paused at a rung with all that came so far, and end those that do not go on."""
         stoppable = [p for p in sorted(batch.states) if batch.candidates[p].role in STOPPABLE]
         here = {p: s for p in stoppable if (s := self._standing(batch.ended[p], rung)) is not None}
@@ -173,11 +182,13 @@ class Trainer:
         kept = {positions[index] for index in self.rung.go_on(list(here.values()), others)}
         stopped = [position for position in positions if position not in kept]
         self.arrived(len(stopped))
+        ended: list[Ended] = []
         for position in stopped:
             del batch.states[position]
             reason = f"stopped after {rung} epochs: others are better"
             record = replace(batch.ended[position], status=PRUNED, quality=None, reason=reason)
-            yield self._end(batch, record), batch.places[position]
+            ended.append((self._end(batch, record), batch.places[position]))
+        return ended
 
     def _standing(self, record: TrialRecord, rung: int) -> Standing | None:
         """Where a record stands at a rung; None where it never came that far."""
