@@ -113,7 +113,7 @@ def in_users_unit(metric: Metric, prepared: Prepared) -> Metric:
         mean, std = float(scale.mean[0]), float(scale.std[0])
         return metric.function(y_true.astype("float64") * std + mean, y_score.astype("float64") * std + mean)
 
-    return Metric(metric.name, metric.title, metric.mode, function, metric.kinds)
+    return replace(metric, function=function)
 
 
 def _unit(metric: Metric, prepared: Prepared) -> str:

@@ -30,6 +30,8 @@ FEW_ROWS, FOLDS = 2000, 5
 CHOSEN, STAGE = "chosen", "choosing"
 # From so many trainings of a candidate on, both stages take a look half way.
 FEWEST_FOR_A_LOOK = 6
+# How sure the choice is that a rival is better before it gives up a finalist half way: nothing is claimed by it.
+DROPPING = 0.8
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class Choosing:
     ) -> list[TrialRecord]:
         """Those that train on after half of the turns; no policy could choose the others.
 
-        The others: a finalist of their kind is better beyond the noise of seeds, at no higher latency or cost.
+        The others: a finalist of their kind is better, as far as the noise of seeds lets one say so with four chances
+        in five, at no higher latency or cost.
         """
         own = self.space.key(self.space.baseline)
 
@@ -136,12 +139,12 @@ class Choosing:
         return [record for record in short if record in kept or not beaten(record)]
 
     def _better(self, one: Retrained, other: Retrained) -> bool:
-        """Whether one is better beyond the noise of seeds, on these validation rows."""
+        """Whether one is better on these validation rows, as far as the noise of seeds lets one say."""
         differences = pairs_of(one, other).differences
         if len(differences) < 2 or one.failures:
             return False
         sign = 1.0 if self.task.mode == "max" else -1.0
-        return paired_interval([sign * difference for difference in differences]).low > 0
+        return paired_interval([sign * difference for difference in differences], confidence=DROPPING).low > 0
 
     def _folds(self) -> int:
         """Folds that validation rows are dealt out in; 0: the task's own split."""

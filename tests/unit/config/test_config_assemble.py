@@ -57,6 +57,11 @@ def test_a_metric_of_ones_own_needs_trust_and_a_direction():
     assert (task.monitor, task.mode) == ("val_correlation", "max")
 
 
+def test_the_users_unit_leaves_what_perfect_predictions_score(cancer, diabetes):
+    assert diabetes.metric.ideal == cancer.metric.ideal == 0.0
+    assert task_of("task=cancer", "metric=roc_auc").metric.ideal == 1.0
+
+
 def test_regression_is_scored_in_the_users_unit(diabetes):
     y, wrong = np.array([0.0, 1.0]), np.array([1.0, 0.0])
     from sklearn.datasets import load_diabetes
