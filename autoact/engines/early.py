@@ -6,6 +6,7 @@ same time. This module imports neither, so that it can be used first.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -82,8 +83,12 @@ def environment(threads: int) -> dict[str, str]:
 def enter(modules: Sequence[str]) -> None:
     """Begin a worker's life: it leaves Ctrl-C to its driver and ends with it, and imports what it will need."""
     leave_with_driver()
-    for name in modules:
-        importlib.import_module(name)
+    gc.disable()  # what is imported stays: looking for garbage in it takes a second
+    try:
+        for name in modules:
+            importlib.import_module(name)
+    finally:
+        gc.enable()
 
 
 def leave_with_driver() -> None:
