@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoact.cli.fetched import fetched
-from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
 from autoact.core.errors import AutoactError, unknown
 
@@ -21,7 +20,7 @@ FORMATS = ("onnx",)
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(once(arguments), ("model", "output", "format", *PLACES))
+    given = words(arguments, ("model", "output", "format", *PLACES))
     if given.help:
         print(USAGE, end="")
         return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoact.cli.fetched import fetched
-from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
 
 USAGE = """usage: python -m autoact predict model=models:/NAME@champion input=new.csv output=scores.csv [runs=DIR]
@@ -20,7 +19,7 @@ a folder that holds a logged model.
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(once(arguments), ("model", "input", "output", *PLACES))
+    given = words(arguments, ("model", "input", "output", *PLACES))
     if given.help:
         print(USAGE, end="")
         return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
 from autoact.core.errors import AutoactError
 
@@ -18,7 +17,7 @@ looked for as in search: tracking.uri, else MLFLOW_TRACKING_URI, else the file m
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(once(arguments), ("to", *PLACES), most=1)
+    given = words(arguments, ("to", *PLACES), most=1)
     if given.help:
         print(USAGE, end="")
         return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
 from autoact.core.errors import AutoactError
 
@@ -17,7 +16,7 @@ taken away. Refused where the alias was moved by other means since.
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(once(arguments), PLACES, most=1)
+    given = words(arguments, PLACES, most=1)
     if given.help:
         print(USAGE, end="")
         return 0

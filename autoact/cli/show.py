@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from autoact.cli.once import once
 from autoact.cli.words import PLACES, words
 from autoact.core.errors import AutoactError, unknown
 from autoact.recommendation.printed import printable
@@ -40,7 +39,7 @@ SHARES = {
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    given = words(once(arguments), ("as", "policy", *PLACES), most=1)
+    given = words(arguments, ("as", "policy", *PLACES), most=1)
     if given.help:
         print(USAGE, end="")
         return 0

@@ -57,13 +57,13 @@ def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> Wor
         most: words without an equals sign, at most.
 
     Raises:
-        AutoactError: an unknown key or flag, or a word too many.
+        AutoactError: an unknown key or flag, a key given twice (which of both was meant?), or a word too many.
 
     Example:
         >>> words(["models:/a@candidate", "to=champion"], ["to"], 1).values
         {'to': 'champion'}
     """
-    found = Words()
+    found, said = Words(), dict[str, str]()
     for word in arguments:
         key, separator, value = word.partition("=")
         key = key.removeprefix("--") if separator else key
@@ -74,7 +74,9 @@ def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> Wor
         elif separator and not key.startswith("models:/"):
             if key not in keys:
                 raise unknown("key", key, keys)
-            found.values[key] = value
+            if key in said:
+                raise AutoactError(f"{key} is given twice, {said[key]} and {word}: give it once")
+            said[key], found.values[key] = word, value
         elif len(found.plain) < most:
             found.plain.append(word)
         else:

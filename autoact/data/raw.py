@@ -60,6 +60,16 @@ class RawTable:
         assert frame is not None
         return list(frame[column].iloc[getattr(self.split, part)])
 
+    @property
+    def numbered(self) -> int:
+        """How many rows the file has whose rows are numbered: the test file where there is one."""
+        return len(self._frame if self._test_frame is None else self._test_frame)
+
+    def every_id(self, column: str) -> list[object]:
+        """The values of an id column in all rows, of whatever part."""
+        frames = [frame for frame in (self._frame, self._test_frame) if frame is not None]
+        return [value for frame in frames for value in frame[column]]
+
     def test(self, sealed: SealedTest) -> pd.DataFrame:
         """The test rows as they were read, without the target.
 

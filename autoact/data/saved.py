@@ -24,6 +24,8 @@ from autoact.data.sources import existing_file, read_parquet
 
 FORMAT = "autoact-preprocessing 1"
 FILE = "preprocessing.json"
+# Endings of parquet files.
+PARQUET = (".parquet", ".pq")
 # What turns the network's output into scores.
 OUTPUTS = ("sigmoid", "softmax", "number")
 _READING = ("delimiter", "header", "names", "comment", "missing", "strip")
@@ -159,7 +161,7 @@ class SavedPreprocessing:
         """
         file = existing_file(path, option)
         settings = DataSettings(**dict(self.reading))
-        if file.suffix in (".parquet", ".pq"):
+        if file.suffix in PARQUET:
             frame = read_parquet(file, settings)
         else:
             frame = read_csv(file, self._without_target(file, settings), _remedy(settings))

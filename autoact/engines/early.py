@@ -25,17 +25,12 @@ from autoact.engines.settings import PROCESSES, EngineSettings
 
 # Seconds between two looks at whether the driver is alive.
 LOOK = 1.0
+_WATCH = "autoact-leave-with-driver"
 NEEDED = ("lightning", "autoact.engines.worker", "autoact.training.population")
 
 
-class _Crew:
-    """The processes that wait for their first job, and their imports."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[ProcessPoolExecutor, Future[None]]] = []
-
-
-_crew = _Crew()
+# The processes that wait for their first job, and their imports.
+_waiting: list[tuple[ProcessPoolExecutor, Future[None]]] = []
 
 
 @contextmanager
@@ -51,24 +46,24 @@ def early_workers(settings: EngineSettings) -> Iterator[None]:
         for _ in range(workers):
             pool = ProcessPoolExecutor(1, env=env)
             with no_interrupts():
-                _crew.waiting.append((pool, pool.submit(enter, NEEDED)))
+                _waiting.append((pool, pool.submit(enter, NEEDED)))
     try:
         yield
     finally:
-        while _crew.waiting:
-            pool, _ = _crew.waiting.pop()
+        while _waiting:
+            pool, _ = _waiting.pop()
             pool.shutdown(wait=False, kill_workers=True)
 
 
 def settle() -> None:
     """Wait until no early worker imports any more: what is timed next is timed alone."""
-    wait([imported for _, imported in _crew.waiting])
+    wait([imported for _, imported in _waiting])
 
 
 def take() -> ProcessPoolExecutor | None:
     """A pool of one early worker, which is the caller's from now on; None where none is left."""
-    while _crew.waiting:
-        pool, imported = _crew.waiting.pop()
+    while _waiting:
+        pool, imported = _waiting.pop()
         if imported.exception() is None:
             return pool
         pool.shutdown(wait=False, kill_workers=True)  # it died; a fresh one will say why if that goes on
@@ -96,9 +91,6 @@ def leave_with_driver() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not any(thread.name == _WATCH for thread in threading.enumerate()):
         threading.Thread(target=_leave_with, args=(os.getppid(),), name=_WATCH, daemon=True).start()
-
-
-_WATCH = "autoact-leave-with-driver"
 
 
 def _leave_with(driver: int) -> None:

@@ -9,13 +9,12 @@ import pandas as pd
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.saved import FILE, SavedPreprocessing
+from autoact.data.saved import FILE, PARQUET, SavedPreprocessing
 from autoact.tracking.model import FetchedModel
 
 # Number of the row in the file, from 0.
 ROW = "row"
 BATCH = 8192
-PARQUET = (".parquet", ".pq")
 ENDINGS = (".csv", ".csv.gz", *PARQUET)
 
 

@@ -21,6 +21,7 @@ from autoact.engines.early import settle
 from autoact.engines.job import AskedHere, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
+from autoact.faces.load import FILE as RECOMMENDED
 from autoact.faces.shape import Shape, shape_of
 from autoact.recommendation import Recommendation, load_recommendation
 from autoact.report.markdown import to_markdown
@@ -48,7 +49,7 @@ from autoact.training.lightning_session import TRAINER_DEFAULTS, SessionOptions,
 from autoact.training.population import PopulationSession
 
 LATENCY_TABLE = "latency_table"
-RECOMMENDED, RAW = "recommended.yaml", "confirmation.json"
+RAW = "confirmation.json"
 PACKAGES = ("autoact", "torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
 

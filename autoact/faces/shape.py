@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from autoact.engines.early import settle
 from autoact.engines.settings import EngineSettings
 from autoact.engines.size import workers_here
 from autoact.study.ledger import Ledger
@@ -72,7 +71,6 @@ def shape_of(
         population, threads = population or FIXED_POPULATION, threads or FIXED_THREADS
         largest = population
     elif population is None or threads is None or largest is None:
-        settle()
         probed = probe(task, options, workers=workers)
         most = math.ceil(search.together / workers)
         population, threads = population or min(probed.population, most), threads or probed.threads

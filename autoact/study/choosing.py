@@ -117,10 +117,10 @@ class Choosing:
         trained: Mapping[str, Retrained],
         kept: Sequence[TrialRecord | None],
     ) -> list[TrialRecord]:
-        """Those that train on after half of the turns; no policy could choose the others.
+        """Those that train on after half of the turns.
 
-        The others: a finalist of their kind is better, as far as the noise of seeds lets one say so with four chances
-        in five, at no higher latency or cost.
+        The others are given up: a finalist of their kind is better, as far as the noise of seeds lets one say so with
+        four chances in five, at no higher latency or cost.
         """
         own = self.space.key(self.space.baseline)
 

@@ -15,7 +15,7 @@ from autoact.data.csv_file import read_csv
 from autoact.data.prepared import Prepared
 from autoact.data.raw import TABULAR, RawTable, raw_table
 from autoact.data.settings import DataSettings
-from autoact.data.sources import existing_file, load_table
+from autoact.data.sources import existing_file
 from autoact.tasks.foreign_scores import as_scores
 from autoact.tasks.metrics import METRICS, Metric
 
@@ -142,7 +142,7 @@ class PredictedRows:
         # The ids of sealed rows say nothing about them: a gap is found now, and not at the end of a search.
         self._ids = {part: self._ids_of(part, raw) for part in ("validation", "test")}
         if raw is not None:
-            self._refuse_strangers(settings)
+            self._refuse_strangers(raw)
         as_scores(self._scores.to_numpy(), self._outputs, prepared, metric, self.title)
         if self._ids["test"] is not None:
             self._covered("test", self._ids["test"])
@@ -203,15 +203,13 @@ class PredictedRows:
             )
         return numbers.set_index(pd.Index(ids))
 
-    def _refuse_strangers(self, settings: DataSettings) -> None:
+    def _refuse_strangers(self, raw: RawTable) -> None:
         """Refuse ids that no row has: numbers that were counted from 1, or rows of other data."""
-        table = load_table(settings)
         if self._id == ROW:
-            count = len(table.frame if table.test_frame is None else table.test_frame)
-            known, allowed = {str(number) for number in range(count)}, f"rows are numbered from 0 to {count - 1}"
+            known = set(self._numbers(np.arange(raw.numbered)))
+            allowed = f"rows are numbered from 0 to {raw.numbered - 1}"
         else:
-            frames = [frame for frame in (table.frame, table.test_frame) if frame is not None]
-            known = {name for frame in frames for name in as_text(pd.Series(list(frame[self._id]), dtype=object))}
+            known = set(as_text(pd.Series(raw.every_id(self._id), dtype=object)))
             allowed = f"give the scores of rows that the data have in their column {self._id}"
         strange = [name for name in self._scores.index if name not in known]
         if strange:

@@ -49,14 +49,13 @@ class Probed:
         return min(self.seconds_per_step, key=self.seconds_per_step.__getitem__, default=self.population)
 
 
-def probe(task: Task, options: SessionOptions, *, workers: int = 1, most: int = SIZES[-1]) -> Probed:
+def probe(task: Task, options: SessionOptions, *, workers: int = 1) -> Probed:
     """Try a few training steps at several population sizes and thread counts, and keep the fastest.
 
     Args:
         task: what is trained.
         options: how; its ``threads`` are kept where given.
         workers: how many processes will train at the same time: they share the CPU's threads.
-        most: the largest size to try.
     """
     reason = why_not(task, options)
     available = max(1, torch.get_num_threads() // workers)
@@ -65,7 +64,7 @@ def probe(task: Task, options: SessionOptions, *, workers: int = 1, most: int = 
     wanted = [options.threads] if options.threads else sorted({1, available})
     best: tuple[float, int, int] | None = None
     found: dict[int, float] = {}
-    for size in [size for size in SIZES if size <= most]:
+    for size in SIZES:
         try:
             trials = {threads: min(seconds_per_step(task, options, size, threads)) for threads in wanted}
         except torch.OutOfMemoryError:

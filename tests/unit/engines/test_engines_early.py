@@ -61,7 +61,7 @@ def test_an_engine_takes_them(monkeypatch):
 def test_those_that_nobody_took_end_with_the_block():
     with early_workers(EngineSettings(workers=2)):
         settle()
-        pids = [next(iter(pool._processes)) for pool, _ in early._crew.waiting]
+        pids = [next(iter(pool._processes)) for pool, _ in early._waiting]
         assert len(set(pids)) == 2 and all(map(alive, pids))
     for pid in pids:
         _wait_for_end(pid)
@@ -70,7 +70,7 @@ def test_those_that_nobody_took_end_with_the_block():
 def test_one_that_died_is_not_taken():
     with early_workers(EngineSettings(workers=1)):
         settle()
-        early._crew.waiting[0] = (early._crew.waiting[0][0], early._crew.waiting[0][0].submit(os._exit, 1))
+        early._waiting[0] = (early._waiting[0][0], early._waiting[0][0].submit(os._exit, 1))
         assert take() is None
 
 
