@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoact.sites.marker import is_marker
+
 Slot = tuple[dict[str, Tensor | None], str]
 
 
@@ -124,8 +126,9 @@ class Stack:
 
 
 def names_of(module: nn.Module) -> list[str]:
-    """Names of all parameters and buffers, tied ones once."""
-    return [name for name, _ in module.named_parameters()] + [name for name, _ in module.named_buffers()]
+    """Names of all parameters and buffers, tied ones once; a marker of a site holds nothing and is left out."""
+    buffers = [name for name, _ in module.named_buffers() if not is_marker(name)]
+    return [name for name, _ in module.named_parameters()] + buffers
 
 
 def slot_of(module: nn.Module, name: str) -> Slot:

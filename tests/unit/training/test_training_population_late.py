@@ -86,6 +86,13 @@ def test_an_optimiser_of_the_users_own_that_steps_in_place_is_welcome(agree, tin
     assert agree(tiny(mine)).reason == ""
 
 
+def test_all_parameters_may_be_read_where_no_activation_learns(agree, tiny, net, candidate):
+    given = [(n, candidate(*pair)) for n, pair in enumerate([("relu", "tanh"), ("gelu", "relu"), ("tanh", "tanh")])]
+    session = agree(tiny(type("Mine", (net,), {"training_step": regularises})), given)
+    assert session.reason == ""
+    assert session._members != {}
+
+
 def test_those_that_paused_train_anew(tiny, net, mixed):
     task = tiny(type("Mine", (net,), {"training_step": item_later}))
     session = PopulationSession(task, SessionOptions())
