@@ -161,7 +161,7 @@ class Planner:
         if left <= kept_back:
             batch = self.handed_down(records, count, others)
         else:
-            count = int(min(count, left - kept_back))
+            count = _even(count, left - kept_back)
             batch = self.tuning(records, min(count, self._behind(tried)), others)
         proposals = self._proposer.propose(
             seen(records, self.space, self.task, self.ledger.objectives),
@@ -290,6 +290,16 @@ class Planner:
             return self.space.configured_settings()
         pick = max if self.task.mode == "max" else min
         return dict(pick(mine, key=lambda record: record.quality or 0.0).candidate.settings)
+
+
+def _even(most: int, left: float) -> int:
+    """The size of the next batch, so that what is left makes batches of equal size and no small one at the end.
+
+    Example:
+        >>> _even(32, 71), _even(32, 47), _even(32, 5), _even(32, math.inf)
+        (24, 24, 5, 32)
+    """
+    return most if math.isinf(left) else math.ceil(int(left) / math.ceil(left / most))
 
 
 def is_uniform_alternative(assignment: Assignment, space: SearchSpace) -> bool:
