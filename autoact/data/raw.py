@@ -55,15 +55,13 @@ class RawTable:
 
     def ids(self, column: str, part: str) -> list[object]:
         """The values of an id column, which tell rows apart and nothing else, of ``validation`` or ``test`` rows."""
-        other = part == "test" and self._test_frame is not None
-        frame = self._test_frame if other else self._frame
-        assert frame is not None
+        frame = self._tested if part == "test" else self._frame
         return list(frame[column].iloc[getattr(self.split, part)])
 
     @property
     def numbered(self) -> int:
         """How many rows the file has whose rows are numbered: the test file where there is one."""
-        return len(self._frame if self._test_frame is None else self._test_frame)
+        return len(self._tested)
 
     def every_id(self, column: str) -> list[object]:
         """The values of an id column in all rows, of whatever part."""
@@ -81,8 +79,12 @@ class RawTable:
         raw = self._typed.raw.iloc[self.split.test] if self._typed.raw_test is None else self._typed.raw_test
         if content_hash(frame_pieces(raw)) != sealed.fingerprint or not np.array_equal(rows, self.split.test):
             raise AutoactError("the data file has changed since the search began: its test rows are others now")
-        frame = self._frame if self._test_frame is None else self._test_frame
-        return frame[self.columns].iloc[rows]
+        return self._tested[self.columns].iloc[rows]
+
+    @property
+    def _tested(self) -> pd.DataFrame:
+        """What holds the test rows: the test file where there is one."""
+        return self._frame if self._test_frame is None else self._test_frame
 
 
 def raw_table(settings: DataSettings, kind: str) -> RawTable:
