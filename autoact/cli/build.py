@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autoact.cli.main import BEGAN
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
 from autoact.config.tree import options
@@ -32,6 +33,7 @@ def search_settings(
         engine=config.engine,
         included=tuple(included),
         command=command,
+        began=BEGAN,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from autoact.core.errors import AutoactError, unknown
@@ -34,6 +35,9 @@ INTERRUPTED = {
     "predict": "do not use an output file that may have been begun",
     "export": "do not use an output file that may have been begun",
 }
+
+# When the command began: minutes count from here, and what is imported later is among them.
+BEGAN = time.monotonic()
 
 USAGE = """autoact chooses activation functions for neural networks, and proves its choice.
 

@@ -37,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     config = typed(options.config())
     plan = "--plan" in options.flags
+    announce(config)
     from autoact.engines.early import early_workers
 
     with nullcontext() if plan else early_workers(config.engine):
@@ -44,6 +45,15 @@ def run(arguments: Sequence[str]) -> int:
 
         prepared = prepared_search(config, command=options.command())
         return _plan(prepared) if plan else searched(prepared, config)
+
+
+def announce(config: Config) -> None:
+    """Say what is being prepared, before anything that takes seconds is imported."""
+    subject = f"module={config.module}" if config.module else f"task={config.task.name}"
+    where = f", data {config.data.path}" if config.data.path else ""
+    print(
+        f"autoact: preparing {subject}{where}: loading PyTorch, reading the data, finding activations ...", flush=True
+    )
 
 
 def _plan(prepared: object) -> int:
@@ -54,7 +64,8 @@ def _plan(prepared: object) -> int:
     from autoact.report.terminal import print_plan
 
     assert isinstance(prepared, Prepared)
-    print_plan(forecast(prepared), console())
+    out = console()
+    print_plan(forecast(prepared, lambda what: out.print(what, markup=False)), out)
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
 from autoact.study.claims import Claims, driver_id
 from autoact.study.events import Observer, SearchInfo
+from autoact.study.forecast import Expected
 from autoact.study.identity import Identity, identify
 from autoact.study.known import Known, calibrate, describe_hardware
 from autoact.study.ledger import Ledger, peek
@@ -67,6 +69,7 @@ class Settings:
         engine: where candidates are trained.
         included: candidates that are tried first, whatever a sampler would propose.
         command: what the command line said, kept in the study's folder.
+        began: when the command began, by ``time.monotonic``: minutes count from there.
     """
 
     space: SpaceSettings
@@ -78,6 +81,7 @@ class Settings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     included: tuple[Candidate, ...] = ()
     command: Mapping[str, Any] | None = None
+    began: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,10 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
         if stop_asked():
             raise KeyboardInterrupt  # nothing was started yet
 
+    def preparing(what: str) -> None:
+        for observer in observers:
+            observer.preparing(what)
+
     storage, file = storage_url(settings.search, settings.output), prepared.folder / "latency.json"
     with driver_id(prepared.folder) as driver:
         if (noted := peek(storage, prepared.identity.name, LATENCY_TABLE)) is not None:
@@ -199,7 +207,8 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
             settings.objectives.limits(task.mode),
         )
         known = _shared(known, Claims(ledger, driver), file)
-        shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger)
+        shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger, preparing)
+        preparing(f"  {shape.text()}")
         options = session_options(prepared, shape, stop_asked)
         workplace = Workplace(task, lambda: PopulationSession(task, options), prepared.objectives)
         with LateEngine(settings.engine, workplace, prepared.device, shape) as engine:
@@ -223,8 +232,15 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
                 driver=driver,
                 included=settings.included,
                 limits=settings.objectives.limits(task.mode),
+                expected=expected(prepared, shape),
+                began=settings.began,
             )
             return search.run()
+
+
+def expected(prepared: Prepared, shape: Shape) -> Expected:
+    """What is known of the speed of trainings before there is one."""
+    return Expected(shape.seconds_per_epoch, prepared.epochs, shape.speed_up, bool(prepared.rungs))
 
 
 def _shared(known: Known, claims: Claims, file: Path) -> Known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Literal
 
 from rich import box
@@ -14,6 +15,9 @@ from autoact.report.table import effect_lines, final_table, number, tuning_line
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.result import SearchResult
 
+# Seconds after which something that takes long says again how far it is.
+TELL_AGAIN = 10.0
+
 
 class TerminalView(Observer):
     """Prints what happens, a line per trial."""
@@ -25,13 +29,23 @@ class TerminalView(Observer):
         self._info: SearchInfo | None = None
         self._mode = "max"
         self._check = [0, 0]
+        self._told = 0.0
+
+    def preparing(self, what: str) -> None:
+        """What takes a while."""
+        self.out.print(what, markup=False)
 
     def calibrating(self, done: int, swaps: int) -> None:
-        """The latency table grows."""
+        """The latency table grows: how far it is, from time to time."""
+        now = time.monotonic()
         if done == 1:
+            self._told = now
             self.out.print("Measuring what each activation costs on this device, one swap at a time ...")
         if done == swaps:
             self.out.print(f"  latency table: {swaps} groups of swaps measured")
+        elif now - self._told > TELL_AGAIN:
+            self._told = now
+            self.out.print(f"  {done} of {swaps} groups of swaps measured")
 
     def search_started(self, info: SearchInfo) -> None:
         """What is searched, and for how long."""

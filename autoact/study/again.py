@@ -158,6 +158,7 @@ class Again:
             if outcome is not None:
                 done = [record for record in outcome.records if record.status != STOPPED]
                 ended += len(done)
+                self._trainer.trained(sum(record.epochs for record in done))
                 self._keep([(*missing[record.number], record) for record in done], outcome.scores)
         if ended < len(missing):
             raise Interrupted

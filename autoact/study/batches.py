@@ -85,7 +85,7 @@ class Trainer:
         key: equal for candidates whose trainings would be equal.
         stop_asked: true once the user asked to stop.
         meanwhile: something useful to do while workers train; returns whether there was anything.
-        arrived: told how many trainings came to an end, as soon as they do.
+        trained: told how many epochs of candidates were trained, as soon as jobs end.
     """
 
     task: Task
@@ -99,7 +99,7 @@ class Trainer:
     repeatable: bool = False
     stop_asked: Callable[[], bool] = lambda: False
     meanwhile: Callable[[], bool] = lambda: False
-    arrived: Callable[[int], None] = lambda count: None
+    trained: Callable[[int], None] = lambda epochs: None
 
     def train(self, candidates: Sequence[Candidate], earlier: Sequence[TrialRecord]) -> Iterator[Ended]:
         """Train a batch; yields records in an order that does not depend on which job ends first.
@@ -157,8 +157,9 @@ class Trainer:
             outcome = self.await_one(future)
             if outcome is None:
                 continue
+            before = {number: record.epochs for number, record in batch.ended.items()}
+            self.trained(sum(r.epochs - before.get(r.number, 0) for r in outcome.records))
             ends = [r for r in outcome.records if r.status != STOPPED]
-            self.arrived(len(ends))
             for record in ends:
                 yield self._end(batch, record), batch.places[record.number]
             batch.states |= {int(number): state for number, state in outcome.states.items()}
@@ -181,7 +182,6 @@ class Trainer:
         positions = list(here)
         kept = {positions[index] for index in self.rung.go_on(list(here.values()), others)}
         stopped = [position for position in positions if position not in kept]
-        self.arrived(len(stopped))
         ended: list[Ended] = []
         for position in stopped:
             del batch.states[position]

@@ -163,6 +163,15 @@ class Choosing:
         return replace(chosen, front=first.front)
 
 
+def chosen_at_once(selection: Selection) -> Chosen:
+    """The challenger of the estimates, where there is no time for a first stage: the claim then holds it alone."""
+    policies = {"quality": selection.policies["quality"]}
+    how = (
+        "the challenger was picked by estimates of single trainings: the minutes had no time for fresh seeds to choose"
+    )
+    return Chosen(replace(selection, uniform=None, policies=policies), {}, how)
+
+
 def turns_of(seed: int, seeds: int, folds: int) -> list[Turn]:
     """The trainings of the first stage: a seed each; in folds, every seed goes through all folds of its own partition.
 

@@ -36,6 +36,7 @@ class Found:
         broken: name of a row -> the user's limit that it breaks, measured end to end.
         interrupted: whether the user stopped it.
         seconds: of this run.
+        out_of_time: what to do where the minutes were over before the end of the final check; else empty.
     """
 
     records: Sequence[TrialRecord]
@@ -47,6 +48,7 @@ class Found:
     broken: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
     seconds: float = 0.0
+    out_of_time: str = ""
 
 
 def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings: ConfirmSettings) -> SearchResult:
@@ -54,12 +56,12 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
     selection, confirmation = found.selection, found.confirmation
     rulings, verdict = _ruled(found, task, info)
     wanted = settings.references or task.facts.get("incumbent")
-    fitted = task.references if wanted and not found.interrupted else None
+    fitted = task.references if wanted and not (found.interrupted or found.out_of_time) else None
     references = fitted(confirmation is not None) if fitted is not None else []
     ideal = task.metric.ideal if task.metric is not None else None
     rows = final_rows(selection, confirmation, found.measured, known, rulings, references, ideal)
     notes = [task.warning, *_about_trials(found.records), known.table.quietness]
-    if selection is not None and not found.interrupted:
+    if selection is not None and not (found.interrupted or found.out_of_time):
         notes.append(found.estimates.note)
     if "tuned" in found.broken:
         notes.append(f"the tuned baseline itself is outside your limits: {found.broken['tuned']}")
@@ -95,6 +97,8 @@ def _ruled(found: Found, task: Task, info: SearchInfo) -> tuple[dict[str, Ruling
     if found.selection is not None:
         timed = timed_ratios(found.selection, found.measured, info.objectives)
         rulings, verdict = rule(task, found.selection, found.confirmation, timed, found.broken)
+    if found.out_of_time:
+        verdict = f"No recommendation: {found.out_of_time}."
     if found.interrupted:
         verdict = (
             f"Interrupted after {len(found.records)} trials, before the end of the final check. Nothing is lost: "

@@ -44,10 +44,14 @@ class SearchInfo:
 class Observer:
     """Base of all that watch a search; every method does nothing unless overridden.
 
-    The order of calls: ``search_started``, then ``trial_finished`` for each trial, then ``choosing``, ``confirming``
-    and ``confirmed_one`` after each training of the final check's two stages, then ``search_finished``. ``meanwhile``
-    comes at any time, ``close`` last, always.
+    ``preparing`` comes first, and whenever something takes a while. The order of the others: ``search_started``, then
+    ``trial_finished`` for each trial, then ``choosing``, ``confirming`` and ``confirmed_one`` after each training of
+    the final check's two stages, then ``search_finished``. ``meanwhile`` comes at any time, ``close`` last, always.
+    Where minutes bound the search, trials may follow on ``choosing``, which then comes once more.
     """
+
+    def preparing(self, what: str) -> None:
+        """A sentence on what is done now, and takes a while."""
 
     def calibrating(self, done: int, swaps: int) -> None:
         """The latency table grows."""

@@ -89,8 +89,9 @@ class Planner:
             left: trials that the budget still holds, these included.
         """
         records = self.ledger.records()
-        for phase in (self._opening, self._uniform):
-            if batch := phase(records, others):
+        expected = len(records) + len(others) + left
+        for batch in (self._opening(records, others, expected), self._uniform(records, others)):
+            if batch:
                 return batch[:count]
         return self._proposed(records, others, count, left)
 
@@ -116,7 +117,7 @@ class Planner:
         """The same for Optuna parameters."""
         return (self._functions(self.space.assignment(params)), tuple(sorted(self.space.settings(params).items())))
 
-    def _opening(self, records: Sequence[TrialRecord], others: Sequence[Candidate]) -> list[Candidate]:
+    def _opening(self, records: Sequence[TrialRecord], others: Sequence[Candidate], expected: float) -> list[Candidate]:
         """The model as configured, under several seeds where the budget allows, and its tuning, in one batch."""
         seed = self.settings.seed
         configured = Candidate(self.space.baseline, self.space.configured_settings(), seed, CONFIGURED)
@@ -127,10 +128,10 @@ class Planner:
         seeds = {c.seed for c in tried if self._setting(c) == self._setting(configured)}
         batch += [
             configured.with_seed(seed + further, REPLICATE)
-            for further in range(1, self.settings.configured_seeds)
+            for further in range(1, self.settings.configured_seeds(expected))
             if seed + further not in seeds
         ]
-        missing = self.settings.tuning_trials() - sum(c.role == TUNING for c in tried)
+        missing = self.settings.tuning_trials(expected) - sum(c.role == TUNING for c in tried)
         return batch + self.tuning(records, missing, [*others, *batch])
 
     def _included(self, tried: Sequence[Candidate]) -> list[Candidate]:

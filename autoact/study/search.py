@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,23 +10,24 @@ from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.space.space import SearchSpace
+from autoact.study.again import same
 from autoact.study.batches import Place, Trainer
-from autoact.study.choosing import Choosing, Chosen
+from autoact.study.budget import Budget
+from autoact.study.choosing import Choosing, Chosen, chosen_at_once
 from autoact.study.claims import Claims
 from autoact.study.conclusion import Found, conclude
 from autoact.study.confirmation import Claim, Confirmation, finalists
 from autoact.study.estimates import Estimates, estimate
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.finalists import Measured, measure_finalists, timed_ratios
+from autoact.study.forecast import Expected, Forecast
 from autoact.study.known import Known
 from autoact.study.ledger import Ledger
-from autoact.study.pace import Pace
 from autoact.study.planner import CONFIGURED, HANDED_DOWN, Planner
 from autoact.study.result import SearchResult
 from autoact.study.rungs import Rung
 from autoact.study.selection import Front, Selection, select
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.study.shortlist import most_trainings
 from autoact.study.verdict import hopeful, settled
 from autoact.tasks.limits import Limits
 from autoact.tasks.objectives import QUALITY, Objective
@@ -35,12 +35,10 @@ from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 
 Measure = Callable[[Task, Mapping[str, Candidate], Known], dict[str, Measured]]
-# Seeds that a final check has at least, however short the minutes are; where the choice is noted.
-FEWEST_SEEDS, AFFORDED = 3, "afforded"
-# Of the trainings that a final check may take, so many it does take.
-TYPICAL = 0.6
 # Seconds between two looks at what another driver has in training.
 LOOK = 0.5
+# Where is noted how fast the study trains.
+FORECAST = "forecast"
 
 
 @dataclass
@@ -68,6 +66,8 @@ class Search:
         included: candidates that are tried first.
         limits: what a setting may cost and must reach.
         measure: times the finalists end to end; ``measure_finalists`` unless given.
+        expected: how fast candidates train, as far as it is known beforehand.
+        began: when the command began, by ``time.monotonic``: minutes count from there; now unless given.
     """
 
     task: Task
@@ -90,13 +90,22 @@ class Search:
     included: Sequence[Candidate] = ()
     limits: Limits = field(default_factory=Limits)
     measure: Measure | None = None
+    expected: Expected = field(default_factory=Expected)
+    began: float | None = None
 
     def __post_init__(self) -> None:
         """Start the clock."""
         self.confirm.check()
-        self._started = time.monotonic()
-        self._earlier = float(self.ledger.noted("seconds") or 0.0)
-        self._pace = Pace(time.monotonic)
+        self._forecast = Forecast(self.expected, self.ledger.noted(FORECAST), clock=time.monotonic)
+        self._budget = Budget(
+            self.settings,
+            self.confirm,
+            self._forecast,
+            self.ledger,
+            checked=self.task.open_test is not None,
+            began=self.began,
+            clock=time.monotonic,
+        )
         epsilons = self.known.epsilons()
         self._planner = Planner(
             self.task, self.space, self.settings, self.ledger, self.known.values, epsilons, self.included, self.limits
@@ -114,9 +123,9 @@ class Search:
             known=lambda candidate: self.known.values(candidate.assignment),
             key=self._planner.key,
             repeatable=self.repeatable,
-            stop_asked=self.stop_asked,
+            stop_asked=self._must_stop,
             meanwhile=lambda: any([observer.meanwhile() for observer in self.observers]),
-            arrived=self._pace.arrived,
+            trained=self._forecast.trained,
         )
 
     def run(self) -> SearchResult:
@@ -128,35 +137,89 @@ class Search:
         for observer in self.observers:
             observer.search_started(self.info)
         with self._claims.beating():
-            self._try_candidates()
-            found = self._check()
-            self.ledger.note("seconds", self._earlier + self.elapsed)
-        result = conclude(found, self.task, self.info, self.known, self.confirm)
+            found = self._search_and_check()
+            self.ledger.note("seconds", self._budget.spent)
+        result = replace(conclude(found, self.task, self.info, self.known, self.confirm), seconds=self._budget.elapsed)
         for observer in self.observers:
             observer.search_finished(result)
         return result
 
-    def _check(self) -> Found:
-        """Pick the finalists, time them, and train them again."""
-        records = self.ledger.records()
-        estimates = estimate(records, self.space, self.task)
-        selection = self._select(estimates)
-        interrupted = self.stop_asked()
-        chosen, confirmation, measured = None, None, {}
-        if selection is not None and not interrupted:
+    def _tell(self, what: str) -> None:
+        """Tell everybody who watches."""
+        for observer in self.observers:
+            observer.preparing(what)
+
+    def _must_stop(self) -> bool:
+        """Whether the user asked to stop, or the minutes are over."""
+        return self.stop_asked() or self._budget.over
+
+    def _search_and_check(self) -> Found:
+        """Spend the budget, pick the finalists, time them, and train them again.
+
+        Where the minutes have time for it after the first stage of the check, the search goes on, and the choice is
+        made again; before the test part opens that costs no certainty.
+        """
+        chosen, settings, tried = None, self.confirm, -1
+        selection, confirmation, measured, unfinished = None, None, {}, False
+        while True:
+            self._try_candidates()
+            records = self.ledger.records()
+            estimates = estimate(records, self.space, self.task)
+            selection = self._select(estimates)
+            if selection is None or self._must_stop() or not self._is_checked or not self._compared(records):
+                break
+            affordable = self._budget.affordable(records)
+            if affordable is None:
+                unfinished = True
+                break
+            settings = affordable
+            self._tell(self._budget.about_check(records, settings))
             try:
-                if self.confirm.seeds and self.task.open_test is not None:
-                    settings = self._affordable(records)
-                    chosen = self._choose(records, selection, estimates, settings)
-                    selection = chosen.selection
+                chosen = self._choose(records, selection, estimates, settings)
+            except Interrupted:
+                unfinished = True
+                break
+            selection, more = chosen.selection, len(records) > tried
+            if not (more and self._budget.search_on(records, settings, _different(selection))):
+                break
+            tried = len(records)
+            self._claims.release()
+            for observer in self.observers:
+                observer.preparing(
+                    "The first stage of the final check ended early: the search uses the time that is left"
+                )
+        unfinished = unfinished or self._must_stop()
+        if selection is not None and not unfinished and self._compared(records):
+            try:
                 measured = self._measure(selection)
                 if chosen is not None:
-                    confirmation = self._claim(chosen, measured, settings)
+                    confirmation = self._claim(chosen, measured, settings, records)
             except Interrupted:
-                interrupted = True
+                unfinished = True
         self._claims.release(self._claims.left_behind())
-        broken = self._broken(measured)
-        return Found(records, estimates, selection, confirmation, measured, chosen, broken, interrupted, self.elapsed)
+        stopped = unfinished and self.stop_asked()
+        return Found(
+            records,
+            estimates,
+            selection,
+            confirmation,
+            measured,
+            chosen,
+            self._broken(measured),
+            stopped,
+            self._budget.elapsed,
+            self._budget.out_of_time(records) if unfinished and not stopped else "",
+        )
+
+    def _compared(self, records: Sequence[TrialRecord]) -> bool:
+        """Whether any other assignment than the baseline's was trained to its end: without one there is no claim."""
+        own = self.space.key(self.space.baseline)
+        return any(record.complete and self.space.key(record.candidate.assignment) != own for record in records)
+
+    @property
+    def _is_checked(self) -> bool:
+        """Whether there is a final check."""
+        return bool(self.confirm.seeds) and self.task.open_test is not None
 
     def _try_candidates(self) -> None:
         """Spend the budget; ends with the final check claimed, or stopped by the user.
@@ -165,12 +228,15 @@ class Search:
         tried here.
         """
         waiting = self._claims.left_behind()
-        while not self.stop_asked():
+        while not self._must_stop():
+            self._forecast.begin()
             batch = self._next_batch(waiting)
             waiting = []
             if batch:
                 self._train(batch)
-            elif self._claims.take_final_check(self.stop_asked):
+                self._forecast.end()
+                self.ledger.note(FORECAST, self._forecast.measured())
+            elif self._claims.take_final_check(self._must_stop):
                 self.ledger.refresh()
                 if not self._wanted([]):
                     return
@@ -178,7 +244,7 @@ class Search:
 
     def _next_batch(self, waiting: Sequence[Candidate]) -> list[Candidate]:
         """What this driver trains next, claimed; nothing where nothing is left to it."""
-        while not self.stop_asked():
+        while not self._must_stop():
             self.ledger.refresh()
             others = self._others()
             batch = self._left_of(waiting, others) or self._wanted(others)
@@ -227,21 +293,13 @@ class Search:
 
     def _left(self, others: Sequence[Candidate]) -> float:
         """Trials that the budget still holds, and that the minutes have time for."""
-        left = math.inf
-        if self.settings.budget is not None:
-            left = self.settings.budget - self.ledger.spent - len(others)
-        if self.settings.minutes is not None:
-            records = self.ledger.records()
-            seconds = self._minutes_left(self.settings.minutes) - self._reserved(records, self.settings.minutes)
-            left = min(left, self._pace.room(seconds, records) if records else 1)
-        return left
+        return self._budget.trials_left(self.ledger.records(), len(others), self.engine.workers)
 
     def _train(self, batch: Sequence[Candidate]) -> None:
         """Train a batch and remember what comes back; what does not waits for the same command."""
         number = int(self.ledger.noted("batches") or 0)
         before, told = self._known_keys(), set()
         whole = [list(batch)]
-        self._pace.begin()
         try:
             for record, places in self._trainer.train(batch, self.ledger.records()):
                 key = self._planner.key(record.candidate)
@@ -252,10 +310,9 @@ class Search:
             whole = []
             raise
         finally:
-            self._pace.end()
             missing = whole and any(self._planner.key(candidate) not in told for candidate in batch)
             self._claims.release(batch if missing else ())
-            self.ledger.note("seconds", self._earlier + self.elapsed)
+            self.ledger.note("seconds", self._budget.spent)
             if not missing:
                 self.ledger.note("batches", number + 1)
 
@@ -272,50 +329,7 @@ class Search:
         records = self.ledger.records()
         count = self._front.count(records)
         for observer in self.observers:
-            observer.trial_finished(record, count, self._seconds_left(records))
-
-    def _check_trainings(self, seeds: int) -> int:
-        """Trainings of a final check with so many seeds, at most; none where there is none."""
-        wanted = replace(self.confirm, seeds=min(seeds, self.confirm.seeds))
-        return most_trainings(wanted) if self.task.open_test is not None else 0
-
-    def _minutes_left(self, minutes: float) -> float:
-        """Seconds that are left of the minutes, over all runs of the study."""
-        return minutes * 60 - self._earlier - self.elapsed
-
-    def _reserved(self, records: Sequence[TrialRecord], minutes: float) -> float:
-        """Seconds kept back for the final check: half of the minutes at most, but time for a few seeds at least."""
-        whole, least = (self._pace.check(records, self._check_trainings(n)) for n in (self.confirm.seeds, FEWEST_SEEDS))
-        return max(least, min(whole, minutes * 60 / 2))
-
-    def _affordable(self, records: Sequence[TrialRecord]) -> ConfirmSettings:
-        """The final check with as many seeds as the minutes have time for; it stays so until trials are added."""
-        if self.settings.minutes is None:
-            return self.confirm
-        asked = [len(records), self.confirm.seeds]
-        noted = self.ledger.noted(AFFORDED)
-        if noted is None or noted["asked"] != asked:
-            each = self._pace.check(records, self._check_trainings(1))
-            fit = int(self._minutes_left(self.settings.minutes) / each) if each > 0 else self.confirm.seeds
-            noted = {"asked": asked, "seeds": min(self.confirm.seeds, max(FEWEST_SEEDS, fit))}
-            self.ledger.note(AFFORDED, noted)
-        return replace(self.confirm, seeds=noted["seeds"])
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since this run started."""
-        return time.monotonic() - self._started
-
-    def _seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
-        """A forecast of the seconds until the search ends; None where nothing is known."""
-        each = self._pace.per_trial(records) or 0.0
-        check = self._pace.check(records, round(TYPICAL * self._check_trainings(self.confirm.seeds)))
-        bounds = []
-        if self.settings.budget is not None:
-            bounds.append(max(0, self.settings.budget - self.ledger.spent) * each + check)
-        if self.settings.minutes is not None:
-            bounds.append(self._minutes_left(self.settings.minutes))
-        return max(0.0, min(bounds)) if bounds else None
+            observer.trial_finished(record, count, self._budget.seconds_left(records))
 
     def _select(self, estimates: Estimates) -> Selection | None:
         """The trials that matter."""
@@ -337,28 +351,56 @@ class Search:
         estimates: Estimates,
         settings: ConfirmSettings,
     ) -> Chosen:
-        """The first stage of the final check."""
+        """The first stage of the final check; where there is no time for one, the challenger of the estimates."""
+        if not settings.finalists:
+            return chosen_at_once(selection)
         choosing = Choosing(
             self.task, self.space, self.objectives, self.known.epsilons(), self.margin, settings, self.limits
         )
-        return choosing.run(records, selection, estimates, self.ledger, self._trainer, self.observers)
+        self._forecast.begin(check=True)
+        try:
+            return choosing.run(records, selection, estimates, self.ledger, self._trainer, self.observers)
+        finally:
+            self._forecast.end()
 
-    def _claim(self, chosen: Chosen, measured: Mapping[str, Measured], settings: ConfirmSettings) -> Confirmation:
-        """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty."""
+    def _claim(
+        self,
+        chosen: Chosen,
+        measured: Mapping[str, Measured],
+        settings: ConfirmSettings,
+        records: Sequence[TrialRecord],
+    ) -> Confirmation:
+        """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty.
+
+        Raises:
+            Interrupted: the user asked to stop, or the minutes have no time for it: the test part then stays sealed.
+        """
+        seeds = self._budget.claim_seeds(records, settings, _different(chosen.selection))
+        if not seeds:
+            raise Interrupted
         timed = timed_ratios(chosen.selection, measured, self.objectives)
         broken = self._broken(measured)
-        claim = Claim(self.task, self.space, settings, hopeful(chosen.selection, timed, broken))
-        return claim.run(
-            chosen,
-            self.ledger,
-            self._trainer,
-            self.observers,
-            decided=lambda so_far: settled(self.task, chosen.selection, so_far, timed, broken),
-        )
+        claim = Claim(self.task, self.space, replace(settings, seeds=seeds), hopeful(chosen.selection, timed, broken))
+        self._forecast.begin(check=True)
+        try:
+            return claim.run(
+                chosen,
+                self.ledger,
+                replace(self._trainer, stop_asked=self.stop_asked),  # what is begun here fits, as far as one can tell
+                self.observers,
+                decided=lambda so_far: settled(self.task, chosen.selection, so_far, timed, broken),
+            )
+        finally:
+            self._forecast.end()
 
     def _broken(self, measured: Mapping[str, Measured]) -> dict[str, str]:
         """The limits that are broken end to end, by the name of the row; the table may have foreseen less."""
         return {name: why for name, one in measured.items() if (why := self.limits.broken(one.values))}
+
+
+def _different(selection: Selection) -> int:
+    """How many different candidates a claim trains."""
+    return len({same(candidate) for candidate in finalists(selection).values()})
 
 
 class _BaselineError(AutoactError):

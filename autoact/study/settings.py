@@ -13,6 +13,7 @@ DEFAULT_TRIALS = 60
 # From this budget on, the model as configured is trained under three seeds: what a seed changes is known then.
 ENOUGH_FOR_SEEDS = 24
 SMALL_BATCH, LARGE_BATCH, ENOUGH_FOR_LARGE = 16, 32, 100
+MOST_EXPECTED = 100_000
 
 
 @dataclass
@@ -103,16 +104,30 @@ class SearchSettings:
         """Candidates asked for at a time: large budgets learn enough from larger batches, which train faster."""
         return self.batch or (SMALL_BATCH if (self.budget or DEFAULT_TRIALS) < ENOUGH_FOR_LARGE else LARGE_BATCH)
 
-    def tuning_trials(self) -> int:
-        """Trials of the baseline's own activations with other training settings, beside the configured one."""
+    def tuning_trials(self, expected: float | None = None) -> int:
+        """Trials of the baseline's own activations with other training settings, beside the configured one.
+
+        A sixth of all; two at least, where that leaves others to compare it with.
+
+        Args:
+            expected: trials that minutes are expected to hold; the budget's unless given.
+
+        Example:
+            >>> [SearchSettings(trials=trials).tuning_trials() for trials in (1, 2, 4, 7, 60, 300)]
+            [0, 0, 1, 2, 10, 12]
+        """
         if self.tuning is not None:
             return self.tuning
-        return max(2, min(12, (self.budget or DEFAULT_TRIALS) // 6))
+        trials = int(min(self._expected(expected), MOST_EXPECTED))
+        return max(min(2, (trials - 1) // 3), min(12, trials // 6))
 
-    @property
-    def configured_seeds(self) -> int:
-        """Seeds under which the model as configured is trained."""
-        return 3 if (self.budget or DEFAULT_TRIALS) >= ENOUGH_FOR_SEEDS else 1
+    def configured_seeds(self, expected: float | None = None) -> int:
+        """Seeds under which the model as configured is trained; see ``tuning_trials`` for what is expected."""
+        return 3 if self._expected(expected) >= ENOUGH_FOR_SEEDS else 1
+
+    def _expected(self, expected: float | None) -> float:
+        """The trials that there will be."""
+        return self.budget or expected or DEFAULT_TRIALS
 
 
 @dataclass

@@ -1,0 +1,272 @@
+"""What trials and minutes still allow: how many trials, how large a final check, and how long it will all take.
+
+Minutes bound everything from the command to the last line. A part of them, half at most, is kept back for the final
+check; a check that would not fit is made smaller before the search is cut short: fewer finalists and seeds first, then
+no first stage. What is decided so is noted, so that an interrupted check goes on as it began.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from autoact.core.records import TrialRecord
+from autoact.study.forecast import Forecast
+from autoact.study.settings import ConfirmSettings, SearchSettings
+from autoact.study.shortlist import most_trainings
+
+# A check has at least so many seeds, however short the minutes are, and takes this share of them at most.
+FEWEST_SEEDS, MOST_OF_MINUTES = 3, 0.5
+# Of the trainings that a final check may take, so many it does take: finalists are equal or are given up half way.
+TYPICAL = 0.75
+# The minutes are planned to be used up to ``AIM``; beyond ``LATEST`` no trial goes on; a check that has begun to claim
+# ends by itself, and does not begin where it would take more than ``MOST``.
+AIM, LATEST, MOST = 0.95, 1.0, 1.05
+# Seconds from the last training to the last line: finalists are timed, reference models fitted, files written.
+CLOSING = 3.0
+# From this share of the minutes on, what is left after the first stage goes back to the search.
+WORTH_SEARCHING = 0.08
+# Names that are trained where there is no first stage: as configured, tuned, and the one challenger.
+DIRECT = 3
+# How a check becomes smaller, in so many steps.
+STEPS = 5
+AFFORDED, CLAIMED = "afforded", "afforded claim"
+
+
+class Memory(Protocol):
+    """What a budget asks of a ledger."""
+
+    @property
+    def spent(self) -> int:
+        """Trials that count."""
+
+    def noted(self, key: str) -> Any:
+        """What ``note`` kept, or None."""
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep plain data."""
+
+
+class Budget:
+    """Trials and minutes of one search, over all of its runs.
+
+    Args:
+        settings: trials and minutes.
+        confirm: the final check that the user wants.
+        forecast: how fast everything trains.
+        ledger: what was spent, and where decisions are noted.
+        checked: whether there is a final check at all.
+        began: when this run began, by ``clock``; now unless given.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        confirm: ConfirmSettings,
+        forecast: Forecast,
+        ledger: Memory,
+        *,
+        checked: bool,
+        began: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.forecast = forecast
+        self._settings = settings
+        self._confirm = confirm
+        self._ledger = ledger
+        self._checked = checked and confirm.seeds > 0
+        self._clock = clock
+        self._began = clock() if began is None else began
+        self._earlier = float(ledger.noted("seconds") or 0.0)
+        self._chosen: ConfirmSettings | None = None
+        self._smaller = smaller_checks(confirm)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this run began."""
+        return self._clock() - self._began
+
+    @property
+    def spent(self) -> float:
+        """Seconds of all runs of the study."""
+        return self._earlier + self.elapsed
+
+    @property
+    def over(self) -> bool:
+        """Whether the minutes are over: what trains now is given up."""
+        return self._settings.minutes is not None and self.spent > LATEST * 60 * self._settings.minutes
+
+    def trials_left(self, records: Sequence[TrialRecord], others: int, workers: int) -> float:
+        """Trials that the budget still holds, and that the minutes have time for.
+
+        Args:
+            records: what came of earlier trials.
+            others: trials that other drivers have in training.
+            workers: how many jobs run at a time: so many trials tell what trials take, where nothing is known.
+        """
+        left = math.inf
+        if self._settings.budget is not None:
+            left = self._settings.budget - self._ledger.spent - others
+        if self._settings.minutes is not None:
+            reserved = self._reserved(records)
+            room = self.forecast.room(self._until_aim() - reserved, records)
+            if not records:
+                room = max(room, 1) if self.forecast.known else workers
+            left = min(left, room)
+        return left
+
+    def _until_aim(self) -> float:
+        """Seconds until the last training should have ended."""
+        minutes = self._settings.minutes
+        return math.inf if minutes is None else AIM * 60 * minutes - CLOSING - self.spent
+
+    def _reserved(self, records: Sequence[TrialRecord]) -> float:
+        """Seconds that are kept back for the final check."""
+        assert self._settings.minutes is not None
+        if not self._checked:
+            return 0.0
+        if self._chosen is not None:  # the first stage is done; what is added to it trains no finalist twice
+            return self._claim_seconds(records, DIRECT + 1, self._chosen.seeds) * (1 + 1 / STEPS)
+        most = MOST_OF_MINUTES * 60 * self._settings.minutes
+        sizes = (self._check_seconds(records, one) for one in self._smaller)
+        # What can never be checked in time costs the search nothing.
+        return next((seconds for seconds in sizes if seconds <= most), 0.0)
+
+    def affordable(self, records: Sequence[TrialRecord]) -> ConfirmSettings | None:
+        """The final check that the minutes have time for; it stays so until trials are added.
+
+        Fewer seeds and finalists than were asked for, where time is short; no finalist at all: no first stage. None:
+        there is no time for any.
+        """
+        if self._settings.minutes is None:
+            return self._confirm
+        asked = [len(records), self._confirm.seeds, self._confirm.finalists]
+        noted = self._ledger.noted(AFFORDED)
+        if noted is None or noted["asked"] != asked:
+            found = self._chosen or self._largest_check(records)
+            if found is None:
+                return None
+            noted = {"asked": asked, "seeds": found.seeds, "finalists": found.finalists}
+            self._ledger.note(AFFORDED, noted)
+        return replace(self._confirm, seeds=noted["seeds"], finalists=noted["finalists"])
+
+    def _largest_check(self, records: Sequence[TrialRecord]) -> ConfirmSettings | None:
+        """The largest check that fits into what is left; the smallest one may take a little more."""
+        time_left = self._until_aim()
+        fits = (one for one in self._smaller if self._check_seconds(records, one) <= time_left)
+        found = next(fits, self._smaller[-1])
+        return found if self._in_time(self._check_seconds(records, found)) else None
+
+    def _check_seconds(self, records: Sequence[TrialRecord], settings: ConfirmSettings) -> float:
+        """What a final check of these settings is expected to take."""
+        return self.forecast.check(records, expected_trainings(settings))
+
+    def _in_time(self, seconds: float) -> bool:
+        """Whether so many more seconds exceed the minutes by nothing that counts."""
+        assert self._settings.minutes is not None
+        return self.spent + seconds + CLOSING <= MOST * 60 * self._settings.minutes
+
+    def about_check(self, records: Sequence[TrialRecord], settings: ConfirmSettings) -> str:
+        """What the final check takes, and what had to be left out of it."""
+        left_out = []
+        if settings.seeds < self._confirm.seeds:
+            left_out.append(f"{settings.seeds} of {self._confirm.seeds} seeds")
+        if settings.finalists < self._confirm.finalists:
+            left_out.append(f"{settings.finalists or 1} of {self._confirm.finalists} challengers")
+        short = f", with {' and '.join(left_out)}: the minutes have no time for more" if left_out else ""
+        return f"Final check: about {max(1.0, self._check_seconds(records, settings)):.0f} s{short}."
+
+    def search_on(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
+        """Whether the first stage left time for more trials, beside the claim.
+
+        Args:
+            records: what came of the trials.
+            chosen: the check as it was made.
+            names: different candidates of the claim.
+        """
+        if self._settings.minutes is None or not chosen.finalists:
+            return False
+        self._chosen = chosen
+        spare = self._until_aim() - self._claim_seconds(records, names, self._confirm.seeds)
+        return spare > WORTH_SEARCHING * 60 * self._settings.minutes
+
+    def claim_seeds(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> int:
+        """Seeds of the claim, by how fast the first stage trained; 0 where not even three end in time.
+
+        Args:
+            records: what came of the trials.
+            chosen: the check as it was made.
+            names: different candidates of the claim.
+        """
+        if self._settings.minutes is None:
+            return chosen.seeds
+        asked = [len(records), self._confirm.seeds, names]
+        noted = self._ledger.noted(CLAIMED)
+        if noted is None or noted["asked"] != asked:
+            fewest = min(FEWEST_SEEDS, self._confirm.seeds)
+            each = self._claim_seconds(records, names, 1)
+            fit = self._confirm.seeds if each <= 0 else int(self._until_aim() / each)
+            seeds = max(fewest, min(self._confirm.seeds, fit))
+            if not self._in_time(each * seeds):
+                return 0
+            noted = {"asked": asked, "seeds": seeds}
+            self._ledger.note(CLAIMED, noted)
+        return int(noted["seeds"])
+
+    def _claim_seconds(self, records: Sequence[TrialRecord], names: int, seeds: int) -> float:
+        """Seconds of a claim."""
+        return self.forecast.check(records, names * seeds)
+
+    def seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
+        """A forecast of the seconds until the search ends; None where nothing is known."""
+        bounds = []
+        each = self.forecast.per_trial(records)
+        if self._settings.budget is not None and each is not None:
+            check = self._check_seconds(records, self._confirm) if self._checked else 0.0
+            bounds.append(max(0, self._settings.budget - self._ledger.spent) * each + check + CLOSING)
+        if self._settings.minutes is not None:
+            bounds.append(AIM * self._settings.minutes * 60 - self.spent)
+        return max(0.0, min(bounds)) if bounds else None
+
+    def out_of_time(self, records: Sequence[TrialRecord]) -> str:
+        """What to do where the minutes were over before the end of the final check."""
+        assert self._settings.minutes is not None, "only minutes end"
+        wanted = (self.spent + 2 * self._check_seconds(records, self._confirm) + CLOSING) / 60 / AIM
+        return (
+            f"search.minutes={self._settings.minutes:g} were over after {len(records)} trials, before the end of the "
+            "final check. Nothing is lost: the same command with "
+            f"search.minutes={math.ceil(max(wanted, 1.5 * self._settings.minutes))} goes on from here"
+        )
+
+
+def expected_trainings(settings: ConfirmSettings) -> float:
+    """Trainings that a final check of these settings is expected to take.
+
+    Example:
+        >>> expected_trainings(ConfirmSettings(seeds=10, finalists=6)), expected_trainings(ConfirmSettings(3, 0))
+        (120.0, 9.0)
+    """
+    return TYPICAL * most_trainings(settings) if settings.finalists else float(DIRECT * settings.seeds)
+
+
+def smaller_checks(settings: ConfirmSettings) -> list[ConfirmSettings]:
+    """The check as it is wanted, then ever smaller ones; the last has no first stage.
+
+    Example:
+        >>> [(one.seeds, one.finalists) for one in smaller_checks(ConfirmSettings(seeds=10, finalists=6))]
+        [(10, 6), (9, 5), (7, 4), (6, 3), (4, 2), (3, 1), (3, 0)]
+    """
+    fewest = min(FEWEST_SEEDS, settings.seeds)
+    sizes = [
+        (
+            round(settings.seeds - (settings.seeds - fewest) * step / STEPS),
+            round(settings.finalists - (settings.finalists - 1) * step / STEPS),
+        )
+        for step in range(STEPS + 1)
+    ]
+    every = dict.fromkeys([*sizes, (fewest, 0)])
+    return [replace(settings, seeds=seeds, finalists=finalists) for seeds, finalists in every]
