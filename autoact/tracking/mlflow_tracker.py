@@ -26,12 +26,14 @@ from autoact.tracking.entries import (
     cut,
     front_trials,
     key,
+    renamed,
     result_points,
     result_tags,
     search_params,
     search_tags,
     summary,
     trial_entries,
+    trial_keys,
     trial_name,
 )
 from autoact.tracking.runs import PARENT, Child, Runs
@@ -103,6 +105,7 @@ class MlflowTracker(Observer):
         self._failed_at: float | None = None
         self._trouble = ""
         self._refused: list[str] = []
+        self._renamed = False
 
     def _find_outer(self, settings: TrackingSettings) -> tuple[str | None, str | None]:
         """The outer run's id, and the experiment that its children belong to."""
@@ -292,9 +295,16 @@ class MlflowTracker(Observer):
             tags = {**entries.tags, PARENT: parent, **_source()}
             run_id = self._runs.start(trial_name(record), tags, started)
             child = self._children[record.number] = Child(run_id, started, tags=tags)
+            self._say_renamed(renamed(trial_keys(record, self._info)))
         self._runs.write(child.run_id, Entries(entries.params, entries.points))
         self._runs.end(child.run_id, ENDS[record.status], started + duration)
         child.complete = True
+
+    def _say_renamed(self, sentence: str) -> None:
+        """Say once under which names a module's metrics are found."""
+        if sentence and not self._renamed:
+            _say(sentence)
+            self._renamed = True
 
     def _result_steps(self, result: SearchResult, parent: str) -> list[tuple[str, Callable[[], None]]]:
         """What is logged at the end, step by step; each may be repeated."""
