@@ -133,3 +133,14 @@ def test_names_that_mlflow_does_not_take_are_cleaned_and_stay_distinct(store: St
     assert sorted(run.data.metrics.values()) == [0.5, 0.6, 0.7, 0.8]
     assert run.data.metrics["val/recall_5"] == 0.5
     assert [run.data.params["act.layers_0_"], run.data.params["act.layers_0__2"]] == ["relu", "tanh"]
+
+
+def test_what_serves_a_model_installs_no_autoact(store: Store, tmp_path: Path) -> None:
+    """A logged graph needs torch alone; ``autoact`` on the public index is somebody else's."""
+    logged = log(store, nn.Linear(3, 1), torch.zeros(2, 3))
+    with using(store) as mlflow:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=logged.model_uri, dst_path=str(tmp_path)))
+    for name in ("requirements.txt", "conda.yaml", "MLmodel"):
+        lines = [line for line in (folder / name).read_text().splitlines() if "autoact" in line]
+        assert lines == [], name
+    assert "torch" in (folder / "requirements.txt").read_text()
