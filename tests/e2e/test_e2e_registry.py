@@ -91,7 +91,8 @@ def test_aliases_move_and_move_back(place, runs, registry, cli):
     assert "champion moves from version 2 to version 1" in rollback().out and versions(registry, "champion") == 1
     assert "champion is taken from version 1; no version had it before" in rollback().out
     assert versions(registry, "champion") is None and versions(registry, CANDIDATE) == 2
-    assert rollback().code == 2
+    done = rollback()
+    assert done.code == 2 and "nothing earlier to go back to: every promote of champion was taken back" in done.err
     # Somebody else moves it in between.
     promote("/1", "shadow")
     with using(registry.store):
@@ -215,7 +216,10 @@ MISTAKES = {
     "no uri": (["promote", "leavers-autoact", "to=champion"], "write models:/NAME/VERSION or models:/NAME@ALIAS"),
     "unknown key": (["promote", "models:/leavers-autoact/1", "too=x"], "unknown key 'too': did you mean to"),
     "back without alias": (["rollback", "models:/leavers-autoact/1"], "rollback needs an alias"),
-    "nothing to take back": (["rollback", "models:/leavers-autoact@best"], "unknown promotion of leavers-autoact"),
+    "nothing to take back": (
+        ["rollback", "models:/leavers-autoact@best"],
+        "leavers-autoact has no alias 'best' that promote",
+    ),
     "no model": (["predict", "input=a.csv", "output=b.csv"], "model=... is missing"),
     "no input": (["predict", "model=models:/leavers-autoact/1", "output=b.csv"], "input=... is missing"),
     "onto itself": (["predict", "model=models:/x/1", "input=a.csv", "output=a.csv"], "would overwrite the input"),
