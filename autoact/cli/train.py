@@ -113,10 +113,12 @@ def _store(config: Config, task: Any) -> Any:
         if not os.access(output, os.W_OK | os.X_OK):
             raise AutoactError(f"output={output} cannot be written: choose another folder with output=DIR")
         return None
+    from autoact.tracking.abandoned import say_abandoned
     from autoact.tracking.registry import Registry
     from autoact.tracking.store import Store
 
     store = Store(config.tracking, output)
+    say_abandoned(store)
     if register != "none":
         Registry(store).check_name(_registered(config, task))
     store.experiment(_experiment(config, task))

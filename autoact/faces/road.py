@@ -166,6 +166,9 @@ def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> Search
             result = _run(prepared, observers, stop_asked)
         status = result.status
         return result
+    except KeyboardInterrupt:  # a second Ctrl-C, or one before anything was started
+        status = "interrupted"
+        raise
     finally:
         for observer in observers:
             observer.close(status)

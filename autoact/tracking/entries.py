@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from autoact.core.records import FAILED, PRUNED, TrialRecord
@@ -178,7 +179,7 @@ def search_tags(info: SearchInfo, storage: str) -> dict[str, str]:
         "autoact.storage": storage,
         "autoact.task": info.task,
         "autoact.simulated": str(info.simulated).lower(),
-        "autoact.folder": cut(info.folder, TAG, "facts.json"),
+        "autoact.folder": cut(str(Path(info.folder).resolve()), TAG, "facts.json"),
     }
 
 

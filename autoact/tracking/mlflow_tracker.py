@@ -17,6 +17,7 @@ from autoact.report.markdown import to_markdown
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.result import SearchResult
 from autoact.tasks.objectives import QUALITY
+from autoact.tracking.abandoned import say_abandoned
 from autoact.tracking.entries import (
     TAG,
     Entries,
@@ -38,7 +39,7 @@ from autoact.tracking.entries import (
 )
 from autoact.tracking.runs import PARENT, Child, Runs
 from autoact.tracking.settings import TrackingSettings
-from autoact.tracking.store import TRAINING, Store, StoreError, environment, shown
+from autoact.tracking.store import TRAINING, Store, StoreError, environment, reason_of, shown
 
 # How long a store that went away is left in peace, in seconds; at the end of the search it is asked once more.
 PAUSE = 60.0
@@ -177,6 +178,10 @@ class MlflowTracker(Observer):
         if self._info is None:
             return
         whole = self._log(again=True)
+        if self.parent is not None and status == "failed" and (error := sys.exception()) is not None:
+            note = cut(f"failed: {type(error).__name__}: {reason_of(error)}", TAG, "the terminal")
+            tags = {"autoact.status": "failed", "mlflow.note.content": note}
+            self._attempt(partial(self._runs.write, self.parent, Entries(tags=tags)))
         if self.parent is not None:
             ended = self._attempt(partial(self._runs.end, self.parent, STATUS[status], _now()))
             whole = whole and ended
@@ -222,6 +227,7 @@ class MlflowTracker(Observer):
         """What waits, in order."""
         if self.parent is None:
             self.parent = self._open_parent()
+            say_abandoned(self.store, self.parent)
         elif self._failed_at is not None:
             # A request whose answer was lost may have been carried out.
             self._children = self._runs.children(self.parent)
