@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -120,7 +121,7 @@ def check_store(uri: str, output: Path) -> None:
     """
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
-        given = "" if str(output) == Config().output else f" output={output}"
+        given = "" if str(output) == Config().output else f" {shlex.quote(f'output={output}')}"
         raise AutoactError(
             f"there is no MLflow store at {file}: run a search first (python -m autoact search task=...{given}), or "
             "name its folder (output=DIR) or store (tracking.uri=URI)"
