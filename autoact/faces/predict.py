@@ -90,14 +90,11 @@ def renamed(names: Mapping[str, str]) -> str:
 
     Example:
         >>> renamed({"who": "who", "score": "input_score"})
-        "the input's column 'score' is written as 'input_score': 'score' is the model's own"
+        "columns of the input that are called like the model's own have other names here: 'score' as 'input_score'"
     """
-    told = [f"{name!r} is written as {found!r}" for name, found in names.items() if name != found]
-    own = ", ".join(repr(name) for name, found in names.items() if name != found)
-    if not told:
-        return ""
-    one = len(told) == 1
-    return f"the input's column{'' if one else 's'} {', '.join(told)}: {own} {'is' if one else 'are'} the model's own"
+    told = ", ".join(f"{name!r} as {found!r}" for name, found in names.items() if name != found)
+    own = "columns of the input that are called like the model's own have other names here"
+    return f"{own}: {told}" if told else ""
 
 
 def check_output(path: str, source: str) -> None:

@@ -172,7 +172,7 @@ def living(folder: Path) -> bool:
         lock = FileLock(file)
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except (Timeout, OSError):  # it is held, or somebody else's, so that nothing is known of it
             return True
         lock.release()
     return False

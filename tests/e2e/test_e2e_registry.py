@@ -286,3 +286,23 @@ def test_a_registered_model_of_somebody_else_is_left_alone(place, registry, cli,
     assert done.code == 2 and "'theirs' was not made by autoact: nothing is added to it" in done.err
     with using(registry.store):
         assert registry.store.client.search_model_versions("name = 'theirs'") == []
+
+
+def test_predict_says_which_columns_of_the_input_moved(place, runs, cli, tmp_path):
+    """A dropped column that is called like the model's own score; the model's is the one that a reader finds."""
+    rows = table(3, 9).rename(columns={"who": "score"}).drop(columns="left")
+    rows.to_csv(tmp_path / "new.csv", index=False)
+    folder = tmp_path / "model"
+    registry = Registry(Store(TrackingSettings(), place / "runs"))
+    shutil.copytree(registry.fetch("models:/leavers-autoact/1", tmp_path), folder)
+    file = folder / "extra_files" / "preprocessing.json"
+    file.write_text(file.read_text().replace('"who"', '"score"'))
+    done = cli("predict", f"model={folder}", f"input={tmp_path / 'new.csv'}", f"output={tmp_path / 'out.csv'}")
+    assert done.code == 0, done.err
+    assert (
+        "note: columns of the input that are called like the model's own have other names here: 'score' as 'input"
+        in (done.out)
+    )
+    read = pd.read_csv(tmp_path / "out.csv")
+    assert list(read.columns) == ["row", "input_score", "score", "prediction"]
+    assert read["input_score"].tolist() == rows["score"].tolist() and read["score"].between(0, 1).all()
