@@ -142,7 +142,9 @@ ROWS = (
         function=functional.sine,
         aliases=("sin",),
         formula=r"\sin(\omega x)",
-        parameters=(Parameter("omega", 1.0, 1e-2, 100.0, "frequency, radians per unit"),),
+        parameters=(
+            Parameter("omega", 1.0, 1e-2, 100.0, "radians per unit; SIREN's 30 needs an initialisation of its own"),
+        ),
         output_range=(-1.0, 1.0),
         smooth=True,
         monotonic=False,

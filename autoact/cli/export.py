@@ -13,7 +13,7 @@ USAGE = """usage: python -m autoact export model=models:/NAME@champion output=mo
 
 Writes the network in ONNX, for any number of rows, runs it in ONNX Runtime beside PyTorch on the same inputs, and
 prints the largest difference; a file that computes something else is not written. The input is what the preprocessing
-gives, the output what the network gives (no sigmoid). Needs: pip install 'autoact[onnx]'.
+gives, the output what the network gives (no sigmoid). Needs: pip install '.[onnx]' in a checkout of autoact.
 """
 FORMATS = ("onnx",)
 

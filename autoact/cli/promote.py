@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from autoact.cli.words import PLACES, words
@@ -32,6 +33,6 @@ def run(arguments: Sequence[str]) -> int:
     print(f"{move} ({version.tags.get('autoact.summary', 'trained elsewhere')})", flush=True)
     registry.carry_out(move)
     places = [f"{key}={given.values[key]}" for key in PLACES if key in given.values]
-    back = " ".join(["python -m autoact rollback", f"models:/{move.name}@{alias}", *places])
-    print(f"done; take it back with: {back}")
+    back = shlex.join([f"models:/{move.name}@{alias}", *places])
+    print(f"done; take it back with: python -m autoact rollback {back}")
     return 0

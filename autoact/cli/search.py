@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -89,4 +90,4 @@ def _where(config: Config, tracker: Any) -> str:
     options = [f"output={config.output}"] if config.output != Config().output else []
     if config.tracking.uri:
         options.append(f"tracking.uri={config.tracking.uri}")
-    return tracker.address or " ".join(["python -m autoact ui", *options])
+    return tracker.address or f"python -m autoact ui {shlex.join(options)}".rstrip()

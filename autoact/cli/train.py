@@ -113,10 +113,12 @@ def _store(config: Config, task: Any) -> Any:
         if not os.access(output, os.W_OK | os.X_OK):
             raise AutoactError(f"output={output} cannot be written: choose another folder with output=DIR")
         return None
+    from autoact.tracking.abandoned import say_abandoned
     from autoact.tracking.registry import Registry
     from autoact.tracking.store import Store
 
     store = Store(config.tracking, output)
+    say_abandoned(store)
     if register != "none":
         Registry(store).check_name(_registered(config, task))
     store.experiment(_experiment(config, task))
@@ -238,11 +240,17 @@ def _of_the_search(config: Config, trained: Any, recommendation: Any) -> list[st
 
 def _log(config: Config, task: Any, trained: Any, recommendation: Any, store: Any, files: Any, out: Any) -> None:
     """Log and register the model, and say how to load it."""
+    from autoact.tracking.entries import renamed, unique
     from autoact.tracking.model import log_model
 
     record = trained.record
     summary = f"{trained.name}: {record.candidate.assignment.summary()}"
-    metrics = {} if record.quality is None else {task.monitor: record.quality}
+    metrics = {"epochs": record.best_epoch, "train_seconds": record.seconds}
+    if record.quality is not None:
+        keys = unique([task.monitor], taken=metrics)
+        metrics[keys[task.monitor]] = record.quality
+        if note := renamed(keys):
+            out.print(f"  note: {note}", markup=False, soft_wrap=True)
     register = _registered(config, task)
     logged = log_model(
         store,
@@ -256,7 +264,7 @@ def _log(config: Config, task: Any, trained: Any, recommendation: Any, store: An
             "policy": trained.name,
             "rows": trained.rows,
         },
-        metrics={**metrics, "epochs": record.best_epoch, "train_seconds": record.seconds},
+        metrics=metrics,
         tags={
             "autoact.kind": "train",
             "autoact.simulated": str(task.simulated).lower(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +21,19 @@ from autoact.cli.options import answered, read
 from autoact.config.compose import settings as typed
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
-from autoact.tracking.store import ARTIFACTS, TRAINING, artifact_root, quiet_telemetry, shown, sqlite_file, store_uri
+from autoact.tracking.settings import TrackingSettings
+from autoact.tracking.store import (
+    ARTIFACTS,
+    TRAINING,
+    Store,
+    artifact_root,
+    follow_folder,
+    load_mlflow,
+    quiet_telemetry,
+    shown,
+    sqlite_file,
+    store_uri,
+)
 
 USAGE = """usage: python -m autoact ui [output=DIR] [tracking.uri=URI] [--port 5000] [--host 127.0.0.1]
 
@@ -91,6 +104,7 @@ def run(arguments: Sequence[str]) -> int:
     if uri.partition(":")[0] == "databricks":
         raise AutoactError("a Databricks store has its own UI: open your workspace, Experiments")
     check_store(uri, output)
+    follow_folder(uri)
     port = port_number(options.flags.get("--port", "5000"))
     server = Server(
         uri, artifact_root(uri, output) or output.resolve() / ARTIFACTS, options.flags.get("--host", "127.0.0.1"), port
@@ -107,7 +121,7 @@ def check_store(uri: str, output: Path) -> None:
     """
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
-        given = "" if str(output) == Config().output else f" output={output}"
+        given = "" if str(output) == Config().output else f" {shlex.quote(f'output={output}')}"
         raise AutoactError(
             f"there is no MLflow store at {file}: run a search first (python -m autoact search task=...{given}), or "
             "name its folder (output=DIR) or store (tracking.uri=URI)"
@@ -153,10 +167,15 @@ def serve(server: Server) -> int:
     Raises:
         AutoactError: the server ended by itself.
     """
+    from autoact.tracking.abandoned import say_abandoned
+
     print(f"starting the MLflow UI on {shown(server.uri)} ...", flush=True)
     with ended_by_signals(), process(server) as child:
         try:
+            load_mlflow()  # while the server starts
             wait_until_up(server, child)
+            with contextlib.suppress(AutoactError):  # the server shows the store all the same
+                say_abandoned(Store(TrackingSettings(uri=server.uri), server.artifacts.parent))
             print(f"MLflow UI: {server.address}/#/experiments?{TRAINING}  (Ctrl-C ends it)", flush=True)
             child.wait()
         except KeyboardInterrupt:

@@ -103,15 +103,15 @@ class TrialRecord:
         """Whether the trial trained to its end and has a quality."""
         return self.status == COMPLETE
 
-    def to_json(self) -> str:
-        """One line of JSON."""
+    def to_json(self, *, numbered: bool = True) -> str:
+        """One line of JSON; ``numbered=False`` for a storage that gives the number itself."""
         data = {**asdict(replace(self, candidate=None)), "candidate": self.candidate.to_dict()}  # type: ignore[arg-type]
-        return json.dumps(data)
+        return json.dumps({name: value for name, value in data.items() if numbered or name != "number"})
 
     @classmethod
     def from_json(cls, text: str) -> TrialRecord:
-        """The inverse of ``to_json``."""
-        data = json.loads(text)
+        """The inverse of ``to_json``; without a number, it is -1."""
+        data = {"number": -1, **json.loads(text)}
         data["candidate"] = Candidate.from_dict(data["candidate"])
         data["curve"] = tuple(data["curve"])
         data["replicates"] = tuple(data.get("replicates", ()))

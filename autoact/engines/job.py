@@ -45,6 +45,13 @@ class Job:
         """
         return [*map(int, self.states), *(number for number, _ in self.candidates)]
 
+    def label(self) -> str:
+        """Its candidates, in few words."""
+        paused = [state["candidate"] for state in self.states.values() if state and "candidate" in state]
+        every = [*map(Candidate.from_dict, paused), *(candidate for _, candidate in self.candidates)]
+        said = "; ".join(candidate.label() for candidate in every[:3]) or f"{len(self.states)} paused candidates"
+        return said + (f"; and {len(every) - 3} more" if len(every) > 3 else "")
+
 
 @dataclass(frozen=True)
 class Outcome:

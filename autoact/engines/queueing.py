@@ -23,7 +23,8 @@ class Ticket:
 
     Attributes:
         payload: the job as it travels.
-        numbers: of its candidates.
+        numbers: of its candidates, within their batch.
+        label: its candidates, for people: trials have no numbers before they end.
         future: what the caller holds, through every retry.
         deaths: how many workers died while they ran it.
     """
@@ -31,6 +32,7 @@ class Ticket:
     def __init__(self, job: Job) -> None:
         self.payload = bytes(cloudpickle.dumps(job))
         self.numbers = job.numbers
+        self.label = job.label()
         self.future: Future[Outcome] = Future()
         self.deaths = 0
 
@@ -163,10 +165,7 @@ class QueueingEngine(Engine):
             return
         ticket.deaths += 1
         if ticket.deaths > RETRIES:
-            trials = ", ".join(map(str, ticket.numbers))
-            said = (
-                f"a worker died {ticket.deaths} times while it trained trial{'s' * (len(ticket.numbers) > 1)} {trials}"
-            )
+            said = f"a worker died {ticket.deaths} times while it trained {ticket.label}"
             self._settle(ticket, None, AutoactError(f"{said} ({how}): too little memory, or code that crashes?"))
             return
         with self._changed:

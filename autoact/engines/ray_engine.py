@@ -195,7 +195,7 @@ def _import_ray(*, local: bool) -> Any:
         # On Linux too, a cluster of one machine then listens on the loopback address only. Whoever reaches a Ray port
         # can run code.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    return optional("ray", wanted_for="engine=ray", install="'autoact[ray]'")
+    return optional("ray", wanted_for="engine=ray", extra="ray")
 
 
 def _connect(ray: Any, settings: EngineSettings, device: torch.device, threads: int) -> None:

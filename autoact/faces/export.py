@@ -53,7 +53,7 @@ def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
         AutoactError: packages are missing, the model cannot be exported, or ONNX Runtime computes something else.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
-        optional(name, wanted_for="format=onnx", install="'autoact[onnx]'")
+        optional(name, wanted_for="format=onnx", extra="onnx")
     if model.example is None:
         raise AutoactError("the model was logged without an input example: train it again")
     example = torch.from_numpy(model.example)

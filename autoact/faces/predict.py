@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import torch
 
 from autoact.core.errors import AutoactError
@@ -41,8 +43,9 @@ def predict(model: FetchedModel, frame: pd.DataFrame, source: str = "the model")
         source: names the model in messages.
 
     Returns:
-        The columns ``row`` (from 0), the id columns that the training left out, ``score`` (or one for each of several
-        classes) and ``prediction``.
+        The columns ``row`` (from 0), the columns that the training left out, ``score`` (or one for each of several
+        classes) and ``prediction``. A column of the input that is called like one of these has another name here; see
+        ``input_names``.
 
     Raises:
         AutoactError: columns are missing or hold what they cannot hold, or the model was not trained on a table.
@@ -51,9 +54,47 @@ def predict(model: FetchedModel, frame: pd.DataFrame, source: str = "the model")
     x = saved.encode(frame, "the input")
     with torch.no_grad():
         out = torch.cat([model.module(part) for part in x.split(BATCH)])
-    ids = {name: frame[name].to_numpy() for name in saved.ids if name in frame.columns}
-    head = pd.DataFrame({ROW: range(len(frame)), **ids})
-    return pd.concat([head, saved.scored(out)], axis=1)
+    scored = saved.scored(out)
+    names = input_names(saved, frame.columns)
+    kept = frame[list(names)].reset_index(drop=True).rename(columns=names)
+    return pd.concat([pd.DataFrame({ROW: range(len(frame))}), kept, scored], axis=1)
+
+
+def input_names(saved: SavedPreprocessing, columns: Iterable[str]) -> dict[str, str]:
+    """Columns of the input that are handed through -> their names in the output.
+
+    The scores keep their names, whatever the input holds: a column of the input that is called like one of them gets
+    the first of ``input_NAME``, ``input_NAME_2``, ... that nothing else has.
+
+    Args:
+        saved: says which columns are handed through, and what the scores are called.
+        columns: of the input.
+    """
+    nothing = torch.zeros(0, max(1, len(saved.classes or ())))
+    ours = {ROW, *map(str, saved.scored(nothing).columns)}
+    present = set(columns)
+    kept = [name for name in dict.fromkeys(saved.ids) if name in present]
+    used, names = ours | set(kept), {}
+    for name in kept:
+        found, count = name, 1
+        while name in ours and found in used:
+            found = f"input_{name}" if count == 1 else f"input_{name}_{count}"
+            count += 1
+        used.add(found)
+        names[name] = found
+    return names
+
+
+def renamed(names: Mapping[str, str]) -> str:
+    """A sentence on columns of the input that have another name in the output; empty where none has.
+
+    Example:
+        >>> renamed({"who": "who", "score": "input_score"})
+        "columns of the input that are called like the model's own have other names here: 'score' as 'input_score'"
+    """
+    told = ", ".join(f"{name!r} as {found!r}" for name, found in names.items() if name != found)
+    own = "columns of the input that are called like the model's own have other names here"
+    return f"{own}: {told}" if told else ""
 
 
 def check_output(path: str, source: str) -> None:
@@ -87,4 +128,6 @@ def write_scores(scores: pd.DataFrame, path: str) -> Path:
             scores.to_csv(file, index=False)
     except OSError as error:
         raise AutoactError(f"output={path} cannot be written: {error.strerror or error}") from error
+    except pa.ArrowException as error:  # a column of mixed types, which parquet has no type for
+        raise AutoactError(f"output={path} cannot be written: {error}; a .csv file takes any column") from error
     return file

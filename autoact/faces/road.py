@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from autoact.core.errors import AutoactError
+from autoact.core.lazy import DISTRIBUTION
 from autoact.core.records import Candidate
 from autoact.engines.early import settle
 from autoact.engines.job import AskedHere, Workplace
@@ -52,7 +53,7 @@ from autoact.training.population import PopulationSession
 
 LATENCY_TABLE = "latency_table"
 RAW = "confirmation.json"
-PACKAGES = ("autoact", "torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
+PACKAGES = ("torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,9 @@ def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> Search
             result = _run(prepared, observers, stop_asked)
         status = result.status
         return result
+    except KeyboardInterrupt:  # a second Ctrl-C, or one before anything was started
+        status = "interrupted"
+        raise
     finally:
         for observer in observers:
             observer.close(status)
@@ -304,15 +308,13 @@ def about(prepared: Prepared, known: Known) -> dict[str, Any]:
 
 def packages() -> dict[str, str]:
     """Versions of what results depend on."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            if name == "autoact":
-                from autoact import __version__
+    from autoact import __version__
 
-                found[name] = __version__
+    # Of the code that runs: what pip has installed under a name like ours may be an older copy, or somebody else's.
+    found = {DISTRIBUTION: __version__}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found
 
 

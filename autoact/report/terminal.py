@@ -73,10 +73,11 @@ class TerminalView(Observer):
                 record.quality > self._best if self._mode == "max" else record.quality < self._best
             )
             self._best = record.quality if better else self._best
-        total = f"/{self._info.budget}" if self._info and self._info.budget else ""
+        # The number is the study's, under which Optuna, MLflow and trials.jsonl know the trial; the count stands apart.
+        count = f" ({self._count} of {self._info.budget})" if self._info and self._info.budget else ""
         left = "" if seconds_left is None else f", about {_duration(seconds_left)} left"
         self.out.print(
-            f"trial {self._count}{total}  {_outcome(record)}  best {number(self._best)}, front {front}{left}  "
+            f"trial {record.number}{count}  {_outcome(record)}  best {number(self._best)}, front {front}{left}  "
             f"| {record.candidate.label()}{_seed(record)}",
             markup=False,
             overflow="ellipsis",

@@ -27,6 +27,8 @@ LAPSE, BEAT = 600.0, 60.0
 # Seconds between two looks at a driver that is choosing at this moment.
 LOOK = 0.05
 FINAL_CHECK = "the final check"
+# A driver's lock in its study's folder.
+LOCK = ".driver-{}.lock"
 
 
 class Claims:
@@ -155,6 +157,27 @@ class Claims:
         self._ledger.note(PREFIX + self.driver, {**self._mine, "time": self._clock()})
 
 
+def living(folder: Path) -> bool:
+    """Whether a driver works in a study's folder: it holds its lock for as long as its process lives.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name, driver_id(Path(name)):
+        ...     print(living(Path(name)))
+        True
+    """
+    from filelock import FileLock, Timeout
+
+    for file in folder.glob(LOCK.format("*")):
+        lock = FileLock(file)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):  # it is held, or somebody else's, so that nothing is known of it
+            return True
+        lock.release()
+    return False
+
+
 @contextmanager
 def driver_id(folder: Path) -> Iterator[str]:
     """An id that no other living driver has, and that the same command gets again.
@@ -167,7 +190,7 @@ def driver_id(folder: Path) -> Iterator[str]:
     home = digest([socket.gethostname(), str(folder.resolve())])
     slot = 1
     while True:
-        lock = FileLock(folder / f".driver-{slot}.lock")
+        lock = FileLock(folder / LOCK.format(slot))
         try:
             lock.acquire(timeout=0)
             break

@@ -166,7 +166,7 @@ class Ledger:
             params=self.space.params(record.candidate.assignment, record.candidate.settings),
             distributions=self._dimensions,
             values=[record.values[objective.name] for objective in self.objectives] if record.complete else None,
-            user_attrs={"record": record.to_json(), **rungs, **attributes},
+            user_attrs={"record": record.to_json(numbered=False), **rungs, **attributes},
             # What Trial.set_constraint writes; a trial is told here in one transaction, when it has ended.
             system_attrs={f"{_CONSTRAINTS_KEY}:{name}": over for name, over in broken.items()},
         )

@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from autoact.core.records import FAILED, PRUNED, TrialRecord
@@ -18,6 +19,8 @@ from autoact.tasks.objectives import COST, LATENCY, QUALITY
 # MLflow's own limits, in characters.
 KEY, PARAM, TAG = 250, 6000, 8000
 NAME = 120
+# Metrics of every trial, beside its objectives.
+AT_RUNG, COUNTS = "quality_at_rung", ("train_seconds", "best_epoch", "epochs")
 
 
 class Point(NamedTuple):
@@ -77,22 +80,42 @@ def slug(text: str) -> str:
     return re.sub(r"\W+", "_", text.lower()).strip("_")
 
 
-def unique(names: Iterable[str]) -> dict[str, str]:
+def unique(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
     """Name -> key; names that MLflow could not tell apart are numbered.
+
+    Args:
+        names: whatever a module or a table calls its things.
+        taken: keys that the same run gives to values of autoact's own.
 
     Example:
         >>> unique(["a[0]", "a(0)"])
         {'a[0]': 'a_0_', 'a(0)': 'a_0__2'}
+        >>> unique(["val/recall@5", "epochs"], taken=["epochs"])
+        {'val/recall@5': 'val/recall_5', 'epochs': 'epochs_2'}
     """
     keys: dict[str, str] = {}
+    used = set(taken)
     for name in dict.fromkeys(names):
         plain = found = key(name)
         count = 1
-        while found in keys.values():
+        while found in used:
             count += 1
             found = f"{plain[: KEY - 4]}_{count}"
         keys[name] = found
+        used.add(found)
     return keys
+
+
+def renamed(keys: Mapping[str, str]) -> str:
+    """A sentence on the names that MLflow gets otherwise; empty where there are none.
+
+    Example:
+        >>> renamed(unique(["val/recall@5", "val_loss"]))
+        "in MLflow 'val/recall@5' is called 'val/recall_5'"
+    """
+    changed = [f"{name!r} is called {found!r}" for name, found in keys.items() if name != found]
+    more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
+    return f"in MLflow {', '.join(changed[:3])}{more}" if changed else ""
 
 
 def metric_names(info: SearchInfo) -> dict[str, str]:
@@ -101,7 +124,9 @@ def metric_names(info: SearchInfo) -> dict[str, str]:
     currency = slug(str(price.get("currency") or ""))
     names = {QUALITY: QUALITY, LATENCY: "latency_ms", COST: "_".join(filter(None, ["cost", currency, "per_million"]))}
     for objective in info.objectives:
-        names.setdefault(objective.name, key("_".join(filter(None, [objective.name, slug(objective.unit)]))))
+        if objective.name not in names:
+            text = "_".join(filter(None, [objective.name, slug(objective.unit)]))
+            names[objective.name] = unique([text], taken=[*names.values(), AT_RUNG, *COUNTS])[text]
     return names
 
 
@@ -154,7 +179,7 @@ def search_tags(info: SearchInfo, storage: str) -> dict[str, str]:
         "autoact.storage": storage,
         "autoact.task": info.task,
         "autoact.simulated": str(info.simulated).lower(),
-        "autoact.folder": cut(info.folder, TAG, "facts.json"),
+        "autoact.folder": cut(str(Path(info.folder).resolve()), TAG, "facts.json"),
     }
 
 
@@ -198,17 +223,24 @@ def trial_entries(record: TrialRecord, info: SearchInfo, finished: int) -> Entri
     )
 
 
+def trial_keys(record: TrialRecord, info: SearchInfo) -> dict[str, str]:
+    """What a module logged -> its metric in MLflow, apart from those that autoact logs of every trial."""
+    names = metric_names(info)
+    own = [*names.values(), *(names.get(name, key(name)) for name in record.values), AT_RUNG, *COUNTS]
+    return unique(record.metrics, own)
+
+
 def _trial_points(record: TrialRecord, info: SearchInfo, finished: int) -> Iterator[Point]:
     """A trial's metrics."""
     names = metric_names(info)
-    keys = unique(record.metrics)
+    keys = trial_keys(record, info)
     best = {keys[name]: value for name, value in record.metrics.items()}
     best |= {names.get(name, key(name)): value for name, value in record.values.items()}
     if record.complete and record.quality is not None:
         best[QUALITY] = record.quality
     for epoch, value in record.rungs.items():
-        yield Point("quality_at_rung", float(value), epoch, finished)
-    counts = {"train_seconds": record.seconds, "best_epoch": record.best_epoch, "epochs": record.epochs}
+        yield Point(AT_RUNG, float(value), epoch, finished)
+    counts = dict(zip(COUNTS, (record.seconds, record.best_epoch, record.epochs), strict=True))
     for name, value in {**best, **counts}.items():
         yield Point(name, float(value), 0, finished)
     curves = unique(f"curve/{name}" for values in record.curve for name in values)

@@ -17,6 +17,7 @@ from autoact.report.markdown import to_markdown
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.result import SearchResult
 from autoact.tasks.objectives import QUALITY
+from autoact.tracking.abandoned import say_abandoned
 from autoact.tracking.entries import (
     TAG,
     Entries,
@@ -26,17 +27,19 @@ from autoact.tracking.entries import (
     cut,
     front_trials,
     key,
+    renamed,
     result_points,
     result_tags,
     search_params,
     search_tags,
     summary,
     trial_entries,
+    trial_keys,
     trial_name,
 )
 from autoact.tracking.runs import PARENT, Child, Runs
 from autoact.tracking.settings import TrackingSettings
-from autoact.tracking.store import TRAINING, Store, StoreError, environment, shown
+from autoact.tracking.store import TRAINING, Store, StoreError, environment, reason_of, shown
 
 # How long a store that went away is left in peace, in seconds; at the end of the search it is asked once more.
 PAUSE = 60.0
@@ -103,6 +106,7 @@ class MlflowTracker(Observer):
         self._failed_at: float | None = None
         self._trouble = ""
         self._refused: list[str] = []
+        self._renamed = False
 
     def _find_outer(self, settings: TrackingSettings) -> tuple[str | None, str | None]:
         """The outer run's id, and the experiment that its children belong to."""
@@ -174,6 +178,10 @@ class MlflowTracker(Observer):
         if self._info is None:
             return
         whole = self._log(again=True)
+        if self.parent is not None and status == "failed" and (error := sys.exception()) is not None:
+            note = cut(f"failed: {type(error).__name__}: {reason_of(error)}", TAG, "the terminal")
+            tags = {"autoact.status": "failed", "mlflow.note.content": note}
+            self._attempt(partial(self._runs.write, self.parent, Entries(tags=tags)))
         if self.parent is not None:
             ended = self._attempt(partial(self._runs.end, self.parent, STATUS[status], _now()))
             whole = whole and ended
@@ -219,6 +227,7 @@ class MlflowTracker(Observer):
         """What waits, in order."""
         if self.parent is None:
             self.parent = self._open_parent()
+            say_abandoned(self.store, self.parent)
         elif self._failed_at is not None:
             # A request whose answer was lost may have been carried out.
             self._children = self._runs.children(self.parent)
@@ -292,9 +301,16 @@ class MlflowTracker(Observer):
             tags = {**entries.tags, PARENT: parent, **_source()}
             run_id = self._runs.start(trial_name(record), tags, started)
             child = self._children[record.number] = Child(run_id, started, tags=tags)
+            self._say_renamed(renamed(trial_keys(record, self._info)))
         self._runs.write(child.run_id, Entries(entries.params, entries.points))
         self._runs.end(child.run_id, ENDS[record.status], started + duration)
         child.complete = True
+
+    def _say_renamed(self, sentence: str) -> None:
+        """Say once under which names a module's metrics are found."""
+        if sentence and not self._renamed:
+            _say(sentence)
+            self._renamed = True
 
     def _result_steps(self, result: SearchResult, parent: str) -> list[tuple[str, Callable[[], None]]]:
         """What is logged at the end, step by step; each may be repeated."""

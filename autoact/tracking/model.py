@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from autoact.core.errors import AutoactError
+from autoact.tracking.entries import PARAM, cut, unique
 from autoact.tracking.registry import Registry, Version, is_registry_uri, using
 from autoact.tracking.store import Store, StoreError, reach, reason_of, shown
 
@@ -105,8 +106,8 @@ def log_model(
             nested = mlflow.active_run() is not None
             with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags), nested=nested) as run:
                 try:
-                    mlflow.log_params(dict(params))
-                    mlflow.log_metrics(dict(metrics))
+                    mlflow.log_params(_keyed(params))
+                    mlflow.log_metrics(_keyed(metrics))
                     for file in beside:
                         mlflow.log_artifact(str(file))
                     uri, note = _log_graph(module, example, beside)
@@ -119,6 +120,15 @@ def log_model(
     if uri is not None and register is not None:
         version = Registry(store).register(register, uri, run_id, task, tags)
     return LoggedModel(run_id, uri, note, shown(store.uri), version)
+
+
+def _keyed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values under names that MLflow takes, as a search logs them."""
+    keys = unique(values)
+    return {
+        keys[name]: cut(value, PARAM, "the model's files") if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def keep_model(module: Any, files: Mapping[str, str], output: Path, task: str) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import AutoactError, nearest, unknown
 from autoact.tracking.places import existing_store
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import Store, StoreError, UnreachableError, environment, reach, shown
@@ -151,10 +151,16 @@ class Registry:
             model = self._model(name)
             if alias:
                 if alias not in model.aliases:
-                    held = [f"{a} (version {v})" for a, v in sorted(model.aliases.items())] or ["none"]
-                    raise AutoactError(f"{name} has no alias {alias!r}: there is {', '.join(held)}")
+                    raise AutoactError(f"{name} has no alias {alias!r}: there is {_held(model)}")
                 number = int(model.aliases[alias])
             numbers = self._numbers(name)
+            if not numbers:
+                raise AutoactError(f"{name} has no version any more: python -m autoact train adds one")
+            if alias and number not in numbers:
+                raise AutoactError(
+                    f"{name}: {alias} names version {number}, which was deleted: there is "
+                    f"{', '.join(map(str, sorted(numbers)))}"
+                )
             if number not in numbers:
                 raise unknown(f"version of {name}", number, map(str, sorted(numbers)))
             found = self.store.client.get_model_version(name, str(number))
@@ -234,18 +240,21 @@ class Registry:
             moves = _moves(model, alias)
             now = int(model.aliases[alias]) if alias in model.aliases else None
             if not moves:
-                noted = [tag.removeprefix(MOVES) for tag in model.tags if tag.startswith(MOVES)]
-                known = [name for name in noted if _moves(model, name)]
-                raise unknown(f"promotion of {name} to take back", alias, known, advice="what promote moved")
+                raise _nothing_earlier(model, alias)
             before, after = moves[-1]
-            if now != after:
-                stands = "no version" if now is None else f"version {now}"
+            numbers = self._numbers(name)
+            there = f"promote the version that you want ({', '.join(map(str, sorted(numbers)))})"
+            if now != after and after not in numbers:
                 raise AutoactError(
-                    f"{name}: {alias} was moved by other means since ({stands} has it, promote gave it to version "
-                    f"{after}): promote the version that you want"
+                    f"{name}: version {after}, which promote gave {alias} to, was deleted, and {_holder(now)}: {there}"
                 )
-            if before is not None and before not in self._numbers(name):
-                raise AutoactError(f"{name}: version {before}, which was {alias} before, was deleted")
+            if now != after:
+                raise AutoactError(
+                    f"{name}: {alias} was moved by other means since ({_holder(now)}, promote gave it to version "
+                    f"{after}): {there}"
+                )
+            if before is not None and before not in numbers:
+                raise AutoactError(f"{name}: version {before}, which was {alias} before, was deleted: {there}")
         return Move(name, alias, now, before)
 
     def carry_out(self, move: Move, *, back: bool = False) -> None:
@@ -327,6 +336,42 @@ def _not_ours(name: str) -> AutoactError:
     return AutoactError(
         f"the registered model {name!r} was not made by autoact: nothing is added to it; choose another name with "
         "train.register=NAME, or train.register=none"
+    )
+
+
+def _held(model: Any) -> str:
+    """The aliases of a registered model."""
+    return ", ".join(f"{a} (version {v})" for a, v in sorted(model.aliases.items())) or "none"
+
+
+def _holder(number: int | None) -> str:
+    """Who has an alias now."""
+    return "no version has it" if number is None else f"version {number} has it"
+
+
+def _nothing_earlier(model: Any, alias: str) -> AutoactError:
+    """Why there is nothing that an alias could move back to."""
+    now = int(model.aliases[alias]) if alias in model.aliases else None
+    if alias == CANDIDATE:
+        return AutoactError(
+            f"{model.name}: {CANDIDATE} always names what was trained last (version {now}): promote and rollback leave "
+            "it alone"
+        )
+    if f"{MOVES}{alias}" in model.tags:
+        return AutoactError(
+            f"{model.name}: there is nothing earlier to go back to: every promote of {alias} was taken back, and "
+            f"{_holder(now)}"
+        )
+    if now is not None:
+        return AutoactError(
+            f"{model.name}: there is nothing earlier to go back to: {alias} was given to version {now} by other means "
+            "than promote, which alone keeps what was before; promote the version that you want"
+        )
+    promoted = sorted(t.removeprefix(MOVES) for t in model.tags if t.startswith(MOVES))
+    close = nearest(alias, [*promoted, *model.aliases], count=1)
+    return AutoactError(
+        f"{model.name} has no alias {alias!r} that promote ever moved{f': did you mean {close[0]}?' if close else '.'} "
+        f"Aliases: {_held(model)}"
     )
 
 

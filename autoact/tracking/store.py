@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError
+from autoact.tracking.moved import follow
 from autoact.tracking.settings import TrackingSettings
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
@@ -123,6 +124,18 @@ def artifact_root(uri: str, output: Path) -> Path | None:
     return (file.parent if file else output.resolve()) / ARTIFACTS
 
 
+def follow_folder(uri: str) -> None:
+    """Where an SQLite store was moved or copied, let its addresses follow, and say so in one line.
+
+    Raises:
+        AutoactError: it was moved, and cannot be written.
+    """
+    file = sqlite_file(uri)
+    if file is not None and file.is_file():
+        for moved in follow(file, file.parent / ARTIFACTS):
+            print(f"autoact: {moved}", file=sys.stderr)
+
+
 @contextlib.contextmanager
 def reach() -> Iterator[None]:
     """Call MLflow inside: in silence, with bounded patience, any failure as ``StoreError``.
@@ -224,6 +237,7 @@ class Store:
             with reach():
                 if file is not None:
                     file.parent.mkdir(parents=True, exist_ok=True)
+                    follow_folder(self.uri)
                 with one_at_a_time(file):
                     client = MlflowClient(self.uri)
                     client.search_experiments(max_results=1)

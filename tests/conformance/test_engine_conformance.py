@@ -316,7 +316,7 @@ def test_a_job_that_kills_its_workers_falls_alone(remote, straight, monkeypatch)
     killer = remote.engine.submit(Job(((12, candidate(seed=KILLS_ALWAYS)), (13, candidate()))))
     outcomes = remote.run(*(Job((one,)) for one in THREE))
     assert [timeless(outcome.records) for outcome in outcomes] == [timeless([record]) for record in straight]
-    with pytest.raises(AutoactError, match=r"^a worker died 2 times while it trained trials 12, 13 \("):
+    with pytest.raises(AutoactError, match=r"^a worker died 2 times while it trained .*; .* \("):
         killer.result()
 
 

@@ -39,7 +39,7 @@ def test_more_seeds_are_added_and_the_opening_is_numbered(cli, folder, trials):
     assert done.code == 0, done.err
     assert claims(output)["tuned"] == [20_000, 20_001, 20_002, 20_003]
     assert "opening 2 of the test part" in " ".join(done.out.split())
-    assert "trial 1/" not in done.out and trials(output) == before
+    assert "(1 of " not in done.out and trials(output) == before
     assert "Verdict: " in done.out
 
 
@@ -126,5 +126,5 @@ def test_a_recommendation_is_confirmed_without_a_search(cli, small, folder, tmp_
     words = ["confirm", f"recommendation={file}", *overrides, "search.threads=1", f"output={tmp_path / 'next'}"]
     done = cli(*words, "data.seed=7")
     assert done.code == 0, done.err
-    assert "Verdict: " in done.out and "trial 1/" in done.out
+    assert "Verdict: " in done.out and "(1 of " in done.out
     assert set(claims(tmp_path / "next")["tuned"]) == {20_000, 20_001}

@@ -69,7 +69,7 @@ def test_processes_give_the_trials_of_this_process(inline, small, cli, tmp_path,
 
 
 def test_ray_gives_the_trials_of_this_process(inline, small, cli, tmp_path, monkeypatch):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'autoact[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
     folder = Path(tempfile.mkdtemp(prefix="aa"))  # short, since sockets lie below it
     monkeypatch.setenv("RAY_TMPDIR", str(folder))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

@@ -26,7 +26,7 @@ def stop(small):
         with out.open("w") as first, error.open("w") as second:
             process = subprocess.Popen(command, stdout=first, stderr=second, start_new_session=True)
             try:
-                while "\ntrial 2/" not in out.read_text() and process.poll() is None:
+                while "\ntrial 1 (2 of " not in out.read_text() and process.poll() is None:
                     time.sleep(0.05)
                 process.send_signal(number)
                 process.wait(timeout=120)

@@ -34,7 +34,7 @@ JOBS = 6
 @pytest.fixture(scope="module")
 def report():
     """What the driver found."""
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'autoact[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
     # Short, since sockets lie below it; apart, since Ray notes the last cluster of its folder for others to join.
     folder = Path(tempfile.mkdtemp(prefix="aa"))
     # The setting with the strange name keeps every port on the loopback address.

@@ -91,7 +91,8 @@ def test_aliases_move_and_move_back(place, runs, registry, cli):
     assert "champion moves from version 2 to version 1" in rollback().out and versions(registry, "champion") == 1
     assert "champion is taken from version 1; no version had it before" in rollback().out
     assert versions(registry, "champion") is None and versions(registry, CANDIDATE) == 2
-    assert rollback().code == 2
+    done = rollback()
+    assert done.code == 2 and "nothing earlier to go back to: every promote of champion was taken back" in done.err
     # Somebody else moves it in between.
     promote("/1", "shadow")
     with using(registry.store):
@@ -215,7 +216,10 @@ MISTAKES = {
     "no uri": (["promote", "leavers-autoact", "to=champion"], "write models:/NAME/VERSION or models:/NAME@ALIAS"),
     "unknown key": (["promote", "models:/leavers-autoact/1", "too=x"], "unknown key 'too': did you mean to"),
     "back without alias": (["rollback", "models:/leavers-autoact/1"], "rollback needs an alias"),
-    "nothing to take back": (["rollback", "models:/leavers-autoact@best"], "unknown promotion of leavers-autoact"),
+    "nothing to take back": (
+        ["rollback", "models:/leavers-autoact@best"],
+        "leavers-autoact has no alias 'best' that promote",
+    ),
     "no model": (["predict", "input=a.csv", "output=b.csv"], "model=... is missing"),
     "no input": (["predict", "model=models:/leavers-autoact/1", "output=b.csv"], "input=... is missing"),
     "onto itself": (["predict", "model=models:/x/1", "input=a.csv", "output=a.csv"], "would overwrite the input"),
@@ -282,3 +286,23 @@ def test_a_registered_model_of_somebody_else_is_left_alone(place, registry, cli,
     assert done.code == 2 and "'theirs' was not made by autoact: nothing is added to it" in done.err
     with using(registry.store):
         assert registry.store.client.search_model_versions("name = 'theirs'") == []
+
+
+def test_predict_says_which_columns_of_the_input_moved(place, runs, cli, tmp_path):
+    """A dropped column that is called like the model's own score; the model's is the one that a reader finds."""
+    rows = table(3, 9).rename(columns={"who": "score"}).drop(columns="left")
+    rows.to_csv(tmp_path / "new.csv", index=False)
+    folder = tmp_path / "model"
+    registry = Registry(Store(TrackingSettings(), place / "runs"))
+    shutil.copytree(registry.fetch("models:/leavers-autoact/1", tmp_path), folder)
+    file = folder / "extra_files" / "preprocessing.json"
+    file.write_text(file.read_text().replace('"who"', '"score"'))
+    done = cli("predict", f"model={folder}", f"input={tmp_path / 'new.csv'}", f"output={tmp_path / 'out.csv'}")
+    assert done.code == 0, done.err
+    assert (
+        "note: columns of the input that are called like the model's own have other names here: 'score' as 'input"
+        in (done.out)
+    )
+    read = pd.read_csv(tmp_path / "out.csv")
+    assert list(read.columns) == ["row", "input_score", "score", "prediction"]
+    assert read["input_score"].tolist() == rows["score"].tolist() and read["score"].between(0, 1).all()

@@ -30,8 +30,8 @@ def test_it_prints_progress_a_table_and_a_verdict(searched):
     _, done = searched
     assert done.err == ""
     for expected in (
-        "trial 1/4",
-        "trial 4/4",
+        "trial 0 (1 of 4)  ",
+        "trial 3 (4 of 4)  ",
         "Final check, to choose: ",
         "Final check, to claim: ",
         "baseline as configured",
@@ -80,7 +80,7 @@ def test_the_same_command_again_trains_nothing_new(folder, small, cli, trials, t
 def test_a_larger_budget_adds_trials(folder, small, cli, trials, trainings):
     before = trials(folder)
     done = cli("search", *small, "search.trials=6", f"output={folder}")
-    assert done.code == 0 and "trial 5/6" in done.out and "trial 6/6" in done.out
+    assert done.code == 0 and "trial 4 (5 of 6)" in done.out and "trial 5 (6 of 6)" in done.out
     after = trials(folder)
     assert after[:4] == before and len(after) >= 6
     # Two more trials, and at most the final check of every finalist: the first four trials are not trained again.

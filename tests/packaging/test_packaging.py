@@ -115,7 +115,8 @@ def test_the_metadata(wheel):
     archive = zipfile.ZipFile(wheel)
     (name,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
     metadata = Parser().parsestr(archive.read(name).decode())
-    assert (metadata["Name"], metadata["Version"]) == ("autoact", autoact.__version__)
+    assert (metadata["Name"], metadata["Version"]) == ("torch-autoact", autoact.__version__)
+    assert not [one for one in metadata.get_all("Requires-Dist") if one.startswith("autoact")]
     assert metadata["Requires-Python"] == PROJECT["project"]["requires-python"]
     assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
     assert "Which activation functions" in metadata.get_payload()

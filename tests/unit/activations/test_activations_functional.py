@@ -5,9 +5,10 @@ import inspect
 import pytest
 import torch
 
-from autoact.activations import functional
+from autoact.activations import functional, registry
 from autoact.activations import functional_learnable as learnable
 from autoact.activations.functional import computed_in_float32
+from autoact.config.tree import conf_dir
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -85,3 +86,15 @@ def test_rational_takes_its_coefficients_by_place_or_name() -> None:
     q = 1 + torch.stack([values[5 + k] * x**k for k in range(1, 5)]).sum(dim=0).abs()
     torch.testing.assert_close(learnable.rational(x, *values), p / q)
     assert torch.equal(learnable.rational(x, **named), learnable.rational(x, *values))
+
+
+def test_what_is_said_of_sine_holds_for_its_default_frequency() -> None:
+    """It is offered with omega = 1, which turns twice where inputs are; nothing may sell that as high frequencies."""
+    x = torch.linspace(-3, 3, 6001)
+    turns = {omega: int((functional.sine(x, omega).diff().sign().diff() != 0).sum()) for omega in (1.0, 30.0)}
+    assert turns[1.0] == 2 and turns[30.0] > 50
+    assert (functional.sine(x[2500:3501]) - x[2500:3501].tanh()).abs().max() < 0.03
+    for file in (conf_dir() / "candidates" / "default.yaml", conf_dir() / "plugin/autoact/candidates/default.yaml"):
+        (line,) = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("  - sine ")]
+        assert "with omega = 1 no network for high frequencies" in line
+    assert "initialisation of its own" in registry.get("sine").parameters[0].meaning

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
+from autoact.core.records import Candidate
 from autoact.engines.job import Job
 from autoact.engines.message import reply_of
 from autoact.engines.queueing import RETRIES, QueueingEngine
@@ -121,14 +123,17 @@ def test_the_last_chance_is_taken_alone(engine):
     assert [future.done() for future in others] == [True, False, False]
 
 
-def test_a_job_that_always_kills_falls_with_its_trials_named(engine):
-    killer = engine.submit(Job(states={"4": None}))
+def test_a_job_that_always_kills_falls_with_its_candidates_named(engine):
+    tried = Candidate(Assignment({"act": "snake"}), {"learning_rate": 0.25})
+    killer = engine.submit(Job(states={"4": {"candidate": tried.to_dict()}}))
     other = engine.submit(job(1))
     for _ in range(RETRIES):
         engine.die(4)
     engine.end(1)
     engine.die(4)
-    with pytest.raises(AutoactError, match=r"^a worker died 4 times while it trained trial 4 \(killed\): "):
+    with pytest.raises(
+        AutoactError, match=r"^a worker died 4 times while it trained snake, learning_rate=0.25 \(killed\): "
+    ):
         killer.result()
     assert other.result() == "outcome 1"
     assert engine.log == [4, 1, 4, 4, 4]

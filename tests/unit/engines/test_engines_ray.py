@@ -37,7 +37,9 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr("autoact.core.lazy.importlib.import_module", missing)
-    with pytest.raises(AutoactError, match=r"^engine=ray needs the package ray: pip install 'autoact\[ray\]'$"):
+    with pytest.raises(
+        AutoactError, match=r"^engine=ray needs the package ray: pip install '.\[ray\]' in a checkout of autoact$"
+    ):
         ray_engine._import_ray(local=False)
 
 

@@ -53,7 +53,10 @@ def test_one_that_computes_something_else_is_not_written(model: FetchedModel, tm
 def test_without_the_packages_it_says_what_to_install(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     nothing = FetchedModel(None, None, {}, None, None)
-    with pytest.raises(AutoactError, match=r"format=onnx needs the package onnxruntime: pip install 'autoact\[onnx\]'"):
+    with pytest.raises(
+        AutoactError,
+        match=r"format=onnx needs the package onnxruntime: pip install '.\[onnx\]' in a checkout of autoact",
+    ):
         to_onnx(nothing, tmp_path / "model.onnx")
 
 

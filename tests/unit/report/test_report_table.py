@@ -19,6 +19,7 @@ from autoact.study.result import Row, SearchResult
 from autoact.study.selection import Selection
 from autoact.study.verdict import Ruling
 from autoact.tasks.objectives import Objective
+from autoact.tracking.entries import trial_name
 
 QUALITY = Objective("quality", "ROC AUC", "max")
 LATENCY = Objective("latency", "ms", "min")
@@ -123,11 +124,22 @@ def test_the_view_counts_trials_and_says_what_is_left() -> None:
     again = record("replicate", "tanh", 0.84, 5)
     view.trial_finished(again, 3, None)
     printed = out.getvalue()
-    assert "trial 5/10  0.7500 at epoch 9, stopped  best 0.8600" in printed
+    assert "trial 4 (5 of 10)  0.7500 at epoch 9, stopped  best 0.8600" in printed
     assert f"{again.candidate.label()}, seed {again.candidate.seed}" in printed
     assert "SIMULATED DATA" in printed
-    assert "trial 3/10  0.8600  best 0.8600, front 3, about 1 min 40 s left" in printed
-    assert "trial 4/10  failed: diverged  best 0.8600" in printed
+    assert "trial 2 (3 of 10)  0.8600  best 0.8600, front 3, about 1 min 40 s left" in printed
+    assert "trial 3 (4 of 10)  failed: diverged  best 0.8600" in printed
+
+
+def test_the_view_names_a_trial_by_the_number_that_others_know() -> None:
+    """Optuna, MLflow and trials.jsonl count from 0, and drivers share numbers: the count of trials is told apart."""
+    out = io.StringIO()
+    view = TerminalView(Console(file=out, width=160, highlight=False))
+    view.trial_finished(record("sampled", "tanh", 0.86, 17), 3, None)
+    assert out.getvalue().startswith("trial 17  0.8600")
+    view.search_started(dataclasses.replace(result().info, budget=4, done=0))
+    view.trial_finished(record("sampled", "tanh", 0.86, 17), 3, None)
+    assert f"{trial_name(record('sampled', 'tanh', 0.86, 17)).split(':')[0]} (1 of 4)  0.8600" in out.getvalue()
 
 
 @pytest.mark.parametrize(

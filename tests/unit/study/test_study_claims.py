@@ -11,7 +11,7 @@ import pytest
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.study import claims as claims_module
-from autoact.study.claims import BEAT, LAPSE, Claims, driver_id
+from autoact.study.claims import BEAT, LAPSE, Claims, driver_id, living
 
 
 class Clock:
@@ -217,3 +217,19 @@ def test_what_another_driver_ended_while_this_one_chose_is_not_trained_again(kit
     assert len(told) == 12
     assert not [candidate for candidate in engine.trained if candidate in told]
     assert len(set(kit.labels(result))) == len(result.records) == 20
+
+
+def test_a_driver_lives_while_it_holds_its_lock(tmp_path, monkeypatch):
+    assert not living(tmp_path)
+    with driver_id(tmp_path) as first, driver_id(tmp_path) as second:
+        assert first != second and living(tmp_path)
+    (tmp_path / ".driver-1.lock").touch()
+    assert not living(tmp_path), "what a killed driver leaves is a file that nobody holds"
+    with driver_id(tmp_path) as again:
+        assert again == first, "to look takes nothing away from the same command"
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", forbidden)
+    assert living(tmp_path), "another user's lock says nothing: it is left alone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from typing import Any
 
@@ -49,6 +50,19 @@ def test_what_is_told_is_recorded_with_its_number(kit, baseline):
     assert ledger.records() == [first, second]
     assert ledger.spent == 2
     assert ledger.study.trials[0].values == [0.9, given.values["latency"], given.values["cost"]]
+
+
+def test_a_trial_has_one_number_wherever_it_is_looked_up(kit, baseline, url):
+    """What an engine called it within its batch is not kept beside Optuna's number; old studies that did still load."""
+    ledger = kit.Bench(storage=url).ledger()
+    for place in (5, 5):
+        ledger.tell(kit.record(baseline, place, 0.9, latency=1.0, cost=1.0))
+    assert [trial.number for trial in ledger.study.trials] == [0, 1]
+    assert ["number" in json.loads(trial.user_attrs["record"]) for trial in ledger.study.trials] == [False, False]
+    old = ledger.study.trials[0]
+    old.user_attrs = dict(old.user_attrs, record=kit.record(baseline, 7, 0.9, latency=1.0, cost=1.0).to_json())
+    ledger.study.add_trial(old)
+    assert [record.number for record in kit.Bench(storage=url).ledger().records()] == [0, 1, 2]
 
 
 def test_a_trial_is_written_in_one_piece(kit, baseline, monkeypatch):

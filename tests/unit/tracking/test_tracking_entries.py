@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from autoact.tasks.objectives import Objective
 from autoact.tracking.entries import (
     PARAM,
     TAG,
@@ -15,6 +16,7 @@ from autoact.tracking.entries import (
     front_trials,
     key,
     metric_names,
+    renamed,
     result_points,
     result_tags,
     search_params,
@@ -173,3 +175,49 @@ def test_summary_and_front_are_json(made):
     assert plain["rulings"]["balanced"]["recommend"] is True
     assert [one["trial"] for one in json.loads(as_json(front_trials(result)))] == [1]
     assert front_trials(replace(result, selection=None)) == []
+
+
+ODD = [
+    "val/recall@5",
+    "val/recall 5",
+    "val/recall_5",
+    "hit@10%",
+    "précision",
+    "F1 (macro)",
+    "a[0]",
+    "a(0)",
+    "%",
+    "@",
+    "日本",
+]
+
+
+@pytest.mark.parametrize("own", ["epochs", "train_seconds", "best_epoch", "quality", "latency_ms", "quality_at_rung"])
+def test_a_metric_of_the_modules_never_takes_the_place_of_another(own, made):
+    """Names with @ / % and spaces, names that are equal once cleaned, and names that autoact gives itself."""
+    logged = {name: 100.0 + k for k, name in enumerate([*ODD, own])}
+    record = replace(made.record(3, quality=0.8), metrics=logged, curve=(logged,), rungs={1: 0.7})
+    points = trial_entries(record, made.info(), 100_000).points
+    validation = pytest.importorskip("mlflow.utils.validation")
+    for point in points:
+        validation._validate_metric_name(point.key)
+    found = [(p.key, p.step) for p in points if p.step == 0]
+    assert len(found) == len(set(found))
+    values = {p.key: p.value for p in points}
+    assert (values["quality"], values["epochs"], values["train_seconds"], values["latency_ms"]) == (0.8, 3, 2.0, 0.05)
+    assert {p.value for p in points if p.step == 0} >= set(logged.values())
+    assert sum(p.key.startswith("curve/") for p in points) == len(logged)
+
+
+def test_objectives_of_the_users_keep_apart_from_each_other_and_from_what_is_counted(made):
+    objectives = tuple(
+        Objective(name, unit, "min", compute=len) for name, unit in [("epochs", ""), ("a@b", ""), ("a%b", "")]
+    )
+    names = metric_names(made.info(objectives=objectives))
+    assert len(set(names.values())) == len(names) and names["epochs"] != "epochs"
+
+
+def test_names_that_change_are_told():
+    assert renamed(unique(["val_loss", "a.b/c d"])) == ""
+    assert renamed(unique(["a@b"])) == "in MLflow 'a@b' is called 'a_b'"
+    assert renamed(unique(list("@%&!"))).endswith("(and 1 more)")

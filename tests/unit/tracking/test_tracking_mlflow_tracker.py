@@ -360,6 +360,29 @@ def test_the_run_ends_as_the_search_did(status, shown, make, made, runs):
     assert parent.info.status == shown and parent.info.end_time >= parent.info.start_time
 
 
+def test_a_search_that_an_error_ended_says_which(make, made, runs):
+    tracker = make()
+    tracker.search_started(made.info())
+    with pytest.raises(ZeroDivisionError):
+        try:
+            raise ZeroDivisionError("division by zero")
+        finally:
+            tracker.close("failed")
+    _, (parent,), _ = runs()
+    assert parent.info.status == "FAILED" and parent.data.tags["autoact.status"] == "failed"
+    assert parent.data.tags["mlflow.note.content"] == "failed: ZeroDivisionError: division by zero"
+
+
+def test_names_that_change_are_told_once(make, made, runs, capsys):
+    tracker = make()
+    tracker.search_started(made.info())
+    for number in range(2):
+        hear(tracker, replace(made.record(number), metrics={"val/recall@5": 0.5}))
+    tracker.close("finished")
+    assert capsys.readouterr().err == "autoact: in MLflow 'val/recall@5' is called 'val/recall_5'\n"
+    assert {run.data.metrics["val/recall_5"] for run in runs()[2].values()} == {0.5}
+
+
 def test_a_search_that_never_started_leaves_no_run(make, runs):
     make().close("failed")
     assert runs()[1] == []

@@ -28,17 +28,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def log(store: Store, module: nn.Module, example: Any, **given: Any) -> Any:
+    usual = {"params": {"act.1": "snake"}, "metrics": {"val_mse": 0.5}}
     return log_model(
         store,
         "autoact-demo",
         module.eval(),
         example,
         name="train",
-        params={"act.1": "snake"},
-        metrics={"val_mse": 0.5},
         tags={"autoact.kind": "train"},
         files={"assignment.yaml": "a: b\n"},
-        **given,
+        **usual | given,
     )
 
 
@@ -124,3 +123,24 @@ def test_something_else_than_a_model_is_refused(store: Store, tmp_path: Path) ->
         fetch_model(None, str(tmp_path))
     with pytest.raises(AutoactError, match=r"cannot fetch runs:/nothing/model from sqlite"):
         fetch_model(store, "runs:/nothing/model")
+
+
+def test_names_that_mlflow_does_not_take_are_cleaned_and_stay_distinct(store: Store) -> None:
+    params = {"act.layers[0]": "relu", "act.layers(0)": "tanh", "note": "x" * 7000}
+    metrics = {"val/recall@5": 0.5, "val/recall 5": 0.6, "val/recall_5": 0.7, "précision %": 0.8}
+    logged = log(store, nn.Linear(3, 1), torch.zeros(2, 3), params=params, metrics=metrics)
+    run = store.client.get_run(logged.run_id)
+    assert sorted(run.data.metrics.values()) == [0.5, 0.6, 0.7, 0.8]
+    assert run.data.metrics["val/recall_5"] == 0.5
+    assert [run.data.params["act.layers_0_"], run.data.params["act.layers_0__2"]] == ["relu", "tanh"]
+
+
+def test_what_serves_a_model_installs_no_autoact(store: Store, tmp_path: Path) -> None:
+    """A logged graph needs torch alone; ``autoact`` on the public index is somebody else's."""
+    logged = log(store, nn.Linear(3, 1), torch.zeros(2, 3))
+    with using(store) as mlflow:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=logged.model_uri, dst_path=str(tmp_path)))
+    for name in ("requirements.txt", "conda.yaml", "MLmodel"):
+        lines = [line for line in (folder / name).read_text().splitlines() if "autoact" in line]
+        assert lines == [], name
+    assert "torch" in (folder / "requirements.txt").read_text()
