@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import threading
 import time
@@ -16,17 +15,14 @@ from typing import Any
 
 import torch
 
-from autoact.core.errors import AutoactError
 from autoact.core.lazy import DISTRIBUTION
 from autoact.core.records import Candidate
 from autoact.engines.early import settle
 from autoact.engines.job import AskedHere, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
-from autoact.faces.load import FILE as RECOMMENDED
+from autoact.faces.search_files import SearchFiles, make_folder
 from autoact.faces.shape import Shape, shape_of
-from autoact.recommendation import Recommendation, load_recommendation
-from autoact.report.markdown import to_markdown
 from autoact.sites import Sites, find_sites
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
@@ -36,7 +32,6 @@ from autoact.study.forecast import Expected
 from autoact.study.identity import Identity, identify
 from autoact.study.known import Known, calibrate, describe_hardware
 from autoact.study.ledger import Ledger, peek
-from autoact.study.recommend import recommendation
 from autoact.study.result import SearchResult
 from autoact.study.rungs import rungs_of
 from autoact.study.search import Search
@@ -181,7 +176,7 @@ def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> Search
 def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable[[], bool]) -> SearchResult:
     """The road between the seals."""
     task, settings = prepared.task, prepared.settings
-    _make_folder(prepared.folder)
+    make_folder(prepared.folder)
     if settings.command is not None:
         (prepared.folder / "command.json").write_text(json.dumps(settings.command, indent=1), encoding="utf-8")
 
@@ -215,6 +210,7 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
         preparing(f"  {shape.text()}")
         options = session_options(prepared, shape, stop_asked)
         workplace = Workplace(task, lambda: PopulationSession(task, options), prepared.objectives)
+        files = SearchFiles(prepared.folder, prepared.sites, settings.space.rescale, about(prepared, known))
         with LateEngine(settings.engine, workplace, prepared.device, shape) as engine:
             search = Search(
                 task=task,
@@ -226,7 +222,7 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
                 settings=settings.search,
                 confirm=settings.confirm,
                 margin=settings.objectives.margin,
-                observers=[_Files(prepared, known), *observers],
+                observers=[files, *observers],
                 info=_info(prepared, known, ledger, shape),
                 stop_asked=stop_asked,
                 rungs=prepared.rungs,
@@ -316,70 +312,6 @@ def packages() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-class _Files(Observer):
-    """Writes the study's files: trials, result, recommendation."""
-
-    def __init__(self, prepared: Prepared, known: Known) -> None:
-        self.prepared = prepared
-        self.known = known
-
-    def search_finished(self, result: SearchResult) -> None:
-        """Write them, and tell the result where they are."""
-        folder, files = self.prepared.folder, {}
-        trials = folder / "trials.jsonl"
-        trials.write_text("".join(f"{record.to_json()}\n" for record in result.records), encoding="utf-8")
-        files["trials"] = str(trials)
-        files["latency table"] = str(folder / "latency.json")
-        if result.selection is not None and result.rulings:
-            made = recommendation(
-                result,
-                result.selection,
-                self.prepared.sites,
-                self.prepared.settings.space.rescale,
-                about(self.prepared, self.known),
-            )
-            files |= _kept_or_replaced(folder / RECOMMENDED, made, result)
-        if result.opening or (result.trainings and not (folder / RAW).exists()):
-            (folder / RAW).write_text(json.dumps(result.trainings, indent=1), encoding="utf-8")
-            files["final check"] = str(folder / RAW)
-        report = folder / "report.md"
-        files["report"] = str(report)
-        result.files.update(files)
-        report.write_text(to_markdown(result), encoding="utf-8")
-
-
-def _kept_or_replaced(file: Path, made: Recommendation, result: SearchResult) -> dict[str, str]:
-    """Save a recommendation; what a final check proved is never lost to a run without one, nor to a later check."""
-    proved = _opening_of(file)
-    if proved and not result.opening:
-        return {f"recommendation of opening {proved}, unchanged": str(file)}
-    files = {}
-    if proved and proved != result.opening:
-        earlier = file.with_stem(f"{file.stem}-opening-{proved}")
-        shutil.copy2(file, earlier)
-        files[f"recommendation of opening {proved}"] = str(earlier)
-    return {"recommendation": str(made.save(file)), **files}
-
-
-def _opening_of(file: Path) -> int:
-    """The opening of the test part that a recommendation on disk was proved with; 0 where there is none."""
-    try:
-        return int(load_recommendation(file).about.get("opening", 0))
-    except (AutoactError, TypeError, ValueError):
-        return 0
-
-
-def _make_folder(folder: Path) -> None:
-    """Create the study's folder, or say why not, before anything is trained."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("", encoding="utf-8")
-        probe.unlink()
-    except OSError as error:
-        raise AutoactError(f"output={str(folder.parent)!r} cannot be written: {error.strerror}") from error
 
 
 @contextmanager

@@ -121,6 +121,11 @@ class Forecast:
         return {"seconds_per_epoch": self._seconds_per_epoch()}
 
     @property
+    def begun(self) -> bool:
+        """Whether a batch of trials was trained."""
+        return bool(self._trials.parts)
+
+    @property
     def known(self) -> bool:
         """Whether anything is known of how long training takes."""
         return self._seconds_per_epoch() is not None

@@ -233,6 +233,9 @@ class Search:
             batch = self._next_batch(waiting)
             waiting = []
             if batch:
+                if not self._forecast.begun:
+                    self.engine.ready()  # what starts up once is no measure of what follows
+                    self._forecast.begin()
                 self._train(batch)
                 self._forecast.end()
                 self.ledger.note(FORECAST, self._forecast.measured())

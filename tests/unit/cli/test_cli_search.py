@@ -1,8 +1,10 @@
-"""What ``search`` says at its end can be typed as it stands."""
+"""What ``search`` says first, at once, and at its end, which can be typed as it stands."""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -23,3 +25,19 @@ def test_the_command_that_opens_the_store_names_its_folder(output: str) -> None:
 
 def test_a_server_has_an_address_instead() -> None:
     assert _where(Config(), SimpleNamespace(address="http://server/#/runs")) == "http://server/#/runs"
+
+
+def test_the_first_line_comes_before_anything_slow_is_imported():
+    code = (
+        "import sys\n"
+        "from autoact.cli import search\n"
+        "from autoact.config.compose import compose, settings\n"
+        "search.announce(settings(compose(['task=churn', 'data=csv', 'data.path=Telco.csv'])))\n"
+        "print(sorted({'torch', 'lightning', 'mlflow', 'optuna', 'pandas', 'sklearn'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, imported = done.stdout.splitlines()
+    assert first == (
+        "autoact: preparing task=churn, data Telco.csv: loading PyTorch, reading the data, finding activations ..."
+    )
+    assert imported == "[]"
