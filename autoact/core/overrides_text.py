@@ -39,8 +39,15 @@ def override(key: str, value: str | Sequence[str]) -> str:
         "data.drop=['Unnamed: 0','a,b']"
         >>> print(override("data.decimal", ","))
         "data.decimal=','"
+        >>> print(override("data.number_signs", ["$"]))
+        'data.number_signs=["$"]'
     """
-    return in_shell(f"{key}={_text(value) if isinstance(value, str) else '[' + ','.join(map(_text, value)) + ']'}")
+    texts = [value] if isinstance(value, str) else value
+    written = ",".join(map(_text, texts))
+    if not _LIVE_IN_DOUBLE_QUOTES.isdisjoint(written) and all({"'", '"', "\\"}.isdisjoint(text) for text in texts):
+        # A shell leaves what is in single quotes alone: Hydra gets the double ones.
+        written = written.replace("'", '"') if "\\" not in written else written
+    return in_shell(f"{key}={written if isinstance(value, str) else f'[{written}]'}")
 
 
 def in_shell(word: str) -> str:
