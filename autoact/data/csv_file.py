@@ -121,7 +121,7 @@ def may_hold_codes(file: Path, delimiter: str) -> bool:
             zeros = np.flatnonzero(data[1:-1] == ord("0")) + 1
             if (starts[data[zeros - 1]] & digits[data[zeros + 1]]).any():
                 return True
-            rest = block[-2:]
+            rest = (rest + block)[-2:]
     return False
 
 
@@ -137,9 +137,9 @@ def retyped(frame: pd.DataFrame) -> pd.DataFrame:
             present = column.dropna()
             if not len(present) or pd.to_numeric(present.head(20), errors="coerce").notna().all():
                 parsed = pd.to_numeric(column, errors="coerce")
-                column = column if (parsed.isna() & column.notna()).any() or _coded(present) else parsed
-        done[name] = column
-    return pd.DataFrame(done, index=frame.index, columns=frame.columns)
+                if not ((parsed.isna() & column.notna()).any() or _coded(present)):
+                    done[name] = parsed
+    return frame.assign(**done) if done else frame
 
 
 def _read(file: Path, settings: DataSettings, remedy: str, **options: object) -> pd.DataFrame:

@@ -20,11 +20,11 @@ _MINUS = "\u2212"
 _BLANKS = "[ \u00a0\u2009\u202f]"
 _SEPARATORS = {" ": _BLANKS, "'": "['\u2019]"}
 # Codes of currencies that stand before or after amounts (ISO 4217), and what is written instead of them.
-_CURRENCIES = frozenset(
-    ["AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "JPY", "KRW"]
-    + ["MXN", "MYR", "NOK", "NZD", "PLN", "RON", "RUB", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR"]
-    + ["Rs", "Rs.", "Fr.", "kr", "R$", "US$"]
+_CODES = (
+    "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KRW MXN MYR NOK NZD PLN RON RUB SEK SGD THB TRY TWD "
+    "USD ZAR Rs Rs. Fr. kr R$ US$"
 )
+_CURRENCIES = frozenset(_CODES.split())
 _AROUND = re.compile(
     r"(?P<before>[^\d]*?)(?P<number>[+\-]?[.,]?\d(?:[\d.,'\u2019 \u00a0\u2009\u202f]*\d)?)(?P<after>\D*)"
 )

@@ -96,7 +96,7 @@ def _of_pandas(column: pd.Series) -> pd.Series:
         plain = pyarrow.chunked_array(pyarrow.array(column)).to_pandas()
         return pd.Series(plain.array, index=column.index, name=column.name)
     if isinstance(column.dtype, pd.SparseDtype):
-        return column.sparse.to_dense()
+        return pd.Series(np.asarray(column), index=column.index, name=column.name)
     return column
 
 
@@ -150,7 +150,7 @@ def _cleaned(text: pd.Series, marks: Sequence[str], strip: bool) -> pd.Series:
 def _unmarked(column: pd.Series, marks: Sequence[str]) -> pd.Series:
     """Numbers, those that mark a missing value as missing: ``-999`` marks -999.0 in a parquet file too."""
     numbers = pd.to_numeric(pd.Series(list(marks), dtype=object), errors="coerce").astype("float64")
-    numbers = numbers[np.isfinite(numbers)]
+    numbers = numbers[numbers.notna()]
     return column.mask(column.isin(numbers)) if len(numbers) else column
 
 
@@ -176,6 +176,8 @@ def as_text(column: pd.Series) -> pd.Series:
         if (np.abs(floats[present]) < 2.0**53).all() and (floats[present] % 1 == 0).all():
             whole = pd.Series(np.where(present, floats, 0.0).astype("int64"), index=column.index, name=column.name)
             return whole.astype(object).map(str).astype(object).where(present, np.nan)
+    if pd.api.types.is_integer_dtype(column.dtype) and present.all():
+        return column.astype(object).map(str).astype(object)
     return column.astype(object).map(_written, na_action="ignore").astype(object).where(present, np.nan)
 
 

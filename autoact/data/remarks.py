@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ def unique(column: pd.Series, settings: DataSettings) -> Remark:
     )
 
 
-def codes(column: pd.Series, first: object, settings: DataSettings, *, refused: bool) -> Remark:
+def codes(column: pd.Series, first: Any, settings: DataSettings, *, refused: bool) -> Remark:
     """Whole numbers of which some have leading zeros."""
     name = str(column.name)
     number = declared_number(settings, name)
@@ -153,7 +154,7 @@ def counting(frame: pd.DataFrame, schema: Mapping[str, str], settings: DataSetti
         column = frame[name]
         if column.nunique() == 1 and not column.isna().any():
             notes.append(f"column {name!r} is {column.iloc[0]} in every row")
-        elif kind == "numeric" and len(column) > 2 and (np.diff(np.sort(column.to_numpy())) == 1).all():
+        elif kind == "numeric" and len(column) > 2 and _counts(column.to_numpy()):
             counters.append(name)
     if len(counters) == 1:
         notes.append(f"column {counters[0]!r} counts the rows: probably an id, {dropping(settings, *counters)}")
@@ -163,6 +164,12 @@ def counting(frame: pd.DataFrame, schema: Mapping[str, str], settings: DataSetti
     return notes
 
 
-def _row(label: object) -> int:
+def _counts(values: np.ndarray) -> bool:
+    """Whether these are the numbers from the smallest on, each one once, in whatever order."""
+    span = values.max() - values.min() + 1
+    return bool(span == len(values) and (np.diff(np.sort(values)) == 1).all())
+
+
+def _row(label: Any) -> int:
     """The number of a row for people, from 1."""
-    return int(label) + 1  # type: ignore[call-overload, no-any-return]
+    return int(label) + 1

@@ -147,7 +147,8 @@ def read_parquet(file: Path) -> pd.DataFrame:
         raise AutoactError("parquet files need the package pyarrow: pip install pyarrow") from error
     except (OSError, ValueError, NotImplementedError) as error:
         raise AutoactError(f"{file.name} cannot be read as parquet: {str(error).splitlines()[0]}") from error
-    for name in _dictionaries(file).intersection(frame.columns):
+    categories = _dictionaries(file)
+    for name in [name for name in frame.columns if str(name) in categories]:
         frame[name] = frame[name].astype("category")
     named = [name for name in frame.index.names if name is not None]
     unnamed = [level for level, name in enumerate(frame.index.names) if name is None]
