@@ -15,6 +15,8 @@ from autoact.data.readings import contents
 from autoact.data.settings import DataSettings
 
 _COMPRESSED = frozenset({".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"})
+# What a reader takes for truth values.
+_TRUTH = {word: word.lower() == "true" for word in ("True", "TRUE", "true", "False", "FALSE", "false")}
 # Bytes that are looked at in one go.
 _BLOCK = 1 << 24
 _DELIMITERS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}
@@ -126,19 +128,28 @@ def may_hold_codes(file: Path, delimiter: str) -> bool:
 
 
 def retyped(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a csv file that are text as numbers where they hold numbers alone: what identifies its rows.
+    """The text of a csv file as numbers or truth values, in columns that hold these alone: as a reader would have it.
 
-    So that declaring a column categorical, or saying how numbers are written, does not make other rows of them.
+    That identifies rows, however the settings say that columns are to be read; and models of another make take it.
+
+    Example:
+        >>> found = retyped(pd.DataFrame({"a": ["1", "2"], "b": ["01", "2"], "c": ["TRUE", "False"]}))
+        >>> found["a"].tolist(), found["b"].tolist(), found["c"].tolist()
+        ([1, 2], ['01', '2'], [True, False])
     """
     done = {}
     for name in frame.columns:
         column = frame[name]
-        if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
-            present = column.dropna()
-            if not len(present) or pd.to_numeric(present.head(20), errors="coerce").notna().all():
-                parsed = pd.to_numeric(column, errors="coerce")
-                if not ((parsed.isna() & column.notna()).any() or _coded(present)):
-                    done[name] = parsed
+        if not (pd.api.types.is_object_dtype(column.dtype) or isinstance(column.dtype, pd.StringDtype)):
+            continue
+        present = column.dropna()
+        if len(present) and present.head(20).isin(list(_TRUTH)).all() and present.isin(list(_TRUTH)).all():
+            values = column.astype(object).map(_TRUTH, na_action="ignore")
+            done[name] = values.astype(bool) if len(present) == len(column) else values
+        elif pd.to_numeric(present.head(20), errors="coerce").notna().all():
+            parsed = pd.to_numeric(column, errors="coerce")
+            if not ((parsed.isna() & column.notna()).any() or _coded(present)):
+                done[name] = parsed
     return frame.assign(**done) if done else frame
 
 

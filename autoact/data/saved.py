@@ -184,6 +184,8 @@ class SavedPreprocessing:
         else:
             text = {*self.ids, *self.forms, *(name for name, kind in self.schema.items() if kind == CATEGORY)}
             frame = read_csv(file, self._without_target(file, settings), _remedy(settings), text)
+            for name in {*self.ids} & {*frame.columns} - {*self.schema}:
+                frame[name] = _whole(frame[name])
         frame.columns = [str(c).strip() if settings.strip else str(c) for c in frame.columns]
         if frame.empty:
             raise AutoactError(f"{file.name} holds no rows")
@@ -227,6 +229,13 @@ class SavedPreprocessing:
         if made.output not in OUTPUTS:
             raise AutoactError(f"{source}: output={made.output!r} is none of {', '.join(OUTPUTS)}")
         return made
+
+
+def _whole(ids: pd.Series) -> pd.Series:
+    """Ids as whole numbers where that changes nothing about how they are written; else as they are written."""
+    text = ids.astype(object)
+    whole = text.notna() & text.str.fullmatch(r"0|-?[1-9]\d{0,17}").eq(True)
+    return text.astype("int64") if len(text) and whole.all() else text
 
 
 def _remedy(settings: DataSettings) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.data.csv_file import may_hold_codes, read_csv
+from autoact.data.csv_file import may_hold_codes, read_csv, retyped
 from autoact.data.settings import DataSettings
 
 
@@ -115,3 +116,10 @@ def test_columns_of_a_compressed_file_too(tmp_path: Path) -> None:
     file = tmp_path / "t.csv.gz"
     file.write_bytes(gzip.compress(b"zip,n\n02134,1\n10001,2\n"))
     assert read_csv(file, DataSettings())["zip"].tolist() == ["02134", "10001"]
+
+
+def test_rows_are_identified_as_a_reader_would_have_read_them() -> None:
+    text = {"n": ["1", "2", None], "t": ["TRUE", "false", None], "b": ["True", "False", "True"], "c": ["01", "2", "3"]}
+    frame = retyped(pd.DataFrame(text))
+    assert frame["n"].tolist()[:2] == [1.0, 2.0] and frame["t"].tolist()[:2] == [True, False]
+    assert frame["b"].dtype == bool and frame["c"].tolist() == ["01", "2", "3"]

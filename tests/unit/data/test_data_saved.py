@@ -261,3 +261,12 @@ def test_advice_on_new_rows_can_be_followed(tmp_path: Path, text: str, message: 
     with pytest.raises(AutoactError, match=message) as caught:
         saved.encode(saved.read(str(tmp_path / "new.csv")), "the input")
     assert "data.delimiter" not in str(caught.value) and "data.missing" not in str(caught.value)
+
+
+def test_ids_are_handed_through_as_they_are_written(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    saved = there_and_back(prepare(given, "classification"), given)
+    for ids, wanted in ((["007", "8"], ["007", "8"]), (["7", "8"], [7, 8]), (["1.0", "2"], ["1.0", "2"])):
+        new = table(2, 3).assign(who=ids)
+        new.to_csv(tmp_path / "new.csv", index=False)
+        assert saved.read(str(tmp_path / "new.csv"))["who"].tolist() == wanted
