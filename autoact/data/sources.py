@@ -14,9 +14,11 @@ from urllib.error import URLError
 import pandas as pd
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.data.advice import declared_category
 from autoact.data.churn import simulate_churn
 from autoact.data.csv_file import read_csv
 from autoact.data.demand import simulate_demand
+from autoact.data.readings import tidy
 from autoact.data.settings import DataSettings
 
 # How columns are called that were written without a name.
@@ -78,7 +80,7 @@ def load_table(settings: DataSettings) -> Table:
             frame.columns = [str(c).strip() if settings.strip else str(c) for c in frame.columns]
     frame, notes = _named(table.frame, settings)
     test_frame = None if table.test_frame is None else _named(table.test_frame, settings)[0]
-    return replace(table, frame=frame, test_frame=test_frame, notes=notes)
+    return replace(table, frame=frame, test_frame=test_frame, notes=(*table.notes, *notes))
 
 
 def _named(frame: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -201,7 +203,29 @@ def _from_openml(settings: DataSettings) -> Table:
         raise AutoactError(f"OpenML set {settings.openml_id} cannot be read: {error}") from error
     target = bunch.target_names[0] if len(bunch.target_names or []) == 1 else None
     name = settings.name or str(bunch.details.get("name", settings.openml_id))
-    return Table(bunch.frame, name, f"OpenML set {settings.openml_id} ({name})", default_target=target)
+    frame, notes = _really_numbers(bunch.frame, settings, target)
+    return Table(frame, name, f"OpenML set {settings.openml_id} ({name})", default_target=target, notes=notes)
+
+
+def _really_numbers(
+    frame: pd.DataFrame, settings: DataSettings, target: str | None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Columns that OpenML calls nominal though they hold more different numbers than categories may be, as numbers."""
+    kept = {*settings.categorical, settings.target, target}
+    done, notes = {}, []
+    for name in frame.columns:
+        if name in kept or not isinstance(frame[name].dtype, pd.CategoricalDtype):
+            continue
+        levels = tidy(pd.DataFrame({"level": frame[name].cat.categories.astype(str)}), settings.missing)[
+            "level"
+        ].dropna()
+        if len(levels) > settings.max_categories and pd.to_numeric(levels, errors="coerce").notna().all():
+            done[name] = frame[name].astype(object)
+            notes.append(
+                f"column {name!r} is nominal in OpenML, with {len(levels)} different numbers, and is read as numbers: "
+                f"{declared_category(settings, str(name))} keeps it as categories"
+            )
+    return frame.assign(**done), tuple(notes)
 
 
 def _from_sklearn(settings: DataSettings) -> Table:
