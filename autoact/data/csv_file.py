@@ -47,7 +47,7 @@ def read_csv(file: Path, settings: DataSettings, remedy: str = "", text: Collect
     frame = _columns(file, settings, remedy, len(names), dtype=dict.fromkeys(as_text, str))
     lost = [k for k in frame.columns if k not in as_text and _truth(frame[k])]
     if text is None and may_hold_codes(file, settings.separator):
-        lost += [k for k in frame.columns if k not in as_text and k not in lost and _number(frame[k])]
+        lost += [k for k in frame.columns if k not in as_text and k not in lost and _whole(frame[k])]
     if lost:
         written = _columns(file, settings, remedy, len(names), dtype=str, usecols=sorted(lost))
         for k in lost:
@@ -93,6 +93,13 @@ def _number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
 
 
+def _whole(column: pd.Series) -> bool:
+    """Whether a reader took a column for whole numbers: one with fractions holds no codes."""
+    if not _number(column):
+        return False
+    return not pd.api.types.is_float_dtype(column.dtype) or bool((column.dropna() % 1 == 0).all())
+
+
 def _truth(column: pd.Series) -> bool:
     """Whether a reader took a column, or what is not missing of it, for truth values."""
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -102,8 +109,8 @@ def _truth(column: pd.Series) -> bool:
 
 def _coded(column: pd.Series) -> bool:
     """Whether whole numbers have leading zeros, and none a fraction."""
-    text = column.dropna().astype(object).map(str.strip)
-    return bool(text.str.fullmatch(CODE).any() and text.str.fullmatch(r"[+-]?\d+").all())
+    text = column.dropna()
+    return bool(text.str.fullmatch(rf"\s*{CODE}\s*").any() and text.str.fullmatch(r"\s*[+-]?\d+\s*").all())
 
 
 def may_hold_codes(file: Path, delimiter: str) -> bool:
