@@ -8,9 +8,10 @@ from typing import Any
 
 from autoact.config.keys import KEYS, refuse_unknown
 from autoact.config.mistakes import one_line
-from autoact.config.overrides import quoted, read_override
+from autoact.config.overrides import read_override
 from autoact.config.schema import FREE, Config
 from autoact.config.tree import GROUPS, options, search_path
+from autoact.core.overrides_text import quoted
 
 
 def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_name: str = "config") -> Any:

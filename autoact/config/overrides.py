@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.overrides_text import quoted
 
 # A comma that separates, outside of quotes and brackets: the other alternatives swallow what must stay together.
 _TOKENS = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\([^()]*\)|\[[^\[\]]*\]|,|[^,'"(\[]+|.""", re.DOTALL)
@@ -112,17 +113,6 @@ def _split(text: str) -> list[str]:
         else:
             parts[-1] += token
     return [part.strip() for part in parts if part.strip()]
-
-
-def quoted(value: str) -> str:
-    r"""Text in quotes, as Hydra reads it: a backslash counts before a quote and at the end alone.
-
-    Example:
-        >>> print(quoted("it's"), quoted("C:\\"))
-        'it\'s' 'C:\\'
-    """
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
 
 
 def _parsed(value: str) -> Any:

@@ -7,6 +7,10 @@ import pandas as pd
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.data.columns import as_text, numbers
+from autoact.data.levels import as_levels
+from autoact.data.number_forms import PLAIN, NumberForm, form_of, recognised
+from autoact.data.readings import readable
+from autoact.data.remarks import counting, written_otherwise
 from autoact.data.settings import DataSettings
 
 MAX_CLASSES = 100
@@ -51,6 +55,8 @@ def class_labels(column: pd.Series, settings: DataSettings, where: str = "") -> 
         AutoactError: a missing label, or more distinct numbers than classes can have.
     """
     _no_missing(column, where)
+    if not readable(column):
+        raise AutoactError(f"target {column.name!r} holds values of type {type(column.iloc[0]).__name__}: no classes")
     count = column.nunique()
     if count > MAX_CLASSES:
         advice = "use task=regression" if pd.api.types.is_numeric_dtype(column.dtype) else "is it the right column?"
@@ -76,7 +82,7 @@ def class_names(labels: pd.Series, settings: DataSettings) -> list[str]:
         raise AutoactError(f"target {labels.name!r} has only one class, {names[0]!r}: there is nothing to learn")
     if settings.positive is None:
         return names
-    positive = str(settings.positive)
+    positive = as_levels(pd.Series([str(settings.positive)], dtype=object), names)[0]
     if positive not in names:
         raise unknown("class in data.positive", positive, names)
     if len(names) > 2:
@@ -91,27 +97,40 @@ def class_indices(labels: pd.Series, names: list[str], where: str = "") -> np.nd
         AutoactError: a label that is not among ``names`` (possible in an official test file only).
     """
     index = {name: k for k, name in enumerate(names)}
+    labels = as_levels(labels, names)
     strange = sorted(set(labels) - set(names))
     if strange:
         raise unknown(f"class in {where or 'the target'}", strange[0], names, advice="data.label_strip cuts endings")
     return labels.map(index).to_numpy(dtype="int64")
 
 
-def target_numbers(column: pd.Series, where: str = "") -> np.ndarray:
+def target_numbers(
+    column: pd.Series, where: str = "", form: NumberForm | None = None, settings: DataSettings | None = None
+) -> np.ndarray:
     """The target of a regression as float64.
+
+    Args:
+        column: of a tidy table.
+        where: what the table is, for messages.
+        form: how its numbers are written; as the settings say where they all are written so, unless given.
+        settings: say how numbers may be written, and are advised on.
 
     Raises:
         AutoactError: missing, text, infinite, or all the same.
     """
     _no_missing(column, where)
-    parsed = pd.to_numeric(column, errors="coerce")
-    if parsed.isna().any():
-        row = int(np.flatnonzero(parsed.isna())[0])
+    settings = DataSettings() if settings is None else settings
+    form = form_of(column, NumberForm.of(settings)) if form is None else form
+    parsed = form.parse(column) if readable(column) else np.full(len(column), np.nan)
+    if np.isnan(parsed).any():
+        row = int(np.flatnonzero(np.isnan(parsed))[0])
+        forms = recognised(column, settings) if readable(column) and form == PLAIN else []
+        advice = written_otherwise(column, forms, settings).advice if forms else "regression needs numbers"
         raise AutoactError(
-            f"target {column.name!r} holds text ({str(column.iloc[row])!r} in row {row + 1}): regression needs "
-            f"numbers, classes need task=classification"
+            f"target {column.name!r} holds text ({str(column.iloc[row])!r} in row {row + 1}): {advice}, classes need "
+            f"task=classification"
         )
-    values = numbers(column, where).to_numpy()
+    values = numbers(column, where, form, settings).to_numpy()
     if not where and np.ptp(values) == 0:
         raise AutoactError(f"target {column.name!r} is {values[0]:g} in every row: there is nothing to learn")
     return values
@@ -128,18 +147,6 @@ def _no_missing(column: pd.Series, where: str) -> None:
         )
 
 
-def remarks(frame: pd.DataFrame, schema: dict[str, str]) -> list[str]:
-    """What is allowed but worth a look: constant columns and columns that count the rows.
-
-    Example:
-        >>> remarks(pd.DataFrame({"id": [1.0, 2.0, 3.0]}), {"id": "numeric"})
-        ["column 'id' counts the rows: probably an id, data.drop=[id]"]
-    """
-    notes = []
-    for name, kind in schema.items():
-        column = frame[name]
-        if column.nunique() == 1 and not column.isna().any():
-            notes.append(f"column {name!r} is {column.iloc[0]} in every row")
-        elif kind == "numeric" and len(column) > 2 and (np.diff(column.to_numpy()) == 1).all():
-            notes.append(f"column {name!r} counts the rows: probably an id, data.drop=[{name}]")
-    return notes
+def remarks(frame: pd.DataFrame, schema: dict[str, str], settings: DataSettings | None = None) -> list[str]:
+    """What is allowed but worth a look: constant columns and columns that count the rows; see ``remarks.counting``."""
+    return counting(frame, schema, settings or DataSettings())

@@ -1,121 +1,116 @@
-"""What each column is, number or category, and bringing a table into that form."""
+"""What each column is, number or category, decided once by the training rows; later rows are brought into that form."""
 
 from __future__ import annotations
 
-import re
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from autoact.core.errors import AutoactError
+from autoact.data.advice import marked_missing
+from autoact.data.number_forms import PLAIN, NumberForm, form_of, recognised
+from autoact.data.readings import as_text, dated, readable, tidy
+from autoact.data.remarks import ColumnError, Remark, dates, empty, unreadable, written_otherwise
 from autoact.data.settings import DataSettings
+from autoact.data.text_columns import kind_of_text
 
 NUMERIC = "numeric"
 CATEGORY = "category"
-_DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}(:\d{2}){0,2}.*)?$")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table are.
+
+    Attributes:
+        schema: column -> ``numeric`` or ``category``.
+        forms: how numbers are written, for columns where that is not as programs write them.
+        remarks: what a reader of the table should know.
+    """
+
+    schema: dict[str, str]
+    forms: dict[str, NumberForm] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
 
 
 def trim_text(frame: pd.DataFrame, missing: list[str], strip: bool = True) -> pd.DataFrame:
-    """Trim blanks around every text value, then read missing-value marks as missing.
-
-    Example:
-        >>> trim_text(pd.DataFrame({"a": [" x", " ? "]}), ["?"])["a"].isna().tolist()
-        [False, True]
-    """
-    marks = [mark.strip() for mark in missing] if strip else list(missing)
-    done = {}
-    for name in frame.columns:
-        column = frame[name]
-        if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(column.dtype):
-            text = as_text(column)
-            text = text.map(str.strip, na_action="ignore") if strip else text
-            column = text.astype(object).where(~text.isin(marks), np.nan)
-        done[name] = column
-    return pd.DataFrame(done, index=frame.index)
-
-
-def as_text(column: pd.Series) -> pd.Series:
-    """Values as text objects, missing as nan; whole numbers are written without a point.
-
-    Not the str dtype of pandas 3: scikit-learn's imputer and encoder want plain objects.
-
-    Example:
-        >>> as_text(pd.Series([1.0, 2.0, None])).tolist()
-        ['1', '2', nan]
-    """
-    values = column.astype(object)
-    present = column.notna()
-    if pd.api.types.is_float_dtype(column.dtype) and (column[present] % 1 == 0).all():
-        values = column.where(present, 0.0).astype("int64").astype(object)
-    return values.map(str).astype(object).where(present, np.nan)
+    """See ``readings.tidy``."""
+    return tidy(frame, missing, strip)
 
 
 def infer_schema(frame: pd.DataFrame, settings: DataSettings) -> dict[str, str]:
-    """Column -> ``numeric`` or ``category``: as declared, else by what the values are.
-
-    Text that holds only numbers is numeric. Truth values are categories.
-
-    Raises:
-        AutoactError: a column of dates, of nearly unique text, without a value, or with stray text among numbers.
-    """
-    schema = {}
-    for name in frame.columns:
-        column = frame[name]
-        if column.isna().all():
-            raise AutoactError(f"column {name!r} holds no value at all: data.drop=[{name}]")
-        if name in settings.categorical:
-            schema[name] = CATEGORY
-        elif name in settings.numeric:
-            schema[name] = NUMERIC
-        elif pd.api.types.is_datetime64_any_dtype(column.dtype):
-            raise _dates(name)
-        elif pd.api.types.is_bool_dtype(column.dtype):
-            schema[name] = CATEGORY
-        elif pd.api.types.is_numeric_dtype(column.dtype):
-            schema[name] = NUMERIC
-        else:
-            schema[name] = _kind_of_text(column)
-    return schema
+    """Column -> ``numeric`` or ``category``; see ``infer``."""
+    return infer(frame, settings).schema
 
 
-def _dates(name: str) -> AutoactError:
-    """The error for a column of dates among the features."""
-    return AutoactError(
-        f"column {name!r} holds dates: data.time={name} orders the split by them, data.drop=[{name}] leaves them out"
-    )
-
-
-def _kind_of_text(column: pd.Series) -> str:
-    """Number or category; refuses text that can be neither."""
-    name = column.name
-    present = column.dropna()
-    parsed = pd.to_numeric(present, errors="coerce")
-    if parsed.notna().all():
-        return NUMERIC
-    if present.head(50).map(lambda value: bool(_DATE.match(str(value)))).all():
-        raise _dates(str(name))
-    stray = present[parsed.isna()]
-    if len(stray) <= 0.1 * len(present) and parsed.nunique() > 20:
-        raise AutoactError(
-            f"column {name!r} holds numbers, but row {int(stray.index[0]) + 1} holds {str(stray.iloc[0])!r}: "
-            f"add it to data.missing, or declare data.categorical=[{name}]"
-        )
-    if present.nunique() > max(50, 0.9 * len(present)):
-        raise AutoactError(
-            f"column {name!r} is text in which nearly every value is unique ({present.nunique()} of {len(present)}): "
-            f"nothing can be learnt from it, data.drop=[{name}]"
-        )
-    return CATEGORY
-
-
-def conform(frame: pd.DataFrame, schema: dict[str, str], where: str = "") -> pd.DataFrame:
-    """Exactly the columns of ``schema``: numbers as float64, categories as text objects, missing as nan.
+def infer(frame: pd.DataFrame, settings: DataSettings) -> Columns:
+    """What each column is: as declared, else by what its values are; ``readings`` has the table.
 
     Args:
-        frame: a table that has all the columns, in any order.
-        schema: what ``infer_schema`` gave.
+        frame: the training file's rows, tidy.
+        settings: numeric and categorical declare, decimal, thousands and number_signs tell how numbers are written.
+
+    Raises:
+        ColumnError: a column of dates, of nearly unique text, without a value, of what is no value of a table, or
+            with stray text among numbers; says what to set.
+
+    Example:
+        >>> infer(pd.DataFrame({"price": ["1,5", "2"], "zip": ["02134", "10001"]}), DataSettings(decimal=",")).schema
+        {'price': 'numeric', 'zip': 'category'}
+    """
+    found = Columns({})
+    given = NumberForm.of(settings)
+    for name in frame.columns:
+        column = frame[name]
+        kind = _kind(column, settings, found.remarks)
+        found.schema[name] = kind
+        if kind == NUMERIC and (form := form_of(column, given)) != PLAIN:
+            found.forms[name] = form
+    return found
+
+
+def _kind(column: pd.Series, settings: DataSettings, found: list[Remark]) -> str:
+    """Number or category."""
+    name = str(column.name)
+    if column.isna().all():
+        raise ColumnError(empty(name, settings))
+    if not readable(column):
+        raise ColumnError(unreadable(column, settings))
+    if name in settings.categorical:
+        return CATEGORY
+    if dated(column):
+        raise ColumnError(dates(name, settings))
+    if name in settings.numeric:
+        return NUMERIC
+    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype):
+        return CATEGORY
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return NUMERIC
+    if column.dropna().map(lambda value: isinstance(value, bool | np.bool_)).all():
+        return CATEGORY
+    return NUMERIC if kind_of_text(column, settings, found) else CATEGORY
+
+
+def conform(
+    frame: pd.DataFrame,
+    schema: Mapping[str, str],
+    where: str = "",
+    forms: Mapping[str, NumberForm] | None = None,
+    settings: DataSettings | None = None,
+) -> pd.DataFrame:
+    """Exactly the columns of ``schema``: numbers as float64, categories as text objects, missing as nan.
+
+    What else stands in a column does not matter to any of its values.
+
+    Args:
+        frame: a tidy table that has all the columns, in any order.
+        schema: what ``infer`` gave.
         where: what the table is, for messages.
+        forms: how numbers are written where ``infer`` found another form than that of programs.
+        settings: to be advised on; None where the settings cannot be changed.
 
     Raises:
         AutoactError: a column is missing, text stands where numbers are wanted, a value is infinite.
@@ -126,33 +121,55 @@ def conform(frame: pd.DataFrame, schema: dict[str, str], where: str = "") -> pd.
     done = {}
     for name, kind in schema.items():
         column = frame[name]
-        done[name] = numbers(column, where) if kind == NUMERIC else as_text(column)
+        form = (forms or {}).get(name, PLAIN)
+        done[name] = numbers(column, where, form, settings) if kind == NUMERIC else as_text(column)
     return pd.DataFrame(done, index=frame.index)
 
 
-def numbers(column: pd.Series, where: str = "") -> pd.Series:
+def numbers(
+    column: pd.Series, where: str = "", form: NumberForm = PLAIN, settings: DataSettings | None = None
+) -> pd.Series:
     """A column as float64.
+
+    Args:
+        column: of a tidy table.
+        where: what the table is, for messages.
+        form: how its numbers are written.
+        settings: to be advised on; None where the settings cannot be changed.
 
     Raises:
         AutoactError: text or an infinite value; names column, row (counted from 1 without the header) and value.
     """
     place = f" of {where}" if where else ""
-    parsed = pd.to_numeric(column, errors="coerce").astype("float64")
+    if not readable(column) or dated(column):
+        what = "dates" if dated(column) else f"values of type {type(column.dropna().iloc[0]).__name__}"
+        raise AutoactError(f"column {column.name!r}{place} must hold numbers, but it holds {what}")
+    parsed = pd.Series(form.parse(column), index=column.index, name=column.name)
     stray = parsed.isna() & column.notna()
     if stray.any():
         row = int(np.flatnonzero(stray)[0])
+        value = str(column.iloc[row])
         raise AutoactError(
-            f"column {column.name!r}{place} must hold numbers, but row {row + 1} holds {str(column.iloc[row])!r}: "
-            f"correct it, or add it to data.missing"
+            f"column {column.name!r}{place} must hold numbers, but row {row + 1} holds {value!r}: "
+            f"{_remedy(column, value, settings)}"
         )
     infinite = np.isinf(parsed.to_numpy())
     if infinite.any():
         row = int(np.flatnonzero(infinite)[0])
         raise AutoactError(
-            f"column {column.name!r}{place} holds an infinite value in row {row + 1}: correct it, or add it to "
-            f"data.missing as text"
+            f"column {column.name!r}{place} holds an infinite value in row {row + 1}: correct it"
+            + (f", or {marked_missing(settings, str(column.iloc[row]))} reads it as missing" if settings else "")
         )
     return parsed
+
+
+def _remedy(column: pd.Series, value: str, settings: DataSettings | None) -> str:
+    """What to do about text in a column of numbers."""
+    if settings is None:
+        return "correct it"
+    if forms := recognised(column, settings):
+        return written_otherwise(column, forms, settings).advice
+    return f"correct it, or add it to data.missing: {marked_missing(settings, value)}"
 
 
 def order_of(column: pd.Series, time_format: str | None) -> np.ndarray:
@@ -165,13 +182,17 @@ def order_of(column: pd.Series, time_format: str | None) -> np.ndarray:
     if column.isna().any():
         row = int(np.flatnonzero(column.isna())[0])
         raise AutoactError(f"time column {name!r} has no value in row {row + 1}: every row needs one")
-    if pd.api.types.is_numeric_dtype(column.dtype) and time_format is None:
-        return column.to_numpy(dtype="float64")
+    if time_format is None and not dated(column):
+        counted = PLAIN.parse(column) if column.dtype != bool else np.array([np.nan])
+        if not np.isnan(counted).any():
+            return counted
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
     try:
         # Where pandas is unsure of day and month, or of the format, it warns and guesses: that is no basis for a split.
         with warnings.catch_warnings(record=True) as doubts:
             warnings.simplefilter("always")
-            stamps = pd.to_datetime(column if time_format is None else column.astype(str), format=time_format)
+            stamps = pd.to_datetime(column if time_format is None else as_text(column), format=time_format)
     except (ValueError, TypeError) as error:
         raise _unreadable(str(name), str(error)) from error
     if doubts:

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from autoact.data.columns import NUMERIC, as_text
+from autoact.data.levels import as_levels
+from autoact.data.number_forms import PLAIN
 
 # A profile is small, and holds no row: at most so many bins of a number and levels of a category.
 BINS, LEVELS = 10, 20
@@ -79,14 +81,14 @@ def shares(entry: Mapping[str, Any], column: pd.Series) -> list[float]:
         column: rows, of whatever type: text among numbers counts as missing.
     """
     if entry["kind"] == NUMERIC:
-        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype="float64")
+        values = PLAIN.parse(column)
         place = np.searchsorted(np.asarray(entry["edges"]), values, side="left")
         bins = len(entry["edges"]) + 1
         place[np.isnan(values)] = bins
     else:
         levels = {level: number for number, level in enumerate(entry["levels"])}
         bins = len(levels) + 1
-        text = as_text(column)
+        text = as_levels(as_text(column), entry["levels"])
         place = np.array([bins if pd.isna(v) else levels.get(v, bins - 1) for v in text], dtype="int64")
     counts = np.bincount(place, minlength=bins + 1)
     return [round(float(count) / max(len(column), 1), 6) for count in counts]

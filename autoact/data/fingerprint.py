@@ -27,7 +27,9 @@ def content_hash(pieces: Iterable[tuple[str, np.ndarray]]) -> str:
         digest.update(json.dumps([name, list(values.shape)]).encode())
         if values.dtype == object:
             # json quotes every text, so no value can pass for a border between two.
-            digest.update(json.dumps([None if pd.isna(v) else str(v) for v in values.ravel()]).encode())
+            gaps = pd.isna(pd.Series(values.ravel(), dtype=object)).to_numpy()
+            plain_text = [None if gap else str(v) for v, gap in zip(values.ravel(), gaps, strict=True)]
+            digest.update(json.dumps(plain_text).encode())
         else:
             plain = np.ascontiguousarray(values, dtype="<f8") + 0.0
             digest.update(np.where(np.isnan(plain), np.nan, plain).astype("<f8").tobytes())

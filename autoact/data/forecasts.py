@@ -11,7 +11,9 @@ from autoact.core.errors import AutoactError
 from autoact.data.checks import check_columns
 from autoact.data.columns import as_text, numbers, order_of, trim_text
 from autoact.data.fingerprint import content_hash, fingerprint
+from autoact.data.number_forms import NumberForm, form_of
 from autoact.data.prepared import Prepared, Scale
+from autoact.data.preprocess import unique_name
 from autoact.data.sealed import SealedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources import Table
@@ -45,8 +47,7 @@ def prepare_forecast(table: Table, settings: DataSettings, *, whole: bool = Fals
                 f"the {name} part is too short for one window of data.history={settings.history} and "
                 f"data.horizon={settings.horizon}: more rows, or smaller ones"
             )
-    own = settings.series[0] if len(settings.series) == 1 else "series"
-    features = [own, *settings.known, *(f"{k} in {settings.horizon} steps" for k in settings.known)]
+    features = _feature_names(settings)
     content = [(name, frame[name].to_numpy()) for name in ("order", *settings.series, *settings.known)]
     content.append(("group", frame["group"].to_numpy(dtype=object)))
     return Prepared(
@@ -65,7 +66,7 @@ def prepare_forecast(table: Table, settings: DataSettings, *, whole: bool = Fals
         seed=settings.seed,
         fingerprint=fingerprint("forecast", content_hash(content), settings),
         target_scale=scale,
-        notes=notes,
+        notes=[*table.notes, *notes],
     )
 
 
@@ -89,10 +90,11 @@ def _checked(table: Table, settings: DataSettings) -> pd.DataFrame:
             f"data.horizon ({settings.horizon})"
         )
     check_columns(table.frame, settings, {"data.time": settings.time, "data.group": settings.group})
+    _refuse_repeated(settings)
     frame = trim_text(table.frame, settings.missing, settings.strip)
     needed: dict[str, object] = {}
     for name in (*settings.series, *settings.known):
-        needed[name] = numbers(frame[name])
+        needed[name] = numbers(frame[name], form=form_of(frame[name], NumberForm.of(settings)), settings=settings)
         gaps = np.flatnonzero(frame[name].isna())
         if len(gaps):
             raise AutoactError(
@@ -111,6 +113,35 @@ def _checked(table: Table, settings: DataSettings) -> pd.DataFrame:
             f"set data.group to the column that tells the series apart"
         )
     return done
+
+
+def _refuse_repeated(settings: DataSettings) -> None:
+    """Refuse a column that is forecast and known in advance, or named twice: it would be two inputs of one name."""
+    named = [*settings.series, *settings.known]
+    repeated = [name for name in dict.fromkeys(named) if named.count(name) > 1]
+    if repeated and repeated[0] in settings.series and repeated[0] in settings.known:
+        raise AutoactError(
+            f"column {repeated[0]!r} is in data.series and in data.known: what is forecast is not known; keep one"
+        )
+    if repeated:
+        where = "data.series" if repeated[0] in settings.series else "data.known"
+        raise AutoactError(f"{where} lists {repeated[0]!r} more than once: list it once")
+
+
+def _feature_names(settings: DataSettings) -> list[str]:
+    """The names of the inputs, each one once: the columns' own names come first.
+
+    Example:
+        >>> _feature_names(DataSettings(series=["a", "b"], known=["series", "x"], horizon=7))
+        ['series_2', 'series', 'x', 'series in 7 steps', 'x in 7 steps']
+    """
+    taken = set(settings.known)
+    names = [settings.series[0] if len(settings.series) == 1 else unique_name("series", taken), *settings.known]
+    taken.update(names)
+    for name in settings.known:
+        names.append(unique_name(f"{name} in {settings.horizon} steps", taken))
+        taken.add(names[-1])
+    return names
 
 
 def _tracks(frame: pd.DataFrame, part: np.ndarray, settings: DataSettings) -> tuple[list[Track], Scale, list[str]]:
@@ -141,7 +172,7 @@ def _tracks(frame: pd.DataFrame, part: np.ndarray, settings: DataSettings) -> tu
             tracks.append(Track((values - mean) / std, known[:, index], part[index], rows, len(tracks)))
             means.append(mean)
             stds.append(std)
-            names.append(name)
+            names.append(unique_name(name, names))
     return tracks, Scale(np.array(means), np.array(stds), names), notes
 
 

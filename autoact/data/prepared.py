@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.compose import ColumnTransformer
 
+from autoact.data.number_forms import NumberForm
 from autoact.data.sealed import Part, SealedTest
 
 
@@ -73,6 +74,7 @@ class Prepared:
         input_scale: how channels were standardised (sequences), else None.
         preprocessing: the fitted scikit-learn transformer (tables), else None.
         frame_schema: column -> ``numeric`` or ``category``: what ``preprocessing`` expects.
+        forms: numeric column -> how its numbers are written, where that is not as programs write them.
         split: ``stratified``, ``random``, ``time`` or ``group``.
         seed: of the split.
         fingerprint: sha256 over content and settings that matter.
@@ -99,6 +101,7 @@ class Prepared:
     input_scale: Scale | None = None
     preprocessing: ColumnTransformer | None = None
     frame_schema: dict[str, str] = field(default_factory=dict)
+    forms: dict[str, NumberForm] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     profile: dict[str, Any] = field(default_factory=dict)
 

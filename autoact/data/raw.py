@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from autoact.core.errors import AutoactError
+from autoact.data.csv_file import retyped
 from autoact.data.fingerprint import content_hash, frame_pieces
 from autoact.data.sealed import SealedTest
 from autoact.data.settings import DataSettings
@@ -103,11 +104,12 @@ def raw_table(settings: DataSettings, kind: str) -> RawTable:
     typed = check_table(table, settings, kind)
     how = split_name(settings, kind)
     split = split_table(typed, subset(len(typed.y), how, settings, typed.order), how, settings)
+    written = retyped if settings.source == "csv" else lambda frame: frame
     own_test = table.test_frame is not None
     if table.test_frame is not None:
         split = Split(split.train, split.validation, np.arange(len(table.test_frame)))
-    test_frame = None if table.test_frame is None else plain_text(table.test_frame)
-    return RawTable(plain_text(table.frame), test_frame, typed, split, own_test)
+    test_frame = None if table.test_frame is None else plain_text(written(table.test_frame))
+    return RawTable(plain_text(written(table.frame)), test_frame, typed, split, own_test)
 
 
 def plain_text(frame: pd.DataFrame) -> pd.DataFrame:

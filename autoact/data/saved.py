@@ -16,13 +16,20 @@ import pandas as pd
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.columns import NUMERIC, conform, trim_text
+from autoact.data.columns import CATEGORY, NUMERIC, conform, trim_text
 from autoact.data.csv_file import read_csv
+from autoact.data.levels import as_levels, same_number, same_value
+from autoact.data.number_forms import PLAIN, NumberForm
 from autoact.data.prepared import Prepared
+from autoact.data.preprocess import levels_of
+from autoact.data.readings import dated, readable
 from autoact.data.settings import DataSettings
 from autoact.data.sources import existing_file, read_parquet
+from autoact.data.tables import chosen
 
-FORMAT = "autoact-preprocessing 1"
+FORMAT = "autoact-preprocessing 2"
+# Files of format 1 hold categories as a reader had guessed them (01 as 1, TRUE as True), and no forms of numbers.
+FIRST_FORMAT = "autoact-preprocessing 1"
 FILE = "preprocessing.json"
 # Endings of parquet files.
 PARQUET = (".parquet", ".pq")
@@ -44,11 +51,14 @@ class SavedPreprocessing:
             between, or ``mean`` and ``scale``, or nothing more.
         gaps: numeric columns with a 0/1 column for missing values.
         categories: column -> its categories with a column of their own, in order, under ``known``; ``other`` says
-            whether there is one more column for all others.
+            whether there is one more column for all others; ``apart`` has those of the others that would else be taken
+            for one that is known (1.0 for 1); ``gap`` is what a missing value is called.
         classes: class names by index.
         scale: mean and deviation of the target, for numbers.
         ids: columns that identify rows; they are handed through.
         reading: how the training file was read.
+        forms: numeric columns whose numbers are not written as programs write them -> decimal, thousands and signs.
+        first_format: whether this comes from a file of format 1.
     """
 
     kind: str
@@ -62,6 +72,8 @@ class SavedPreprocessing:
     scale: tuple[float, float] | None = None
     ids: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
+    forms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    first_format: bool = False
 
     @classmethod
     def of(cls, prepared: Prepared, settings: DataSettings, output: str) -> SavedPreprocessing:
@@ -88,41 +100,47 @@ class SavedPreprocessing:
             schema=dict(prepared.frame_schema),
             numeric=_numeric(*fitted["numeric"]) if "numeric" in fitted else {},
             gaps=tuple(fitted["missing"][1]) if "missing" in fitted else (),
-            categories=_categories(*fitted["category"]) if "category" in fitted else {},
+            categories=_categories(*fitted["category"], levels_of(prepared.preprocessing))
+            if "category" in fitted
+            else {},
             classes=None if prepared.classes is None else tuple(prepared.classes),
             scale=None if scale is None else (float(scale.mean[0]), float(scale.std[0])),
             ids=tuple(settings.drop),
             reading={name: getattr(settings, name) for name in _READING},
+            forms={name: asdict(form) for name, form in prepared.forms.items()},
         )
 
     def encode(self, frame: pd.DataFrame, where: str = "the given table") -> torch.Tensor:
         """New rows as network inputs.
 
         A category that training did not see shares the column of the rare ones; where there is none, it has none.
+        A row's inputs depend on the row alone, whatever else stands in the table and whatever types its columns have.
 
         **Shape**: ``[rows, features]``, float32.
 
         Raises:
             AutoactError: columns are missing, or hold what they cannot hold.
         """
-        lacking = [name for name in self.schema if name not in frame.columns]
-        if lacking:
-            raise AutoactError(
-                f"{where} has no column {', '.join(map(repr, lacking))}: it needs {', '.join(self.schema)}"
-            )
-        trimmed = trim_text(frame[list(self.schema)], self.reading["missing"], self.reading["strip"])
+        rows = chosen(frame, self.schema, where)
+        trimmed = trim_text(rows, self.reading["missing"], self.reading["strip"])
+        forms = {name: NumberForm(**{**form, "signs": tuple(form["signs"])}) for name, form in self.forms.items()}
         for name, kind in self.schema.items():
             if kind == NUMERIC:
-                self._refuse_text(trimmed[name], where)
-        features = conform(trimmed, dict(self.schema), where)
+                self._refuse_text(trimmed[name], where, forms.get(name, PLAIN))
+        features = conform(trimmed, self.schema, where, forms)
         parts = [_encoded_number(features[name].to_numpy(), fitted) for name, fitted in self.numeric.items()]
         parts += [features[name].isna().to_numpy(dtype="float32")[:, None] for name in self.gaps]
-        parts += [_encoded_category(features[name], fitted) for name, fitted in self.categories.items()]
+        key = same_number if self.first_format else same_value
+        for name, fitted in self.categories.items():
+            levels = as_levels(features[name], fitted["known"], key, fitted.get("apart", ()))
+            parts.append(_encoded_category(levels, fitted))
         return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32, order="C"))
 
-    def _refuse_text(self, column: pd.Series, where: str) -> None:
+    def _refuse_text(self, column: pd.Series, where: str, form: NumberForm) -> None:
         """Numbers must be finite numbers; a value may be missing as it could be in training."""
-        parsed = pd.to_numeric(column, errors="coerce").astype("float64").to_numpy()
+        if not readable(column) or dated(column):
+            return  # conform says so
+        parsed = form.parse(column)
         stray = (np.isnan(parsed) & column.notna().to_numpy()) | np.isinf(parsed)
         if not stray.any():
             return
@@ -162,9 +180,12 @@ class SavedPreprocessing:
         file = existing_file(path, option)
         settings = DataSettings(**dict(self.reading))
         if file.suffix in PARQUET:
-            frame = read_parquet(file, settings)
+            frame = read_parquet(file)
         else:
-            frame = read_csv(file, self._without_target(file, settings), _remedy(settings))
+            text = {*self.ids, *self.forms, *(name for name, kind in self.schema.items() if kind == CATEGORY)}
+            frame = read_csv(file, self._without_target(file, settings), _remedy(settings), text)
+            for name in {*self.ids} & {*frame.columns} - {*self.schema}:
+                frame[name] = _whole(frame[name])
         frame.columns = [str(c).strip() if settings.strip else str(c) for c in frame.columns]
         if frame.empty:
             raise AutoactError(f"{file.name} holds no rows")
@@ -176,12 +197,13 @@ class SavedPreprocessing:
         if names is None or self.target not in names:
             return settings
         plain = replace(settings, names=None, header=False)
-        fewer = read_csv(file, plain, _remedy(settings)).shape[1] == len(names) - 1
+        fewer = read_csv(file, plain, _remedy(settings), ()).shape[1] == len(names) - 1
         return replace(settings, names=[n for n in names if n != self.target]) if fewer else settings
 
     def to_json(self) -> str:
         """The file's text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        fields = asdict(self)
+        return json.dumps({"format": FIRST_FORMAT if fields.pop("first_format") else FORMAT, **fields}, indent=1)
 
     @classmethod
     def from_json(cls, text: str, source: str = FILE) -> SavedPreprocessing:
@@ -195,16 +217,25 @@ class SavedPreprocessing:
         except ValueError as error:
             raise AutoactError(f"{source} is not JSON: {error}") from error
         found = data.pop("format", None) if isinstance(data, dict) else None
-        if found != FORMAT:
-            raise AutoactError(f"{source} has format {found!r}, this version of autoact reads {FORMAT!r}")
+        if found not in (FORMAT, FIRST_FORMAT):
+            raise AutoactError(
+                f"{source} has format {found!r}, this version of autoact reads {FORMAT!r} and {FIRST_FORMAT!r}"
+            )
         values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in data.items()}
         try:
-            made = cls(**values)
+            made = cls(**values, first_format=found == FIRST_FORMAT)
         except TypeError as error:
             raise AutoactError(f"{source} cannot be read: {error}") from error
         if made.output not in OUTPUTS:
             raise AutoactError(f"{source}: output={made.output!r} is none of {', '.join(OUTPUTS)}")
         return made
+
+
+def _whole(ids: pd.Series) -> pd.Series:
+    """Ids as whole numbers where that changes nothing about how they are written; else as they are written."""
+    text = ids.astype(object)
+    whole = text.notna() & text.str.fullmatch(r"0|-?[1-9]\d{0,17}").eq(True)
+    return text.astype("int64") if len(text) and whole.all() else text
 
 
 def _remedy(settings: DataSettings) -> str:
@@ -225,13 +256,17 @@ def _numeric(pipeline: Any, columns: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _categories(pipeline: Any, columns: list[str]) -> dict[str, dict[str, Any]]:
+def _categories(pipeline: Any, columns: list[str], levels: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
     """What the categorical steps learnt, by column."""
-    encoder = pipeline.named_steps["one_hot"]
+    encoder, gap = pipeline.named_steps["one_hot"], pipeline.named_steps["missing"].fill_value
     found: dict[str, dict[str, Any]] = {}
     for name, known, rare in zip(columns, encoder.categories_, encoder.infrequent_categories_, strict=True):
-        apart = set() if rare is None else set(rare.tolist())
-        found[name] = {"known": [str(c) for c in known if c not in apart], "other": rare is not None}
+        others = set() if rare is None else set(rare.tolist())
+        frequent = [str(level) for level in known if level not in others]
+        keys = {same_value(level) for level in frequent} - {None}
+        # Few of the rare ones look like a frequent one: only these are kept, and not a list of thousands.
+        apart = [level for level in levels[name] if level in others and same_value(level) in keys]
+        found[name] = {"known": frequent, "other": rare is not None, "apart": apart, "gap": gap}
     return found
 
 
@@ -249,6 +284,7 @@ def _encoded_category(values: pd.Series, fitted: Mapping[str, Any]) -> np.ndarra
     """One categorical column. **Shape**: ``[rows]`` -> ``[rows, categories]``."""
     known = {name: k for k, name in enumerate(fitted["known"])}
     width = len(known) + bool(fitted["other"])
+    filled = values.where(values.notna(), fitted.get("gap", "missing"))
     # Where there is no column for others, theirs is cut off.
-    index = values.where(values.notna(), "missing").map(lambda value: known.get(value, len(known))).to_numpy(dtype=int)
+    index = filled.map(lambda value: known.get(value, len(known))).to_numpy(dtype=int)
     return np.eye(len(known) + 1, dtype=np.float32)[index][:, :width]

@@ -54,6 +54,12 @@ class DataSettings:
     """Marks that stand for a missing value."""
     strip: bool = True
     """Trim blanks around text and column names, before missing-value marks are looked for."""
+    decimal: str = "."
+    """The character before the fraction of a number, in columns where every number is written so: ``,`` in 12,5."""
+    thousands: str | None = None
+    """The character between groups of three digits: ``,`` in 1,500; ``.`` in 1.500; a blank; ``'``."""
+    number_signs: list[str] = field(default_factory=list)
+    """What stands before or after numbers and is left out: ``$``, ``EUR``, ``%``; ``()`` reads (3.2) as -3.2."""
 
     # --- what the columns mean
     target: str | None = None
@@ -151,7 +157,23 @@ Allowed: auto, stratified, random, time, group
         raise AutoactError(f"data.max_categories={settings.max_categories} must be 2 or more")
     if settings.seed < 0:
         raise AutoactError(f"data.seed={settings.seed} must be 0 or more")
+    _check_numbers(settings)
     _check_agreement(settings, kind)
+
+
+def _check_numbers(settings: DataSettings) -> None:
+    """Refuse ways of writing numbers that cannot be told apart."""
+    for what in ("decimal", "thousands"):
+        value = getattr(settings, what)
+        if value is not None and (len(value) != 1 or value.isalnum() or value in "+-"):
+            raise AutoactError(f"data.{what}={value!r} must be one character, such as ',' or '.'")
+    if settings.decimal == settings.thousands:
+        raise AutoactError(f"data.decimal and data.thousands are both {settings.decimal!r}: a number needs two marks")
+    for sign in settings.number_signs:
+        if not sign.strip() or any(character.isdigit() for character in sign) or sign in ("+", "-", ".", ","):
+            raise AutoactError(
+                f"data.number_signs holds {sign!r}: give what stands around numbers and is no part of them, such as $"
+            )
 
 
 def _check_agreement(settings: DataSettings, kind: str) -> None:
@@ -175,6 +197,7 @@ def _check_agreement(settings: DataSettings, kind: str) -> None:
 _LOCATION = frozenset(
     {"source", "path", "test_path", "name", "openml_id", "cache_dir"}
     | {"delimiter", "header", "names", "comment", "missing", "strip", "time_format"}
+    | {"decimal", "thousands", "number_signs"}
 )
 
 

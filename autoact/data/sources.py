@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import URLError
 
 import pandas as pd
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.data.advice import declared_category
 from autoact.data.churn import simulate_churn
 from autoact.data.csv_file import read_csv
 from autoact.data.demand import simulate_demand
+from autoact.data.readings import tidy
 from autoact.data.settings import DataSettings
 
+# How columns are called that were written without a name.
+NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 SKLEARN_SETS = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 SIMULATED: dict[str, Callable[[int], pd.DataFrame]] = {
     "churn": lambda seed: simulate_churn(seed=seed),
@@ -34,6 +41,7 @@ class Table:
         description: where it came from, for reports.
         simulated: whether a process of ours made it.
         default_target: the column that the source itself calls the target.
+        notes: what was left out.
     """
 
     frame: pd.DataFrame
@@ -42,6 +50,7 @@ class Table:
     test_frame: pd.DataFrame | None = None
     simulated: bool = False
     default_target: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_table(settings: DataSettings) -> Table:
@@ -69,7 +78,28 @@ def load_table(settings: DataSettings) -> Table:
     for frame in (table.frame, table.test_frame):
         if frame is not None:
             frame.columns = [str(c).strip() if settings.strip else str(c) for c in frame.columns]
-    return table
+    frame, notes = _named(table.frame, settings)
+    test_frame = None if table.test_frame is None else _named(table.test_frame, settings)[0]
+    return replace(table, frame=frame, test_frame=test_frame, notes=(*table.notes, *notes))
+
+
+def _named(frame: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The columns that have a name, and a line about those that have none.
+
+    ``DataFrame.to_csv`` writes row numbers under no name, and pandas reads them back as ``Unnamed: 0``.
+    """
+    wanted = {*settings.drop, *settings.numeric, *settings.categorical, *settings.series, *settings.known}
+    wanted |= {settings.target or "", settings.time or "", settings.group or ""} - {""}
+    nameless = [k for k, name in enumerate(frame.columns) if NAMELESS.fullmatch(name) and name not in wanted]
+    if not nameless:
+        return frame, ()
+    shown = [f"column {k + 1} ({frame.columns[k]!r})" if frame.columns[k] else f"column {k + 1}" for k in nameless]
+    have, are = ("has", "is") if len(shown) == 1 else ("have", "are")
+    note = (
+        f"{', '.join(shown)} {have} no name of {'its' if len(shown) == 1 else 'their'} own and {are} left out, as the "
+        f"row numbers that pandas writes: to learn from {'it' if len(shown) == 1 else 'them'}, give a name in the file"
+    )
+    return frame.iloc[:, [k for k in range(frame.shape[1]) if k not in nameless]], (note,)
 
 
 def existing_file(path: str | None, option: str) -> Path:
@@ -93,29 +123,61 @@ def existing_file(path: str | None, option: str) -> Path:
 
 def _from_file(settings: DataSettings) -> Table:
     """One csv or parquet file, and its official test file."""
-    read = read_parquet if settings.source == "parquet" else read_csv
     file = existing_file(settings.path, "data.path")
-    frame = read(file, settings)
+    frame = read_parquet(file) if settings.source == "parquet" else read_csv(file, settings)
     name = settings.name or file.stem
     if settings.test_path is None:
         return Table(frame, name, f"{settings.source} file {file.name}")
     test_file = existing_file(settings.test_path, "data.test_path")
-    return Table(frame, name, f"{settings.source} files {file.name}, {test_file.name}", read(test_file, settings))
+    description = f"{settings.source} files {file.name}, {test_file.name}"
+    if settings.source == "parquet":
+        return Table(frame, name, description, read_parquet(test_file))
+    # What is text in the training file is text in the test file too, whatever rows it holds.
+    text = [column for column in frame.columns if not pd.api.types.is_numeric_dtype(frame[column].dtype)]
+    return Table(frame, name, description, read_csv(test_file, settings, text=text))
 
 
-def read_parquet(file: Path, settings: DataSettings) -> pd.DataFrame:
-    """A parquet file as a table.
+def read_parquet(file: Path) -> pd.DataFrame:
+    """A parquet file as a table; what its index is named is a column, an index without a name is none.
 
     Raises:
-        AutoactError: it is no parquet file.
+        AutoactError: it is no parquet file, or two of its columns have one name.
     """
     try:
         frame = pd.read_parquet(file)
     except ImportError as error:
         raise AutoactError("parquet files need the package pyarrow: pip install pyarrow") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         raise AutoactError(f"{file.name} cannot be read as parquet: {str(error).splitlines()[0]}") from error
-    return frame.reset_index(drop=True)
+    categories = _dictionaries(file)
+    for name in [name for name in frame.columns if str(name) in categories]:
+        frame[name] = frame[name].astype("category")
+    named = [name for name in frame.index.names if name is not None]
+    unnamed = [level for level, name in enumerate(frame.index.names) if name is None]
+    twice = [name for name in named if name in frame.columns or named.count(name) > 1]
+    if twice:
+        raise AutoactError(f"{file.name} has an index and a column that are both named {str(twice[0])!r}: rename one")
+    if not named:
+        return frame.reset_index(drop=True)
+    frame = frame.reset_index(level=unnamed, drop=True) if unnamed else frame
+    return frame.reset_index()
+
+
+def _dictionaries(file: Path) -> set[str]:
+    """The columns that their writer had as categories: parquet itself keeps that of text alone."""
+    import pyarrow
+    import pyarrow.parquet
+
+    stored = pyarrow.parquet.read_metadata(file).metadata or {}
+    found = {
+        str(column["name"])
+        for column in json.loads(stored.get(b"pandas", b"{}")).get("columns", [])
+        if column.get("pandas_type") == "categorical"
+    }
+    if b"ARROW:schema" in stored:
+        schema = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(stored[b"ARROW:schema"])))
+        found |= {field.name for field in schema if pyarrow.types.is_dictionary(field.type)}
+    return found
 
 
 def _from_openml(settings: DataSettings) -> Table:
@@ -141,7 +203,29 @@ def _from_openml(settings: DataSettings) -> Table:
         raise AutoactError(f"OpenML set {settings.openml_id} cannot be read: {error}") from error
     target = bunch.target_names[0] if len(bunch.target_names or []) == 1 else None
     name = settings.name or str(bunch.details.get("name", settings.openml_id))
-    return Table(bunch.frame, name, f"OpenML set {settings.openml_id} ({name})", default_target=target)
+    frame, notes = _really_numbers(bunch.frame, settings, target)
+    return Table(frame, name, f"OpenML set {settings.openml_id} ({name})", default_target=target, notes=notes)
+
+
+def _really_numbers(
+    frame: pd.DataFrame, settings: DataSettings, target: str | None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Columns that OpenML calls nominal though they hold more different numbers than categories may be, as numbers."""
+    kept = {*settings.categorical, settings.target, target}
+    done, notes = {}, []
+    for name in frame.columns:
+        if name in kept or not isinstance(frame[name].dtype, pd.CategoricalDtype):
+            continue
+        levels = tidy(pd.DataFrame({"level": frame[name].cat.categories.astype(str)}), settings.missing)[
+            "level"
+        ].dropna()
+        if len(levels) > settings.max_categories and pd.to_numeric(levels, errors="coerce").notna().all():
+            done[name] = frame[name].astype(object)
+            notes.append(
+                f"column {name!r} is nominal in OpenML, with {len(levels)} different numbers, and is read as numbers: "
+                f"{declared_category(settings, str(name))} keeps it as categories"
+            )
+    return frame.assign(**done), tuple(notes)
 
 
 def _from_sklearn(settings: DataSettings) -> Table:

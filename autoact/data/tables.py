@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from sklearn.compose import ColumnTransformer
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.data.checks import check_columns, class_indices, class_labels, class_names, remarks, target_numbers
-from autoact.data.columns import as_text, conform, infer_schema, order_of, trim_text
+from autoact.data.columns import Columns, as_text, conform, infer, order_of, trim_text
+from autoact.data.csv_file import retyped
 from autoact.data.drift import profile
 from autoact.data.fingerprint import content_hash, fingerprint, frame_pieces
+from autoact.data.number_forms import NumberForm, form_of
 from autoact.data.prepared import Prepared, Scale
 from autoact.data.preprocess import encode, feature_names, fit_preprocessing
 from autoact.data.sealed import Part, SealedTest
@@ -45,6 +48,7 @@ class Typed:
     """A checked table: features as ``conform`` gives them, the target as numbers or class indices.
 
     ``raw`` and ``raw_test`` hold all columns, dropped ones too: what identifies rows whatever is set around them.
+    ``forms`` tells how numbers are written where programs write them otherwise, ``notes`` what is worth a look.
     """
 
     features: pd.DataFrame
@@ -57,6 +61,8 @@ class Typed:
     groups: np.ndarray | None
     raw: pd.DataFrame
     raw_test: pd.DataFrame | None
+    forms: dict[str, NumberForm] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: bool = False) -> Prepared:
@@ -96,7 +102,8 @@ def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: boo
         target_scale=scale,
         preprocessing=preprocessing,
         frame_schema=typed.schema,
-        notes=remarks(typed.features, typed.schema),
+        forms=typed.forms,
+        notes=[*table.notes, *typed.notes],
         profile=profile(typed.features.iloc[split.train], typed.schema),
     )
 
@@ -135,9 +142,34 @@ def encode_frame(prepared: Prepared, frame: pd.DataFrame, settings: DataSettings
     """
     if prepared.preprocessing is None:
         raise AutoactError(f"{prepared.name} was not prepared as a table: there is no preprocessing to apply")
-    trimmed = trim_text(frame, settings.missing, settings.strip)
-    features = conform(trimmed, prepared.frame_schema, "the given table")
+    rows = chosen(frame, prepared.frame_schema, "the given table")
+    features = conform(
+        trim_text(rows, settings.missing, settings.strip), prepared.frame_schema, "the given table", prepared.forms
+    )
     return torch.from_numpy(encode(prepared.preprocessing, features))
+
+
+def chosen(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> pd.DataFrame:
+    """The wanted columns of new rows, whatever type their names have; other columns do not matter.
+
+    Raises:
+        AutoactError: columns are missing, all of which are named, or stand there twice.
+
+    Example:
+        >>> list(chosen(pd.DataFrame([[1, 2]], columns=[0, " b "]), ["b", "0"], "the input").columns)
+        ['b', '0']
+    """
+    names = [str(name).strip() for name in frame.columns]
+    exact = [str(name) for name in frame.columns]
+    wanted = list(wanted)
+    names = [name if name in wanted else stripped for name, stripped in zip(exact, names, strict=True)]
+    lacking = [name for name in wanted if name not in names]
+    if lacking:
+        raise AutoactError(f"{where} has no column {', '.join(map(repr, lacking))}: it needs {', '.join(wanted)}")
+    repeated = [name for name in wanted if names.count(name) > 1]
+    if repeated:
+        raise AutoactError(f"{where} has {names.count(repeated[0])} columns named {repeated[0]!r}: keep one")
+    return frame.set_axis(names, axis=1)[wanted]
 
 
 def standardised(y: np.ndarray, scale: Scale) -> np.ndarray:
@@ -157,21 +189,33 @@ def check_table(table: Table, settings: DataSettings, kind: str) -> Typed:
     frame = trim_text(table.frame, settings.missing, settings.strip)
     apart = {column for column in (*roles.values(), *settings.drop) if column is not None}
     features = frame[[name for name in frame.columns if name not in apart]]
-    schema = infer_schema(features, settings)
-    classes = None
+    columns = infer(features, settings)
+    raw = _identity(frame, settings)
+    classes, target_form = None, form_of(frame[target], NumberForm.of(settings))
     if kind == "regression":
-        y = target_numbers(frame[target])
+        y = target_numbers(frame[target], form=target_form, settings=settings)
     else:
-        labels = class_labels(frame[target], settings)
+        labels = class_labels(raw[target], settings)
         classes = class_names(labels, settings)
         y = class_indices(labels, classes)
     test = test_frame = None
     if table.test_frame is not None:
         test_frame = trim_text(table.test_frame, settings.missing, settings.strip)
-        test = _check_test(test_frame, target, schema, classes, settings)
-    order = order_of(frame[settings.time], settings.time_format) if settings.time is not None else None
-    groups = _groups(frame[settings.group]) if settings.group is not None else None
-    return Typed(conform(features, schema), y, schema, target, classes, test, order, groups, frame, test_frame)
+        test = _check_test(test_frame, target, columns, classes, settings, target_form)
+        test_frame = _identity(test_frame, settings)
+    order = order_of(raw[settings.time], settings.time_format) if settings.time is not None else None
+    groups = _groups(raw[settings.group]) if settings.group is not None else None
+    schema, forms = columns.schema, columns.forms
+    done = conform(features, schema, forms=forms, settings=settings)
+    notes = [*map(str, columns.remarks), *remarks(done, schema, settings)]
+    if not (forms or NumberForm.of(settings).plain or (kind == "regression" and not target_form.plain)):
+        notes.append("data.decimal, data.thousands and data.number_signs change nothing: no column is written so")
+    return Typed(done, y, schema, target, classes, test, order, groups, raw, test_frame, forms, notes)
+
+
+def _identity(frame: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:
+    """All columns in the form that identifies rows, however the settings say that they are to be read."""
+    return retyped(frame) if settings.source == "csv" else frame
 
 
 def target_column(table: Table, settings: DataSettings) -> str:
@@ -191,16 +235,22 @@ def target_column(table: Table, settings: DataSettings) -> str:
 
 
 def _check_test(
-    frame: pd.DataFrame, target: str, schema: dict[str, str], classes: list[str] | None, settings: DataSettings
+    frame: pd.DataFrame,
+    target: str,
+    columns: Columns,
+    classes: list[str] | None,
+    settings: DataSettings,
+    form: NumberForm,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """The official test file in the form of the training file."""
     where = "the test file"
-    features = conform(frame, schema, where)
+    features = conform(frame, columns.schema, where, columns.forms, settings)
     if target not in frame.columns:
         raise unknown(f"column of {where}: target", target, [str(c) for c in frame.columns])
     if classes is None:
-        return features, target_numbers(frame[target], where)
-    return features, class_indices(class_labels(frame[target], settings, where), classes, where)
+        return features, target_numbers(frame[target], where, form, settings)
+    labels = class_labels(_identity(frame[[target]], settings)[target], settings, where)
+    return features, class_indices(labels, classes, where)
 
 
 def _groups(column: pd.Series) -> np.ndarray:

@@ -310,4 +310,9 @@ class AutoActRegressor(RegressorMixin, AutoActEstimator):
 
 def _has_categories(X: Any) -> bool:  # noqa: N803
     """Whether it is a DataFrame with columns that are no numbers."""
-    return isinstance(X, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, X.dtypes))
+    return isinstance(X, pd.DataFrame) and not all(map(_number, X.dtypes))
+
+
+def _number(dtype: Any) -> bool:
+    """Whether scikit-learn takes a column for numbers, and so do we: truth values are categories, as in files."""
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)

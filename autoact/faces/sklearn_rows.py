@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from autoact.data.columns import NUMERIC, conform, infer_schema, trim_text
+from autoact.core.errors import AutoactError
+from autoact.data.columns import CATEGORY, NUMERIC, conform, infer, trim_text
 from autoact.data.drift import profile
 from autoact.data.fingerprint import content_hash, fingerprint, frame_pieces
 from autoact.data.prepared import Prepared, Scale
 from autoact.data.preprocess import feature_names, fit_preprocessing
+from autoact.data.remarks import ColumnError, Remark
 from autoact.data.sealed import SealedTest
 from autoact.data.settings import DataSettings, default_missing
 from autoact.data.split import Split, split_name, split_rows
@@ -48,13 +51,21 @@ class Columns:
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame, names: list[str]) -> Columns:
-        """Columns of a DataFrame with text, categories or truth values, told apart as in csv files.
+        """Columns of a DataFrame, read as ``data.readings`` says: as those of a file.
+
+        What is worth a look is a warning.
 
         Raises:
             AutoactError: a column that can be neither numbers nor categories.
         """
         text = trim_text(frame.set_axis(names, axis=1), default_missing())
-        return cls(names, infer_schema(text, DataSettings()))
+        try:
+            found = infer(text, DataSettings())
+        except ColumnError as error:
+            raise AutoactError(_line(error.remark)) from error
+        for remark in found.remarks:
+            warnings.warn(_line(remark), UserWarning, stacklevel=2)
+        return cls(names, found.schema)
 
     def table(self, values: Any) -> pd.DataFrame:
         """Checked columns: numbers as float64, categories as text.
@@ -66,9 +77,18 @@ class Columns:
             AutoactError: text where numbers stood in ``fit``, or an infinite number.
         """
         if isinstance(values, np.ndarray):
-            return pd.DataFrame(values, columns=self.names)
+            frame = pd.DataFrame(values, columns=self.names)
+            return conform(frame, self.schema, "X") if CATEGORY in self.schema.values() else frame
         frame = values.reset_index(drop=True).set_axis(self.names, axis=1)
         return conform(trim_text(frame, default_missing()), self.schema, "X")
+
+
+def _line(remark: Remark) -> str:
+    """What is said about a column of ``X``: there are no settings to advise."""
+    return (
+        f"{remark.what}: convert it (pandas.to_numeric; astype('category') for categories) or leave it out "
+        f"(X.drop(columns={remark.name!r})) before fit"
+    )
 
 
 @dataclass(frozen=True)

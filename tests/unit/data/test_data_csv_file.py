@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.data.csv_file import read_csv
+from autoact.data.csv_file import may_hold_codes, read_csv, retyped
 from autoact.data.settings import DataSettings
 
 
@@ -71,3 +73,53 @@ def test_who_cannot_change_the_settings_is_not_told_to(tmp_path: Path, content: 
     with pytest.raises(AutoactError, match=r"write it with commas$") as caught:
         read_csv(_write(tmp_path, content), DataSettings(), "write it with commas")
     assert "data." not in str(caught.value).replace("data.csv", "")
+
+
+def test_what_a_reader_would_change_stays_text(tmp_path: Path) -> None:
+    file = _write(tmp_path, 'zip,flag,gap,n,f,q\n02134,TRUE,True,1,0.5,"01"\n10001,FALSE,,02.5,00.5,2\n')
+    frame = read_csv(file, DataSettings())
+    assert frame["zip"].tolist() == ["02134", "10001"] and frame["flag"].tolist() == ["TRUE", "FALSE"]
+    assert frame["gap"].iloc[0] == "True" and frame["gap"].isna().tolist() == [False, True]
+    assert frame["n"].tolist() == [1.0, 2.5] and frame["f"].tolist() == [0.5, 0.5]
+    assert frame["q"].tolist() == ["01", "2"]
+
+
+def test_columns_that_are_to_be_text_are_text_as_written(tmp_path: Path) -> None:
+    file = _write(tmp_path, "a,b\n1.0,1.0\n2.50,?\n")
+    frame = read_csv(file, DataSettings(), text=["a"])
+    assert frame["a"].tolist() == ["1.0", "2.50"] and frame["b"].iloc[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "delimiter", "wanted"),
+    [
+        (b"a,b\n10,0.5\n", ",", False),
+        (b"a,b\n01,0.5\n", ",", True),
+        (b"01;2\n", ";", True),
+        (b"a\n1\n02", ",", True),
+        (b"a\n100\n2.05\n", ",", False),
+        (b"a,b\n1, 02\n", ",", True),
+    ],
+)
+def test_leading_zeros_are_seen(tmp_path: Path, content: bytes, delimiter: str, wanted: bool) -> None:
+    assert may_hold_codes(_write(tmp_path, content), delimiter) is wanted
+
+
+def test_leading_zeros_are_seen_between_two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in range(1, 9):
+        monkeypatch.setattr("autoact.data.csv_file._BLOCK", size)
+        assert may_hold_codes(_write(tmp_path, "a,b\n1,02\n3,4\n"), ",")
+        assert not may_hold_codes(_write(tmp_path, "a,b\n1,20\n3,0.4\n"), ",")
+
+
+def test_columns_of_a_compressed_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv.gz"
+    file.write_bytes(gzip.compress(b"zip,n\n02134,1\n10001,2\n"))
+    assert read_csv(file, DataSettings())["zip"].tolist() == ["02134", "10001"]
+
+
+def test_rows_are_identified_as_a_reader_would_have_read_them() -> None:
+    text = {"n": ["1", "2", None], "t": ["TRUE", "false", None], "b": ["True", "False", "True"], "c": ["01", "2", "3"]}
+    frame = retyped(pd.DataFrame(text))
+    assert frame["n"].tolist()[:2] == [1.0, 2.0] and frame["t"].tolist()[:2] == [True, False]
+    assert frame["b"].dtype == bool and frame["c"].tolist() == ["01", "2", "3"]

@@ -9,6 +9,7 @@ import pytest
 
 from autoact.data.drift import BINS, LEVELS, chance_level, drift, profile, psi, shares
 from autoact.data.prepare import prepare
+from autoact.data.raw import raw_table
 from autoact.data.settings import DataSettings
 
 SCHEMA = {"age": "numeric", "flag": "numeric", "city": "category"}
@@ -94,3 +95,24 @@ def test_prepared_tables_carry_the_profile_of_training_rows_alone():
     prepared = prepare(settings, "classification")
     assert prepared.profile["rows"] == prepared.sizes["train"]
     assert [column["name"] for column in prepared.profile["columns"]] == list(prepared.frame_schema)
+
+
+@pytest.mark.parametrize("values", [["1.0", "2.0"], ["1", "2"], [1, 2], [1.0, 2.0]])
+def test_another_way_to_write_a_column_is_no_drift(values):
+    old = pd.DataFrame({"k": ["1.0", "2.0"] * 100})
+    (found,) = drift(profile(old, {"k": "category"}), pd.DataFrame({"k": values * 100}))
+    assert found.psi == 0.0
+
+
+def test_truth_values_and_codes_of_another_file_are_no_drift(tmp_path):
+    for levels, now in ((["TRUE", "FALSE", "UNKNOWN"], ["TRUE", "FALSE"]), (["01", "02", "1A"], ["01", "02"])):
+        count = 3000
+        random = np.random.default_rng(0)
+        chance = [0.499, 0.499, 0.002]
+        old = pd.DataFrame({"k": random.choice(levels, count, p=chance), "y": random.choice(["a", "b"], count)})
+        old.to_csv(tmp_path / "old.csv", index=False)
+        old[old["k"].isin(now)].to_csv(tmp_path / "new.csv", index=False)
+        stored = prepare(DataSettings(path=str(tmp_path / "old.csv"), target="y"), "classification").profile
+        rows = raw_table(DataSettings(path=str(tmp_path / "new.csv"), target="y"), "classification")
+        (found,) = drift(stored, rows.training_columns())
+        assert found.psi < 0.05

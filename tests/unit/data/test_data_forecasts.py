@@ -98,3 +98,32 @@ def test_bad_input(tmp_path: Path, changes: dict, message: str) -> None:
     options = {"series": ["a"], "time": "date", "history": 8, "horizon": 4, **changes}
     with pytest.raises(AutoactError, match=message):
         prepare(DataSettings(path=path, **options), "forecast")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"series": ["demand"], "known": ["demand"]},
+            "in data.series and in data.known: what is forecast is not known",
+        ),
+        ({"series": ["demand", "demand"]}, "data.series lists 'demand' more than once"),
+    ],
+)
+def test_one_column_is_one_input(changes, message):
+    given = DataSettings(source="simulated", name="demand", time="date", group="product", **changes)
+    with pytest.raises(AutoactError, match=message):
+        prepare(given, "forecast")
+
+
+def test_numbers_as_people_write_them_are_forecast(tmp_path):
+    frame = pd.DataFrame({"day": pd.date_range("2020", periods=200).astype(str), "v": np.arange(200) * 1.25})
+    frame["v"] = [f"{v % 17:.2f}".replace(".", ",") for v in frame["v"]]
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    given = DataSettings(path=str(tmp_path / "t.csv"), series=["v"], time="day", delimiter=";", history=14)
+    with pytest.raises(
+        AutoactError, match=r"column 'v' must hold numbers, but row 1 holds '0,00': \"data.decimal=','\""
+    ):
+        prepare(given, "forecast")
+    given.decimal = ","
+    assert prepare(given, "forecast").features == ["v"]

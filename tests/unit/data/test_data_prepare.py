@@ -208,3 +208,26 @@ def test_a_class_lost_to_a_random_split(tmp_path: Path) -> None:
 def test_diabetes_is_no_classification() -> None:
     with pytest.raises(AutoactError, match="use task=regression"):
         prepare(DataSettings(source="sklearn", name="diabetes"), "classification")
+
+
+@pytest.mark.parametrize("levels", [["01", "02", "1A"], ["TRUE", "FALSE", "UNKNOWN"], ["1.50", "2.0", "X"]])
+def test_a_test_file_without_a_level_is_read_as_the_training_file(tmp_path: Path, levels: list[str]) -> None:
+    frame = _table().assign(code=np.random.default_rng(1).choice(levels, 200))
+    test = frame[frame["code"] != levels[2]]
+    settings = DataSettings(path=_csv(tmp_path, frame), test_path=_csv(tmp_path, test, "test.csv"), target="sold")
+    prepared = prepare(settings, "classification")
+    encoded = prepared.test.open("try").x
+    codes = [k for k, name in enumerate(prepared.features) if name.startswith("code_")]
+    hot = [prepared.features[codes[int(k)]] for k in encoded[:, codes].argmax(1)]
+    assert hot == [f"code_{level}" for level in test["code"]] and bool((encoded[:, codes].sum(1) == 1).all())
+
+
+def test_a_category_that_is_called_missing_is_not_a_missing_one(tmp_path: Path) -> None:
+    frame = _table().assign(code=["missing", "", "x", "y"] * 50)
+    prepared = prepare(DataSettings(path=_csv(tmp_path, frame), target="sold"), "classification")
+    assert [n for n in prepared.features if n.startswith("code")] == [
+        "code_missing",
+        "code_missing_2",
+        "code_x",
+        "code_y",
+    ]

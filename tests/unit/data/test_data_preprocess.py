@@ -93,3 +93,44 @@ def test_normal_scores_is_a_scikit_learn_estimator() -> None:
     assert clone(NormalScores(points=7)).points == 7
     fitted = NormalScores().fit(pd.DataFrame({"a": [1.0, 2.0]}))
     assert fitted.get_feature_names_out().tolist() == ["a"]
+
+
+def test_names_of_inputs_are_unique_and_a_columns_own_name_comes_first() -> None:
+    rows = 30
+    draw = np.random.default_rng(0)
+    number = draw.normal(size=rows)
+    gap = np.where(draw.random(rows) < 0.2, np.nan, number)
+    frame = pd.DataFrame(
+        {
+            "x": gap,
+            "missingindicator_x": number,
+            "colour_red": number,
+            "colour": draw.choice(["red", "blue"], rows),
+            "a": draw.choice(["b_c", "d"], rows),
+            "a_b": draw.choice(["c", "d"], rows),
+            "kind": draw.choice(["missing", "v", None], rows),
+        }
+    )
+    schema = {name: "numeric" if frame[name].dtype == "float64" else "category" for name in frame}
+    transformer = fit_preprocessing(
+        frame.assign(kind=frame["kind"].astype(object).where(frame["kind"].notna(), np.nan)),
+        schema,
+        DataSettings(min_frequency=1),
+    )
+    names = feature_names(transformer)
+    assert names == [
+        "x",
+        "missingindicator_x",
+        "colour_red",
+        "missingindicator_x_2",
+        "colour_blue",
+        "colour=red",
+        "a=b_c",
+        "a_d",
+        "a_b=c",
+        "a_b_d",
+        "kind_missing",
+        "kind_missing_2",
+        "kind_v",
+    ]
+    assert encode(transformer, frame).shape == (rows, len(names))

@@ -100,6 +100,83 @@ def test_numbers_come_back_in_the_targets_own_unit() -> None:
     )
 
 
+FIRST = Path(__file__).parent / "format_1"
+
+
+def test_a_file_of_the_first_format_encodes_as_it_did() -> None:
+    """Its categories are as a reader had guessed them: 01 became 1, TRUE became True, 1.0 became 1."""
+    saved = SavedPreprocessing.from_json((FIRST / "preprocessing.json").read_text())
+    wanted = torch.tensor(json.loads((FIRST / "encoded.json").read_text()))
+    rows = saved.read(str(FIRST / "rows.csv"))
+    assert torch.allclose(saved.encode(rows), wanted, atol=1e-6)
+    for k in range(len(rows)):
+        assert torch.allclose(saved.encode(rows.iloc[[k]]), wanted[[k]], atol=1e-6)
+    assert SavedPreprocessing.from_json(saved.to_json()) == saved
+
+
+CODES = [["01", "02", "1A"], ["TRUE", "FALSE", "UNKNOWN"], ["1.0", "2.0", "X"], ["1.50", "1.5", "v"], ["1", "1.0", "k"]]
+CODES += [
+    ["2020-01-01", "2020-01-02", "later"],
+    ["1e3", "1000", "x"],
+    ["+1", "1", "x"],
+    ["007", "7", "07"],
+    ["1", "2", "NaN?"],
+]
+
+
+@pytest.mark.parametrize("levels", CODES)
+def test_a_row_does_not_depend_on_the_rows_beside_it(tmp_path: Path, levels: list[str]) -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"code": draw.choice(levels, 300), "x": draw.normal(size=300), "y": draw.choice(["a", "b"], 300)}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    given = DataSettings(path=str(tmp_path / "t.csv"), target="y")
+    saved = there_and_back(prepare(given, "classification"), given)
+    encoded = {}
+    for rows in (levels, levels[:2], levels[:1], levels[1:2]):
+        (tmp_path / "new.csv").write_text("code,x\n" + "".join(f"{level},0\n" for level in rows))
+        for level, row in zip(rows, saved.encode(saved.read(str(tmp_path / "new.csv"))).tolist(), strict=True):
+            assert encoded.setdefault(level, row) == row
+            assert sum(row[1:]) == 1.0
+    assert len({tuple(row) for row in encoded.values()}) == 3
+
+
+def test_other_tools_write_the_same_column_in_other_types(tmp_path: Path) -> None:
+    """Whole numbers, whole numbers beside a gap, and text; declared or dictionary categories all."""
+    values = np.random.default_rng(0).integers(0, 4, 200)
+    frame = pd.DataFrame({"k": values, "y": np.where(values > 1, "a", "b")})
+    given = settings(tmp_path, frame.assign(who="x"), categorical=["k"])
+    saved = there_and_back(prepare(given, "classification"), given)
+    wanted = saved.encode(pd.DataFrame({"k": [0, 1, 2, 3]}))
+    for dtype in ("int64", "float64", "Int64", "str", "string", "category", object):
+        assert torch.equal(saved.encode(pd.DataFrame({"k": pd.Series([0, 1, 2, 3], dtype=dtype)})), wanted), dtype
+    (tmp_path / "new.csv").write_text("k\n0.0\n1.0\n2.0\n3.0\n")
+    assert torch.equal(saved.encode(saved.read(str(tmp_path / "new.csv"))), wanted)
+    gap = saved.encode(pd.DataFrame({"k": [0, None, 2.0]}))
+    assert torch.equal(gap[[0, 2]], wanted[[0, 2]]) and gap[1].sum() == 0
+
+
+def test_a_rare_level_stays_apart_from_the_frequent_one_that_is_the_same_number(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"k": ["1"] * 99 + ["1.0"] + ["x"] * 100, "y": ["a", "b"] * 100, "who": "x"})
+    given = settings(tmp_path, frame)
+    prepared = prepare(given, "classification", whole=True)
+    saved = there_and_back(prepared, given)
+    new = pd.DataFrame({"k": ["1", "1.0", "x", "new"]})
+    assert torch.equal(saved.encode(new), encode_frame(prepared, new, given))
+
+
+def test_columns_named_with_integers_and_repeated_ones(tmp_path: Path) -> None:
+    frame = table(200, 0).rename(columns={"a": "0"})
+    given = settings(tmp_path, frame)
+    saved = there_and_back(prepare(given, "classification"), given)
+    assert torch.equal(saved.encode(frame.rename(columns={"0": 0})), saved.encode(frame))
+    twice = pd.concat([frame, frame[["b"]]], axis=1)
+    with pytest.raises(AutoactError, match="the given table has 2 columns named 'b': keep one"):
+        saved.encode(twice)
+    assert torch.equal(saved.encode(pd.concat([frame, frame[["who"]]], axis=1)), saved.encode(frame))
+
+
 def test_files_are_read_as_the_training_file_was(tmp_path: Path) -> None:
     frame = table(200, 0)
     frame.to_csv(tmp_path / "t.csv", index=False, header=False, sep=";")
@@ -184,3 +261,12 @@ def test_advice_on_new_rows_can_be_followed(tmp_path: Path, text: str, message: 
     with pytest.raises(AutoactError, match=message) as caught:
         saved.encode(saved.read(str(tmp_path / "new.csv")), "the input")
     assert "data.delimiter" not in str(caught.value) and "data.missing" not in str(caught.value)
+
+
+def test_ids_are_handed_through_as_they_are_written(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    saved = there_and_back(prepare(given, "classification"), given)
+    for ids, wanted in ((["007", "8"], ["007", "8"]), (["7", "8"], [7, 8]), (["1.0", "2"], ["1.0", "2"])):
+        new = table(2, 3).assign(who=ids)
+        new.to_csv(tmp_path / "new.csv", index=False)
+        assert saved.read(str(tmp_path / "new.csv"))["who"].tolist() == wanted

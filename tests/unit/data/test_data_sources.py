@@ -10,6 +10,7 @@ import pytest
 from sklearn.utils import Bunch
 
 from autoact.core.errors import AutoactError
+from autoact.data.prepare import prepare
 from autoact.data.settings import DataSettings
 from autoact.data.sources import load_table
 
@@ -102,3 +103,20 @@ def test_openml_is_asked_in_a_form_that_scikit_learn_accepts(monkeypatch: pytest
     monkeypatch.setattr("sklearn.datasets._openml.time.sleep", lambda _: None)
     with pytest.raises(AutoactError, match=r"OpenML set 42178 is not in the cache"):
         load_table(DataSettings(source="openml", openml_id=42178, cache_dir=str(tmp_path)))
+
+
+def test_numbers_that_openml_calls_nominal_are_numbers_and_few_levels_stay_categories(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    charges = pd.Categorical([f"{k / 4:.2f}" for k in range(199)] + [" "])
+    frame = pd.DataFrame(
+        {"charges": charges, "k": pd.Categorical([1, 2] * 100), "class": pd.Categorical(["x", "y"] * 100)}
+    )
+    bunch = Bunch(frame=frame, target_names=["class"], details={"name": "telco"})
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda **_: bunch)
+    given = DataSettings(source="openml", openml_id=42178)
+    prepared = prepare(given, "classification")
+    assert prepared.frame_schema == {"charges": "numeric", "k": "category"}
+    assert "column 'charges' is nominal in OpenML, with 199 different numbers" in prepared.notes[0]
+    given.categorical = ["charges"]
+    assert prepare(given, "classification").notes == []

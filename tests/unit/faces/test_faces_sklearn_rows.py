@@ -99,3 +99,30 @@ def test_mistakes_are_value_errors_too():
     with pytest.raises(RefusedError) as found, in_sklearn_terms():
         raise RefusedError("as it was")
     assert found.value.__cause__ is None
+
+
+def test_a_data_frame_is_read_as_a_file_is():
+    frame = pd.DataFrame(
+        {
+            "k": pd.Categorical([3, 1, 3, 1]),
+            "flag": [True, False, True, True],
+            "time": pd.to_timedelta([1, None, 3, 4], unit="s"),
+            "x": pd.array([1, None, 3, 4], dtype="Int64"),
+        }
+    )
+    columns = Columns.of_frame(frame, list(frame.columns))
+    assert columns.schema == {"k": "category", "flag": "category", "time": "numeric", "x": "numeric"}
+    table = columns.table(frame)
+    assert table["k"].tolist() == ["3", "1", "3", "1"] and table["time"].tolist()[2:] == [3.0, 4.0]
+    plain = columns.table(np.array([[3.0, 1.0, 2.0, 4.0]]))
+    assert plain["k"].tolist() == ["3"]
+
+
+def test_what_is_said_about_a_column_of_x_names_no_setting_of_the_command_line():
+    prices = pd.DataFrame({"v": [f"${k}.5" for k in range(60)], "c": ["a", "b"] * 30})
+    with pytest.raises(AutoactError, match=r"column 'v' holds numbers written as in .*to_numeric") as caught:
+        Columns.of_frame(prices, ["v", "c"])
+    assert "data." not in str(caught.value)
+    codes = pd.DataFrame({"v": ["01", "02"] * 30})
+    with pytest.warns(UserWarning, match="holds codes with leading zeros"):
+        Columns.of_frame(codes, ["v"])
