@@ -114,8 +114,15 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
         fingerprint=fingerprint(kind, content_hash(pieces), settings_as_split(settings, kind)),
         classes=typed.classes,
         input_scale=scale,
-        notes=split_notes(settings, kind),
+        notes=[*split_notes(settings, kind), *_own_test(found, settings)],
     )
+
+
+def _own_test(found: Sequences, settings: DataSettings) -> list[str]:
+    """What is said of a share of test rows where the file brings a test part."""
+    if found.test is None or settings.test == DataSettings().test:
+        return []
+    return [f"data.test={settings.test:g} has no effect: {found.description} holds a test part of its own"]
 
 
 def channel_scale(x: np.ndarray, channels: list[str], one_unit: bool) -> Scale:

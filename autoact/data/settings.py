@@ -167,6 +167,17 @@ def _check_agreement(settings: DataSettings, kind: str) -> None:
         raise AutoactError(f"data.split={settings.split} is not for forecasts: the past predicts the future (time)")
     if kind == "regression" and settings.split == "stratified":
         raise AutoactError("data.split=stratified needs classes: for regression use random, time or group")
+    _check_named(settings)
+    if settings.split == "group" and settings.group is None:
+        raise AutoactError("data.split=group needs the column that names the group: data.group=COLUMN")
+    if settings.source == "npz" and kind != "sequence_classification":
+        raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
+    if len(settings.separator) != 1:
+        raise AutoactError(f"data.delimiter={settings.delimiter!r} must be one character, such as ',' ';' or a tab")
+
+
+def _check_named(settings: DataSettings) -> None:
+    """Refuse a column, a form of dates or a test file that the other settings would pass over."""
     for name in ("time", "group"):
         column = getattr(settings, name)
         if column is not None and settings.split in ("stratified", "random"):
@@ -176,15 +187,13 @@ def _check_agreement(settings: DataSettings, kind: str) -> None:
                 "column out)"
             )
     if settings.time_format is not None and settings.time is None and settings.source != "simulated":
-        raise AutoactError("data.time_format says how dates are written, but of no column: name it with data.time=COLUMN")
+        raise AutoactError(
+            "data.time_format says how dates are written, but of no column: name it with data.time=COLUMN"
+        )
     if settings.test_path is not None and settings.source not in ("csv", "parquet"):
-        raise AutoactError(f"data.test_path is for data.source=csv and parquet: {settings.source} brings no second file")
-    if settings.split == "group" and settings.group is None:
-        raise AutoactError("data.split=group needs the column that names the group: data.group=COLUMN")
-    if settings.source == "npz" and kind != "sequence_classification":
-        raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
-    if len(settings.separator) != 1:
-        raise AutoactError(f"data.delimiter={settings.delimiter!r} must be one character, such as ',' ';' or a tab")
+        raise AutoactError(
+            f"data.test_path is for data.source=csv and parquet: {settings.source} brings no second file"
+        )
 
 
 # What only says where the data lies or how it is written: the fingerprint leaves these out.
