@@ -198,6 +198,11 @@ def _confirmed(config: Config) -> str:
     return "" if config.confirm.seeds else "there is no final check (confirm.seeds=0)"
 
 
+def _references(config: Config) -> str:
+    """Turning them off asks for nothing where there are none."""
+    return _recipe(config) if config.confirm.references else ""
+
+
 def _tracked(config: Config) -> str:
     return "" if config.tracking.backend != "none" else "nothing is tracked (tracking.backend=none)"
 
@@ -287,7 +292,7 @@ RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
     ("confirm.early", _confirmed),
     ("confirm.confidence", _confirmed),
     ("confirm.power", _confirmed),
-    ("confirm.references", _recipe),
+    ("confirm.references", _references),
     ("tracking.uri", _store),
     ("tracking.experiment", _tracked),
     ("tracking.children", _tracked),

@@ -159,7 +159,7 @@ IDLE = [
       ("module_arguments.a", "datamodule", "datamodule_arguments.a", "monitor", "mode", "callbacks")),
     *((OWN, word, "your own module and datamodule decide") for word in
       ("task.kind=regression", "recipe.batch_size=3", "recipe=forecast", "data.path=t.csv", "data=sklearn", Y,
-       "data.scaling=none", "data.split=time", "confirm.references=false", "task.metric=f1")),
+       "data.scaling=none", "data.split=time", "confirm.references=true", "task.metric=f1")),
     (OWN, "metric_mode=max", "direction of metric="),
     *(([C, "data=parquet", "data.path=t.parquet", Y], word, "it is for data.source=csv") for word in
       ("data.delimiter=;", "data.header=false", "data.names=[a]", "data.comment='#'")),
