@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autoact.cli.main import BEGAN
+from autoact.config.effects import Given
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
 from autoact.config.tree import options
 from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate
+from autoact.faces.idle import idle_here
 from autoact.faces.road import Prepared, Settings, prepare_search
+from autoact.tasks.objectives import declared
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import check_trainer
 
@@ -22,7 +26,7 @@ def search_settings(
 ) -> Settings:
     """The settings of a search; see ``Settings`` for what is included, and for the command."""
     for reference in config.objectives.own:
-        load_trusted(reference, "objectives.own", config.trust)
+        _check_used(load_trusted(reference, "objectives.own", config.trust), reference, config.objectives.use)
     return Settings(
         space=config.space,
         objectives=config.objectives,
@@ -35,6 +39,16 @@ def search_settings(
         command=command,
         began=BEGAN,
     )
+
+
+def _check_used(function: Any, reference: str, use: Sequence[str]) -> None:
+    """Refuse an objective of the user's own that is declared and not traded."""
+    names = declared(function)
+    if names and not set(names) & set(use):
+        raise AutoactError(
+            f"objectives.own={reference} has no effect: objectives.use does not name it "
+            f"(objectives.use=[{','.join([*use, *names])}])"
+        )
 
 
 def make_task(config: Config) -> Task:
@@ -57,7 +71,20 @@ def make_task(config: Config) -> Task:
 
 
 def prepared_search(
-    config: Config, included: Sequence[Candidate] = (), command: Mapping[str, Any] | None = None
+    config: Config,
+    included: Sequence[Candidate] = (),
+    command: Mapping[str, Any] | None = None,
+    given: Sequence[Given] = (),
+    notes: Sequence[str] = (),
 ) -> Prepared:
-    """A search that is ready to run."""
-    return prepare_search(make_task(config), search_settings(config, included, command))
+    """A search that is ready to run.
+
+    Args:
+        config: the whole configuration.
+        included: candidates that are tried first.
+        command: what the command line said.
+        given: the keys that somebody set: a note is made of each that cannot act on this model, data or device.
+        notes: what is to be said beside that.
+    """
+    prepared = prepare_search(make_task(config), search_settings(config, included, command))
+    return replace(prepared, notes=(*prepared.notes, *notes, *idle_here(given, prepared)))

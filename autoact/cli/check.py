@@ -14,8 +14,8 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from autoact.cli.options import answered, read
-from autoact.config.compose import settings as typed
+from autoact.cli.options import answered, print_notes, read
+from autoact.config.effects import CHECK
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError, unknown
 
@@ -59,8 +59,11 @@ def run(arguments: Sequence[str]) -> int:
     webhook = options.flags.get("--webhook")
     if webhook is not None and (urlsplit(webhook).scheme not in ("http", "https") or not urlsplit(webhook).netloc):
         raise AutoactError("--webhook wants an address that begins with http:// or https://")
-    config = typed(options.config())
+    config, _, notes = options.settings(CHECK)
+    if source is not None and config.recommendation is not None:
+        raise AutoactError(f"{source} and recommendation={config.recommendation} both name a recommendation: give one")
     checked = _checked(config, source or config.recommendation, own, options.flags)
+    print_notes(notes)
     _print(checked)
     if webhook is not None:
         _post(webhook, checked.to_dict())

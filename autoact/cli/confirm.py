@@ -10,7 +10,7 @@ from typing import Any
 
 from autoact.cli.options import Options, answered, read
 from autoact.cli.search import searched
-from autoact.config.compose import settings as typed
+from autoact.config.effects import AGAIN, ELSEWHERE, Given
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError, unknown
 
@@ -36,13 +36,14 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if study is not None:
         return _again(study, options)
-    config = _with_seeds(typed(options.config()))
+    config, keys, notes = options.settings(ELSEWHERE)
+    _with_seeds(config)
     if config.recommendation is None:
         raise AutoactError("confirm needs a STUDY, or recommendation=FILE with the task and the data to confirm it on")
     from autoact.engines.early import early_workers
 
     with early_workers(config.engine):
-        return _elsewhere(config)
+        return _elsewhere(config, keys, notes)
 
 
 def _long(word: str) -> str:
@@ -57,7 +58,8 @@ def _again(study: str, options: Options) -> int:
     mine = Options([*command["overrides"], *options.overrides], dict(options.flags), list(options.config_dirs))
     mine.config_dirs += command["config_dirs"]
     mine.flags.setdefault("--config-name", command["config_name"])
-    config = _with_seeds(typed(mine.config()))
+    config, keys, notes = mine.settings(AGAIN, options)
+    _with_seeds(config)
     from autoact.engines.early import early_workers
 
     with early_workers(config.engine):
@@ -74,7 +76,7 @@ def _again(study: str, options: Options) -> int:
                 "storage that the search used with search.storage=URL; its files stay as they are"
             )
         config = replace(config, search=replace(config.search, trials=spent, minutes=None))
-        prepared = prepared_search(config)
+        prepared = prepared_search(config, given=keys, notes=notes)
         if prepared.identity.name != study:
             raise AutoactError(
                 f"with these settings the study is {prepared.identity.name}, not {study}: data, model or space changed"
@@ -82,11 +84,10 @@ def _again(study: str, options: Options) -> int:
         return searched(prepared, config)
 
 
-def _with_seeds(config: Config) -> Config:
+def _with_seeds(config: Config) -> None:
     """Refuse a check without trainings."""
     if not config.confirm.seeds:
         raise AutoactError("confirm.seeds=0: to confirm is to train under fresh seeds, 2 or more")
-    return config
 
 
 def _output(options: Options) -> Path:
@@ -109,7 +110,7 @@ def _command(output: Path, study: str) -> dict[str, Any]:
     return found
 
 
-def _elsewhere(config: Config) -> int:
+def _elsewhere(config: Config, keys: Sequence[Given], notes: Sequence[str]) -> int:
     """What a recommendation holds, on the data that the configuration names."""
     from autoact.cli.build import prepared_search
     from autoact.core.records import Candidate
@@ -127,6 +128,6 @@ def _elsewhere(config: Config) -> int:
         space=replace(config.space, candidates=names),
         search=replace(config.search, trials=1 + len(included), minutes=None, tuning=0),
     )
-    prepared = prepared_search(config, included)
+    prepared = prepared_search(config, included, given=keys, notes=notes)
     same_metric(recommendation, prepared.task)
     return searched(prepared, config)

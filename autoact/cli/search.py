@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.cli.options import answered, read
-from autoact.config.compose import settings as typed
+from autoact.config.effects import SEARCH
 from autoact.config.schema import Config
 
 USAGE = """usage: python -m autoact search task=NAME [key=value ...] [--plan]
@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     options = read(arguments, own=("--plan",))
     if answered(options, USAGE):
         return 0
-    config = typed(options.config())
+    config, keys, notes = options.settings(SEARCH)
     plan = "--plan" in options.flags
     announce(config)
     from autoact.engines.early import early_workers
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     with nullcontext() if plan else early_workers(config.engine):
         from autoact.cli.build import prepared_search
 
-        prepared = prepared_search(config, command=options.command())
+        prepared = prepared_search(config, command=options.command(), given=keys, notes=notes)
         return _plan(prepared) if plan else searched(prepared, config)
 
 

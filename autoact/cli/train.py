@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autoact.cli.options import answered, read
-from autoact.config.compose import settings as typed
+from autoact.cli.options import answered, print_notes, read
+from autoact.config.effects import TRAIN
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     options = read(arguments)
     if answered(options, USAGE):
         return 0
-    config = typed(options.config())
+    config, _, notes = options.settings(TRAIN)
     if config.recommendation is None:
         raise AutoactError("train needs recommendation=FILE, the recommended.yaml that a search wrote")
     config.tracking.check()
@@ -50,6 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     from autoact.report.console import console
     from autoact.timing.settings import resolve_device
 
+    print_notes(notes)
     out = console()
     rows = chosen_rows(config.train.rows, recipe=config.module is None)
     if rows == WHOLE:

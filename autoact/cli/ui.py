@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from autoact.cli.options import answered, read
+from autoact.cli.options import read
 from autoact.config.compose import settings as typed
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
@@ -39,13 +39,15 @@ USAGE = """usage: python -m autoact ui [output=DIR] [tracking.uri=URI] [--port 5
 
 Opens the MLflow UI on the store that searches log to, until Ctrl-C ends it.
 
-often used:
   output=DIR                 the output folder of the search (autoact-runs unless given)
   tracking.uri=URI           the tracking URI of the search; MLFLOW_TRACKING_URI is honoured too
   --port N                   5000 unless given
   --host ADDRESS             127.0.0.1 unless given: this machine only
+  --help, -h                 this text
 """
 
+# What of a configuration says where the store is.
+KEYS = ("output", "tracking.uri")
 # How long the server may take to answer for the first time, and to end, in seconds.
 START, END = 120.0, 10.0
 
@@ -92,8 +94,9 @@ class Server:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    options = read(arguments, valued=("--port", "--host"))
-    if answered(options, USAGE):
+    options = read(arguments, valued=("--port", "--host"), configured=False, keys=KEYS)
+    if "--help" in options.flags:
+        print(USAGE, end="")
         return 0
     config = typed(options.config())
     output = Path(config.output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,8 +26,39 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_na
     Raises:
         AutoactError: an unknown group, choice or key, a wrong type, a syntax error.
     """
-    import yaml
     from hydra import compose as hydra_compose
+
+    config = _with_hydra(overrides, config_dirs, config_name, lambda given: hydra_compose(config_name, given))
+    refuse_unknown(config)
+    return config
+
+
+def chosen_files(
+    overrides: Sequence[str], config_dirs: Sequence[str], config_name: str = "config"
+) -> list[tuple[str, str]]:
+    """The files that make up a configuration, without ``.yaml``, each with the package that its keys lie in.
+
+    Args:
+        overrides: as for ``compose``.
+        config_dirs: as for ``compose``.
+        config_name: as for ``compose``.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    def files(given: list[str]) -> Any:
+        loader = GlobalHydra.instance().config_loader()
+        return loader.compute_defaults_list(config_name, given, RunMode.RUN).defaults
+
+    found = _with_hydra(overrides, config_dirs, config_name, files)
+    return [(one.config_path, one.package or "") for one in found if one.config_path is not None]
+
+
+def _with_hydra(
+    overrides: Sequence[str], config_dirs: Sequence[str], config_name: str, ask: Callable[[list[str]], Any]
+) -> Any:
+    """What Hydra answers about these overrides; its errors become one line."""
+    import yaml
     from hydra import initialize_config_dir
     from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra
@@ -43,11 +74,9 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_na
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(first), version_base="1.3"):
-            config = hydra_compose(config_name, overrides=given)
+            return ask(given)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise one_line(error, overrides, config_dirs) from error
-    refuse_unknown(config)
-    return config
 
 
 def settings(config: Any) -> Config:

@@ -127,6 +127,17 @@ def _parsed(value: str) -> Any:
         return _UNREADABLE
 
 
+def read_value(value: str) -> Any:
+    """What stands behind an equals sign as Hydra would read it; None where it would read nothing.
+
+    Example:
+        >>> read_value("{a: 1}"), read_value("a, b (c).csv")
+        ({'a': 1}, None)
+    """
+    found = _parsed(value)
+    return None if found is _UNREADABLE else found
+
+
 def _is(kind: Any, wanted: type) -> bool:
     """Whether a schema type is ``wanted``, or optional and else that."""
     return any(part is wanted or get_origin(part) is wanted for part in (kind, *_alternatives(kind)))

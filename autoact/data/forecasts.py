@@ -72,8 +72,14 @@ def prepare_forecast(table: Table, settings: DataSettings, *, whole: bool = Fals
 
 def _with_defaults(settings: DataSettings, table: Table) -> DataSettings:
     """The simulated shop says itself what its columns mean."""
-    if table.simulated and table.name == "demand" and not settings.series and settings.time is None:
-        return replace(settings, series=["demand"], known=["promotion"], time="date", group="product")
+    if table.simulated and table.name == "demand":
+        return replace(
+            settings,
+            series=settings.series or ["demand"],
+            known=settings.known or ["promotion"],
+            time=settings.time or "date",
+            group=settings.group or "product",
+        )
     return settings
 
 

@@ -17,7 +17,7 @@ from autoact.data.prepared import Prepared, Scale
 from autoact.data.sealed import Part, SealedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources import existing_file, load_table
-from autoact.data.split import split_name
+from autoact.data.split import settings_as_split, split_name, split_notes
 from autoact.data.tables import Typed, check_table, split_table, subset
 
 
@@ -78,7 +78,7 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
     found = load_sequences(settings)
     typed = _typed(found, settings)
     how = split_name(settings, kind)
-    if (settings.time is not None and found.order is None) or (how == "group" and found.groups is None):
+    if (settings.time is not None and found.order is None) or (settings.group is not None and found.groups is None):
         raise AutoactError("data.time and data.group name columns of a table: these sequences have none")
     # An npz file can hold its own test part: to the split that is like a test file.
     apart = settings if found.test is None else replace(settings, test_path=settings.test_path or settings.path)
@@ -111,10 +111,18 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
         target=typed.target,
         split=how,
         seed=settings.seed,
-        fingerprint=fingerprint(kind, content_hash(pieces), settings),
+        fingerprint=fingerprint(kind, content_hash(pieces), settings_as_split(settings, kind)),
         classes=typed.classes,
         input_scale=scale,
+        notes=[*split_notes(settings, kind), *_own_test(found, settings)],
     )
+
+
+def _own_test(found: Sequences, settings: DataSettings) -> list[str]:
+    """What is said of a share of test rows where the file brings a test part."""
+    if found.test is None or settings.test == DataSettings().test:
+        return []
+    return [f"data.test={settings.test:g} has no effect: {found.description} holds a test part of its own"]
 
 
 def channel_scale(x: np.ndarray, channels: list[str], one_unit: bool) -> Scale:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.overrides_text import override
 
 SOURCES = ("csv", "parquet", "npz", "openml", "sklearn", "simulated")
 SPLITS = ("auto", "stratified", "random", "time", "group")
@@ -81,13 +82,16 @@ class DataSettings:
 
     # --- how rows are divided
     split: str = "auto"
-    """``auto`` is stratified for classes, random for regression, time for forecasts."""
+    """``auto`` splits by the column that ``time`` names, else by that of ``group``; without either it is stratified for
+    classes, random for regression, time for forecasts."""
     time: str | None = None
-    """The column that orders the rows (numbers or dates); without it ``split=time`` trusts the file's order."""
+    """The column that orders the rows (numbers or dates), by which they are split: the oldest train, the newest test.
+    Without it ``split=time`` trusts the file's order."""
     time_format: str | None = None
     """How dates are written, as in ``%d/%m/%Y``; guessed from the first row unless given."""
     group: str | None = None
-    """The column whose equal values stay in one part (a customer), or that tells series apart in forecasts."""
+    """The column whose equal values stay in one part (a customer), by which rows are split unless ``time`` is named,
+    too; in forecasts, the column that tells series apart."""
     validation: float = 0.15
     """Share of all rows that validates; of the training file's rows where there is a test file."""
     test: float = 0.2
@@ -185,12 +189,33 @@ def _check_agreement(settings: DataSettings, kind: str) -> None:
         raise AutoactError(f"data.split={settings.split} is not for forecasts: the past predicts the future (time)")
     if kind == "regression" and settings.split == "stratified":
         raise AutoactError("data.split=stratified needs classes: for regression use random, time or group")
+    _check_named(settings)
     if settings.split == "group" and settings.group is None:
         raise AutoactError("data.split=group needs the column that names the group: data.group=COLUMN")
     if settings.source == "npz" and kind != "sequence_classification":
         raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
     if len(settings.separator) != 1:
         raise AutoactError(f"data.delimiter={settings.delimiter!r} must be one character, such as ',' ';' or a tab")
+
+
+def _check_named(settings: DataSettings) -> None:
+    """Refuse a column, a form of dates or a test file that the other settings would pass over."""
+    for name in ("time", "group"):
+        column = getattr(settings, name)
+        if column is not None and settings.split in ("stratified", "random"):
+            raise AutoactError(
+                f"data.split={settings.split} and {override(f'data.{name}', column)} contradict each other: naming a "
+                f"{name} column means splitting by it; leave one out ({override('data.drop', [column])} leaves the "
+                "column out)"
+            )
+    if settings.time_format is not None and settings.time is None and settings.source != "simulated":
+        raise AutoactError(
+            "data.time_format says how dates are written, but of no column: name it with data.time=COLUMN"
+        )
+    if settings.test_path is not None and settings.source not in ("csv", "parquet"):
+        raise AutoactError(
+            f"data.test_path is for data.source=csv and parquet: {settings.source} brings no second file"
+        )
 
 
 # What only says where the data lies or how it is written: the fingerprint leaves these out.

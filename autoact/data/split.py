@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from autoact.core.errors import AutoactError
+from autoact.core.overrides_text import override
 from autoact.data.settings import DataSettings
 
 
@@ -34,15 +35,51 @@ class Split:
 
 
 def split_name(settings: DataSettings, kind: str) -> str:
-    """What ``auto`` stands for: stratified for classes, random for numbers, time for forecasts.
+    """How rows are divided. ``auto``: by the column that is named for it, time before group.
+
+    Without one, ``auto`` stands for stratified for classes, random for numbers, time for forecasts.
 
     Example:
-        >>> split_name(DataSettings(), "regression")
-        'random'
+        >>> split_name(DataSettings(), "regression"), split_name(DataSettings(time="day"), "regression")
+        ('random', 'time')
     """
     if settings.split != "auto":
         return settings.split
-    return {"forecast": "time", "regression": "random"}.get(kind, "stratified")
+    if kind == "forecast" or settings.time is not None:
+        return "time"
+    if settings.group is not None:
+        return "group"
+    return "random" if kind == "regression" else "stratified"
+
+
+def split_notes(settings: DataSettings, kind: str) -> list[str]:
+    """What is said of a column that is named for the split, where the other one divides the rows.
+
+    Example:
+        >>> split_notes(DataSettings(time="day", group="shop"), "regression")
+        ["rows are split by time (data.time=day): rows of one 'shop' can lie in several parts; data.split=group keeps \
+each in one part"]
+    """
+    if kind == "forecast" or settings.time is None or settings.group is None:
+        return []
+    time, group = override("data.time", settings.time), override("data.group", settings.group)
+    if split_name(settings, kind) == "time":
+        return [
+            f"rows are split by time ({time}): rows of one {settings.group!r} can lie in several parts; "
+            "data.split=group keeps each in one part"
+        ]
+    return [
+        f"rows are split by group ({group}): {time} only leaves its column out; data.split=time splits by it instead"
+    ]
+
+
+def settings_as_split(settings: DataSettings, kind: str) -> DataSettings:
+    """The settings with the split that a named column stands for, for the fingerprint.
+
+    A study that was made when a named column did not decide had other parts, and is another study.
+    """
+    named = kind != "forecast" and (settings.time is not None or settings.group is not None)
+    return replace(settings, split=split_name(settings, kind)) if named else settings
 
 
 def split_rows(

@@ -11,6 +11,7 @@ import torch
 from sklearn.compose import ColumnTransformer
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.overrides_text import override
 from autoact.data.checks import check_columns, class_indices, class_labels, class_names, remarks, target_numbers
 from autoact.data.columns import Columns, as_text, conform, infer, order_of, trim_text
 from autoact.data.csv_file import retyped
@@ -22,7 +23,8 @@ from autoact.data.preprocess import encode, feature_names, fit_preprocessing
 from autoact.data.sealed import Part, SealedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources import Table
-from autoact.data.split import Split, split_name, split_rows
+from autoact.data.split import Split, settings_as_split, split_name, split_notes, split_rows
+from autoact.data.target import kind_remarks
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,18 @@ def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: boo
         target=typed.target,
         split=how,
         seed=settings.seed,
-        fingerprint=fingerprint(kind, _content(typed), settings),
+        fingerprint=fingerprint(kind, _content(typed), settings_as_split(settings, kind)),
         classes=typed.classes,
         target_scale=scale,
         preprocessing=preprocessing,
         frame_schema=typed.schema,
         forms=typed.forms,
-        notes=[*table.notes, *typed.notes],
+        notes=[
+            *table.notes,
+            *split_notes(settings, kind),
+            *kind_remarks(typed.target, typed.y, typed.classes),
+            *typed.notes,
+        ],
         profile=profile(typed.features.iloc[split.train], typed.schema),
     )
 
@@ -289,13 +296,26 @@ def split_table(typed: Typed, keep: np.ndarray, how: str, settings: DataSettings
     )
     split = Split(keep[inner.train], keep[inner.validation], keep[inner.test])
     if typed.classes is not None:
-        absent = set(range(len(typed.classes))) - set(typed.y[split.train].tolist())
-        if absent:
-            raise AutoactError(
-                f"no training row of class {typed.classes[min(absent)]!r} after the {how} split: "
-                f"more rows, or data.split=stratified"
-            )
+        _check_classes(typed, split, how, settings)
     return split
+
+
+def _check_classes(typed: Typed, split: Split, how: str, settings: DataSettings) -> None:
+    """Refuse a training part that lacks a class, and parts of one class, on which nothing can be told apart."""
+    assert typed.classes is not None
+    named = {"time": settings.time, "group": settings.group}.get(how)
+    out = "" if named is None else f" without {override(f'data.{how}', named)} ({override('data.drop', [named])})"
+    advice = f"more rows, or data.split=stratified{out}"
+    absent = set(range(len(typed.classes))) - set(typed.y[split.train].tolist())
+    if absent:
+        raise AutoactError(f"no training row of class {typed.classes[min(absent)]!r} after the {how} split: {advice}")
+    for part, rows in (("validation", split.validation), ("test", split.test)):
+        held = np.unique(typed.y[rows])
+        if len(held) == 1:
+            raise AutoactError(
+                f"every {part} row is of class {typed.classes[held[0]]!r} after the {how} split, and nothing can be "
+                f"told apart there: {advice}"
+            )
 
 
 def _content(typed: Typed) -> str:

@@ -150,7 +150,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     }
     identity = identify(task, space, objectives, training, hardware)
     unreplaceable = tuple(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)
-    notes = tuple(filter(None, (task.warning, note, *task.facts.get("notes", ()), *unreplaceable)))
+    notes = tuple(filter(None, (task.warning, note, *task.facts.get("notes", ()), *unreplaceable, *space.notes)))
     return Prepared(task, settings, sites, space, objectives, identity, device, notes)
 
 

@@ -77,6 +77,11 @@ def _same_function(one: Any, other: Any) -> bool:
     return one is other or (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
+def declared(function: Any) -> list[str]:
+    """The names under which a function was declared as an objective."""
+    return [name for name, one in _OWN.items() if one.compute is function]
+
+
 def forget(name: str) -> None:
     """Take back ``objective(name, ...)``."""
     _OWN.pop(name, None)
