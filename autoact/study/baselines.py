@@ -97,7 +97,7 @@ class Edge:
         """The next learning rate to try: halfway to the range's end on a log scale, or the end where that is near.
 
         Example:
-            >>> Edge(1e-3, 1e-1, True, False).further()
+            >>> round(Edge(1e-3, 1e-1, True, False).further(), 12)
             0.01
         """
         return math.exp((math.log(self.rate) + math.log(self.end)) / 2)
