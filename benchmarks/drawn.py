@@ -102,11 +102,12 @@ def study(
     rows: Mapping[str, int],
     seed: int = 0,
     labels: Sequence[str] = LABELS,
+    tuned: bool = False,
 ) -> SearchResult:
     """One whole search: sampling, refinement, estimates, both stages of the final check, verdict.
 
-    Quality alone is traded: every assignment takes equally long. There are no training settings, so that the tuned
-    baseline is the configured one.
+    Quality alone is traded: every assignment takes equally long. Training settings are searched where ``tuned``; else
+    there are none, so that the tuned baseline is the configured one.
     """
     task = Task(
         name="drawn",
@@ -122,8 +123,9 @@ def study(
         trivial=0.5 if mode == "max" else 2.0,
     )
     sites = Sites([Site(name, Choice.parse(labels[0])) for name in SITES])
-    settings = SpaceSettings(candidates=list(labels), learning_rate=[], weight_decay=[])
-    space = build_space(sites, settings, {})
+    searched = {} if tuned else {"learning_rate": [], "weight_decay": []}
+    settings = SpaceSettings(candidates=list(labels), **searched)
+    space = build_space(sites, settings, {"learning_rate": 1e-3, "weight_decay": 1e-2} if tuned else {})
     objectives, _ = select(["quality"], quality_unit="quality", quality_mode=mode, currency=None)
     search = SearchSettings(trials=trials, seed=seed)
     known = Known(_equal_table(space), space, HardwareSettings(name="drawn", device="cpu"))

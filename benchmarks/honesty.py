@@ -2,6 +2,7 @@
 
     python -m benchmarks.honesty null --out docs/studies/honesty-null.json
     python -m benchmarks.honesty power --out docs/studies/honesty-power.json
+    python -m benchmarks.honesty settings --out docs/studies/honesty-settings.json
     python -m benchmarks.honesty coverage --out docs/studies/honesty-coverage.json
     python -m benchmarks.honesty report docs/studies/honesty-*.json
 
@@ -10,6 +11,9 @@ null      searches among activations that are equal as functions: relu(cx)/c, ea
           pool; every study draws seeds and rows from it, and runs the real search and the real final check on them.
 power     the same protocol on qualities that are drawn: a planted effect of some standard deviations of the paired
           difference between seeds. Found: recommended, and no more than one such deviation below the best assignment.
+settings  the same protocol where learning rate and weight decay matter and activations do not: whatever is recommended
+          is a false recommendation. The best learning rate lies inside the searched range, at its end, or beyond it, a
+          little elsewhere for each assignment. With an effect of activations planted beside it: how often it is found.
 coverage  two arms, a pool of networks each; intervals of draws of seeds and rows against the difference over the whole
           pool.
 
@@ -42,6 +46,9 @@ from benchmarks.pool import Pool, opaque, train_pool
 FACTORS = (1.0, 1.1, 1.3, 0.7, 0.9, 1.7)
 EFFECTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 NOISE = 0.01
+# Effect of an activation in standard deviations; the best learning rate, as a power of ten times the configured one
+# (the search looks from -1 to 1).
+SETTINGS_CASES = ((0.0, 0.5), (0.0, 1.0), (0.0, 1.5), (1.5, 0.5), (2.0, 0.5))
 METRICS_OF = {"churn": ("roc_auc", "f1", "accuracy"), "friedman": ("mse",)}
 
 
@@ -149,7 +156,7 @@ def power(options: argparse.Namespace) -> dict[str, Any]:
         for number in range(options.repetitions):
             truth = _planted(effect * NOISE)
             random = np.random.default_rng([number, int(10 * effect)])
-            draw = _noisy(truth, random)
+            draw = _noisy(lambda candidate, of=truth: of(candidate.assignment), random)
             rows = {"train": 20_000, "validation": 5000, "test": 100_000}
             result = study(draw, mode="max", trials=40, seeds=10, rows=rows, seed=number)
             chosen = result.selection.policies["quality"].candidate.assignment
@@ -181,16 +188,50 @@ def _planted(effect: float) -> Callable[[Assignment], float]:
     return quality
 
 
-def _noisy(truth: Callable[[Assignment], float], random: np.random.Generator) -> Callable[[Candidate, bool], Draw]:
+def _noisy(truth: Callable[[Candidate], float], random: np.random.Generator) -> Callable[[Candidate, bool], Draw]:
     """The true quality with noise of the seed, shared by all, and of each training: sd of a pair's difference NOISE."""
     shared: dict[int, float] = {}
 
     def draw(candidate: Candidate, test: bool) -> Draw:
         common = shared.setdefault(candidate.seed, float(random.normal(0, NOISE)))
         own = float(random.normal(0, NOISE / np.sqrt(2)))
-        return Draw(truth(candidate.assignment) + common + own)
+        return Draw(truth(candidate) + common + own)
 
     return draw
+
+
+# --- settings
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Studies in which training settings matter: without an effect of activations, and with one."""
+    repetitions = []
+    for effect, place in SETTINGS_CASES:
+        for number in range(options.repetitions):
+            random = np.random.default_rng([number, int(10 * effect), int(10 * place)])
+            truth = _with_settings(effect * NOISE, 10.0**place, random)
+            rows = {"train": 20_000, "validation": 5000, "test": 100_000}
+            result = study(_noisy(truth, random), mode="max", trials=16, seeds=10, rows=rows, seed=number, tuned=True)
+            repetitions.append({"effect_sd": effect, "place": place, "study": number, **_summary(result)})
+        print(f"settings: effect {effect} sd, optimum at 1e{place:+g}, {options.repetitions} studies", file=sys.stderr)
+    return {"part": "settings", "paired_sd": NOISE, "repetitions": repetitions}
+
+
+def _with_settings(effect: float, best: float, random: np.random.Generator) -> Callable[[Candidate], float]:
+    """A parabola over the logarithm of the learning rate, whose peak each assignment has a little elsewhere.
+
+    Ten times too small or large a learning rate costs ten standard deviations of a pair, another weight decay one.
+    """
+    shifts: dict[Assignment, float] = {}
+
+    def quality(candidate: Candidate) -> float:
+        shift = shifts.setdefault(candidate.assignment, float(random.normal(0, 0.1)))
+        away = np.log10(candidate.settings["learning_rate"] / 1e-3 / best) - shift
+        decay = candidate.settings["weight_decay"] != 1e-3
+        works = str(candidate.assignment["first"]) == "tanh"
+        return 0.7 - 10 * NOISE * float(away) ** 2 - NOISE * decay + effect * works
+
+    return quality
 
 
 # --- coverage
@@ -245,7 +286,7 @@ def _one_interval(pool: Pool, metric: Metric, random: np.random.Generator, truth
 
 def tables(parts: Sequence[dict[str, Any]]) -> str:
     """The tables of what was measured."""
-    shown = {"null": _null_table, "power": _power_table, "coverage": _coverage_table}
+    shown = {"null": _null_table, "power": _power_table, "settings": _settings_table, "coverage": _coverage_table}
     blocks = [f"### {part['part']}\n\n{origin_lines(part['origin'])}\n\n{shown[part['part']](part)}" for part in parts]
     return "\n\n".join(blocks)
 
@@ -281,6 +322,22 @@ def _power_table(part: dict[str, Any]) -> str:
     return markdown_table(["planted effect", "studies", "recommended", "found", "seeds of the claim, mean"], rows)
 
 
+def _settings_table(part: dict[str, Any]) -> str:
+    rows = []
+    for effect, place in SETTINGS_CASES:
+        mine = [one for one in part["repetitions"] if (one["effect_sd"], one["place"]) == (effect, place)]
+        hits = sum(one["recommended"] for one in mine)
+        low, high = clopper_pearson(hits, len(mine))
+        bar = "-" if effect else "met" if high <= 0.05 else "missed"
+        best = f"{10**place:.3g} times the configured one"
+        share = f"{hits / len(mine):.3f} ({low:.4f} to {high:.4f})"
+        rows.append([f"{effect:g} sd", best, str(len(mine)), str(hits), share, bar])
+    return markdown_table(
+        ["effect of activations", "best learning rate", "studies", "recommended", "share (95 %)", "bar: at most .05"],
+        rows,
+    )
+
+
 def _coverage_table(part: dict[str, Any]) -> str:
     rows = []
     for metric in dict.fromkeys(one["metric"] for one in part["repetitions"]):
@@ -297,7 +354,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = argparse.ArgumentParser(
         prog="python -m benchmarks.honesty", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    found.add_argument("part", choices=["null", "power", "coverage", "report"])
+    found.add_argument("part", choices=["null", "power", "settings", "coverage", "report"])
     found.add_argument("files", nargs="*", type=Path, help="for report: what the parts wrote")
     found.add_argument("--repetitions", type=int, help="500 studies, 200 per effect, or 1,000 draws unless given")
     found.add_argument("--seeds", type=int, default=320, help="networks per arm of a pool (default: %(default)s)")
@@ -308,7 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.part == "report":
         print(tables([json.loads(file.read_text(encoding="utf-8")) for file in options.files]))
         return 0
-    parts = {"null": (null, 500), "power": (power, 200), "coverage": (coverage, 1000)}
+    parts = {"null": (null, 500), "power": (power, 200), "settings": (settings, 500), "coverage": (coverage, 1000)}
     run, usual = parts[options.part]
     options.repetitions = options.repetitions or usual
     part = {**run(options), "origin": origin()}

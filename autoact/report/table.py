@@ -46,21 +46,41 @@ def final_table(result: SearchResult) -> Table:
     objectives = {objective.name: objective for objective in result.info.objectives}
     own = [o for o in result.info.objectives if o.compute is not None]
     better = "higher is better" if result.mode == "max" else "lower is better"
-    columns = ["setting", "activations", "learning rate, weight decay", f"validation {result.quality_unit}"]
+    fresh = f", {result.fresh}" if result.fresh else ""
+    columns = ["setting", "activations", "learning rate, weight decay", f"validation {result.quality_unit}{fresh}"]
     if result.seeds:
         columns.append(f"test {result.quality_unit}, {result.seeds} fresh seeds")
-    columns += ["latency ms (ratio)", "p90 ms"]
+    timed = any(row.measured for row in result.rows)
+    ratio = " (ratio)" if timed else ""
+    columns += [f"latency ms{ratio}", "p90 ms"] if timed else ["latency ms"]
     if COST in objectives:
-        columns.append(f"cost, {objectives[COST].unit} (ratio)")
+        columns.append(f"cost, {objectives[COST].unit}{ratio}")
     columns += [f"{o.name}, {o.unit}" for o in own]
     rows = [_cells(row, result, COST in objectives, [o.name for o in own]) for row in result.rows]
-    spread = "± is the standard deviation over fresh seeds; gains are positive where better"
-    footnotes = [f"{result.quality_unit}: {better}; {spread}."]
-    footnotes.append("Latency: median at batch 1, measured end to end; ratios are to the tuned baseline.")
+    footnotes = _footnotes(result, better, timed)
     sites = _site_names(result)
     if sites:
         footnotes.append(f"Activations in the order of {', '.join(sites)}; one name means the same one everywhere.")
     return Table(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
+
+
+def _footnotes(result: SearchResult, better: str, timed: bool) -> list[str]:
+    """How to read the numbers: of what was measured, and of what was not."""
+    said = [f"{result.quality_unit}: {better}"]
+    if any(row.test_sd is not None for row in result.rows):
+        said.append("± is the standard deviation over fresh seeds")
+    if result.gains:
+        said.append("gains are positive where better")
+    found = ["; ".join(said) + "."]
+    if result.fresh and any(row.fresh is None and row.validation is not None for row in result.rows):
+        found.append(f"Validation: means over {result.fresh}, on which the choice was made; (1) is of one training.")
+    if timed:
+        paired = "ratios are to the tuned baseline, paired round by round as in the verdict"
+        found.append(f"Latency: median at batch 1, measured end to end; {paired}.")
+    trained = [row for row in result.rows if row.candidate is not None and row.latency_ms is not None]
+    if not all(row.measured for row in trained):
+        found.append("~: estimated by adding up the latency table, not measured end to end.")
+    return found
 
 
 def _site_names(result: SearchResult) -> list[str]:
@@ -75,19 +95,31 @@ def _cells(row: Row, result: SearchResult, with_cost: bool, own: Sequence[str]) 
         row.title,
         row.candidate.assignment.summary() if row.candidate else "-",
         f"{number(settings.get('learning_rate'), 3)}, {number(settings.get('weight_decay'), 3)}" if settings else "-",
-        number(row.validation),
+        _validation(row, result),
     ]
     if result.seeds:
-        cells.append(number(row.test) + (f" ± {number(row.test_sd, 2)}" if row.test_sd is not None else ""))
-    cells += [_with_ratio(row.latency_ms, row.latency_ratio), number(row.p90_ms, 3)]
+        spread = f" ± {number(row.test_sd, 2)}" if row.test_sd is not None else ""
+        some = f" ({row.finished} of {result.seeds} seeds)" if 0 < row.finished < result.seeds else ""
+        cells.append(number(row.test) + spread + some)
+    cells.append(_with_ratio(row.latency_ms, row.latency_ratio, row))
+    if any(one.measured for one in result.rows):
+        cells.append(number(row.p90_ms, 3))
     if with_cost:
-        cells.append(_with_ratio(row.cost, row.cost_ratio))
+        cells.append(_with_ratio(row.cost, row.cost_ratio, row))
     return cells + [number(row.own.get(name)) for name in own]
 
 
-def _with_ratio(value: float | None, ratio: float | None) -> str:
-    """``0.0475 (1.23x)``."""
-    return number(value, 3) + ("" if ratio is None else f" ({ratio:.2f}x)")
+def _validation(row: Row, result: SearchResult) -> str:
+    """The mean over fresh seeds, on which the choice was made; of one training, marked so, where there is none."""
+    if not result.fresh or row.validation is None:
+        return number(row.validation)
+    return f"{number(row.validation)} (1)" if row.fresh is None else number(row.fresh)
+
+
+def _with_ratio(value: float | None, ratio: float | None, row: Row) -> str:
+    """``0.0475 (1.23x)``; ``~0.0475`` where the latency table estimates it."""
+    estimated = "~" if value is not None and row.candidate is not None and not row.measured else ""
+    return estimated + number(value, 3) + ("" if ratio is None else f" ({ratio:.2f}x)")
 
 
 def effect_lines(result: SearchResult) -> list[str]:

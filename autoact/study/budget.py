@@ -21,7 +21,7 @@ from autoact.study.shortlist import most_trainings
 # A check has at least so many seeds, however short the minutes are, and takes this share of them at most.
 FEWEST_SEEDS, MOST_OF_MINUTES = 3, 0.5
 # Of the trainings that a final check may take, so many it does take: finalists are equal or are given up half way.
-TYPICAL = 0.75
+TYPICAL = 0.5
 # The minutes are planned to be used up to ``AIM``; beyond ``LATEST`` no trial goes on; a check that has begun to claim
 # ends by itself, and does not begin where it would take more than ``MOST``.
 AIM, LATEST, MOST = 0.95, 1.0, 1.05
@@ -29,8 +29,9 @@ AIM, LATEST, MOST = 0.95, 1.0, 1.05
 CLOSING = 3.0
 # From this share of the minutes on, what is left after the first stage goes back to the search.
 WORTH_SEARCHING = 0.08
-# Names that are trained where there is no first stage: as configured, tuned, and the one challenger.
-DIRECT = 3
+# Names that are trained where there is no first stage: as configured, tuned, the one challenger, and the baseline with
+# the challenger's settings.
+DIRECT = 4
 # How a check becomes smaller, in so many steps.
 STEPS = 5
 AFFORDED, CLAIMED = "afforded", "afforded claim"
@@ -248,7 +249,7 @@ def expected_trainings(settings: ConfirmSettings) -> float:
 
     Example:
         >>> expected_trainings(ConfirmSettings(seeds=10, finalists=6)), expected_trainings(ConfirmSettings(3, 0))
-        (120.0, 9.0)
+        (140.0, 12.0)
     """
     return TYPICAL * most_trainings(settings) if settings.finalists else float(DIRECT * settings.seeds)
 

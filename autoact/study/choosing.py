@@ -9,8 +9,19 @@ from typing import Any
 
 from autoact.core.records import TrialRecord
 from autoact.core.statistics import paired_interval
-from autoact.space.space import SearchSpace
-from autoact.study.again import Again, Retrained, Turn
+from autoact.space.space import LEARNING_RATE, SearchSpace
+from autoact.study.again import Again, Retrained, Turn, same
+from autoact.study.baselines import (
+    OUTWARD,
+    Edge,
+    beyond,
+    doubt_at,
+    measured,
+    name_of,
+    rising_edge,
+    thinner,
+    with_settings_of,
+)
 from autoact.study.batches import Trainer
 from autoact.study.estimates import Estimates
 from autoact.study.events import Observer
@@ -42,11 +53,13 @@ class Chosen:
         selection: the trials that the claim is made with; their picks go by means over fresh seeds.
         trained: name of a trial (``trial 12``) -> its trainings.
         how: in words.
+        over: what the means are over: ``10 fresh seeds``, or folds.
     """
 
     selection: Selection
     trained: Mapping[str, Retrained]
     how: str
+    over: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,9 @@ class Choosing:
     ) -> Chosen:
         """Train the finalists under fresh seeds, and choose one per policy, the tuned baseline and the best uniform.
 
+        The baseline's own activations compete to be the tuned baseline with their own settings, with those of each
+        challenger, and with learning rates beyond the largest or smallest that was tried where that one was the best.
+
         What was chosen stays chosen while the trials are the same, also where later runs ask for more seeds: they
         serve the claim.
 
@@ -100,16 +116,63 @@ class Choosing:
             ledger.note(CHOSEN, noted)
         by_number = {record.number: record for record in records}
         short = [by_number[number] for number in noted["shortlist"]]
+        # The baseline with the settings of each challenger: from the same note, whenever it was made.
+        twins = with_settings_of(short, records, selection.configured, self.space)
+        pool = list({same(record.candidate): record for record in [*short, *twins.values()]}.values())
         turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
-        again = Again({_name(r): r.candidate for r in short}, ledger, trainer, observers, stage=STAGE)
-        for observer in observers:
-            observer.choosing(again.different * len(turns))
+
+        def again_of(wanted: Sequence[TrialRecord]) -> Again:
+            again = Again({name_of(r): r.candidate for r in wanted}, ledger, trainer, observers, stage=STAGE)
+            for observer in observers:
+                observer.choosing(again.different * len(turns))
+            return again
+
+        again = again_of(pool)
         trained = again.run(turns[: len(turns) // 2] if len(turns) >= FEWEST_FOR_A_LOOK else turns)
-        staying = self._staying(short, trained, (selection.configured, selection.uniform))
-        trained |= again.run(turns, {_name(record) for record in staying})
+        staying = self._staying(pool, trained, (selection.configured, selection.uniform))
+        trained |= again.run(turns, {name_of(record) for record in staying})
+        dropped = len(pool) - len(staying)
+        tried = [*records, *pool]
+        edge = self._edge(tried, staying, trained)
+        for step in range(OUTWARD):
+            if edge is None or edge[0].reached:
+                break
+            further = beyond(*edge, selection.configured, step)
+            tried, staying = [*tried, further], [*staying, further]
+            trained |= again_of([further]).run(turns)
+            edge = self._edge(tried, staying, trained)
         chosen = self._choose(selection, staying, trained)
-        how = _how(len(short), noted["seeds"], noted["folds"], len(short) - len(staying))
-        return Chosen(chosen, trained, how)
+        own = {p: twins[r.number] for p, r in chosen.policies.items() if r.number in twins}
+        own = {policy: measured(twin, trained[name_of(twin)].mean) for policy, twin in own.items()}
+        doubts = thinner(chosen, records, [record for record in tried if record.number < 0], self.space)
+        if edge is not None:
+            doubts = dict.fromkeys(chosen.policies, doubt_at(edge[0], self.space))
+        chosen = replace(chosen, twins=own, doubts={p: why for p, why in doubts.items() if p in own})
+        how = _how(len(pool), noted["seeds"], noted["folds"], dropped)
+        return Chosen(chosen, trained, how, _over(noted["seeds"], noted["folds"]))
+
+    def _edge(
+        self, tried: Sequence[TrialRecord], staying: Sequence[TrialRecord], trained: Mapping[str, Retrained]
+    ) -> tuple[Edge, TrialRecord] | None:
+        """The edge at which the baseline's best setting lies, and that setting; None where it is bracketed."""
+        own = [r for r in staying if self._own(r) and trained[name_of(r)].scores and not trained[name_of(r)].failures]
+        if not own:
+            return None
+        sign = 1.0 if self.task.mode == "max" else -1.0
+        best = max(own, key=lambda record: sign * trained[name_of(record)].mean)
+        rates = [
+            r.candidate.settings[LEARNING_RATE] for r in tried if self._own(r) and LEARNING_RATE in r.candidate.settings
+        ]
+
+        def better(one: TrialRecord, other: TrialRecord) -> bool:
+            return self._better(trained[name_of(one)], trained[name_of(other)])
+
+        edge = rising_edge(own, best, rates, better, self.space)
+        return None if edge is None else (edge, best)
+
+    def _own(self, record: TrialRecord) -> bool:
+        """Whether a trial holds the baseline's own activations."""
+        return self.space.key(record.candidate.assignment) == self.space.key(self.space.baseline)
 
     def _staying(
         self,
@@ -122,10 +185,6 @@ class Choosing:
         The others are given up: a finalist of their kind is better, as far as the noise of seeds lets one say so with
         four chances in five, at no higher latency or cost.
         """
-        own = self.space.key(self.space.baseline)
-
-        def kind(record: TrialRecord) -> bool:
-            return self.space.key(record.candidate.assignment) == own
 
         def no_dearer(one: TrialRecord, other: TrialRecord) -> bool:
             cheap = [o for o in self.objectives if o.name != QUALITY]
@@ -133,8 +192,10 @@ class Choosing:
             return all(s * (one.values[n] - other.values[n]) <= self.epsilons.get(n, 0.0) for s, n in signs)
 
         def beaten(record: TrialRecord) -> bool:
-            rivals = [r for r in short if r is not record and kind(r) == kind(record) and no_dearer(r, record)]
-            return any(self._better(trained[_name(rival)], trained[_name(record)]) for rival in rivals)
+            rivals = [
+                r for r in short if r is not record and self._own(r) == self._own(record) and no_dearer(r, record)
+            ]
+            return any(self._better(trained[name_of(rival)], trained[name_of(record)]) for rival in rivals)
 
         return [record for record in short if record in kept or not beaten(record)]
 
@@ -154,22 +215,14 @@ class Choosing:
 
     def _choose(self, first: Selection, short: Sequence[TrialRecord], trained: Mapping[str, Retrained]) -> Selection:
         """Pick again among the finalists that never failed, by their means."""
-        whole = [record for record in short if not trained[_name(record)].failures]
+        finished = [record for record in short if not trained[name_of(record)].failures]
+        whole = [measured(record, trained[name_of(record)].mean) for record in finished]
         if first.configured not in whole:
             whole.append(first.configured)
-        means = {r.number: trained[_name(r)].mean for r in whole if not math.isnan(trained[_name(r)].mean)}
+        means = {r.number: trained[name_of(r)].mean for r in whole if not math.isnan(trained[name_of(r)].mean)}
         chosen = select(whole, self.task, self.space, self.objectives, self.epsilons, self.margin, means, self.limits)
         assert chosen is not None, "the configured baseline is among them"
         return replace(chosen, front=first.front)
-
-
-def chosen_at_once(selection: Selection) -> Chosen:
-    """The challenger of the estimates, where there is no time for a first stage: the claim then holds it alone."""
-    policies = {"quality": selection.policies["quality"]}
-    how = (
-        "the challenger was picked by estimates of single trainings: the minutes had no time for fresh seeds to choose"
-    )
-    return Chosen(replace(selection, uniform=None, policies=policies), {}, how)
 
 
 def turns_of(seed: int, seeds: int, folds: int) -> list[Turn]:
@@ -185,9 +238,14 @@ def turns_of(seed: int, seeds: int, folds: int) -> list[Turn]:
     return [Turn(FIRST_SEED + seed + repeat, (fold, folds)) for repeat in range(repeats) for fold in range(folds)]
 
 
-def _name(record: TrialRecord) -> str:
-    """A finalist's name while it is one of many."""
-    return f"trial {record.number}"
+def _over(seeds: int, folds: int) -> str:
+    """What the means of the first stage are over.
+
+    Example:
+        >>> _over(10, 0), _over(10, 5)
+        ('10 fresh seeds', '5 folds x 2 fresh seeds')
+    """
+    return f"{folds} folds x {math.ceil(seeds / folds)} fresh seeds" if folds else f"{seeds} fresh seeds"
 
 
 def _how(finalists: int, seeds: int, folds: int, dropped: int) -> str:

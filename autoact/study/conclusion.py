@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,12 +55,12 @@ class Found:
 def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings: ConfirmSettings) -> SearchResult:
     """The result of a search."""
     selection, confirmation = found.selection, found.confirmation
-    rulings, verdict = _ruled(found, task, info)
+    rulings, verdict = _ruled(found, task, info, known)
     wanted = settings.references or task.facts.get("incumbent")
     fitted = task.references if wanted and not (found.interrupted or found.out_of_time) else None
     references = fitted(confirmation is not None) if fitted is not None else []
     ideal = task.metric.ideal if task.metric is not None else None
-    rows = final_rows(selection, confirmation, found.measured, known, rulings, references, ideal)
+    rows = final_rows(selection, confirmation, found.measured, known, rulings, references, ideal, found.chosen)
     notes = [task.warning, *_about_trials(found.records), known.table.quietness]
     if selection is not None and not (found.interrupted or found.out_of_time):
         notes.append(found.estimates.note)
@@ -87,24 +88,44 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
         kept=kept(selection),
         confidence=1 - confirmation.alpha if confirmation else 0.0,
         trainings=_trainings(found),
+        fresh=found.chosen.over if found.chosen else "",
     )
 
 
-def _ruled(found: Found, task: Task, info: SearchInfo) -> tuple[dict[str, Ruling], str]:
+def _ruled(found: Found, task: Task, info: SearchInfo, known: Known) -> tuple[dict[str, Ruling], str]:
     """A ruling per policy, and the verdict."""
     rulings: dict[str, Ruling] = {}
     verdict = "No verdict: the baseline has not been trained yet."
     if found.selection is not None:
         timed = timed_ratios(found.selection, found.measured, info.objectives)
         rulings, verdict = rule(task, found.selection, found.confirmation, timed, found.broken)
-    if found.out_of_time:
-        verdict = f"No recommendation: {found.out_of_time}."
+        if why := _nothing_compared(found.records, known, info) or found.out_of_time:
+            rulings = {policy: Ruling(policy, False, why) for policy in found.selection.policies}
+            verdict = f"No recommendation: {why}."
     if found.interrupted:
         verdict = (
             f"Interrupted after {len(found.records)} trials, before the end of the final check. Nothing is lost: "
             "the same command goes on from here."
         )
     return rulings, verdict
+
+
+def _nothing_compared(records: Sequence[TrialRecord], known: Known, info: SearchInfo) -> str:
+    """Why a search says nothing about activations; empty where at least one other assignment was judged."""
+    own = known.space.key(known.space.baseline)
+    others = [record for record in records if known.space.key(record.candidate.assignment) != own]
+    if any(record.complete or record.status == PRUNED for record in others):
+        return ""
+    failed = sum(record.status == FAILED for record in others)
+    if failed:
+        return f"nothing was compared: all {failed} trials with other activations failed"
+    many = f"all {len(records)} trials" if len(records) > 1 else "the only trial"
+    larger = [f"search.trials={max(20, 2 * len(records))}"] if info.budget else []
+    larger += [f"search.minutes={math.ceil(4 * info.minutes)}"] if info.minutes else []
+    return (
+        f"nothing was compared: {many} went to the baseline's own activations; the same command with a larger budget "
+        f"({' '.join(larger)}) goes on from here"
+    )
 
 
 def _about_incumbent(rows: Sequence[Row], rulings: Mapping[str, Ruling], task: Task) -> list[str]:

@@ -10,6 +10,7 @@ from autoact.core.records import Candidate
 from autoact.core.statistics import Interval
 from autoact.space.space import SearchSpace
 from autoact.study.again import Again, Retrained, Turn, same
+from autoact.study.baselines import name_of
 from autoact.study.batches import Trainer
 from autoact.study.choosing import FEWEST_FOR_A_LOOK, Chosen
 from autoact.study.events import Observer
@@ -44,6 +45,9 @@ class Confirmation:
         planned: fresh seeds that were to be trained; fewer were where the verdict could not change any more.
         mixed: paired difference of ``quality`` to the best uniform assignment; None where it is one itself.
         foresight: what the check could tell, stated before the test part opened.
+        over_twins: policy -> paired difference to the baseline's own activations with the same training settings; none
+            where these are the tuned baseline's. A claim has to hold against both, so that neither costs certainty (an
+            intersection-union test: Berger, 1982).
     """
 
     entries: Mapping[str, Retrained]
@@ -55,6 +59,7 @@ class Confirmation:
     planned: int = 0
     mixed: Interval | None = None
     foresight: Foresight | None = None
+    over_twins: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -147,6 +152,11 @@ class Claim:
             for name in entries
             if name != "tuned" and (found := gain(name, "tuned", comparisons)) is not None
         }
+        twins = {
+            policy: found
+            for policy in selection.policies
+            if (twin := selection.twin(policy)) and (found := gain(policy, twin, comparisons)) is not None
+        }
         mixed = None
         if "uniform" in entries and not self._uniform(selection.policies["quality"].candidate):
             mixed = gain("quality", "uniform", 1)
@@ -160,6 +170,7 @@ class Claim:
             planned=self.settings.seeds,
             mixed=mixed,
             foresight=foresight,
+            over_twins=twins,
         )
 
     def _uniform(self, candidate: Candidate) -> bool:
@@ -169,7 +180,7 @@ class Claim:
 
     def _foresee(self, chosen: Chosen, comparisons: int, alpha: float) -> Foresight | None:
         """What the claim on ``quality`` will be able to tell, from the first stage."""
-        quality, tuned = (f"trial {r.number}" for r in (chosen.selection.policies["quality"], chosen.selection.tuned))
+        quality, tuned = (name_of(r) for r in (chosen.selection.policies["quality"], chosen.selection.tuned))
         if quality not in chosen.trained or tuned not in chosen.trained or quality == tuned:
             return None
         rows = self.task.facts.get("rows")

@@ -116,9 +116,14 @@ def timed_ratios(
 
 def ratios(mine: Measured, baseline: Measured, objectives: Sequence[Objective]) -> dict[str, Ratio]:
     """Objective -> ratio to the baseline, for latency and cost where they are traded."""
-    traded = [objective.name for objective in objectives]
-    found = {LATENCY: _ratio(mine.latency, baseline.latency)} if LATENCY in traded else {}
-    if COST in traded and mine.throughput is not None and baseline.throughput is not None:
+    traded = {objective.name for objective in objectives}
+    return {name: ratio for name, ratio in every_ratio(mine, baseline).items() if name in traded}
+
+
+def every_ratio(mine: Measured, baseline: Measured) -> dict[str, Ratio]:
+    """The ratios to the baseline of all that was timed: the table, the verdict and every file show these."""
+    found = {LATENCY: _ratio(mine.latency, baseline.latency)}
+    if mine.throughput is not None and baseline.throughput is not None:
         found[COST] = _ratio(mine.throughput, baseline.throughput)
     return found
 

@@ -10,8 +10,10 @@ from autoact.core.statistics import detectable_difference
 from autoact.study.again import Retrained
 from autoact.study.paired import pairs_of
 
-# The share of the variance from which on the test rows are said to limit a check: more seeds then hardly help.
+# The share of the variance from which on the test rows are said to limit a check.
 ROWS_LIMIT = 0.5
+# More seeds help where twice as many bring the smallest difference below this share of what it is.
+HELPS = 0.9
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,39 @@ class Foresight:
         Example:
             >>> print(Foresight(0.0042, 0.8, 10, "rows", 0.0041).text("ROC AUC"))
             the smallest difference that this check tells from zero with 80 % power is 0.0042 ROC AUC; the number of
-            test rows limits it: twice the seeds would make it 0.0041
+            test rows limits it: twice the seeds would hardly change that (0.0041)
+            >>> print(Foresight(0.004, 0.8, 10, "rows", 0.0028).text("ROC AUC"))
+            the smallest difference that this check tells from zero with 80 % power is 0.004 ROC AUC; the number of test
+            rows does most to it, but twice the seeds would still make it 0.0028
         """
+        doubled = short(self.doubled)
         limits = {
-            "rows": "the number of test rows limits it",
-            "seeds": "the number of seeds limits it",
-            "unknown": "the noise of the test rows is unknown and not in it",
+            (
+                "rows",
+                True,
+            ): f"the number of test rows does most to it, but twice the seeds would still make it {doubled}",
+            ("rows", False): f"the number of test rows limits it: twice the seeds would hardly change that ({doubled})",
+            ("seeds", True): f"the number of seeds limits it: twice the seeds would make it {doubled}",
+            ("seeds", False): f"seeds and test rows limit it: twice the seeds would hardly change that ({doubled})",
+            (
+                "unknown",
+                True,
+            ): f"the noise of the test rows is unknown and not in it; twice the seeds would make it {doubled}",
+            (
+                "unknown",
+                False,
+            ): "the noise of the test rows is unknown and not in it; twice the seeds would hardly change "
+            f"that ({doubled})",
         }
-        smallest, doubled = short(self.difference), short(self.doubled)
         return (
             f"the smallest difference that this check tells from zero with {100 * self.power:.3g} % power is "
-            f"{smallest} {unit}; {limits[self.limit]}: twice the seeds would make it {doubled}"
+            f"{short(self.difference)} {unit}; {limits[self.limit, self.seeds_help]}"
         )
+
+    @property
+    def seeds_help(self) -> bool:
+        """Whether twice the seeds would tell clearly smaller differences."""
+        return self.doubled < HELPS * self.difference
 
 
 def short(value: float) -> str:

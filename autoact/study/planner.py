@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections import Counter
@@ -224,7 +225,22 @@ class Planner:
         complete = [record for record in mine if record.complete]
         if len({self._setting(record.candidate) for record in complete}) < ENOUGH_FOR_TPE:
             return self._spread(len(mine) + len(pending))
+        further = self._beyond_the_edge(complete, [*(record.candidate for record in mine), *pending])
+        if further is not None:
+            return itertools.chain([further], self._tpe(complete, pending))
         return self._tpe(complete, pending)
+
+    def _beyond_the_edge(self, complete: Sequence[TrialRecord], tried: Sequence[Candidate]) -> Mapping[str, Any] | None:
+        """The baseline's best settings with a learning rate halfway to the range's end; None where it is bracketed."""
+        assert self.space.rate_range is not None
+        pick = max if self.task.mode == "max" else min
+        best = dict(pick(complete, key=lambda record: record.quality or 0.0).candidate.settings)
+        rates = [c.settings[LEARNING_RATE] for c in tried if LEARNING_RATE in c.settings]
+        rate = best.get(LEARNING_RATE)
+        if rate is None or min(rates) < rate < max(rates):
+            return None
+        end = self.space.rate_range[1] if rate >= max(rates) else self.space.rate_range[0]
+        return {**best, LEARNING_RATE: math.sqrt(rate * end)}
 
     def _spread(self, start: int) -> Iterator[Mapping[str, Any]]:
         """Settings that lie evenly, however many are taken: a Kronecker sequence (Niederreiter, 1978)."""

@@ -93,6 +93,7 @@ def _evidence(result: SearchResult, name: str, row: Row) -> dict[str, Any]:
     gain = result.gains.get(name)
     numbers: dict[str, Any] = {
         "validation": row.validation,
+        "validation_mean_over_fresh_seeds": row.fresh,
         "test_mean": row.test,
         "test_sd_over_seeds": row.test_sd,
         "seeds": result.seeds or None,

@@ -34,17 +34,19 @@ class Row:
         validation: quality on validation rows (of the search's trial).
         test: mean quality on the sealed test rows over fresh seeds; None where not confirmed.
         test_sd: its standard deviation over the seeds.
-        latency_ms: median, measured end to end; from the table where ``measured`` is false.
+        latency_ms: median, measured end to end; an estimate of the latency table where ``measured`` is false.
         p90_ms: 90th percentile, measured end to end.
-        cost: per million samples.
-        latency_ratio: to the tuned baseline.
-        cost_ratio: to the tuned baseline.
+        cost: per million samples; an estimate where ``measured`` is false.
+        latency_ratio: to the tuned baseline, paired round by round (geometric mean), as in the verdict.
+        cost_ratio: to the tuned baseline, in the same way.
         p99_ms: 99th percentile, measured end to end.
         table_error: what the latency table missed: measured over predicted, less one.
         training_ratio: time of a training step relative to the tuned baseline's.
         error_reduction: share of the tuned baseline's distance to perfect predictions that the gain takes away.
         epochs: median best epoch of the fresh seeds.
-        measured: whether the latency was measured end to end.
+        measured: whether latency and cost were measured end to end.
+        fresh: mean quality on validation rows over the fresh seeds of the first stage; None where not trained there.
+        finished: trainings on test rows that ended well; 0 where not confirmed.
         own: values of the user's own objectives.
     """
 
@@ -65,6 +67,8 @@ class Row:
     error_reduction: float | None = None
     epochs: int = 0
     measured: bool = False
+    fresh: float | None = None
+    finished: int = 0
     own: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -90,6 +94,7 @@ class SearchResult:
         confidence: at which the intervals of the gains stand, over all challengers; 0 where there are none.
         kept: which baseline is kept where nothing is recommended: ``tuned`` or ``configured``.
         trainings: stage of the final check -> name -> every training of it, as plain data.
+        fresh: what the rows' means on validation rows are over (``10 fresh seeds``); empty where no stage chose.
         files: what was written, by name.
     """
 
@@ -110,6 +115,7 @@ class SearchResult:
     kept: str = "tuned"
     confidence: float = 0.0
     trainings: Mapping[str, Any] = field(default_factory=dict)
+    fresh: str = ""
     files: dict[str, str] = field(default_factory=dict)
 
     def row(self, name: str) -> Row | None:

@@ -8,14 +8,16 @@ from typing import Any
 
 from autoact.core.records import TrialRecord
 from autoact.core.statistics import Interval, mean_sd
+from autoact.study.baselines import name_of
+from autoact.study.choosing import Chosen
 from autoact.study.confirmation import Confirmation
-from autoact.study.finalists import Measured
+from autoact.study.finalists import Measured, every_ratio
 from autoact.study.known import Known
 from autoact.study.result import TITLES, Row
-from autoact.study.selection import Selection
+from autoact.study.selection import TWIN, Selection
 from autoact.study.verdict import Ruling
 from autoact.tasks.incumbent import INCUMBENT
-from autoact.tasks.objectives import BUILT_IN
+from autoact.tasks.objectives import BUILT_IN, COST, LATENCY
 
 
 def final_rows(
@@ -26,20 +28,23 @@ def final_rows(
     rulings: Mapping[str, Ruling],
     references: Sequence[Any],
     ideal: float | None = None,
+    chosen: Chosen | None = None,
 ) -> list[Row]:
     """Baselines first, then the best uniform assignment, references, and a row per policy.
 
-    ``ideal`` is the metric of perfect predictions, where known.
+    ``ideal`` is the metric of perfect predictions, where known; ``chosen`` the first stage, where there was one.
     """
     if selection is None:
         return []
     rows = {
-        name: _row(name, record, selection.tuned, confirmation, measured, known, rulings, ideal)
+        name: _row(name, record, selection.tuned, confirmation, measured, known, rulings, ideal, chosen)
         for name, record in selection.named().items()
     }
+    twins = {name: rows.pop(name) for name in list(rows) if name.endswith(TWIN)}
     described = [Row(name, name, None, validation, test) for name, validation, test in references]
     head = [rows.pop(name) for name in ("configured", "tuned", "uniform") if name in rows]
-    return [*head, *described, *rows.values()]
+    beside = [[row, *([twins[row.name + TWIN]] if row.name + TWIN in twins else [])] for row in rows.values()]
+    return [*head, *described, *(row for pair in beside for row in pair)]
 
 
 def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:
@@ -71,6 +76,7 @@ def _row(
     known: Known,
     rulings: Mapping[str, Ruling],
     ideal: float | None,
+    chosen: Chosen | None,
 ) -> Row:
     """One trained row."""
     estimate = known.values(record.candidate.assignment)
@@ -78,32 +84,36 @@ def _row(
     entry = confirmation.entries.get(name) if confirmation else None
     test, sd = mean_sd(list(entry.scores.values())) if entry and entry.scores else (None, None)
     cost = end_to_end.cost if end_to_end else estimate.get("cost")
-    latency_ratio = cost_ratio = None
-    if end_to_end and baseline:
-        latency_ratio = end_to_end.latency.median_ms / baseline.latency.median_ms
-        if end_to_end.throughput is not None and baseline.throughput is not None:
-            cost_ratio = end_to_end.throughput.median_ms / baseline.throughput.median_ms
+    timed = every_ratio(end_to_end, baseline) if end_to_end and baseline else {}
+    fresh = chosen.trained.get(name_of(record)) if chosen else None
     gain = confirmation.gains.get(name) if confirmation else None
     return Row(
         name=name,
         title=_title(name, record, tuned, rulings),
         candidate=record.candidate,
-        validation=record.quality,
+        validation=_finite(record.quality),
         test=test,
         test_sd=None if sd is None or math.isnan(sd) else sd,
-        latency_ms=end_to_end.latency.median_ms if end_to_end else estimate["latency"],
+        latency_ms=end_to_end.latency.median_ms if end_to_end else estimate.get("latency"),
         p90_ms=end_to_end.latency.p90_ms if end_to_end else None,
         cost=cost,
-        latency_ratio=latency_ratio,
-        cost_ratio=cost_ratio,
+        latency_ratio=timed[LATENCY].value if LATENCY in timed else None,
+        cost_ratio=timed[COST].value if COST in timed else None,
         epochs=entry.epochs if entry else record.best_epoch,
         measured=end_to_end is not None,
         p99_ms=end_to_end.latency.p99_ms if end_to_end else None,
         table_error=end_to_end.latency.median_ms / estimate["latency"] - 1 if end_to_end else None,
         training_ratio=_ratio_of(end_to_end, baseline),
         error_reduction=_error_reduction(gain, confirmation, ideal),
+        fresh=None if fresh is None else _finite(fresh.mean),
+        finished=len(entry.scores) if entry else 0,
         own={key: value for key, value in record.values.items() if key not in BUILT_IN},
     )
+
+
+def _finite(value: float | None) -> float | None:
+    """A number, or None where there is none."""
+    return None if value is None or math.isnan(value) else value
 
 
 def _ratio_of(mine: Measured | None, baseline: Measured | None) -> float | None:
@@ -123,6 +133,8 @@ def _error_reduction(gain: Interval | None, confirmation: Confirmation | None, i
 
 def _title(name: str, record: TrialRecord, tuned: TrialRecord, rulings: Mapping[str, Ruling]) -> str:
     """The title; a policy that lost is a challenger, not a recommendation."""
+    if name.endswith(TWIN):
+        return f"baseline with {name.removesuffix(TWIN)}'s settings"
     ruling = rulings.get(name)
     if ruling is None or ruling.recommend:
         return TITLES[name]

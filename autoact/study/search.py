@@ -11,9 +11,10 @@ from autoact.core.records import Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.space.space import SearchSpace
 from autoact.study.again import same
+from autoact.study.at_once import chosen_at_once
 from autoact.study.batches import Place, Trainer
 from autoact.study.budget import Budget
-from autoact.study.choosing import Choosing, Chosen, chosen_at_once
+from autoact.study.choosing import Choosing, Chosen
 from autoact.study.claims import Claims
 from autoact.study.conclusion import Found, conclude
 from autoact.study.confirmation import Claim, Confirmation, finalists
@@ -356,7 +357,7 @@ class Search:
     ) -> Chosen:
         """The first stage of the final check; where there is no time for one, the challenger of the estimates."""
         if not settings.finalists:
-            return chosen_at_once(selection)
+            return chosen_at_once(selection, records, self.space)
         choosing = Choosing(
             self.task, self.space, self.objectives, self.known.epsilons(), self.margin, settings, self.limits
         )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autoact.core.pareto import dominates, front, knee
 from autoact.core.records import TrialRecord
 from autoact.space.space import SearchSpace
+from autoact.study.again import same
 from autoact.study.history import REPLICATE
 from autoact.study.planner import CONFIGURED, is_uniform_alternative
 from autoact.tasks.limits import UNLIMITED, Limits
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task
+
+# What the name of a policy's twin ends with: the baseline's own activations with that policy's training settings.
+TWIN = ": baseline with its settings"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class Selection:
         policies: policy -> its trial; ``quality`` always, the others where something besides quality is traded.
         front: numbers of the trials that no other beats.
         margin: the quality that ``balanced`` and ``economy`` may lose, in units of the metric.
+        twins: policy -> the baseline's own activations with the training settings of that policy's trial; none where
+            the policy's trial holds the baseline's own activations itself.
+        doubts: policy -> why nothing can be claimed under it, whatever the test rows say: the baseline is not tuned
+            well enough to be compared with.
+        limited: whether limits of the user's left some trials out.
     """
 
     configured: TrialRecord
@@ -34,11 +43,32 @@ class Selection:
     policies: Mapping[str, TrialRecord]
     front: tuple[int, ...]
     margin: float
+    twins: Mapping[str, TrialRecord] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    limited: bool = False
 
     def named(self) -> dict[str, TrialRecord]:
-        """The trials by name: ``configured``, ``tuned``, ``uniform`` where there is one, and each policy."""
+        """The trials by name: ``configured``, ``tuned``, ``uniform`` where there is one, each policy, and its twin.
+
+        A twin that trains the same thing as one of the others goes by that one's name.
+        """
         uniform = {} if self.uniform is None else {"uniform": self.uniform}
-        return {"configured": self.configured, "tuned": self.tuned, **uniform, **self.policies}
+        found = {"configured": self.configured, "tuned": self.tuned, **uniform, **self.policies}
+        taken = {same(record.candidate) for record in found.values()}
+        for policy, twin in self.twins.items():
+            if same(twin.candidate) not in taken:
+                taken.add(same(twin.candidate))
+                found[policy + TWIN] = twin
+        return found
+
+    def twin(self, policy: str) -> str | None:
+        """The name of a policy's twin; None where it has none, or where the twin is the tuned baseline itself."""
+        if policy not in self.twins:
+            return None
+        wanted = same(self.twins[policy].candidate)
+        if wanted == same(self.tuned.candidate):
+            return None
+        return next(name for name, record in self.named().items() if same(record.candidate) == wanted)
 
 
 class Front:
@@ -141,6 +171,7 @@ def select(
         policies=_policies(members, within, judge, objectives, epsilons, judge.quality(tuned), margin),
         front=tuple(record.number for record in members),
         margin=margin,
+        limited=len(within) < len(complete),
     )
 
 
@@ -178,7 +209,7 @@ class _Judge:
 
     def best(self, records: Sequence[TrialRecord]) -> TrialRecord:
         """The record with the best quality; the earlier one on ties."""
-        return min(records, key=lambda record: (-self.sign * self.quality(record), record.number))
+        return min(records, key=lambda r: (-self.sign * self.quality(r), r.number < 0, abs(r.number)))
 
     def point(self, record: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
         """Its values."""

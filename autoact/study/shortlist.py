@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from autoact.core.records import TrialRecord
 from autoact.space.space import SearchSpace
 from autoact.study.again import same
+from autoact.study.baselines import OUTWARD
 from autoact.study.planner import is_uniform_alternative
 from autoact.study.selection import Selection, stands
 from autoact.study.settings import ConfirmSettings
@@ -17,6 +18,8 @@ from autoact.tasks.task import Task
 BASELINES, UNIFORM = 3, 1
 # Names of the second stage: configured, tuned, uniform and three policies.
 CLAIMED = 6
+# The policies whose challengers the baseline is trained beside with their settings, in the second stage too.
+POLICIES = 3
 
 
 def shortlist(
@@ -60,9 +63,11 @@ def most_trainings(settings: ConfirmSettings) -> int:
 
     Example:
         >>> most_trainings(ConfirmSettings(seeds=10, finalists=6))
-        160
+        280
     """
-    return settings.seeds * (settings.finalists + BASELINES + UNIFORM + CLAIMED)
+    challengers = settings.finalists + UNIFORM
+    # Each challenger, and the baseline with its settings.
+    return settings.seeds * (2 * challengers + BASELINES + OUTWARD + CLAIMED + POLICIES)
 
 
 def _distinct(records: Iterable[TrialRecord], wanted: Callable[[TrialRecord], bool], most: int) -> list[TrialRecord]:

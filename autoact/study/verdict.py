@@ -15,9 +15,9 @@ CHEAPER = 0.98
 
 # Why a policy ends at the baseline's own activations before any interval is asked.
 _OWN = {
-    "quality": "no other assignment did better on validation rows",
-    "balanced": "the best trade of the front is the baseline's own",
-    "economy": "nothing cheaper stayed within the margin on validation rows",
+    "quality": "no other assignment{within} did better than the baseline's own on validation rows under fresh seeds",
+    "balanced": "the best trade{within} on validation rows under fresh seeds is the baseline's own",
+    "economy": "nothing cheaper{within} stayed within the margin of {margin:.4g} on validation rows under fresh seeds",
 }
 
 
@@ -92,7 +92,8 @@ def _ruling(
     """The ruling under one policy."""
     gain, entry = confirmation.gains.get(policy), confirmation.entries[policy]
     if selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment:
-        return Ruling(policy, False, _OWN[policy])
+        within = " within your limits" if selection.limited else ""
+        return Ruling(policy, False, _OWN[policy].format(within=within, margin=selection.margin))
     if broken:
         return Ruling(policy, False, broken)
     if entry.failures:
@@ -106,15 +107,33 @@ def _ruling(
         if policy == "quality"
         else _by_economy(policy, gain, ratios, selection.margin, task)
     )
+    but = _but(policy, gain, task, selection, confirmation) if ruling.recommend else ""
+    return Ruling(policy, False, f"{ruling.reason}; but {but}") if but else ruling
+
+
+def _but(policy: str, gain: Interval, task: Task, selection: Selection, confirmation: Confirmation) -> str:
+    """What forbids a recommendation though the interval allows it; empty where nothing does."""
+    if policy in selection.doubts:
+        return f"this check cannot tell whether that is the activations' merit: {selection.doubts[policy]}"
+    twin = confirmation.over_twins.get(policy)
+    if twin is not None and twin.low <= _may_lose(policy, selection):
+        same = f"beside the baseline's own activations with the same training settings: {interval_text(twin, task)}"
+        if policy == "quality":
+            return f"the gain may be that of its training settings, not of its activations: {same}"
+        return f"it may lose more than {selection.margin:.4g} {same}"
     configured = confirmation.gains.get("configured")
-    if ruling.recommend and configured is not None:
+    if configured is not None:
         # Tuning can mislead: what the tuned baseline lost must not count as the challenger's gain.
         allowed = selection.margin if policy != "quality" and gain.low <= 0 else 0.0
         lost = configured.mean - gain.mean
         if lost > allowed:
-            reason = f"the model as configured does better still, by {signed(lost)} {task.quality_unit}"
-            return Ruling(policy, False, f"{ruling.reason}; but {reason}")
-    return ruling
+            return f"the model as configured does better still, by {signed(lost)} {task.quality_unit}"
+    return ""
+
+
+def _may_lose(policy: str, selection: Selection) -> float:
+    """The difference that an interval has to lie above."""
+    return 0.0 if policy == "quality" else -selection.margin
 
 
 def _by_quality(policy: str, gain: Interval, task: Task) -> Ruling:
@@ -153,7 +172,9 @@ def hopeful(selection: Selection, ratios: Mapping[str, Mapping[str, Ratio]], bro
     return [
         policy
         for policy in selection.policies
-        if policy not in broken and (policy == "quality" or is_cheaper(policy, ratios.get(policy, {})))
+        if policy not in broken
+        and policy not in selection.doubts
+        and (policy == "quality" or is_cheaper(policy, ratios.get(policy, {})))
     ]
 
 
@@ -172,8 +193,8 @@ def settled(
         own = selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment
         if ruling.recommend or own or policy not in could or confirmation.entries[policy].failures:
             continue
-        lost = 0.0 if policy == "quality" else -selection.margin
-        if gain is None or gain.high > lost:
+        lost, twin = _may_lose(policy, selection), confirmation.over_twins.get(policy)
+        if gain is None or (gain.high > lost and (twin is None or twin.high > lost)):
             return False
     return True
 
@@ -207,7 +228,8 @@ def _overall(rulings: Mapping[str, Ruling], selection: Selection, confirmation: 
         tuned = kept(selection) == "tuned"
         settings = "its tuned training settings" if tuned else "its settings as configured"
         more = ""
-        if "zero" in reason and (confirmation.foresight is None or confirmation.foresight.limit != "rows"):
+        seen = confirmation.foresight
+        if "zero" in reason and (seen is None or seen.seeds_help):
             more = f" More seeds narrow the interval: confirm.seeds={max(10, 2 * confirmation.planned)}."
         return f"Keep the baseline's activations, with {settings}: {reason}.{more}"
     reasons = dict.fromkeys(rulings[policy].reason for policy in won)

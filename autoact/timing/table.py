@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,9 @@ class LatencyTable:
     def predict(self, assignment: Mapping[str, str | Choice], batch: str = "latency") -> Estimate:
         """The time of one call with this assignment: the baseline plus what each swap adds.
 
+        Savings that lie within the noise (two standard errors) do not add up below the fastest model that was
+        measured; those beyond it do, each as a share of what is left. So no prediction is ever zero or less.
+
         Args:
             assignment: site -> choice; sites that it leaves out stay as they are in the baseline.
             batch: ``latency`` or ``throughput``.
@@ -104,7 +107,8 @@ class LatencyTable:
             if name not in choices:
                 raise unknown(f"choice in the latency table at {site}", name, choices)
             parts.append(choices[name])
-        return Estimate(math.fsum(part.ms for part in parts), math.hypot(*(part.error_ms for part in parts)))
+        ms = max(math.fsum(part.ms for part in parts), _floor(measured, parts[1:]))
+        return Estimate(ms, math.hypot(*(part.error_ms for part in parts)))
 
     def epsilon(self, batch: str = "latency", sites: int = 1) -> float:
         """The difference in ms up to which two settings tie: two standard errors of a difference.
@@ -168,6 +172,15 @@ class LatencyTable:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise AutoactError(f"cannot read the latency table {str(path)!r}: {error}") from error
+
+
+def _floor(measured: BatchTable, swaps: Sequence[Estimate]) -> float:
+    """The least time in ms that can be predicted of these swaps."""
+    baseline = measured.baseline.ms
+    every = [delta.ms for choices in measured.deltas.values() for delta in choices.values()]
+    fastest = baseline + min([0.0, *every])
+    proven = math.prod(1.0 + swap.ms / baseline for swap in swaps if swap.ms < -2.0 * swap.error_ms)
+    return min(fastest, baseline * proven)
 
 
 def _unsteady(choices: Mapping[str, Estimate], baseline: Estimate) -> list[str]:

@@ -45,6 +45,7 @@ def result(simulated: bool = True, mode: str = "max", seeds: int = 3) -> SearchR
         Row("logistic regression", "logistic regression", None, 0.8512, 0.8416),
         Row("quality", "recommended: quality", winner.candidate, 0.86, 0.85, 0.003, 0.094, 0.1, 0.02, 2.0, 1.6),
     ]
+    rows = [dataclasses.replace(row, measured=row.candidate is not None) for row in rows]
     return SearchResult(
         info=info,
         status="finished",
@@ -162,3 +163,32 @@ def test_effects_are_told_once_per_assignment():
     ]
     assert effect_lines(result()) == [], "nothing was measured"
     assert "a training step takes 1.23x" in to_markdown(found)
+
+
+def test_what_was_not_measured_is_marked_as_estimated() -> None:
+    found = result(seeds=0)
+    rows = [
+        dataclasses.replace(r, measured=False, latency_ratio=None, cost_ratio=None, p90_ms=None) for r in found.rows
+    ]
+    rows = [dataclasses.replace(r, test=None, test_sd=None) for r in rows]
+    table = final_table(dataclasses.replace(found, rows=rows, gains={}))
+    text = " ".join(table.footnotes)
+    assert "latency ms" in table.columns and "p90 ms" not in table.columns
+    assert not [column for column in table.columns if "ratio" in column or column.startswith("test")]
+    assert "~0.047" in table.rows[0] and "estimated" in text
+    assert "measured end to end;" not in text and "±" not in text and "gains" not in text
+
+
+def test_the_validation_column_shows_what_the_choice_was_made_on() -> None:
+    found = result()
+    rows = [dataclasses.replace(row, fresh=0.8123) if row.name == "quality" else row for row in found.rows]
+    table = final_table(dataclasses.replace(found, rows=rows, fresh="10 fresh seeds"))
+    place = table.columns.index("validation ROC AUC, 10 fresh seeds")
+    assert [row[place] for row in table.rows] == ["0.8400 (1)", "0.8500 (1)", "0.8512 (1)", "0.8123"]
+    assert "(1) is of one training" in " ".join(table.footnotes)
+
+
+def test_a_seed_that_failed_is_said_beside_the_mean() -> None:
+    found = result()
+    rows = [dataclasses.replace(row, finished=2) if row.name == "quality" else row for row in found.rows]
+    assert "0.8500 ± 0.003 (2 of 3 seeds)" in final_table(dataclasses.replace(found, rows=rows)).rows[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from typing import Any
 
@@ -259,3 +260,48 @@ def test_without_predictions_the_noise_of_rows_is_unknown(kit, bench):
         found["trial 8"].scores[turn] - found["trial 2"].scores[turn] for turn in found["trial 8"].scores
     )
     assert 0.5 * sd < said.difference < 2 * sd
+
+
+# The baseline with the challengers' training settings, and tuned on
+
+
+def test_the_baseline_is_trained_with_the_settings_of_each_challenger(kit, bench):
+    records = records_of(kit)
+    settings = {"learning_rate": 0.007, "weight_decay": 0.01}
+    lucky = dataclasses.replace(records[7].candidate, settings=settings)
+    records[7] = dataclasses.replace(records[7], candidate=lucky)
+
+    def of(c: Candidate) -> float:  # the learning rate is all that counts
+        return 0.9 - 3 * abs(c.settings["learning_rate"] - 0.007) + 0.001 * kit.draw(c.seed, c.label())
+
+    found = choose(kit, bench, kit.Planted(of), records=records)
+    own = bench.space.baseline
+    name = "baseline with the settings of trial 7"
+    assert found.trained[name].candidate.assignment == own
+    assert dict(found.selection.tuned.candidate.settings) == settings, "it competes to be the tuned baseline"
+    assert found.selection.tuned.quality == pytest.approx(found.trained[name].mean)
+    assert found.selection.twin("quality") is None, "the twin is the tuned baseline itself"
+
+
+def test_a_baseline_at_the_edge_of_what_was_tried_is_tuned_on(kit, bench):
+    _, high = bench.space.rate_range
+    records = [record for record in records_of(kit) if record.number != 3]  # 0.03 is the largest that it had
+
+    def noise(c: Candidate) -> float:
+        return 0.001 * kit.draw(c.seed, c.label())
+
+    def rising(best: float) -> Any:
+        def of(c: Candidate) -> float:
+            tanh = 0.5 * (str(c.assignment["a"]) == "tanh")
+            return 0.9 - 0.1 * abs(math.log(c.settings["learning_rate"] / best)) + tanh + noise(c)
+
+        return of
+
+    between = choose(kit, bench, kit.Planted(rising(math.sqrt(0.03 * high))), records=records)
+    rate = between.selection.tuned.candidate.settings["learning_rate"]
+    assert rate == pytest.approx(math.sqrt(0.03 * high)) and not between.selection.doubts
+    other = dataclasses.replace(bench, storage=kit.Bench().storage)
+    at_the_end = choose(kit, other, kit.Planted(rising(10 * high)), records=records)
+    assert at_the_end.selection.tuned.candidate.settings["learning_rate"] == pytest.approx(high)
+    assert all("space.learning_rate=[" in why for why in at_the_end.selection.doubts.values())
+    assert set(at_the_end.selection.doubts) == set(at_the_end.selection.twins) != set()

@@ -73,6 +73,15 @@ def test_tuning_learns_from_the_baselines_trials(kit, mode, sign):
     assert late[len(late) // 2] > 0.03, "the range goes from 0.001 to 0.1"
 
 
+def test_tuning_goes_beyond_the_edge_of_what_was_tried(kit):
+    settings = SearchSettings(trials=60, tuning=8, batch=1)
+    bench = kit.Bench(settings=settings, space=kit.space(weight_decay=[]))
+    tried = explore(kit, bench, 9, lambda c: c.settings["learning_rate"])
+    rates = [c.settings["learning_rate"] for c in tried if c.role in ("configured", "tuning")]
+    place = 4  # settings of the baseline that are spread before; the next ones learn from them
+    assert rates[place] == pytest.approx(math.sqrt(max(rates[:place]) * 0.1)), "halfway to the range's end"
+
+
 @pytest.mark.parametrize("batch", [1, 3, 50])
 def test_nothing_is_tried_twice(kit, batch):
     bench = kit.Bench(settings=SearchSettings(trials=60, tuning=3, batch=batch))

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from autoact.core.choice import Choice
+from autoact.report.table import final_table
 from autoact.sites import Site, Sites
 from autoact.study.choosing import FIRST_SEED
+from autoact.study.finalists import Measured
 from autoact.study.recommend import recommendation
 from autoact.study.result import Row
 from autoact.study.rows import reference_note
 from autoact.study.settings import ConfirmSettings, SearchSettings
+from autoact.timing.clock import Timing
 
 pytestmark = pytest.mark.usefixtures("timed_by_table")
 
@@ -40,10 +43,49 @@ def made(result: Any) -> Any:
     return recommendation(result, result.selection, sites, True, {"packages": {}})
 
 
+def quality_settings(result: Any, name: str) -> Any:
+    return dict(result.row(name).candidate.settings)
+
+
+def test_every_ratio_and_gain_is_one_number_wherever_it_stands(kit):
+    uneven = Timing(2.0, 2.2, 2.3, 0.01, 150, (1.0, 2.0, 4.0)), Timing(1.0, 1.2, 1.3, 0.01, 150, (1.0, 1.9, 3.6))
+
+    def measure(task: Any, candidates: Any, known: Any) -> Any:
+        own = candidates["tuned"].assignment
+        return {name: Measured(t := uneven[c.assignment == own], t, t.median_ms) for name, c in candidates.items()}
+
+    given = {"settings": SearchSettings(trials=14, tuning=3, refine=0.35), "extra": {"relu": 0.5}}
+    planted = kit.Planted(kit.plant({"tanh": 0.06}, 0.001))
+    search = kit.Bench(**given).search(planted)
+    search.measure = measure
+    result = search.run()
+    row, text = result.row("economy"), final_table(result)
+    evidence = made(result).to_dict()["policies"]["economy"]["evidence"]
+    evidence = evidence.get("challenger", evidence)
+    cells = " ".join(next(cells for cells in text.rows if cells[0] == row.title))
+    reason = result.rulings["economy"].reason
+    for name, ratio in (("latency", row.latency_ratio), ("cost", row.cost_ratio)):
+        assert ratio == evidence[f"{name}_ratio_to_tuned_baseline"]
+        assert f"({ratio:.2f}x)" in cells and f"{name} ratio {ratio:.2f} (" in reason
+    assert row.latency_ratio != pytest.approx(2.0, abs=0.5), "not the ratio of the medians"
+    assert evidence["gain_over_tuned_baseline"][0] == result.gains["economy"].mean
+
+
+def test_a_search_that_compared_nothing_says_so_and_recommends_nothing(kit):
+    result = kit.Bench(settings=SearchSettings(trials=1)).search(kit.Planted(lambda c: 0.7)).run()
+    others = [r for r in result.records if str(r.candidate.assignment["a"]) != "relu"]
+    assert not others and result.verdict.startswith("No recommendation: nothing was compared: all ")
+    assert "search.trials=20" in result.verdict
+    assert not any(ruling.recommend for ruling in result.rulings.values())
+
+
 def test_rows_tell_what_was_measured(kit):
     result = result_of(kit)
     names = [row.name for row in result.rows]
-    assert names == ["configured", "tuned", "uniform", "quality", "balanced", "economy"]
+    twin = "quality: baseline with its settings"
+    assert names == ["configured", "tuned", "uniform", "quality", twin, "balanced", "economy"]
+    assert result.row(twin).title == "baseline with quality's settings" and result.row(twin).test is not None
+    assert quality_settings(result, twin) == quality_settings(result, "quality")
     tuned, quality = result.row("tuned"), result.row("quality")
     assert quality.title == "recommended: quality"
     assert (tuned.latency_ratio, tuned.cost_ratio) == (1.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -201,9 +202,9 @@ def test_the_baselines_own_activations_are_no_recommendation(kit, policy):
     ruling, verdict = ruled(kit, policy, interval(0.03, 0.01), {"latency": CHEAP}, challenger="relu")
     assert not ruling.recommend
     reasons = {
-        "quality": "no other assignment did better on validation rows",
-        "balanced": "the best trade of the front is the baseline's own",
-        "economy": "nothing cheaper stayed within the margin on validation rows",
+        "quality": "no other assignment did better than the baseline's own on validation rows under fresh seeds",
+        "balanced": "the best trade on validation rows under fresh seeds is the baseline's own",
+        "economy": "nothing cheaper stayed within the margin of 0.02 on validation rows under fresh seeds",
     }
     assert ruling.reason == reasons[policy] and reasons[policy] in verdict
 
@@ -251,3 +252,37 @@ def test_which_baseline_is_kept(kit):
 )
 def test_numbers_of_any_size_can_be_read(kit, gain, text):
     assert interval_text(gain, kit.task()) == text
+
+
+# The baseline with the challenger's own training settings
+
+
+def with_twin(kit: Any, twin: Interval, policy: str = "quality", doubt: str = "") -> Any:
+    """The ruling where the baseline with the challenger's settings was trained too, and the verdict."""
+    selection, confirmation = found_of(kit, policy, interval(0.03, 0.01))
+    doubts = {policy: doubt} if doubt else {}
+    selection = dataclasses.replace(selection, doubts=doubts)
+    confirmation = dataclasses.replace(confirmation, over_twins={policy: twin})
+    ratios = {policy: {"latency": CHEAP}}
+    rulings, verdict = rule(kit.task(), selection, confirmation, ratios, {})
+    return rulings[policy], verdict, settled(kit.task(), selection, confirmation, ratios, {})
+
+
+def test_a_gain_that_is_the_settings_is_not_recommended(kit):
+    ruling, verdict, done = with_twin(kit, interval(0.001, 0.01))
+    assert not ruling.recommend and not done, "more seeds could still tell"
+    assert "the gain may be that of its training settings, not of its activations" in verdict
+    assert with_twin(kit, interval(-0.02, 0.01))[2], "beyond hope"
+    assert with_twin(kit, interval(0.02, 0.01))[0].recommend, "better than both"
+
+
+def test_a_cheaper_one_may_lose_no_more_than_the_margin_to_its_twin(kit):
+    assert with_twin(kit, interval(0.0, 0.01), "economy")[0].recommend
+    ruling, _, _ = with_twin(kit, interval(-0.015, 0.01), "economy")
+    assert not ruling.recommend and "may lose more than 0.02" in ruling.reason
+
+
+def test_a_baseline_at_the_edge_of_the_range_lets_nothing_be_claimed(kit):
+    ruling, verdict, done = with_twin(kit, interval(0.02, 0.01), doubt="it lies at the edge")
+    assert not ruling.recommend and done
+    assert "cannot tell" in verdict and "it lies at the edge" in verdict

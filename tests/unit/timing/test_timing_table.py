@@ -104,3 +104,15 @@ def test_a_swap_that_varies_from_round_to_round_is_named() -> None:
     assert note is not None
     assert "the time of gelu varied from round to round at batch 1 (latency)" in note
     assert "tanh" not in note and "batch 64" not in note
+
+
+def test_savings_within_the_noise_never_add_up_below_the_fastest_measured_model() -> None:
+    def table(error_ms: float) -> LatencyTable:
+        sites = {f"act{i}": {"tanh": Estimate(-0.4, error_ms)} for i in range(8)}
+        batch = BatchTable(1, Estimate(1.0, 0.03), 1.5, 0.05, 0.01, sites)
+        return LatencyTable("server", {}, "2026-01-01T00:00:00+00:00", {"latency": batch})
+
+    everywhere = {f"act{i}": "tanh" for i in range(8)}
+    assert table(0.3).predict(everywhere).ms == pytest.approx(0.6), "one swap alone was measured at 0.6 ms"
+    assert 0 < table(0.01).predict(everywhere).ms < 0.6, "these savings are real, but a model takes some time"
+    assert table(0.3).predict({"act0": "tanh"}).ms == pytest.approx(0.6)
