@@ -39,6 +39,6 @@ def _doubt(edge: Edge) -> str:
     """Why nothing can be claimed."""
     side = "largest" if edge.upper else "smallest"
     return (
-        f"the baseline did best with a learning rate of {edge.rate:.3g}, the {side} that was tried, and the minutes had "
-        "no time to try others: the same command with more search.minutes does"
+        f"the baseline did best with a learning rate of {edge.rate:.3g}, the {side} that was tried, and the minutes "
+        "had no time to try others: the same command with more search.minutes does"
     )

@@ -120,8 +120,8 @@ def _nothing_compared(records: Sequence[TrialRecord], known: Known, info: Search
     if failed:
         return f"nothing was compared: all {failed} trials with other activations failed"
     many = f"all {len(records)} trials" if len(records) > 1 else "the only trial"
-    larger = [f"search.trials={max(20, 2 * len(records))}"] if info.budget else []
-    larger += [f"search.minutes={math.ceil(4 * info.minutes)}"] if info.minutes else []
+    larger = [f"search.minutes={math.ceil(4 * info.minutes)}"] if info.minutes else []
+    larger += [f"search.trials={max(20, 2 * len(records))}"] if info.budget or not larger else []
     return (
         f"nothing was compared: {many} went to the baseline's own activations; the same command with a larger budget "
         f"({' '.join(larger)}) goes on from here"

@@ -144,6 +144,9 @@ class Late:
             future, job = self.waiting.pop()
             future.set_result(self.engine.run(job))
 
+    def ready(self) -> None:
+        pass
+
     def wait_idle(self) -> None:
         assert not self.waiting
 

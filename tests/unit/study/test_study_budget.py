@@ -48,7 +48,9 @@ def test_the_minutes_are_used_and_kept(kit, monkeypatch, minutes, seconds):
     assert result.status == "finished" and result.seeds >= 3
     others = {r.candidate.assignment for r in result.records} - {kit.space().baseline}
     assert others, "something was compared"
-    assert result.rulings["quality"].recommend, "the effect is large"
+    ruling = result.rulings["quality"]
+    # Without a first stage, a baseline whose best learning rate is the largest that was tried is no fair one.
+    assert ruling.recommend or "the same command with" in ruling.reason, "the effect is large"
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(0.5, 5.0), (1.0, 5.0), (4.0, 20.0)])

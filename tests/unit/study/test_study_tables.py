@@ -74,7 +74,7 @@ def test_every_ratio_and_gain_is_one_number_wherever_it_stands(kit):
 def test_a_search_that_compared_nothing_says_so_and_recommends_nothing(kit):
     result = kit.Bench(settings=SearchSettings(trials=1)).search(kit.Planted(lambda c: 0.7)).run()
     others = [r for r in result.records if str(r.candidate.assignment["a"]) != "relu"]
-    assert not others and result.verdict.startswith("No recommendation: nothing was compared: all ")
+    assert not others and result.verdict.startswith("No recommendation: nothing was compared: the only trial ")
     assert "search.trials=20" in result.verdict
     assert not any(ruling.recommend for ruling in result.rulings.values())
 
