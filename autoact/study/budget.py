@@ -19,14 +19,14 @@ from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.study.shortlist import most_trainings
 
 # A check has at least so many seeds, however short the minutes are, and takes this share of them at most.
-FEWEST_SEEDS, MOST_OF_MINUTES = 3, 0.5
+FEWEST_SEEDS, MOST_OF_TIME = 3, 0.5
 # Of the trainings that a final check may take, so many it does take: finalists are equal or are given up half way.
 TYPICAL = 0.5
 # The minutes are planned to be used up to ``AIM``; beyond ``LATEST`` no trial goes on; a check that has begun to claim
 # ends by itself, and does not begin where it would take more than ``MOST``.
 AIM, LATEST, MOST = 0.95, 1.0, 1.05
-# Seconds from the last training to the last line: finalists are timed, reference models fitted, files written.
-CLOSING = 3.0
+# Seconds in which finalists are timed, reference models fitted and files written; and without the timing.
+CLOSING, WRITING = 3.0, 1.0
 # From this share of the minutes on, what is left after the first stage goes back to the search.
 WORTH_SEARCHING = 0.08
 # Names that are trained where there is no first stage: as configured, tuned, the one challenger, and the baseline with
@@ -84,6 +84,7 @@ class Budget:
         self._began = clock() if began is None else began
         self._earlier = float(ledger.noted("seconds") or 0.0)
         self._chosen: ConfirmSettings | None = None
+        self._trials_began: float | None = None
         self._smaller = smaller_checks(confirm)
 
     @property
@@ -101,20 +102,24 @@ class Budget:
         """Whether the minutes are over: what trains now is given up."""
         return self._settings.minutes is not None and self.spent > LATEST * 60 * self._settings.minutes
 
-    def trials_left(self, records: Sequence[TrialRecord], others: int, workers: int) -> float:
+    def trials_left(self, records: Sequence[TrialRecord], others: int, workers: int, *, compared: bool = True) -> float:
         """Trials that the budget still holds, and that the minutes have time for.
 
         Args:
             records: what came of earlier trials.
             others: trials that other drivers have in training.
             workers: how many jobs run at a time: so many trials tell what trials take, where nothing is known.
+            compared: whether anything was trained that the baseline can be compared with.
         """
         left = math.inf
         if self._settings.budget is not None:
             left = self._settings.budget - self._ledger.spent - others
         if self._settings.minutes is not None:
-            reserved = self._reserved(records)
-            room = self.forecast.room(self._until_aim() - reserved, records)
+            if self._trials_began is None:
+                self._trials_began = self.spent
+            room = self.forecast.room(self._until_aim() - self._reserved(records, compared), records)
+            if not compared:  # a check of nothing is worth nothing
+                room = max(room, self.forecast.room(self._until_aim(), records) / 2)
             if not records:
                 room = max(room, 1) if self.forecast.known else workers
             left = min(left, room)
@@ -125,17 +130,22 @@ class Budget:
         minutes = self._settings.minutes
         return math.inf if minutes is None else AIM * 60 * minutes - CLOSING - self.spent
 
-    def _reserved(self, records: Sequence[TrialRecord]) -> float:
-        """Seconds that are kept back for the final check."""
-        assert self._settings.minutes is not None
+    def _reserved(self, records: Sequence[TrialRecord], compared: bool) -> float:
+        """Seconds that are kept back for the final check.
+
+        Of the time that trials and check have together, half at most; no more than the smallest check takes as long as
+        nothing was compared, and nothing where no check fits.
+        """
         if not self._checked:
             return 0.0
-        if self._chosen is not None:  # the first stage is done; what is added to it trains no finalist twice
-            return self._claim_seconds(records, DIRECT + 1, self._chosen.seeds) * (1 + 1 / STEPS)
-        most = MOST_OF_MINUTES * 60 * self._settings.minutes
-        sizes = (self._check_seconds(records, one) for one in self._smaller)
-        # What can never be checked in time costs the search nothing.
-        return next((seconds for seconds in sizes if seconds <= most), 0.0)
+        assert self._settings.minutes is not None, "asked where minutes bound the search"
+        if self._chosen is not None:
+            return self._check_seconds(records, self._chosen)
+        began = self.spent if self._trials_began is None else self._trials_began
+        most = MOST_OF_TIME * (self._until_aim() + self.spent - began)
+        sizes = [self._check_seconds(records, one) for one in self._smaller]
+        smallest = sizes[-1] if sizes[-1] <= MOST_OF_TIME * 60 * self._settings.minutes else 0.0
+        return next((seconds for seconds in sizes if seconds <= most), smallest) if compared else smallest
 
     def affordable(self, records: Sequence[TrialRecord]) -> ConfirmSettings | None:
         """The final check that the minutes have time for; it stays so until trials are added.
@@ -166,10 +176,10 @@ class Budget:
         """What a final check of these settings is expected to take."""
         return self.forecast.check(records, expected_trainings(settings))
 
-    def _in_time(self, seconds: float) -> bool:
+    def _in_time(self, seconds: float, closing: float = CLOSING) -> bool:
         """Whether so many more seconds exceed the minutes by nothing that counts."""
         assert self._settings.minutes is not None
-        return self.spent + seconds + CLOSING <= MOST * 60 * self._settings.minutes
+        return self.spent + seconds + closing <= MOST * 60 * self._settings.minutes
 
     def about_check(self, records: Sequence[TrialRecord], settings: ConfirmSettings) -> str:
         """What the final check takes, and what had to be left out of it."""
@@ -192,8 +202,19 @@ class Budget:
         if self._settings.minutes is None or not chosen.finalists:
             return False
         self._chosen = chosen
-        spare = self._until_aim() - self._claim_seconds(records, names, self._confirm.seeds)
-        return spare > WORTH_SEARCHING * 60 * self._settings.minutes
+        rest = self._claim_seconds(records, names, self._confirm.seeds) + self._check_seconds(records, chosen)
+        return self._until_aim() - rest > max(WORTH_SEARCHING * 60 * self._settings.minutes, 3 * CLOSING)
+
+    def choose_again(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
+        """Whether there is time to choose once more after the search went on; else the first choice is claimed.
+
+        Args:
+            records: what came of the trials.
+            chosen: the check as it was made.
+            names: different candidates of the claim.
+        """
+        claim = self._claim_seconds(records, names, min(FEWEST_SEEDS, chosen.seeds))
+        return self._until_aim() >= self._check_seconds(records, chosen) / 2 + claim
 
     def claim_seeds(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> int:
         """Seeds of the claim, by how fast the first stage trained; 0 where not even three end in time.
@@ -210,9 +231,10 @@ class Budget:
         if noted is None or noted["asked"] != asked:
             fewest = min(FEWEST_SEEDS, self._confirm.seeds)
             each = self._claim_seconds(records, names, 1)
-            fit = self._confirm.seeds if each <= 0 else int(self._until_aim() / each)
+            time_left = self._until_aim() + CLOSING - WRITING
+            fit = self._confirm.seeds if each <= 0 else int(time_left / each)
             seeds = max(fewest, min(self._confirm.seeds, fit))
-            if not self._in_time(each * seeds):
+            if not self._in_time(each * seeds, WRITING):
                 return 0
             noted = {"asked": asked, "seeds": seeds}
             self._ledger.note(CLAIMED, noted)

@@ -155,62 +155,57 @@ class Search:
         return self.stop_asked() or self._budget.over
 
     def _search_and_check(self) -> Found:
-        """Spend the budget, pick the finalists, time them, and train them again.
+        """Spend the budget, pick the finalists, time them, and train them again."""
+        at = self._until_chosen()
+        at.unfinished = at.unfinished or self._must_stop()
+        confirmation, measured = None, {}
+        if at.selection is not None and not at.unfinished and self._compared(at.records):
+            try:
+                measured = self._measure(at.selection)
+                if at.chosen is not None:
+                    confirmation = self._claim(at.chosen, measured, at.settings, at.records)
+            except Interrupted:
+                at.unfinished = True
+        self._claims.release(self._claims.left_behind())
+        stopped = at.unfinished and self.stop_asked()
+        return Found(
+            at.records,
+            at.estimates,
+            at.selection,
+            confirmation,
+            measured,
+            at.chosen,
+            self._broken(measured),
+            stopped,
+            self._budget.elapsed,
+            self._budget.out_of_time(at.records) if at.unfinished and not stopped else "",
+        )
 
-        Where the minutes have time for it after the first stage of the check, the search goes on, and the choice is
-        made again; before the test part opens that costs no certainty.
+    def _until_chosen(self) -> _Stand:
+        """Spend the budget, and make the first stage of the check.
+
+        Where the minutes have time for it afterwards, the search goes on, and the choice is made again; before the test
+        part opens that costs no certainty.
         """
         chosen, settings, tried = None, self.confirm, -1
-        selection, confirmation, measured, unfinished = None, None, {}, False
         while True:
             self._try_candidates()
             records = self.ledger.records()
             estimates = estimate(records, self.space, self.task)
-            selection = self._select(estimates)
-            if selection is None or self._must_stop() or not self._is_checked or not self._compared(records):
-                break
-            affordable = self._budget.affordable(records)
-            if affordable is None:
-                unfinished = True
-                break
-            settings = affordable
-            self._tell(self._budget.about_check(records, settings))
-            try:
-                chosen = self._choose(records, selection, estimates, settings)
-            except Interrupted:
-                unfinished = True
-                break
-            selection, more = chosen.selection, len(records) > tried
-            if not (more and self._budget.search_on(records, settings, _different(selection))):
-                break
-            tried = len(records)
+            at = _Stand(records, estimates, self._select(estimates), settings)
+            if at.selection is None or self._must_stop() or not self._is_checked or not self._compared(records):
+                return at
+            if chosen is None or self._budget.choose_again(records, settings, _different(chosen.selection)):
+                self._choose(at)
+            else:
+                at.choose(chosen)
+            if at.chosen is None or len(records) == tried:
+                return at
+            chosen, settings, tried = at.chosen, at.settings, len(records)
+            if not self._budget.search_on(records, settings, _different(chosen.selection)):
+                return at
             self._claims.release()
-            for observer in self.observers:
-                observer.preparing(
-                    "The first stage of the final check ended early: the search uses the time that is left"
-                )
-        unfinished = unfinished or self._must_stop()
-        if selection is not None and not unfinished and self._compared(records):
-            try:
-                measured = self._measure(selection)
-                if chosen is not None:
-                    confirmation = self._claim(chosen, measured, settings, records)
-            except Interrupted:
-                unfinished = True
-        self._claims.release(self._claims.left_behind())
-        stopped = unfinished and self.stop_asked()
-        return Found(
-            records,
-            estimates,
-            selection,
-            confirmation,
-            measured,
-            chosen,
-            self._broken(measured),
-            stopped,
-            self._budget.elapsed,
-            self._budget.out_of_time(records) if unfinished and not stopped else "",
-        )
+            self._tell("The first stage of the final check ended early: the search uses the time that is left.")
 
     def _compared(self, records: Sequence[TrialRecord]) -> bool:
         """Whether any other assignment than the baseline's was trained to its end: without one there is no claim."""
@@ -297,7 +292,8 @@ class Search:
 
     def _left(self, others: Sequence[Candidate]) -> float:
         """Trials that the budget still holds, and that the minutes have time for."""
-        return self._budget.trials_left(self.ledger.records(), len(others), self.engine.workers)
+        records = self.ledger.records()
+        return self._budget.trials_left(records, len(others), self.engine.workers, compared=self._compared(records))
 
     def _train(self, batch: Sequence[Candidate]) -> None:
         """Train a batch and remember what comes back; what does not waits for the same command."""
@@ -348,22 +344,27 @@ class Search:
         self.engine.wait_idle()
         return (self.measure or measure_finalists)(self.task, finalists(selection), self.known)
 
-    def _choose(
-        self,
-        records: Sequence[TrialRecord],
-        selection: Selection,
-        estimates: Estimates,
-        settings: ConfirmSettings,
-    ) -> Chosen:
+    def _choose(self, at: _Stand) -> None:
         """The first stage of the final check; where there is no time for one, the challenger of the estimates."""
+        settings = self._budget.affordable(at.records)
+        if settings is None:
+            at.unfinished = True
+            return
+        assert at.selection is not None, "asked where there is one"
+        at.settings = settings
+        self._tell(self._budget.about_check(at.records, settings))
         if not settings.finalists:
-            return chosen_at_once(selection, records, self.space)
+            at.choose(chosen_at_once(at.selection, at.records, self.space))
+            return
         choosing = Choosing(
             self.task, self.space, self.objectives, self.known.epsilons(), self.margin, settings, self.limits
         )
         self._forecast.begin(check=True)
         try:
-            return choosing.run(records, selection, estimates, self.ledger, self._trainer, self.observers)
+            found = choosing.run(at.records, at.selection, at.estimates, self.ledger, self._trainer, self.observers)
+            at.choose(found)
+        except Interrupted:
+            at.unfinished = True
         finally:
             self._forecast.end()
 
@@ -400,6 +401,31 @@ class Search:
     def _broken(self, measured: Mapping[str, Measured]) -> dict[str, str]:
         """The limits that are broken end to end, by the name of the row; the table may have foreseen less."""
         return {name: why for name, one in measured.items() if (why := self.limits.broken(one.values))}
+
+
+@dataclass
+class _Stand:
+    """How far a search has come.
+
+    Attributes:
+        records: every trial.
+        estimates: of their quality.
+        selection: the trials that matter; by the first stage of the check once it is made.
+        settings: of the check, as far as there is time for it.
+        chosen: the first stage.
+        unfinished: whether the user's stop or the end of the minutes came before the end of the check.
+    """
+
+    records: Sequence[TrialRecord]
+    estimates: Estimates
+    selection: Selection | None
+    settings: ConfirmSettings
+    chosen: Chosen | None = None
+    unfinished: bool = False
+
+    def choose(self, chosen: Chosen) -> None:
+        """Go on with what the first stage chose."""
+        self.chosen, self.selection = chosen, chosen.selection
 
 
 def _different(selection: Selection) -> int:
