@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.space.space import SearchSpace
-from autoact.study.again import same
-from autoact.study.at_once import chosen_at_once
 from autoact.study.batches import Place, Trainer
 from autoact.study.budget import Budget
-from autoact.study.choosing import Choosing, Chosen
 from autoact.study.claims import Claims
 from autoact.study.conclusion import Found, conclude
-from autoact.study.confirmation import Claim, Confirmation, finalists
 from autoact.study.estimates import Estimates, estimate
 from autoact.study.events import Observer, SearchInfo
-from autoact.study.finalists import Measured, measure_finalists, timed_ratios
+from autoact.study.final_check import FinalCheck, Measure, Stand, different
 from autoact.study.forecast import Expected, Forecast
 from autoact.study.known import Known
 from autoact.study.ledger import Ledger
@@ -29,13 +25,10 @@ from autoact.study.result import SearchResult
 from autoact.study.rungs import Rung
 from autoact.study.selection import Front, Selection, select
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.study.verdict import hopeful, settled
 from autoact.tasks.limits import Limits
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
-from autoact.training.callbacks import Interrupted
 
-Measure = Callable[[Task, Mapping[str, Candidate], Known], dict[str, Measured]]
 # Seconds between two looks at what another driver has in training.
 LOOK = 0.5
 # Where is noted how fast the study trains.
@@ -128,6 +121,20 @@ class Search:
             meanwhile=lambda: any([observer.meanwhile() for observer in self.observers]),
             trained=self._forecast.trained,
         )
+        self._check = FinalCheck(
+            task=self.task,
+            space=self.space,
+            objectives=self.objectives,
+            known=self.known,
+            ledger=self.ledger,
+            trainer=self._trainer,
+            budget=self._budget,
+            observers=self.observers,
+            confirm=self.confirm,
+            margin=self.margin,
+            limits=self.limits,
+            measure=self.measure,
+        )
 
     def run(self) -> SearchResult:
         """Search, check and rule.
@@ -145,43 +152,18 @@ class Search:
             observer.search_finished(result)
         return result
 
-    def _tell(self, what: str) -> None:
-        """Tell everybody who watches."""
-        for observer in self.observers:
-            observer.preparing(what)
-
     def _must_stop(self) -> bool:
         """Whether the user asked to stop, or the minutes are over."""
         return self.stop_asked() or self._budget.over
 
     def _search_and_check(self) -> Found:
         """Spend the budget, pick the finalists, time them, and train them again."""
-        at = self._until_chosen()
-        at.unfinished = at.unfinished or self._must_stop()
-        confirmation, measured = None, {}
-        if at.selection is not None and not at.unfinished and self._compared(at.records):
-            try:
-                measured = self._measure(at.selection)
-                if at.chosen is not None:
-                    confirmation = self._claim(at.chosen, measured, at.settings, at.records)
-            except Interrupted:
-                at.unfinished = True
+        stand = self._until_chosen()
+        found = self._check.finish(stand, self._compared(stand.records), self._must_stop, self.stop_asked)
         self._claims.release(self._claims.left_behind())
-        stopped = at.unfinished and self.stop_asked()
-        return Found(
-            at.records,
-            at.estimates,
-            at.selection,
-            confirmation,
-            measured,
-            at.chosen,
-            self._broken(measured),
-            stopped,
-            self._budget.elapsed,
-            self._budget.out_of_time(at.records) if at.unfinished and not stopped else "",
-        )
+        return found
 
-    def _until_chosen(self) -> _Stand:
+    def _until_chosen(self) -> Stand:
         """Spend the budget, and make the first stage of the check.
 
         Where the minutes have time for it afterwards, the search goes on, and the choice is made again; before the test
@@ -192,30 +174,26 @@ class Search:
             self._try_candidates()
             records = self.ledger.records()
             estimates = estimate(records, self.space, self.task)
-            at = _Stand(records, estimates, self._select(estimates), settings)
-            if at.selection is None or self._must_stop() or not self._is_checked or not self._compared(records):
-                return at
-            if chosen is None or self._budget.choose_again(records, settings, _different(chosen.selection)):
-                self._choose(at)
+            stand = Stand(records, estimates, self._select(estimates), settings)
+            if stand.selection is None or self._must_stop() or not self._check.wanted or not self._compared(records):
+                return stand
+            if chosen is None or self._budget.choose_again(records, settings, different(chosen.selection)):
+                self._check.choose(stand)
             else:
-                at.choose(chosen)
-            if at.chosen is None or len(records) == tried:
-                return at
-            chosen, settings, tried = at.chosen, at.settings, len(records)
-            if not self._budget.search_on(records, settings, _different(chosen.selection)):
-                return at
+                stand.choose(chosen)
+            if stand.chosen is None or len(records) == tried:
+                return stand
+            chosen, settings, tried = stand.chosen, stand.settings, len(records)
+            if not self._budget.search_on(records, settings, different(chosen.selection)):
+                return stand
             self._claims.release()
-            self._tell("The first stage of the final check ended early: the search uses the time that is left.")
+            for observer in self.observers:
+                observer.preparing("The first stage of the final check left time: the search uses it.")
 
     def _compared(self, records: Sequence[TrialRecord]) -> bool:
         """Whether any other assignment than the baseline's was trained to its end: without one there is no claim."""
         own = self.space.key(self.space.baseline)
         return any(record.complete and self.space.key(record.candidate.assignment) != own for record in records)
-
-    @property
-    def _is_checked(self) -> bool:
-        """Whether there is a final check."""
-        return bool(self.confirm.seeds) and self.task.open_test is not None
 
     def _try_candidates(self) -> None:
         """Spend the budget; ends with the final check claimed, or stopped by the user.
@@ -338,99 +316,6 @@ class Search:
         return select(
             records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values, self.limits
         )
-
-    def _measure(self, selection: Selection) -> dict[str, Measured]:
-        """The finalists' times end to end, on a machine where nothing trains."""
-        self.engine.wait_idle()
-        return (self.measure or measure_finalists)(self.task, finalists(selection), self.known)
-
-    def _choose(self, at: _Stand) -> None:
-        """The first stage of the final check; where there is no time for one, the challenger of the estimates."""
-        settings = self._budget.affordable(at.records)
-        if settings is None:
-            at.unfinished = True
-            return
-        assert at.selection is not None, "asked where there is one"
-        at.settings = settings
-        self._tell(self._budget.about_check(at.records, settings))
-        if not settings.finalists:
-            at.choose(chosen_at_once(at.selection, at.records, self.space))
-            return
-        choosing = Choosing(
-            self.task, self.space, self.objectives, self.known.epsilons(), self.margin, settings, self.limits
-        )
-        self._forecast.begin(check=True)
-        try:
-            found = choosing.run(at.records, at.selection, at.estimates, self.ledger, self._trainer, self.observers)
-            at.choose(found)
-        except Interrupted:
-            at.unfinished = True
-        finally:
-            self._forecast.end()
-
-    def _claim(
-        self,
-        chosen: Chosen,
-        measured: Mapping[str, Measured],
-        settings: ConfirmSettings,
-        records: Sequence[TrialRecord],
-    ) -> Confirmation:
-        """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty.
-
-        Raises:
-            Interrupted: the user asked to stop, or the minutes have no time for it: the test part then stays sealed.
-        """
-        seeds = self._budget.claim_seeds(records, settings, _different(chosen.selection))
-        if not seeds:
-            raise Interrupted
-        timed = timed_ratios(chosen.selection, measured, self.objectives)
-        broken = self._broken(measured)
-        claim = Claim(self.task, self.space, replace(settings, seeds=seeds), hopeful(chosen.selection, timed, broken))
-        self._forecast.begin(check=True)
-        try:
-            return claim.run(
-                chosen,
-                self.ledger,
-                replace(self._trainer, stop_asked=self.stop_asked),  # what is begun here fits, as far as one can tell
-                self.observers,
-                decided=lambda so_far: settled(self.task, chosen.selection, so_far, timed, broken),
-            )
-        finally:
-            self._forecast.end()
-
-    def _broken(self, measured: Mapping[str, Measured]) -> dict[str, str]:
-        """The limits that are broken end to end, by the name of the row; the table may have foreseen less."""
-        return {name: why for name, one in measured.items() if (why := self.limits.broken(one.values))}
-
-
-@dataclass
-class _Stand:
-    """How far a search has come.
-
-    Attributes:
-        records: every trial.
-        estimates: of their quality.
-        selection: the trials that matter; by the first stage of the check once it is made.
-        settings: of the check, as far as there is time for it.
-        chosen: the first stage.
-        unfinished: whether the user's stop or the end of the minutes came before the end of the check.
-    """
-
-    records: Sequence[TrialRecord]
-    estimates: Estimates
-    selection: Selection | None
-    settings: ConfirmSettings
-    chosen: Chosen | None = None
-    unfinished: bool = False
-
-    def choose(self, chosen: Chosen) -> None:
-        """Go on with what the first stage chose."""
-        self.chosen, self.selection = chosen, chosen.selection
-
-
-def _different(selection: Selection) -> int:
-    """How many different candidates a claim trains."""
-    return len({same(candidate) for candidate in finalists(selection).values()})
 
 
 class _BaselineError(AutoactError):

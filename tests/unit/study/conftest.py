@@ -19,7 +19,7 @@ from autoact.engines.job import Job, Outcome
 from autoact.sites import Site, Sites
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
-from autoact.study import search as search_module
+from autoact.study import final_check as final_check_module
 from autoact.study.events import Observer, SearchInfo
 from autoact.study.finalists import Measured
 from autoact.study.identity import identify
@@ -304,7 +304,7 @@ def timed_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
             found[name] = Measured(timing(values["latency"]), timing(throughput), values.get("cost"))
         return found
 
-    monkeypatch.setattr(search_module, "measure_finalists", measure)
+    monkeypatch.setattr(final_check_module, "measure_finalists", measure)
 
 
 @dataclass(frozen=True)
