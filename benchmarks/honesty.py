@@ -323,13 +323,14 @@ def _power_table(part: dict[str, Any]) -> str:
 
 
 def _settings_table(part: dict[str, Any]) -> str:
+    cases = [(effect, f"{10**place:.3g} times the configured one", {place}) for effect, place in SETTINGS_CASES]
+    without = {place for effect, place in SETTINGS_CASES if not effect}
     rows = []
-    for effect, place in SETTINGS_CASES:
-        mine = [one for one in part["repetitions"] if (one["effect_sd"], one["place"]) == (effect, place)]
+    for effect, best, places in [*cases, (0.0, "all of these", without)]:
+        mine = [one for one in part["repetitions"] if one["effect_sd"] == effect and one["place"] in places]
         hits = sum(one["recommended"] for one in mine)
         low, high = clopper_pearson(hits, len(mine))
         bar = "-" if effect else "met" if high <= 0.05 else "missed"
-        best = f"{10**place:.3g} times the configured one"
         share = f"{hits / len(mine):.3f} ({low:.4f} to {high:.4f})"
         rows.append([f"{effect:g} sd", best, str(len(mine)), str(hits), share, bar])
     return markdown_table(
