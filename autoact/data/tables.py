@@ -215,7 +215,9 @@ def check_table(table: Table, settings: DataSettings, kind: str) -> Typed:
     schema, forms = columns.schema, columns.forms
     done = conform(features, schema, forms=forms, settings=settings)
     notes = [*map(str, columns.remarks), *remarks(done, schema, settings)]
-    if not (forms or NumberForm.of(settings).plain or (kind == "regression" and not target_form.plain)):
+    # A form is kept for new rows also where all training rows can be read without it.
+    written = [n for n in forms if (pd.to_numeric(frame[n], errors="coerce").isna() & frame[n].notna()).any()]
+    if not (written or NumberForm.of(settings).plain or (kind == "regression" and not target_form.plain)):
         notes.append("data.decimal, data.thousands and data.number_signs change nothing: no column is written so")
     return Typed(done, y, schema, target, classes, test, order, groups, raw, test_frame, forms, notes)
 

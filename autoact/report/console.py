@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 # Of output that is no terminal: wide enough for every table.
-WIDTH = 160
+WIDTH = 200
 
 
 def console() -> Console:

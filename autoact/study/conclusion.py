@@ -99,7 +99,8 @@ def _ruled(found: Found, task: Task, info: SearchInfo, known: Known) -> tuple[di
     if found.selection is not None:
         timed = timed_ratios(found.selection, found.measured, info.objectives)
         rulings, verdict = rule(task, found.selection, found.confirmation, timed, found.broken)
-        if why := _nothing_compared(found.records, known, info) or found.out_of_time:
+        nothing = "" if found.confirmation is not None else _nothing_compared(found.records, known, info)
+        if why := nothing or found.out_of_time:
             rulings = {policy: Ruling(policy, False, why) for policy in found.selection.policies}
             verdict = f"No recommendation: {why}."
     if found.interrupted:
@@ -123,7 +124,7 @@ def _nothing_compared(records: Sequence[TrialRecord], known: Known, info: Search
     larger = [f"search.minutes={math.ceil(4 * info.minutes)}"] if info.minutes else []
     larger += [f"search.trials={max(20, 2 * len(records))}"] if info.budget or not larger else []
     return (
-        f"nothing was compared: {many} went to the baseline's own activations; the same command with a larger budget "
+        f"nothing was compared: {many} went to the baseline's own activations; the same search with a larger budget "
         f"({' '.join(larger)}) goes on from here"
     )
 

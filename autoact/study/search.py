@@ -191,7 +191,12 @@ class Search:
                 observer.preparing("The first stage of the final check left time: the search uses it.")
 
     def _compared(self, records: Sequence[TrialRecord]) -> bool:
-        """Whether any other assignment than the baseline's was trained to its end: without one there is no claim."""
+        """Whether any other assignment than the baseline's was trained to its end: without one there is no claim.
+
+        What the user named themselves is checked whatever it holds.
+        """
+        if self.included:
+            return True
         own = self.space.key(self.space.baseline)
         return any(record.complete and self.space.key(record.candidate.assignment) != own for record in records)
 

@@ -96,7 +96,6 @@ SMALL = [
     "confirm.seeds=2",
     "hardware.rounds=3",
     "hardware.min_ms=0.5",
-    "hardware.throughput_batch=64",
     "tracking=none",
     "engine=inline",
 ]

@@ -123,7 +123,7 @@ LATER = {
     "engine.max_gpus": "engines/size.py",
     "engine.gpu_memory_fraction": "engines/open.py",
     "search.trials": "study/settings.py",
-    "search.minutes": "study/search.py",
+    "search.minutes": "study/budget.py",
     "search.sampler": "study/planner.py",
     "search.batch": "study/settings.py",
     "search.refine": "study/planner.py",

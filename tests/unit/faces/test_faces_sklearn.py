@@ -49,7 +49,7 @@ def test_few_rows_keep_the_baseline_and_say_why(fitted):
     assert not fitted.recommendation_.policy("quality").recommend
     assert [one["trial"] for one in fitted.front_] == [0]
     assert set(fitted.front_[0]["assignment"].values()) == {"relu"} and list(fitted.front_[0]["values"]) == ["quality"]
-    assert len(fitted.study_.trials) == 1 and "not confirmed" in fitted.verdict_
+    assert len(fitted.study_.trials) == 1 and "nothing was compared" in fitted.verdict_
 
 
 def test_enough_rows_are_searched_and_checked(large):
