@@ -65,14 +65,14 @@ class NumberForm:
     def parse(self, column: pd.Series) -> np.ndarray:
         """Each value by itself as float64; nan where it is no number of this form.
 
-        A typographic minus is a minus in every form. **Shape**: ``[rows]``.
+        A typographic minus is a minus in every form, and so is one behind the number (``264.21-``). **Shape**: ``[rows]``.
         """
         if pd.api.types.is_numeric_dtype(column.dtype):
             return column.to_numpy(dtype="float64", na_value=np.nan)
         if self.plain:
             text = column.astype(object)
-            if text.map(lambda value: isinstance(value, str) and _MINUS in value).any():
-                text = text.map(lambda value: value.replace(_MINUS, "-") if isinstance(value, str) else value)
+            if text.map(lambda value: isinstance(value, str) and (_MINUS in value or value.endswith("-"))).any():
+                text = text.map(lambda value: _minus_first(value) if isinstance(value, str) else value)
             return pd.to_numeric(text, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
         codes, values = pd.factorize(column.astype(object))
         pattern = self._pattern()
@@ -81,7 +81,7 @@ class NumberForm:
 
     def _one(self, text: str, pattern: re.Pattern[str]) -> float:
         """One value."""
-        text, factor = text.strip().replace(_MINUS, "-"), 1.0
+        text, factor = _minus_first(text.strip()), 1.0
         if BRACKETS in self.signs and text.startswith("(") and text.endswith(")"):
             text, factor = text[1:-1].strip(), -1.0
         found = pattern.fullmatch(text)
@@ -118,6 +118,17 @@ class NumberForm:
         if set(self.signs) - set(settings.number_signs):
             wanted.append(override("data.number_signs", self.signs))
         return " ".join(wanted)
+
+
+def _minus_first(text: str) -> str:
+    """A number with its minus as programs write it.
+
+    Example:
+        >>> _minus_first("264.21-"), _minus_first("\u22125"), _minus_first("-"), _minus_first("1-2")
+        ('-264.21', '-5', '-', '1-2')
+    """
+    text = text.replace(_MINUS, "-")
+    return f"-{text[:-1]}" if text.endswith("-") and text[:1].isdigit() else text
 
 
 PLAIN = NumberForm()

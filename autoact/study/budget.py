@@ -34,6 +34,8 @@ WORTH_SEARCHING = 0.08
 DIRECT = 4
 # How a check becomes smaller, in so many steps.
 STEPS = 5
+# Roles of trials that may hold other activations than the baseline's.
+CHALLENGERS = ("uniform", "sampled", "refined", "included")
 AFFORDED, CLAIMED = "afforded", "afforded claim"
 
 
@@ -102,6 +104,15 @@ class Budget:
         """Whether the minutes are over: what trains now is given up."""
         return self._settings.minutes is not None and self.spent > LATEST * 60 * self._settings.minutes
 
+    def check_begun(self, records: Sequence[TrialRecord]) -> bool:
+        """Whether an earlier run began the check of these trials: what it trained is there, whatever time is left."""
+        noted = self._ledger.noted(AFFORDED)
+        return noted is not None and noted["asked"] == self._asked(records)
+
+    def _asked(self, records: Sequence[TrialRecord]) -> list[int]:
+        """What a check is made of: it stays as it was begun while this does."""
+        return [len(records), self._confirm.seeds, self._confirm.finalists]
+
     def trials_left(self, records: Sequence[TrialRecord], others: int, workers: int, *, compared: bool = True) -> float:
         """Trials that the budget still holds, and that the minutes have time for.
 
@@ -155,8 +166,7 @@ class Budget:
         """
         if self._settings.minutes is None:
             return self._confirm
-        asked = [len(records), self._confirm.seeds, self._confirm.finalists]
-        noted = self._ledger.noted(AFFORDED)
+        asked, noted = self._asked(records), self._ledger.noted(AFFORDED)
         if noted is None or noted["asked"] != asked:
             found = self._chosen or self._largest_check(records)
             if found is None:
@@ -189,7 +199,10 @@ class Budget:
         if settings.finalists < self._confirm.finalists:
             left_out.append(f"{settings.finalists or 1} of {self._confirm.finalists} challengers")
         short = f", with {' and '.join(left_out)}: the minutes have no time for more" if left_out else ""
-        return f"Final check: about {max(1.0, self._check_seconds(records, settings)):.0f} s{short}."
+        there = sum(record.complete and record.candidate.role in CHALLENGERS for record in records)
+        size = replace(settings, finalists=min(settings.finalists, there))
+        seconds = max(1.0, self.forecast.check(records, expected_trainings(size)))
+        return f"Final check: about {seconds:.0f} s{short}."
 
     def search_on(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
         """Whether the first stage left time for more trials, beside the claim.
@@ -258,11 +271,16 @@ class Budget:
     def out_of_time(self, records: Sequence[TrialRecord]) -> str:
         """What to do where the minutes were over before the end of the final check."""
         assert self._settings.minutes is not None, "only minutes end"
-        wanted = (self.spent + 2 * self._check_seconds(records, self._confirm) + CLOSING) / 60 / AIM
+        # The next run prepares as this one did, before it goes on.
+        preparing = self.elapsed if self._trials_began is None else self._trials_began - self._earlier
+        wanted = (self.spent + preparing + 2 * self._check_seconds(records, self._confirm) + CLOSING) / 60 / AIM
+        minutes = math.ceil(max(wanted, 1.5 * self._settings.minutes))
+        when = (
+            f"after {len(records)} trials, before the end of the final check" if records else "before the first trial"
+        )
         return (
-            f"search.minutes={self._settings.minutes:g} were over after {len(records)} trials, before the end of the "
-            "final check. Nothing is lost: the same command with "
-            f"search.minutes={math.ceil(max(wanted, 1.5 * self._settings.minutes))} goes on from here"
+            f"search.minutes={self._settings.minutes:g} were over {when} ({preparing:.0f} s of preparation counted). "
+            f"Nothing is lost: the same command with search.minutes={minutes} goes on from here"
         )
 
 

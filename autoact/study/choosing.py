@@ -254,5 +254,6 @@ def _how(finalists: int, seeds: int, folds: int, dropped: int) -> str:
     ending = early if dropped else ""
     if folds:
         times = math.ceil(seeds / folds)
-        return f"{finalists} finalists were chosen from by {folds}-fold cross-validation, {times} times over{ending}"
+        often = "once" if times == 1 else f"{times} times over"
+        return f"{finalists} finalists were chosen from by {folds}-fold cross-validation, {often}{ending}"
     return f"{finalists} finalists were chosen from by the mean of {seeds} fresh seeds on validation rows{ending}"

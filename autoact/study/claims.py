@@ -12,10 +12,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate
 from autoact.study.identity import digest
 from autoact.study.ledger import Ledger
@@ -104,7 +105,8 @@ class Claims:
 
         def beat() -> None:
             while not ended.wait(BEAT):
-                self.beat()
+                with suppress(AutoactError):  # the search itself meets it, too, and says it
+                    self.beat()
 
         thread = threading.Thread(target=beat, name="autoact-claims", daemon=True)
         thread.start()

@@ -96,6 +96,8 @@ def _ruled(found: Found, task: Task, info: SearchInfo, known: Known) -> tuple[di
     """A ruling per policy, and the verdict."""
     rulings: dict[str, Ruling] = {}
     verdict = "No verdict: the baseline has not been trained yet."
+    if found.out_of_time:
+        verdict = f"No verdict: {found.out_of_time}."
     if found.selection is not None:
         timed = timed_ratios(found.selection, found.measured, info.objectives)
         rulings, verdict = rule(task, found.selection, found.confirmation, timed, found.broken)

@@ -118,18 +118,15 @@ class FinalCheck:
         finally:
             self.budget.forecast.end()
 
-    def finish(
-        self, stand: Stand, compared: bool, must_stop: Callable[[], bool], stop_asked: Callable[[], bool]
-    ) -> Found:
+    def finish(self, stand: Stand, compared: bool, stop_asked: Callable[[], bool]) -> Found:
         """Time what was chosen, and claim.
 
         Args:
             stand: how far the search has come.
             compared: whether anything was trained that the baseline can be compared with.
-            must_stop: whether the user asked to stop, or the minutes are over.
             stop_asked: whether the user asked to stop.
         """
-        stand.unfinished = stand.unfinished or must_stop()
+        stand.unfinished = stand.unfinished or stop_asked()
         confirmation, measured = None, {}
         if stand.selection is not None and not stand.unfinished and compared:
             try:

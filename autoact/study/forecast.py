@@ -126,6 +126,11 @@ class Forecast:
         return bool(self._trials.parts)
 
     @property
+    def anything(self) -> bool:
+        """Whether anything was trained."""
+        return any(meter.parts or meter.epochs for meter in (self._trials, self._check))
+
+    @property
     def known(self) -> bool:
         """Whether anything is known of how long training takes."""
         return self._seconds_per_epoch() is not None

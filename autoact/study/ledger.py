@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
@@ -127,14 +129,33 @@ class Ledger:
         """
         trained = {"populations": [list(one) for one in populations]} if populations else {}
         trial = self._trial(record, {"role": record.candidate.role, **trained})
-        trial_id = self._backend.create_new_trial(self._study_id, template_trial=trial)
-        record = replace(record, number=self._backend.get_trial_number_from_id(trial_id))
+        with self._writing():
+            trial_id = self._backend.create_new_trial(self._study_id, template_trial=trial)
+            record = replace(record, number=self._backend.get_trial_number_from_id(trial_id))
         self._records[record.number] = record
         return record
 
     def note(self, key: str, value: Any) -> None:
-        """Keep plain data beside the trials."""
-        self.study.set_user_attr(key, json.dumps(value))
+        """Keep plain data beside the trials.
+
+        Raises:
+            AutoactError: the storage cannot be written.
+        """
+        with self._writing():
+            self.study.set_user_attr(key, json.dumps(value))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A storage that fails inside, say on a full disk, says so in one line."""
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ or error
+            said = (str(cause) or type(cause).__name__).splitlines()[0]
+            raise AutoactError(
+                f"the study's storage cannot be written: {said}: is the disk full? What was told before is kept, and "
+                "the same command goes on from there"
+            ) from error
 
     def noted(self, key: str) -> Any:
         """What ``note`` kept, or None."""

@@ -146,7 +146,8 @@ class Search:
             observer.search_started(self.info)
         with self._claims.beating():
             found = self._search_and_check()
-            self.ledger.note("seconds", self._budget.spent)
+            if self._forecast.anything and self.settings.minutes is not None:
+                self.ledger.note("seconds", self._budget.spent)
         result = replace(conclude(found, self.task, self.info, self.known, self.confirm), seconds=self._budget.elapsed)
         for observer in self.observers:
             observer.search_finished(result)
@@ -159,7 +160,7 @@ class Search:
     def _search_and_check(self) -> Found:
         """Spend the budget, pick the finalists, time them, and train them again."""
         stand = self._until_chosen()
-        found = self._check.finish(stand, self._compared(stand.records), self._must_stop, self.stop_asked)
+        found = self._check.finish(stand, self._compared(stand.records), self.stop_asked)
         self._claims.release(self._claims.left_behind())
         return found
 
@@ -175,7 +176,8 @@ class Search:
             records = self.ledger.records()
             estimates = estimate(records, self.space, self.task)
             stand = Stand(records, estimates, self._select(estimates), settings)
-            if stand.selection is None or self._must_stop() or not self._check.wanted or not self._compared(records):
+            stand.unfinished = self.stop_asked() or (self._budget.over and not self._budget.check_begun(records))
+            if stand.unfinished or stand.selection is None or not (self._check.wanted and self._compared(records)):
                 return stand
             if chosen is None or self._budget.choose_again(records, settings, different(chosen.selection)):
                 self._check.choose(stand)

@@ -76,6 +76,17 @@ def test_advice_to_give_more_minutes_works_when_followed(kit, monkeypatch):
     assert clock.now <= 1.05 * 60 * more
 
 
+def test_minutes_that_end_before_the_first_trial_are_told(kit, monkeypatch):
+    clock = Clock(monkeypatch, kit, 1.0)
+    search = kit.Bench(settings=SearchSettings(minutes=0.1)).search(clock.engine())
+    clock.now += 20.0
+    result = search.run()
+    assert not result.records
+    assert result.verdict.startswith("No verdict: search.minutes=0.1 were over before the first trial (20 s of prep")
+    more = float(result.verdict.partition("with search.minutes=")[2].partition(" ")[0])
+    assert more * 60 > 2 * 20, "the next run prepares as long"
+
+
 def test_one_slow_cold_training_does_not_end_a_search(kit, monkeypatch):
     """What the first training takes once, starting up, says little of those that follow."""
     clock = Clock(monkeypatch, kit, 1.0)

@@ -90,10 +90,12 @@ class Clock:
 def test_minutes_add_up_over_runs(kit, monkeypatch):
     clock = Clock(monkeypatch)
     bench = kit.Bench(settings=SearchSettings(minutes=4.0, tuning=3))
-    kit.run(bench, clock.engine(kit))
-    again = clock.engine(kit)
-    kit.run(bench, again)
+    first = kit.run(bench, clock.engine(kit))
+    again, clock.now = clock.engine(kit), clock.now + 600.0
+    shown = kit.run(bench, again)
     assert again.started == 0, "the minutes are spent, and the check is done"
+    assert (shown.verdict, shown.opening) == (first.verdict, first.opening), "what was found is shown again"
+    clock.now -= 600.0
     more = clock.engine(kit)
     kit.run(dataclasses.replace(bench, settings=SearchSettings(minutes=9.0, tuning=3)), more)
     assert len(more.trained) > 60
