@@ -65,7 +65,9 @@ class NumberForm:
     def parse(self, column: pd.Series) -> np.ndarray:
         """Each value by itself as float64; nan where it is no number of this form.
 
-        A typographic minus is a minus in every form, and so is one behind the number (``264.21-``). **Shape**: ``[rows]``.
+        A typographic minus is a minus in every form, and so is one behind the number (``264.21-``).
+
+        **Shape**: ``[rows]``.
         """
         if pd.api.types.is_numeric_dtype(column.dtype):
             return column.to_numpy(dtype="float64", na_value=np.nan)
@@ -185,7 +187,7 @@ def _signs(values: Sequence[str], settings: DataSettings) -> tuple[str, ...] | N
     """What stands around the numbers, those of the settings first; None where it is no sign of a number."""
     signs, units = list(settings.number_signs), set()
     for value in values:
-        text = value.strip().replace(_MINUS, "-")
+        text = _minus_first(value.strip())
         if text.startswith("(") and text.endswith(")"):
             text = text[1:-1]
             signs.append(BRACKETS)

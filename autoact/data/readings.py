@@ -71,6 +71,8 @@ def _tidied(column: pd.Series, marks: Sequence[str], strip: bool) -> pd.Series:
     column = _of_pandas(column)
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
+        if pd.api.types.is_datetime64_any_dtype(dtype.categories.dtype):
+            return column.astype(dtype.categories.dtype)  # dates stay dates, however they are stored
         # By way of objects: the levels are text from here on, in the order of the text.
         return _cleaned(as_text(column), marks, strip).astype("category")
     if pd.api.types.is_timedelta64_dtype(dtype):
@@ -178,6 +180,8 @@ def as_text(column: pd.Series) -> pd.Series:
             return whole.astype(object).map(str).astype(object).where(present, np.nan)
     if pd.api.types.is_integer_dtype(column.dtype) and present.all():
         return column.astype(object).map(str).astype(object)
+    if column.dtype in (np.dtype("float32"), np.dtype("float16")):  # as short as their own precision allows
+        return pd.Series(list(column.to_numpy()), column.index, dtype=object).map(_written).where(present, np.nan)
     return column.astype(object).map(_written, na_action="ignore").astype(object).where(present, np.nan)
 
 

@@ -143,7 +143,7 @@ def stray(column: pd.Series, strange: pd.Series, settings: DataSettings) -> Rema
 
 
 def counting(frame: pd.DataFrame, schema: Mapping[str, str], settings: DataSettings) -> list[str]:
-    """Constant columns, and columns that number the rows: allowed, but worth a look.
+    """Constant columns, columns that number the rows, and categories that are all rare: allowed, but worth a look.
 
     Example:
         >>> counting(pd.DataFrame({"id": [2.0, 1.0, 3.0]}), {"id": "numeric"}, DataSettings())
@@ -156,6 +156,11 @@ def counting(frame: pd.DataFrame, schema: Mapping[str, str], settings: DataSetti
             notes.append(f"column {name!r} is {column.iloc[0]} in every row")
         elif kind == "numeric" and len(column) > 2 and _counts(column.to_numpy()):
             counters.append(name)
+        elif kind == "category" and column.value_counts().max() < settings.min_frequency:
+            notes.append(
+                f"no category of column {name!r} stands in data.min_frequency={settings.min_frequency} rows: they "
+                f"share one input and teach nothing; {dropping(settings, name)}, or a smaller data.min_frequency"
+            )
     if len(counters) == 1:
         notes.append(f"column {counters[0]!r} counts the rows: probably an id, {dropping(settings, *counters)}")
     elif counters:

@@ -137,6 +137,22 @@ def _from_file(settings: DataSettings) -> Table:
     return Table(frame, name, description, read_csv(test_file, settings, text=text))
 
 
+def _with_exact_integers(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Integers beside missing values, which pandas reads as float64: those too large for it are read again, exactly."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for field in pq.read_schema(file):
+        name = field.name
+        if pa.types.is_integer(field.type) and name in frame and pd.api.types.is_float_dtype(frame[name].dtype):
+            if not (frame[name].abs() >= 2.0**53).any():
+                continue
+            exact = pq.read_table(file, columns=[name]).column(0).to_pylist()
+            kind = "UInt64" if pa.types.is_unsigned_integer(field.type) else "Int64"
+            frame[name] = pd.Series(pd.array(exact, dtype=kind), index=frame.index)
+    return frame
+
+
 def read_parquet(file: Path) -> pd.DataFrame:
     """A parquet file as a table; what its index is named is a column, an index without a name is none.
 
@@ -149,6 +165,7 @@ def read_parquet(file: Path) -> pd.DataFrame:
         raise AutoactError("parquet files need the package pyarrow: pip install pyarrow") from error
     except (OSError, ValueError, NotImplementedError) as error:
         raise AutoactError(f"{file.name} cannot be read as parquet: {str(error).splitlines()[0]}") from error
+    frame = _with_exact_integers(frame, file)
     categories = _dictionaries(file)
     for name in [name for name in frame.columns if str(name) in categories]:
         frame[name] = frame[name].astype("category")

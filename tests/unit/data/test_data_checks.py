@@ -77,5 +77,5 @@ def test_bad_regression_targets(values: list, message: str) -> None:
 
 
 def test_remarks_on_constant_columns() -> None:
-    frame = pd.DataFrame({"a": [1.0, 1.0], "b": ["x", "y"]})
+    frame = pd.DataFrame({"a": [1.0] * 10, "b": ["x", "y"] * 5})
     assert remarks(frame, {"a": "numeric", "b": "category"}) == ["column 'a' is 1.0 in every row"]

@@ -127,7 +127,15 @@ def test_the_other_advice_keeps_categories(tmp_path: Path) -> None:
     with pytest.raises(AutoactError) as caught:
         prepare(settings, "classification")
     kept = prepare(followed(settings, str(caught.value), 1), "classification")
-    assert kept.frame_schema["v"] == "category" and kept.notes == []
+    assert kept.frame_schema["v"] == "category"
+    assert [note for note in kept.notes if "teach nothing" not in note] == []
+
+
+def test_a_minus_behind_the_number_is_one(tmp_path: Path) -> None:
+    assert NumberForm().parse(pd.Series(["264.21-", "3", "-", "1-2"])).tolist()[:2] == [-264.21, 3.0]
+    assert NumberForm(",", ".").parse(pd.Series(["1.264,21-"])).tolist() == [-1264.21]
+    settings, _ = _table(tmp_path, lambda v: f"{abs(v):.2f}{'-' if v < 0 else ''}")
+    assert prepare(settings, "classification").frame_schema["v"] == "numeric"
 
 
 def test_what_can_mean_two_numbers_is_asked(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.utils import Bunch
 
 from autoact.core.errors import AutoactError
 from autoact.data.prepare import prepare
+from autoact.data.readings import as_text
 from autoact.data.settings import DataSettings
-from autoact.data.sources import load_table
+from autoact.data.sources import load_table, read_parquet
 
 
 def test_no_path_and_no_such_file_name_the_neighbours(tmp_path: Path) -> None:
@@ -119,4 +121,22 @@ def test_numbers_that_openml_calls_nominal_are_numbers_and_few_levels_stay_categ
     assert prepared.frame_schema == {"charges": "numeric", "k": "category"}
     assert "column 'charges' is nominal in OpenML, with 199 different numbers" in prepared.notes[0]
     given.categorical = ["charges"]
-    assert prepare(given, "classification").notes == []
+    (note,) = prepare(given, "classification").notes
+    assert note.startswith("no category of column 'charges' stands in data.min_frequency=5 rows")
+
+
+def test_integers_beside_gaps_are_exact(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "ids.parquet"
+    ids = [2**53 + 1, None, 2**53 + 3]
+    pq.write_table(pa.table({"id": pa.array(ids, pa.int64()), "small": pa.array([1, None, 3], pa.int64())}), file)
+    frame = read_parquet(file)
+    assert [int(frame["id"][row]) for row in (0, 2)] == [ids[0], ids[2]] and frame["id"].isna().tolist() == [0, 1, 0]
+    assert as_text(frame["id"]).tolist()[::2] == [str(ids[0]), str(ids[2])]
+
+
+def test_single_precision_is_written_as_short_as_it_is() -> None:
+    column = pd.Series(np.array([1 / 3, 2.5], dtype=np.float32))
+    assert as_text(column).tolist() == ["0.33333334", "2.5"]
