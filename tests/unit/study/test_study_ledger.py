@@ -294,3 +294,24 @@ def test_a_study_can_be_looked_at_before_it_is_there(kit, url):
     assert peek(url, ledger.name, "x") == {"a": [1.5]}
     with pytest.raises(AutoactError, match=r"cannot open search\.storage=nonsense://x"):
         peek("nonsense://x", "nothing", "x")
+
+
+def test_a_storage_that_cannot_be_written_says_so_in_one_line(kit, monkeypatch):
+    ledger = kit.Bench().ledger()
+    full = optuna.exceptions.StorageInternalError("An exception is raised during the commit.")
+    full.__cause__ = OSError("database or disk is full")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise full
+
+    monkeypatch.setattr(ledger._backend, "create_new_trial", fail)
+    monkeypatch.setattr(ledger.study, "set_user_attr", fail)
+    for write in (
+        lambda: ledger.tell(kit.record(Candidate(kit.space().baseline), 0, None)),
+        lambda: ledger.note("a", 1),
+    ):
+        with pytest.raises(
+            AutoactError, match=r"cannot be written: database or disk is full: .* goes on from there"
+        ) as said:
+            write()
+        assert "\n" not in str(said.value)
