@@ -87,6 +87,8 @@ class Budget:
         self._earlier = float(ledger.noted("seconds") or 0.0)
         self._chosen: ConfirmSettings | None = None
         self._trials_began: float | None = None
+        # Whether there was no time for any check: what is left of the minutes goes to trials then.
+        self.unchecked = False
         self._smaller = smaller_checks(confirm)
 
     @property
@@ -154,7 +156,9 @@ class Budget:
             return self._check_seconds(records, self._chosen)
         began = self.spent if self._trials_began is None else self._trials_began
         most = MOST_OF_TIME * (self._until_aim() + self.spent - began)
-        sizes = [self._check_seconds(records, one) for one in self._smaller]
+        sizes = [] if self.unchecked else [self._check_seconds(records, one) for one in self._smaller]
+        if not sizes:
+            return 0.0
         smallest = sizes[-1] if sizes[-1] <= MOST_OF_TIME * 60 * self._settings.minutes else 0.0
         return next((seconds for seconds in sizes if seconds <= most), smallest) if compared else smallest
 
@@ -170,6 +174,7 @@ class Budget:
         if noted is None or noted["asked"] != asked:
             found = self._chosen or self._largest_check(records)
             if found is None:
+                self.unchecked = True
                 return None
             noted = {"asked": asked, "seeds": found.seeds, "finalists": found.finalists}
             self._ledger.note(AFFORDED, noted)

@@ -183,6 +183,10 @@ class Search:
                 self._check.choose(stand)
             else:
                 stand.choose(chosen)
+            if self._budget.unchecked and len(records) != tried:
+                tried = len(records)
+                self._claims.release()
+                continue
             if stand.chosen is None or len(records) == tried:
                 return stand
             chosen, settings, tried = stand.chosen, stand.settings, len(records)
