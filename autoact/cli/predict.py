@@ -38,5 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     meant = f" ({model.version.uri})" if model.version is not None and model.version.alias else ""
     if note := renamed(input_names(saved, frame.columns)):
         print(f"note: {note}")
+    for line in saved.unfamiliar(frame, "the input"):
+        print(f"note: {line}")
     print(f"{len(scores):,} rows scored by {source}{meant}: {file}")
     return 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.io.common import get_handle
 
 from autoact.core.errors import AutoactError
 from autoact.data.number_forms import CODE, NumberForm
@@ -17,6 +19,16 @@ from autoact.data.settings import DataSettings
 _COMPRESSED = frozenset({".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"})
 # What a reader takes for truth values.
 _TRUTH = {word: word.lower() == "true" for word in ("True", "TRUE", "true", "False", "FALSE", "false")}
+# How files begin that are given in place of a csv file, and what to do with them.
+_FORMATS = {
+    b"PK\x03\x04": "a spreadsheet or an archive: save it as csv",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as csv",
+    b"PAR1": "a parquet file: give it the ending .parquet (and set data=parquet in a search)",
+    b"\x1f\x8b": "compressed: give it the ending .gz",
+    b"ARRO": "an Arrow file: save it as parquet",
+    b"FEA1": "a Feather file: save it as parquet",
+    b"SQLi": "a database: write the table as csv",
+}
 # Bytes that are looked at in one go.
 _BLOCK = 1 << 24
 _DELIMITERS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}
@@ -39,6 +51,7 @@ def read_csv(file: Path, settings: DataSettings, remedy: str = "", text: Collect
     Raises:
         AutoactError: empty, not UTF-8, uneven rows, repeated column names, another delimiter, wrong number of names.
     """
+    _check_text(file)
     names = _names(file, settings, remedy)
     known = {*settings.categorical, *(text or ())}
     as_text = {k for k, name in enumerate(names) if name in known}
@@ -54,6 +67,19 @@ def read_csv(file: Path, settings: DataSettings, remedy: str = "", text: Collect
             if not _number(frame[k]) or _coded(written[k]):
                 frame[k] = written[k]
     return frame.set_axis(names, axis=1)
+
+
+def _check_text(file: Path) -> None:
+    """Refuse what is no text in UTF-8, by its first bytes."""
+    with file.open("rb") as stream:
+        start = stream.read(4)
+    for mark, kind in _FORMATS.items():
+        if start.startswith(mark) and file.suffix not in _COMPRESSED:
+            raise AutoactError(f"{file.name} is no csv file but {kind}")
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise AutoactError(
+            f"{file.name} is text in UTF-16: convert it, for example iconv -f utf-16 -t utf-8 {file.name} > utf8.csv"
+        )
 
 
 def _names(file: Path, settings: DataSettings, remedy: str) -> list[str]:
@@ -85,7 +111,38 @@ def _columns(file: Path, settings: DataSettings, remedy: str, width: int, **opti
     )
     if not isinstance(frame.index, pd.RangeIndex) or ("usecols" not in options and frame.shape[1] != width):
         raise AutoactError(f"{file.name}: rows hold more fields than the first line's {width}: fix the file")
+    # A reader fills rows that end early, such as the last one of a file that was cut off.
+    if (
+        width > 1
+        and "usecols" not in options
+        and frame[width - 1].isna().any()
+        and (short := _short(file, settings, width))
+    ):
+        raise AutoactError(
+            f"{file.name}: line {short[0]} holds {short[1]} fields where {width} were expected: fix the line, "
+            "or write the file again if it was cut off"
+        )
     return frame
+
+
+def _short(file: Path, settings: DataSettings, width: int) -> tuple[int, int] | None:
+    """The first row that has fewer fields than ``width``: the line on which it ends, and how many fields it has."""
+    with get_handle(file, "r", encoding="utf-8-sig", compression="infer", memory_map=False) as handles:
+        rows = csv.reader(
+            (_uncommented(line, settings.comment) for line in handles.handle),
+            delimiter=settings.separator,
+            skipinitialspace=settings.strip,
+        )
+        for row in rows:
+            blank = not row or (len(row) == 1 and not row[0].strip())
+            if not blank and len(row) < width:
+                return rows.line_num, len(row)
+    return None
+
+
+def _uncommented(line: str, mark: str | None) -> str:
+    """A line up to its comment."""
+    return line if mark is None else line.partition(mark)[0]
 
 
 def _number(column: pd.Series) -> bool:
@@ -177,7 +234,7 @@ def _read(file: Path, settings: DataSettings, remedy: str, **options: object) ->
     except UnicodeDecodeError as error:
         raise AutoactError(
             f"{file.name} is not UTF-8 text (byte {error.start}): convert it, for example "
-            f"iconv -f latin1 -t utf-8 {file.name}"
+            f"iconv -f latin1 -t utf-8 {file.name} > utf8.csv"
         ) from error
     except pd.errors.ParserError as error:
         uneven = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))

@@ -121,20 +121,70 @@ class SavedPreprocessing:
         Raises:
             AutoactError: columns are missing, or hold what they cannot hold.
         """
+        features = self.features(frame, where)
+        parts = [_encoded_number(features[name].to_numpy(), fitted) for name, fitted in self.numeric.items()]
+        parts += [features[name].isna().to_numpy(dtype="float32")[:, None] for name in self.gaps]
+        parts += [_encoded_category(self._levels(features[name]), fitted) for name, fitted in self.categories.items()]
+        return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32, order="C"))
+
+    def _levels(self, column: pd.Series) -> pd.Series:
+        """Values of a categorical column, by the names that the categories had in training."""
+        fitted = self.categories[str(column.name)]
+        key = same_number if self.first_format else same_value
+        return as_levels(column, fitted["known"], key, fitted.get("apart", ()))
+
+    def unfamiliar(self, frame: pd.DataFrame, where: str = "the given table") -> list[str]:
+        """What new rows hold that the model has not learnt from: a line for each column.
+
+        These are categories without a column of their own, and missing values where training had none.
+
+        Raises:
+            AutoactError: as ``encode``.
+
+        Example:
+            >>> from autoact.data.prepare import prepare
+            >>> settings = DataSettings(source="sklearn", name="wine")
+            >>> saved = SavedPreprocessing.of(prepare(settings, "classification"), settings, "softmax")
+            >>> rows = pd.DataFrame({name: [1.0, None] for name in saved.schema})
+            >>> saved.unfamiliar(rows)[0]
+            "column 'alcohol': 1 of 2 rows has no value, and training had one in every row: its median stands in"
+        """
+        features, lines = self.features(frame, where), []
+        for name in self.numeric:
+            gaps = int(features[name].isna().sum())
+            if gaps and name not in self.gaps:
+                rows = _rows(gaps, len(features), "has no value", "have no value")
+                lines.append(f"column {name!r}: {rows}, and training had one in every row: its median stands in")
+        for name, fitted in self.categories.items():
+            levels = self._levels(features[name]).fillna(fitted.get("gap", "missing"))
+            strange = levels[~levels.isin(fitted["known"])]
+            if strange.empty:
+                continue
+            counts = strange.value_counts()
+            gap = fitted.get("gap", "missing")
+            shown = ", ".join("no value" if v == gap else repr(str(v)) for v in counts.index[:3])
+            more = f" and {len(counts) - 3:,} more" if len(counts) > 3 else ""
+            rows = _rows(len(strange), len(features), "holds a value", "hold values")
+            what = "had too rarely to tell apart, or never" if fitted["other"] else "never had"
+            taken = "one of the rare values" if fitted["other"] else "none of the values that it knows"
+            lines.append(
+                f"column {name!r}: {rows} that training {what} ({shown}{more}): the model takes it for {taken}"
+            )
+        return lines
+
+    def features(self, frame: pd.DataFrame, where: str = "the given table") -> pd.DataFrame:
+        """New rows in the columns and types of the training rows: numbers as float64, categories as text.
+
+        Raises:
+            AutoactError: columns are missing, or hold what they cannot hold.
+        """
         rows = chosen(frame, self.schema, where)
         trimmed = trim_text(rows, self.reading["missing"], self.reading["strip"])
         forms = {name: NumberForm(**{**form, "signs": tuple(form["signs"])}) for name, form in self.forms.items()}
         for name, kind in self.schema.items():
             if kind == NUMERIC:
                 self._refuse_text(trimmed[name], where, forms.get(name, PLAIN))
-        features = conform(trimmed, self.schema, where, forms)
-        parts = [_encoded_number(features[name].to_numpy(), fitted) for name, fitted in self.numeric.items()]
-        parts += [features[name].isna().to_numpy(dtype="float32")[:, None] for name in self.gaps]
-        key = same_number if self.first_format else same_value
-        for name, fitted in self.categories.items():
-            levels = as_levels(features[name], fitted["known"], key, fitted.get("apart", ()))
-            parts.append(_encoded_category(levels, fitted))
-        return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32, order="C"))
+        return conform(trimmed, self.schema, where, forms)
 
     def _refuse_text(self, column: pd.Series, where: str, form: NumberForm) -> None:
         """Numbers must be finite numbers; a value may be missing as it could be in training."""
@@ -229,6 +279,11 @@ class SavedPreprocessing:
         if made.output not in OUTPUTS:
             raise AutoactError(f"{source}: output={made.output!r} is none of {', '.join(OUTPUTS)}")
         return made
+
+
+def _rows(some: int, every: int, one: str, many: str) -> str:
+    """How many rows of how many do something."""
+    return f"{some:,} of {every:,} rows {one if some == 1 else many}"
 
 
 def _whole(ids: pd.Series) -> pd.Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -172,7 +173,12 @@ def chosen(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> pd.DataFra
     names = [name if name in wanted else stripped for name, stripped in zip(exact, names, strict=True)]
     lacking = [name for name in wanted if name not in names]
     if lacking:
-        raise AutoactError(f"{where} has no column {', '.join(map(repr, lacking))}: it needs {', '.join(wanted)}")
+        like = {name.lower(): name for name in names if name not in wanted}
+        near = [
+            (name, close[0]) for name in lacking if (close := get_close_matches(name.lower(), like, n=1, cutoff=0.8))
+        ]
+        hint = f" (is {like[near[0][1]]!r} meant to be {near[0][0]!r}? rename it)" if near else ""
+        raise AutoactError(f"{where} has no column {', '.join(map(repr, lacking))}{hint}: it needs {', '.join(wanted)}")
     repeated = [name for name in wanted if names.count(name) > 1]
     if repeated:
         raise AutoactError(f"{where} has {names.count(repeated[0])} columns named {repeated[0]!r}: keep one")

@@ -123,3 +123,34 @@ def test_rows_are_identified_as_a_reader_would_have_read_them() -> None:
     frame = retyped(pd.DataFrame(text))
     assert frame["n"].tolist()[:2] == [1.0, 2.0] and frame["t"].tolist()[:2] == [True, False]
     assert frame["b"].dtype == bool and frame["c"].tolist() == ["01", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b,c\n1,2,3\n4,5\n", "line 3 holds 2 fields where 3 were expected: fix the line, or write the file again"),
+        (b'a,b,c\n"x\ny",2,3\n4', "line 4 holds 1 fields where 3 were expected"),
+        (b"PK\x03\x04\x00\x00", "data.csv is no csv file but a spreadsheet or an archive: save it as csv"),
+        (b"PAR1....", "is no csv file but a parquet file: give it the ending .parquet"),
+        ("a,b\n1,2\n".encode("utf-16"), "is text in UTF-16: convert it, for example iconv -f utf-16 -t utf-8"),
+    ],
+)
+def test_a_file_that_is_cut_off_or_no_csv_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(AutoactError, match=message):
+        read_csv(_write(tmp_path, content), DataSettings())
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["a,b,c\n1,2,\n,,\n", "a,b,c\n1,2,\n\n \n", "a,b,c\n1,2,# none\n# all\n3,4,5\n", '"a","b"\n1,"x\n\ny"\n2,\n'],
+)
+def test_rows_whose_last_fields_are_empty_are_whole(tmp_path: Path, content: str) -> None:
+    frame = read_csv(_write(tmp_path, content), DataSettings(comment="#"))
+    assert frame[frame.columns[-1]].isna().any()
+
+
+def test_a_compressed_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "data.csv.gz"
+    file.write_bytes(gzip.compress(b"a,b,c\n1,2,3\n4,5\n"))
+    with pytest.raises(AutoactError, match="line 3 holds 2 fields"):
+        read_csv(file, DataSettings())

@@ -199,6 +199,31 @@ def test_all_missing_columns_are_named(tmp_path: Path) -> None:
         saved.encode(table(5, 1).drop(columns=["a", "kind"]), "new.csv")
 
 
+def test_a_column_with_nearly_the_same_name_is_asked_about(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    saved = there_and_back(prepare(given, "classification"), given)
+    with pytest.raises(AutoactError, match=r"no column 'kind' \(is 'Kind' meant to be 'kind'\? rename it\): it needs"):
+        saved.encode(table(5, 1).rename(columns={"kind": "Kind"}))
+
+
+@pytest.mark.parametrize("min_frequency", [1, 5])
+def test_what_training_did_not_hold_is_told_by_column(tmp_path: Path, min_frequency: int) -> None:
+    given = settings(tmp_path, min_frequency=min_frequency)
+    saved = there_and_back(prepare(given, "classification"), given)
+    rows = strange()
+    lines = saved.unfamiliar(rows)
+    assert "column 'b': 1 of 50 rows has no value, and training had one in every row: its median stands in" in lines
+    assert not [line for line in lines if "'a'" in line]  # training had gaps there: the model has learnt from them
+    assert (
+        "column 'flag': 1 of 50 rows holds a value that training never had ('maybe'): the model takes it for none"
+        in str(lines)
+    )
+    rarely = "too rarely to tell apart, or never" if min_frequency > 1 else "never had"
+    kind = next(line for line in lines if "'kind'" in line)
+    assert rarely in kind and "'new'" in kind and "no value" in kind
+    assert saved.unfamiliar(table(200, 0)[table(200, 0)["kind"] != "rare"]) == []
+
+
 def test_sequences_are_refused() -> None:
     given = DataSettings(source="sklearn", name="digits")
     with pytest.raises(AutoactError, match="is no table"):
