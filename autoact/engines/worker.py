@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,7 @@ def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) ->
 
     def take() -> int:
         leave_with_driver()
+        let_start_processes()
         sys.path[:] = folders
         torch.set_num_threads(threads)
         _desk.path, _desk.gpu_share, _desk.workplace = path, gpu_share, None
@@ -62,6 +64,16 @@ def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) ->
         return os.getpid()
 
     return reply_of(take)
+
+
+def let_start_processes() -> None:
+    """Let what runs here start processes as a script does: a DataLoader has workers, where ``num_workers`` is set.
+
+    A process of loky's starts others as it was started itself, which no one but loky can, and may have none at all
+    where it is a daemon.
+    """
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
+    vars(multiprocessing.current_process())["_config"].pop("daemon", None)
 
 
 def work(payload: bytes) -> bytes:

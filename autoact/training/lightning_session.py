@@ -283,6 +283,20 @@ def trainer_for(task: Task, device: torch.device, callbacks: Sequence[lightning.
     return lightning.Trainer(**arguments, callbacks=list(callbacks))
 
 
+def connect(trainer: lightning.Trainer, module: Any, datamodule: Any) -> None:
+    """Let a Trainer that is not asked to fit know its module and its data, as ``fit`` does before anything is built.
+
+    Schedulers ask their Trainer how many steps there will be (``trainer.estimated_stepping_batches``).
+
+    Args:
+        trainer: not in use.
+        module: what it would train.
+        datamodule: set up.
+    """
+    trainer.strategy._lightning_module = module
+    trainer._data_connector.attach_data(module, datamodule=datamodule)
+
+
 def check_trainer(arguments: Mapping[str, Any]) -> None:
     """Refuse arguments that ``lightning.Trainer`` does not take.
 

@@ -14,12 +14,12 @@ from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
-from autoact.training.lightning_session import SessionOptions, trainer_for
+from autoact.training.lightning_session import SessionOptions, connect, trainer_for
 from autoact.training.memory import Footprint, free_bytes
 from autoact.training.population.member import Member
 from autoact.training.population.members import Members
 from autoact.training.population.streams import Stream
-from autoact.training.population.support import first_batch, why_not
+from autoact.training.population.support import first_batch, set_up, why_not
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
 from autoact.training.threads import fastest_threads
@@ -155,11 +155,8 @@ def _timed(task: Task, options: SessionOptions, size: int, threads: int, most_se
 
 def steps_per_epoch(task: Task) -> int | None:
     """Training steps of an epoch, as the Trainer's arguments bound them; None where a loader has no length."""
-    datamodule = task.make_datamodule(0)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
     try:
-        steps = len(datamodule.train_dataloader())
+        steps = len(set_up(task).train_dataloader())
     except TypeError:
         return None
     limit = task.trainer.get("limit_train_batches", 1.0)
@@ -194,8 +191,10 @@ def seconds_per_step(
         every = [Candidate(assignments[i % len(assignments)]) for i in range(size)]
         built = [Member(i, candidate, task, options) for i, candidate in enumerate(every)]
         members = Members(built, [Stream((0, None), None)])
-        members.stack_up(options.device, trainer_for(task, options.device, []))
-        batch = first_batch(task, options)
+        trainer, datamodule = trainer_for(task, options.device, []), set_up(task)
+        connect(trainer, built[0].module, datamodule)
+        members.stack_up(options.device, trainer)
+        batch = first_batch(datamodule, options.device)
         taken: list[float] = []
         began = time.perf_counter()
         for index in range(WARM + steps):

@@ -21,7 +21,7 @@ from autoact.data.datamodule import TensorBatches
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
-from autoact.training.lightning_session import SessionOptions, trainer_for
+from autoact.training.lightning_session import SessionOptions, connect, trainer_for
 from autoact.training.population.kept import plain_state
 from autoact.training.population.logged import log_calls
 from autoact.training.population.member import Member
@@ -113,9 +113,7 @@ def _listeners(module: Any) -> str:
 
 def _loaders(task: Task) -> str:
     """Several loaders at once, whose batches a population does not take apart."""
-    datamodule = task.make_datamodule(0)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
+    datamodule = set_up(task)
     for made in ("train_dataloader", "val_dataloader"):
         if isinstance(getattr(datamodule, made)(), (Mapping, list, tuple, CombinedLoader)):
             return f"{type(datamodule).__name__}.{made} returns several loaders"
@@ -147,7 +145,9 @@ def _tried(task: Task, options: SessionOptions) -> str:
     name = type(pair[0].module).__name__
     if any(map(torch.nn.parameter.is_lazy, pair[0].module.parameters())):
         return f"{name} has layers that are not initialised before the first batch"
-    batch, trainer = first_batch(task, options), trainer_for(task, options.device, [])
+    datamodule, trainer = set_up(task), trainer_for(task, options.device, [])
+    batch = first_batch(datamodule, options.device)
+    connect(trainer, pair[0].module, datamodule)
     for member in pair:
         member.module.to(options.device)
         member.module.trainer = trainer
@@ -242,12 +242,17 @@ def arguments_of(function: Callable[..., Any]) -> int:
     return len(inspect.signature(function).parameters)
 
 
-def first_batch(task: Task, options: SessionOptions) -> Any:
-    """The first training batch, on the device."""
+def set_up(task: Task) -> Any:
+    """A datamodule that is ready to give loaders."""
     datamodule = task.make_datamodule(0)
     datamodule.prepare_data()
     datamodule.setup("fit")
-    return to_device(next(iter(datamodule.train_dataloader())), options.device)
+    return datamodule
+
+
+def first_batch(datamodule: Any, device: torch.device) -> Any:
+    """The first training batch, on the device."""
+    return to_device(next(iter(datamodule.train_dataloader())), device)
 
 
 def seeds_can_share(task: Task, options: SessionOptions, streams: list[Stream]) -> bool:
@@ -288,9 +293,11 @@ def _rows(loader: Any) -> int:
 def _draws(task: Task, options: SessionOptions) -> bool:
     """Whether a training step draws random numbers elsewhere than in ``nn.Dropout``."""
     member = Member(0, Candidate(Assignment({})), task, options)
-    batch = first_batch(task, options)
+    datamodule = set_up(task)
+    batch = first_batch(datamodule, options.device)
     member.module.to(options.device)
     trainer = trainer_for(task, options.device, [])
+    connect(trainer, member.module, datamodule)
     template = Template(member.module, [], streams=True, trainer=trainer)
     for dropout in template.dropouts:
         stream = Stream((0, None), None, random_state())
