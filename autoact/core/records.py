@@ -10,6 +10,10 @@ from typing import Any
 from autoact.core.choice import Assignment
 
 COMPLETE, FAILED, STOPPED, PRUNED = "complete", "failed", "stopped", "pruned"
+# The role of the baseline as the user configured it, by which all else is measured.
+CONFIGURED = "configured"
+# Begins the reason of a trial that failed by what the user's code raised.
+RAISED = "raised"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _TRUTH = {word: word.lower() == "true" for word in ("True", "TRUE", "true", "Fal
 _FORMATS = {
     b"PK\x03\x04": "a spreadsheet or an archive: save it as csv",
     b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as csv",
-    b"PAR1": "a parquet file: give it the ending .parquet (and set data=parquet in a search)",
+    b"PAR1": "a parquet file: its ending is .parquet, and a search reads it with data=parquet",
     b"\x1f\x8b": "compressed: give it the ending .gz",
     b"ARRO": "an Arrow file: save it as parquet",
     b"FEA1": "a Feather file: save it as parquet",

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from autoact.core.records import Candidate
+from autoact.core.records import CONFIGURED, Candidate
 from autoact.faces.road import Prepared, expected, session_options
 from autoact.faces.shape import Shape, shape_of
 from autoact.study.budget import Budget, expected_trainings
 from autoact.study.forecast import Forecast
-from autoact.study.planner import CONFIGURED
 from autoact.training.population import PopulationSession
 
 PROBE_EPOCHS = 2

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 
 from autoact.core.choice import Assignment
-from autoact.core.records import Candidate, TrialRecord
+from autoact.core.records import CONFIGURED, Candidate, TrialRecord
 from autoact.space.space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
 from autoact.study.history import REPLICATE, seen
 from autoact.study.known import KnownBefore, nothing_known
@@ -22,7 +22,7 @@ from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
 from autoact.tasks.limits import UNLIMITED, Limits
 from autoact.tasks.task import Task
 
-CONFIGURED, TUNING, UNIFORM, SAMPLED = "configured", "tuning", "uniform", "sampled"
+TUNING, UNIFORM, SAMPLED = "tuning", "uniform", "sampled"
 # Proposals for training settings that were tried already, before the search for new ones is given up.
 REPEATS_BEFORE_SETTLED = 10
 # Trials of the baseline from which TPE proposes its settings; before, they are spread evenly.

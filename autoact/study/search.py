@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import Candidate, TrialRecord
+from autoact.core.records import CONFIGURED, RAISED, Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.space.space import SearchSpace
 from autoact.study.batches import Place, Trainer
@@ -20,7 +20,7 @@ from autoact.study.final_check import FinalCheck, Measure, Stand, different
 from autoact.study.forecast import Expected, Forecast
 from autoact.study.known import Known
 from autoact.study.ledger import Ledger
-from autoact.study.planner import CONFIGURED, HANDED_DOWN, Planner
+from autoact.study.planner import HANDED_DOWN, Planner
 from autoact.study.result import SearchResult
 from autoact.study.rungs import Rung
 from autoact.study.selection import Front, Selection, select
@@ -33,6 +33,8 @@ from autoact.tasks.task import Task
 LOOK = 0.5
 # Where is noted how fast the study trains.
 FORECAST = "forecast"
+# Different assignments that raise before the search ends, where none has trained.
+RAISED_BEFORE_GIVEN_UP = 8
 
 
 @dataclass
@@ -316,6 +318,8 @@ class Search:
                 f"the model as configured cannot be trained, so nothing can be compared: {record.reason}"
             )
         records = self.ledger.records()
+        own = self.space.key(self.space.baseline)
+        _refuse_if_all_raise([r for r in records if self.space.key(r.candidate.assignment) != own])
         count = self._front.count(records)
         for observer in self.observers:
             observer.trial_finished(record, count, self._budget.seconds_left(records))
@@ -327,6 +331,18 @@ class Search:
         return select(
             records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values, self.limits
         )
+
+
+def _refuse_if_all_raise(others: Sequence[TrialRecord]) -> None:
+    """Where many different assignments raise and none but the baseline's trains, the search ends, and says why."""
+    raised = [record for record in others if record.reason.startswith(RAISED)]
+    different = len({record.candidate.assignment for record in raised})
+    if different < RAISED_BEFORE_GIVEN_UP or any(record.complete for record in others):
+        return
+    raise AutoactError(
+        f"{different} different assignments failed and none but the baseline's trains; trial {raised[-1].number} "
+        f"{raised[-1].reason}: leave the sites whose values the model relies on as they are, space.exclude=[SITE]"
+    )
 
 
 class _BaselineError(AutoactError):

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoact.core.pareto import dominates, front, knee
-from autoact.core.records import TrialRecord
+from autoact.core.records import CONFIGURED, TrialRecord
 from autoact.space.space import SearchSpace
 from autoact.study.again import same
 from autoact.study.history import REPLICATE
-from autoact.study.planner import CONFIGURED, is_uniform_alternative
+from autoact.study.planner import is_uniform_alternative
 from autoact.tasks.limits import UNLIMITED, Limits
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task

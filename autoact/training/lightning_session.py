@@ -8,6 +8,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.records import FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.records import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
 from autoact.sites import apply_
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
+from autoact.timing.measure import to_device
 from autoact.training.best import Diverged, weights_are_finite
 from autoact.training.callbacks import (
     BestEpoch,
@@ -30,8 +33,10 @@ from autoact.training.callbacks import (
     PredictionScore,
     StopWhen,
 )
+from autoact.training.one_step import site_at_fault
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
+from autoact.training.said import said
 from autoact.training.trained import Trained
 
 TRAINER_DEFAULTS: Mapping[str, Any] = {
@@ -93,13 +98,40 @@ class Run(Trained):
         except (Diverged, FloatingPointError, torch.OutOfMemoryError) as error:
             self.failure = (FAILED, _first_line(error))
         except Exception as error:
-            # Code that meets nan raises whatever it likes; with finite weights it is a bug and keeps its traceback.
-            if isinstance(error, AutoactError) or weights_are_finite(self.module):
+            # What the baseline raises, every candidate would: a bug, which keeps its traceback.
+            if isinstance(error, AutoactError) or (
+                self.candidate.role == CONFIGURED and weights_are_finite(self.module)
+            ):
                 raise
-            self.failure = (FAILED, f"weights are not finite, then {type(error).__name__}: {_first_line(error)}")
+            self.failure = (FAILED, self._raised(error))
         finally:
             self.seconds += time.perf_counter() - started
         self._settle(to)
+
+    def _raised(self, error: Exception) -> str:
+        """What the user's code raised with this candidate's activations, and at which site, for people."""
+        text = f"{type(error).__name__}: {said(error)}"
+        if not weights_are_finite(self.module):  # code that meets nan raises whatever it likes
+            return f"weights are not finite, then {text}"
+
+        def build(assignment: Assignment) -> Any:
+            lightning.seed_everything(self.candidate.seed, verbose=False)
+            module = build_module(
+                self.task, replace(self.candidate, assignment=assignment), rescale=self._options.rescale
+            )
+            module.trainer = trainer
+            return module.to(self._options.device)
+
+        state = random_state()
+        datamodule = self.task.datamodule(self.candidate.seed, self.candidate.fold)
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        trainer = trainer_for(self.task, self._options.device, [])
+        connect(trainer, self.module, datamodule)
+        batch = to_device(next(iter(datamodule.train_dataloader())), self._options.device)
+        site = site_at_fault(build, self.candidate.assignment, batch, error)
+        restore_random_state(state)
+        return f"{RAISED} {text}{f'; already with {site} alone' if site else ''}"
 
     def _fit(self) -> None:
         """One call of ``fit``, from the start or from the saved state."""
@@ -154,6 +186,11 @@ class Run(Trained):
                 raise Diverged(f"{self.task.monitor} is {value}")
         except (Diverged, FloatingPointError) as error:
             self.failure = (FAILED, f"on the test rows: {_first_line(error)}")
+            return None
+        except Exception as error:
+            if isinstance(error, AutoactError) or self.candidate.role == CONFIGURED:
+                raise
+            self.failure = (FAILED, f"on the test rows it {RAISED} {type(error).__name__}: {said(error)}")
             return None
         for callback in self._callbacks:
             if isinstance(callback, PredictionScore):

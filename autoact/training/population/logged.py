@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import Metric
 
 from autoact.core.errors import AutoactError
 
@@ -132,20 +132,3 @@ def _reduction(given: str | Callable[..., Any]) -> str:
     if name not in ("mean", "sum", "min", "max"):
         raise AutoactError(f"self.log(reduce_fx={given}) must be mean, sum, min or max")
     return name
-
-
-def log_calls(take: Callable[[str, Any, dict[str, Any]], None]) -> dict[str, Callable[..., None]]:
-    """Replacements of a LightningModule's ``log`` and ``log_dict`` that hand every value to ``take``."""
-
-    def log(name: str, value: Any, *positional: Any, **options: Any) -> None:
-        take(name, value, options | dict(zip(_POSITIONAL, positional, strict=False)))
-
-    def log_dict(dictionary: Any, *positional: Any, **options: Any) -> None:
-        named = dictionary.items(keep_base=False) if isinstance(dictionary, MetricCollection) else dictionary.items()
-        for name, value in named:
-            log(name, value, *positional, **options)
-
-    return {"log": log, "log_dict": log_dict}
-
-
-_POSITIONAL = ("prog_bar", "logger", "on_step", "on_epoch", "reduce_fx", "enable_graph")

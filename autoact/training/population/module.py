@@ -12,16 +12,19 @@ import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
-from autoact.core.records import STOPPED
+from autoact.core.errors import AutoactError
+from autoact.core.records import CONFIGURED, RAISED, STOPPED
 from autoact.tasks.task import Task
 from autoact.training.best import Diverged, weights_are_finite
 from autoact.training.callbacks import Interrupted
-from autoact.training.population.logged import Logged, log_calls
+from autoact.training.log_calls import log_calls
+from autoact.training.population.logged import Logged
 from autoact.training.population.member import Member
 from autoact.training.population.members import Members
 from autoact.training.population.optimisers import clip
 from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
 from autoact.training.randomness import random_state, restore_random_state, same_random_state
+from autoact.training.said import said
 from autoact.training.scores import Predictions
 
 # What a module may do around its validation: each member's own runs, one after the other.
@@ -159,21 +162,25 @@ class PopulationModule(lightning.LightningModule):
     def _judge(self, members: Sequence[Member], batch: Any, batch_idx: int) -> None:
         """One validation batch of these members."""
         state = random_state()
+        raised: dict[int, Exception] = {}
         for member in members:
             restore_random_state(state)
-            with self._failing_alone(member), self._logs(member, batch):
+            with self._failing_alone(member, raised), self._logs(member, batch):
                 self._hook(member, "on_validation_batch_start", batch, batch, batch_idx)
                 outputs = member.validate(batch, batch_idx)
                 if member.number in self._predictions:
                     self._predictions[member.number].add(member.module, outputs, batch)
                 self._hook(member, "on_validation_batch_end", batch, outputs, batch, batch_idx)
+        self._refuse_if_all(raised, members)
 
     def on_validation_epoch_end(self) -> None:
         """Judge every member by all its rows."""
         self._validated = {}
         epoch = self.trainer.current_epoch + 1
-        for member in [m for m in self._judged if m.failure is None]:
-            with self._failing_alone(member):
+        raised: dict[int, Exception] = {}
+        members = [m for m in self._judged if m.failure is None]
+        for member in members:
+            with self._failing_alone(member, raised):
                 self._hook(member, "on_validation_epoch_end", None)
                 found = self._validation[member.number].floats()
                 if member.number in self._predictions:
@@ -181,6 +188,7 @@ class PopulationModule(lightning.LightningModule):
                 self._validated[member.number] = found
                 if self.trainer.state.fn == "fit":
                     member.best.validated(found, found, epoch, member.module)
+        self._refuse_if_all(raised, members)
 
     def on_validation_end(self) -> None:
         """Back to training, each part in the mode it had."""
@@ -251,8 +259,13 @@ class PopulationModule(lightning.LightningModule):
                 getattr(member.module, name)(*arguments)
 
     @contextmanager
-    def _failing_alone(self, member: Member) -> Iterator[None]:
-        """A member that diverged fails alone; a bug is everybody's."""
+    def _failing_alone(self, member: Member, raised: dict[int, Exception]) -> Iterator[None]:
+        """A member that diverged fails alone, and one whose validation raises, unless it is the baseline's.
+
+        Args:
+            member: whose validation runs inside.
+            raised: takes what it raised with finite weights.
+        """
         try:
             yield
         except (Diverged, FloatingPointError) as error:
@@ -260,11 +273,24 @@ class PopulationModule(lightning.LightningModule):
         except (Interrupted, CannotBatchError):
             raise
         except Exception as error:
+            text = f"{type(error).__name__}: {said(error)}"
             if weights_are_finite(member.module):
-                raise
-            member.fail(f"weights are not finite, then {type(error).__name__}: {error}")
+                if member.candidate.role == CONFIGURED or isinstance(error, AutoactError):
+                    raise
+                raised[member.number] = error
+                member.fail(f"{RAISED} {text} in its validation")
+            else:
+                member.fail(f"weights are not finite, then {text}")
         if self.trainer.should_stop:  # by its own validation: that stops nobody else
             member.stopping, self.trainer.should_stop = True, False
+
+    @staticmethod
+    def _refuse_if_all(raised: Mapping[int, Exception], members: Sequence[Member]) -> None:
+        """Raise what every member's validation raised: no activation is to blame, but what all have in common."""
+        if raised and len(raised) == len(members):
+            for member in members:
+                member.failure = None
+            raise next(iter(raised.values()))
 
     def interrupted(self) -> None:
         """The user asked to stop: what trains is given up."""

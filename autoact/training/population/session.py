@@ -19,8 +19,9 @@ from autoact.training.population.population import Population
 from autoact.training.population.stack import names_of
 from autoact.training.population.streams import key_of
 from autoact.training.population.support import seeds_can_share, why_not
-from autoact.training.population.unbatched import SeedsApartError, said
+from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
 from autoact.training.quiet import quiet_lightning
+from autoact.training.said import said
 
 
 class PopulationSession:
@@ -75,6 +76,8 @@ class PopulationSession:
 
     def _advance(self, population: Population, to: int | None) -> list[Population] | None:
         """Advance one population; others, untrained, that take its place where it cannot go on as it is."""
+        if self.options.alone:  # found out by another one
+            return self._one_by_one(population, CannotBatchError(self.options.alone))
         before = {m.number: population.checkpoint(m) for m in population.all if m.active and m.epochs}
         try:
             population.advance(to)
@@ -85,9 +88,28 @@ class PopulationSession:
             return self._with_done(population, by_seed(self.task, self.options, again))
         except AutoactError:
             raise
-        except Exception as error:  # whatever the user's code does that a population has no place for
+        except CannotBatchError as error:
             return self._one_by_one(population, error)
+        except Exception as error:
+            if sum(member.active for member in population.all) > 1:  # who of them is it?
+                return self._halves(population, before)
+            return self._by_itself(population, to, error)
         return None
+
+    def _by_itself(self, population: Population, to: int | None, error: Exception) -> list[Population]:
+        """The only member of a population that raised, trained without one, from the start.
+
+        Where it trains then, the population was to blame, and all go on one by one; else its activations are, and
+        nobody else minds.
+        """
+        (member,) = [member for member in population.all if member.active]
+        del self._members[member.number]
+        population.all.remove(member)
+        self._singles.start([(member.number, member.candidate)])
+        self._singles.runs[member.number].advance(to)
+        if self._singles.runs[member.number].failure is None:
+            self._go_alone(error)
+        return [population] if population.all else []
 
     def _halves(self, population: Population, before: Mapping[int, Any]) -> list[Population]:
         """Two halves of a population, as it was before."""
@@ -110,14 +132,19 @@ class PopulationSession:
 
         A bug in the user's code comes up there again, with its own traceback.
         """
-        self.reason = self.options.alone = said(error)
-        warnings.warn(f"candidates train one by one, not together: {self.reason}", stacklevel=4)
+        self._go_alone(error)
         alone = [member for member in population.all if member.active]
         for member in alone:
             del self._members[member.number]
         self._singles.start([(member.number, member.candidate) for member in alone])
         population.all = [member for member in population.all if not member.active]
         return [population] if population.all else []
+
+    def _go_alone(self, error: Exception) -> None:
+        """From here on nothing trains as a population."""
+        if not self.options.alone:
+            self.reason = self.options.alone = said(error)
+            warnings.warn(f"candidates train one by one, not together: {self.reason}", stacklevel=5)
 
     def _rebuilt(self, member: Member, state: dict[str, Any] | None) -> Member:
         """A member as it was before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,15 +22,16 @@ from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
 from autoact.training.lightning_session import SessionOptions, connect, trainer_for
+from autoact.training.one_step import NoLossError, own_loss
 from autoact.training.population.kept import plain_state
-from autoact.training.population.logged import log_calls
 from autoact.training.population.member import Member
 from autoact.training.population.stack import Stack, slot_of
 from autoact.training.population.streams import Stream
 from autoact.training.population.template import Template
-from autoact.training.population.unbatched import CannotBatchError, said
+from autoact.training.population.unbatched import CannotBatchError
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state, same_random_state
+from autoact.training.said import said
 
 # Hooks whose order or effect within a step is the user's own: a population has one step for all.
 _HOOKS = (
@@ -159,7 +160,7 @@ def _tried(task: Task, options: SessionOptions) -> str:
         stack = Stack([m.module for m in pair], [], {})
         together = template.run(stack, batch, 0, own_batches=False).loss_k
         together.sum().backward()
-    except CannotBatchError as error:
+    except (CannotBatchError, NoLossError) as error:
         return f"{name}: {error}"
     except Exception as error:  # whatever the user's code does that vmap does not know
         return f"{name}.training_step cannot be batched: {said(error)}"
@@ -190,17 +191,7 @@ def _alone(member: Member, batch: Any, begun: dict[str, Any]) -> _Alone:
     module = member.module
     held = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
     restore_random_state(begun)
-    calls = log_calls(lambda *_: None)
-    for name, call in calls.items():
-        object.__setattr__(module, name, call)
-    try:
-        out = module.training_step(batch, 0) if arguments_of(module.training_step) > 1 else module.training_step(batch)
-    finally:
-        for name in calls:
-            object.__delattr__(module, name)
-    loss = out.get("loss") if isinstance(out, Mapping) else out
-    if not isinstance(loss, torch.Tensor):
-        raise CannotBatchError(f"training_step returned {type(out).__name__} without a loss")
+    loss = own_loss(module, batch)
     loss.sum().backward()
     found = _Alone(
         loss.detach().sum(),
@@ -235,11 +226,6 @@ def _close(one: torch.Tensor, other: torch.Tensor, size: float) -> bool:
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return bool(torch.allclose(one, other, rtol=_CLOSE, atol=_CLOSE * size, equal_nan=True))
-
-
-def arguments_of(function: Callable[..., Any]) -> int:
-    """How many arguments a bound method takes."""
-    return len(inspect.signature(function).parameters)
 
 
 def set_up(task: Task) -> Any:

@@ -13,8 +13,8 @@ from torch.func import vmap
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torchmetrics import Metric, MetricCollection
 
+from autoact.training.log_calls import log_calls
 from autoact.training.population.grouped import GroupedActivation
-from autoact.training.population.logged import log_calls
 from autoact.training.population.stack import Slot, Stack, names_of, slot_of
 from autoact.training.population.streams import StreamDropout
 from autoact.training.population.unbatched import CannotBatchError

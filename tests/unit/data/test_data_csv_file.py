@@ -131,7 +131,7 @@ def test_rows_are_identified_as_a_reader_would_have_read_them() -> None:
         (b"a,b,c\n1,2,3\n4,5\n", "line 3 holds 2 fields where 3 were expected: fix the line, or write the file again"),
         (b'a,b,c\n"x\ny",2,3\n4', "line 4 holds 1 fields where 3 were expected"),
         (b"PK\x03\x04\x00\x00", "data.csv is no csv file but a spreadsheet or an archive: save it as csv"),
-        (b"PAR1....", "is no csv file but a parquet file: give it the ending .parquet"),
+        (b"PAR1....", "is no csv file but a parquet file: its ending is .parquet"),
         ("a,b\n1,2\n".encode("utf-16"), "is text in UTF-16: convert it, for example iconv -f utf-16 -t utf-8"),
     ],
 )

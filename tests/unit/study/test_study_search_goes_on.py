@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import Candidate
+from autoact.core.records import RAISED, Candidate, TrialRecord
 from autoact.study import search as search_module
+from autoact.study.ledger import Ledger
 from autoact.study.settings import SearchSettings
 
 pytestmark = pytest.mark.usefixtures("timed_by_table")
@@ -130,6 +131,28 @@ def test_trials_that_fail_fail_alone(kit):
     assert f"{len(failed)} of 20 trials failed, e.g. trial {first}: val_auc is nan in epoch 1" in result.notes
     assert result.rulings["quality"].recommend
     assert len(engine.trained) == 20
+
+
+@pytest.mark.parametrize("which", ["every other activation", "one activation"])
+def test_the_search_ends_where_many_different_candidates_raise_and_goes_on_where_some_do(kit, monkeypatch, which):
+    def raised(self: Ledger, record: TrialRecord, places: Any) -> TrialRecord:
+        reason = "" if record.complete else f"{RAISED} ValueError: not positive (net.py:7)"
+        return tell(self, dataclasses.replace(record, reason=reason), places)
+
+    tell = Ledger.tell
+    monkeypatch.setattr(Ledger, "tell", raised)
+    quality = kit.plant({})
+    fails = (lambda s: s != "relu") if which == "every other activation" else (lambda s: s == "tanh")
+    engine = kit.Planted(lambda c: None if fails(c.assignment.summary()) else quality(c))
+    bench = kit.Bench(settings=SearchSettings(trials=60, tuning=4))
+    if which == "one activation":
+        assert kit.run(bench, engine).verdict
+        return
+    with pytest.raises(
+        AutoactError, match=r"8 different assignments failed and none but .* raised ValueError: not pos"
+    ):
+        kit.run(bench, engine)
+    assert 8 < len(bench.ledger().records()) < 40
 
 
 def test_a_baseline_that_fails_ends_the_search_and_is_tried_again_the_next_time(kit):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._C._functorch import is_batchedtensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from autoact.core.records import COMPLETE
+from autoact.core.records import COMPLETE, CONFIGURED, FAILED, RAISED
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population import PopulationSession
+from autoact.training.population.members import Members
 
 
 def loss_of(self: Any, batch: Any) -> torch.Tensor:
@@ -103,14 +106,56 @@ def test_those_that_paused_train_anew(tiny, net, mixed):
     assert {(record.status, record.epochs) for record in records} == {(COMPLETE, 3)}
 
 
-def test_a_bug_keeps_its_traceback(tiny, net, mixed):
-    def bug(self: Any, batch: Any, batch_idx: int) -> None:
-        raise KeyError("a bug")
+def bug(self: Any, batch: Any, batch_idx: int) -> None:
+    raise KeyError("a bug")
 
-    session = PopulationSession(tiny(type("Mine", (net,), {"validation_step": bug})))
-    session.start(mixed())
-    with pytest.warns(UserWarning, match="one by one"), pytest.raises(KeyError, match="a bug"):
+
+@pytest.mark.parametrize("where", ["training_step", "validation_step"])
+def test_a_bug_of_the_baseline_keeps_its_traceback(tiny, net, mixed, where):
+    session = PopulationSession(tiny(type("Mine", (net,), {where: bug})), SessionOptions(population=4))
+    session.start([(n, replace(one, role=CONFIGURED) if n == 2 else one) for n, one in mixed()])
+    with pytest.raises(KeyError, match="a bug"):
         session.advance()
+
+
+def spread_of(self: Any, batch: Any) -> torch.Tensor:
+    """What a distribution takes for its spread: raises below zero, as ReLU's values never are."""
+    hidden = self.act2(self.second(self.act1(self.first(batch[0]))))
+    if not is_batchedtensor(hidden) and bool((hidden < 0).any()):
+        raise ValueError("spread must be positive")
+    return hidden
+
+
+def spread_in_training(self: Any, batch: Any, batch_idx: int) -> torch.Tensor:
+    spread_of(self, batch)
+    return loss_of(self, batch)
+
+
+def spread_in_validation(self: Any, batch: Any, batch_idx: int) -> None:
+    spread_of(self, batch)
+    self.log("val_loss", loss_of(self, batch))
+
+
+@pytest.mark.parametrize("name", ["training_step", "validation_step"])
+def test_one_candidate_that_raises_fails_alone_and_the_others_stay_together(monkeypatch, tiny, net, candidate, name):
+    def losses(self: Any, batch: Any, batch_idx: int) -> Any:
+        if any(str(member.candidate.assignment["act2"]) == "tanh" for member in self.active):
+            raise ValueError("spread must be positive")
+        return plain(self, batch, batch_idx)
+
+    plain = Members.losses
+    if name == "training_step":
+        monkeypatch.setattr(Members, "losses", losses)
+    step = spread_in_training if name == "training_step" else spread_in_validation
+    session = PopulationSession(tiny(type("Mine", (net,), {name: step})), SessionOptions(population=4))
+    pairs = [("relu", "relu"), ("relu", "tanh"), ("tanh", "relu"), ("gelu", "relu")]
+    session.start([(n, candidate(*pair)) for n, pair in enumerate(pairs)])
+    records = session.advance()
+    assert [record.status for record in records] == [COMPLETE, FAILED, COMPLETE, COMPLETE]
+    assert records[1].reason.startswith(f"{RAISED} ValueError: spread must be positive")
+    if name == "training_step":
+        assert records[1].reason.endswith("already with act2=tanh alone")
+    assert session.reason == "" and {0, 2, 3} <= set(session._members)
 
 
 def drops_late(self: Any, x: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -10,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import COMPLETE, FAILED, STOPPED
+from autoact.core.records import COMPLETE, CONFIGURED, FAILED, RAISED, STOPPED
 from autoact.training.lightning_session import LightningSession, build_module, check_trainer
 
 
@@ -161,16 +163,58 @@ def test_whatever_code_raises_on_nan_is_a_divergence(train, tiny, candidate, net
 
     record = train(tiny(Raises), candidate()).record()
     assert record.status == FAILED
-    assert record.reason == "weights are not finite, then ValueError: Input contains NaN."
+    assert re.fullmatch(
+        r"weights are not finite, then ValueError: Input contains NaN \(test_training_session\.py:\d+\)", record.reason
+    )
 
 
-def test_a_bug_keeps_its_traceback(train, tiny, candidate, net):
+def test_a_bug_of_the_baseline_keeps_its_traceback(train, tiny, candidate, net):
     class Bug(net):
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
             raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        train(tiny(Bug), candidate())
+        train(tiny(Bug), replace(candidate(), role=CONFIGURED))
+
+
+class _Spread:
+    """Raises where its second activation gives values below zero, from the epoch ``since`` on."""
+
+    since = 0
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> torch.Tensor:
+        hidden = self.act2(self.second(self.act1(self.first(batch[0]))))
+        if self.current_epoch >= self.since:
+            torch.distributions.Normal(torch.zeros_like(hidden), hidden + 1e-4)
+        return super().training_step(batch, batch_idx)
+
+
+def test_what_a_candidate_raises_fails_it_alone_with_site_and_message(train, tiny, candidate, net):
+    mine = type("Mine", (_Spread, net), {})
+    assert train(tiny(mine), candidate("tanh", "relu")).record().status == COMPLETE
+    record = train(tiny(mine), candidate("gelu", "tanh")).record()
+    assert record.status == FAILED
+    assert record.reason.startswith(f"{RAISED} ValueError: Expected parameter scale")
+    assert record.reason.endswith("already with act2=tanh alone")
+    later = train(tiny(type("Later", (_Spread, net), {"since": 1})), candidate("gelu", "tanh")).record()
+    assert later.status == FAILED and later.epochs == 1 and "alone" not in later.reason
+
+
+def test_what_a_candidate_raises_on_the_test_rows_fails_it_alone(tiny, candidate, net, rows):
+    class Strict(net):
+        strict = False
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            if self.strict:
+                raise ValueError("not these rows")
+            super().validation_step(batch, batch_idx)
+
+    session = LightningSession(tiny(Strict))
+    session.start([(0, candidate()), (1, candidate("tanh"))])
+    session.advance()
+    session.runs[1].module.strict = True
+    assert list(session.score(rows())) == [0]
+    assert session.records()[1].reason.startswith(f"on the test rows it {RAISED} ValueError: not these rows")
 
 
 def test_an_unlogged_monitor_names_the_nearest_names(train, tiny, candidate):

@@ -1,0 +1,33 @@
+"""What an error of the user's code says, in one line, and where it came up."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+# Parts of messages that speak of our own stand-ins -> what they mean to a user.
+_MEANINGS = {
+    "_Deferred": "the value of a metric is used for more than self.log",
+    "_MetricStandIn": "a metric is used for more than a call, update and self.log",
+    "'GroupedActivation' object has no attribute": "an attribute of an activation is read",
+}
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in one line, and where in the user's code.
+
+    Example:
+        >>> said(ValueError("vmap: no such rule. Please file a bug report."))
+        'no such rule'
+    """
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].removeprefix("vmap: ")
+    text = next((meaning for part, meaning in _MEANINGS.items() if part in text), text)
+    here = str(Path(__file__).parents[1])
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(here)]
+    mine = [f for f in lines if "site-packages" not in f.filename and "dist-packages" not in f.filename]
+    mine = [f for f in mine if not f.filename.startswith(_STANDARD_LIBRARY)]
+    where = f" ({Path(mine[-1].filename).name}:{mine[-1].lineno})" if mine else ""
+    return f"{text.split('. ')[0].rstrip('.')}{where}"
+
+
+_STANDARD_LIBRARY = str(Path(traceback.__file__).parent)
