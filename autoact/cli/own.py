@@ -7,6 +7,7 @@ from typing import Any
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
+from autoact.faces.adopted import adopted
 from autoact.faces.foreign import lightning_task
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
@@ -74,8 +75,7 @@ def _build(kind: Any, arguments: dict[str, Any], key: str, reference: str | None
         made = kind(**arguments)
     except TypeError as error:
         raise AutoactError(f"{key}={reference}: {error} (give arguments as {key}_arguments.NAME=VALUE)") from error
+    made = adopted(made, wanted)
     if not isinstance(made, wanted):
-        old = any(base.__module__.partition(".")[0] == "pytorch_lightning" for base in type(made).__mro__)
-        advice = " (pytorch_lightning's is another class: import lightning)" if old else ""
-        raise AutoactError(f"{key}={reference} gives {type(made).__name__}, not a lightning.{wanted.__name__}{advice}")
+        raise AutoactError(f"{key}={reference} gives {type(made).__name__}, not a lightning.{wanted.__name__}")
     return made

@@ -23,6 +23,16 @@ class SealedError(AutoactError):
     """The test part was read before the final check opened it."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line: its kind where it says nothing.
+
+    Example:
+        >>> first_line(ValueError("no such row")), first_line(KeyError())
+        ('no such row', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def nearest(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:
     """The allowed names that look most like ``given``, best first.
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from loky import BrokenProcessPool, ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.engines import worker
 from autoact.engines.early import environment, no_interrupts, take
 from autoact.engines.job import Workplace
@@ -104,8 +103,8 @@ class ProcessEngine(QueueingEngine):
             seat.failed_starts = seat.failed_starts + 1 if died else 0
             if died and seat.failed_starts <= RETRIES:
                 self._start(seat)
-        if died and not seat.starting and not self._dismissed:
-            self._break(AutoactError(f"worker processes die while they start: {_first_line(error)}"))
+        if died and error is not None and not seat.starting and not self._dismissed:
+            self._break(AutoactError(f"worker processes die while they start: {first_line(error)}"))
         elif not died and not isinstance(error, ShutdownExecutorError):
             try:
                 result_of(found.result())
@@ -142,7 +141,7 @@ class ProcessEngine(QueueingEngine):
         if isinstance(error, BrokenProcessPool):
             with self._changed:
                 self._start(seat)
-            self._died(ticket, _first_line(error))
+            self._died(ticket, first_line(error))
             return
         self._give_back(seat)
         if isinstance(error, ShutdownExecutorError):
@@ -170,8 +169,3 @@ def _file_of(content: bytes) -> str:
     with os.fdopen(handle, "wb") as file:
         file.write(content)
     return path
-
-
-def _first_line(error: Any) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

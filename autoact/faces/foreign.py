@@ -6,28 +6,38 @@ import copy
 import functools
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from autoact.core.errors import AutoactError, SealedError
+from autoact.core.errors import AutoactError, SealedError, first_line
+from autoact.data.first_batch import first_of
+from autoact.faces.adopted import adopted
 from autoact.sites.run import tensors_in
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
 from autoact.timing.measure import call_model
 from autoact.training.quiet import quiet_lightning
 
-NO_TEST = (
-    "the datamodule has no test_dataloader: there is no sealed data, so nothing can be confirmed and nothing is "
-    "recommended"
+SEALED_NOTHING = "there is no sealed data, so nothing can be confirmed and nothing is recommended"
+NO_TEST = f"the datamodule has no test_dataloader: {SEALED_NOTHING}"
+# Words in the names of values of which less is better, and of which more is.
+_LESS, _MORE = (
+    re.compile(rf"(^|[^a-z])({words})([^a-z]|$)", re.IGNORECASE)
+    for words in (
+        "loss|error|err|mse|rmse|mae|mape|nll|perplexity|ppl|bce|wer|cer|brier",
+        "acc|accuracy|auc|auroc|f1|f1score|precision|recall|r2|iou|miou|dice|bleu|map|ndcg|psnr|ssim",
+    )
 )
 
 
 def lightning_task(
-    make_module: Callable[[], lightning.LightningModule],
+    make_module: Callable[[], Any],
     datamodule: lightning.LightningDataModule,
     *,
     monitor: str,
@@ -41,7 +51,7 @@ def lightning_task(
     """The task of a user's own module.
 
     Args:
-        make_module: returns a fresh module.
+        make_module: returns a fresh module, of ``lightning`` or ``pytorch_lightning``.
         datamodule: is set up once; all trials share its split. ``test_dataloader`` raises until the final check.
         monitor: validation value that the module logs and that decides.
         mode: ``max`` or ``min``: which values of it are better.
@@ -54,6 +64,11 @@ def lightning_task(
     Raises:
         AutoactError: ``mode`` is neither, or the module cannot be run on a batch.
     """
+    datamodule = adopted(datamodule, lightning.LightningDataModule)
+
+    def make() -> Any:
+        return adopted(make_module(), lightning.LightningModule)
+
     if not isinstance(datamodule, lightning.LightningDataModule):
         raise AutoactError(f"the datamodule is a {type(datamodule).__name__}, not a lightning.LightningDataModule")
     if mode not in ("max", "min"):
@@ -63,17 +78,18 @@ def lightning_task(
         held = hold_still(datamodule)
         held.prepare_data()
         held.setup("fit")
-        batch = next(iter(held.train_dataloader()))
-        module = make_module()
+        batch = first_of(held.train_dataloader())
+        module = make()
         if not isinstance(module, lightning.LightningModule):
             raise AutoactError(f"make_module returns a {type(module).__name__}, not a lightning.LightningModule")
         module.configure_model()
         example = _example(module, batch)
     rows = _rows(example)
-    kind, tested, digest = type(module), has_test(datamodule), _digest(batch)
+    untested = _why_untested(held, datamodule)
+    kind, digest = type(module), _digest(batch)
     return Task(
         name=name or kind.__name__,
-        make_module=make_module,
+        make_module=make,
         make_datamodule=lambda _: held,
         monitor=monitor,
         mode=mode,
@@ -81,7 +97,7 @@ def lightning_task(
         example_input=example,
         make_input=lambda size: _repeat(example, rows, size),
         metric=metric,
-        open_test=held.open_test if tested else None,
+        open_test=None if untested else held.open_test,
         trainer=dict(trainer or {}),
         make_callbacks=make_callbacks,
         identity={
@@ -96,9 +112,60 @@ def lightning_task(
             "summary": f"{type(datamodule).__name__} with {kind.__name__}, batches of {rows} rows",
             "fingerprint": digest,
             "recipe": f"{kind.__module__}:{kind.__qualname__}",
+            "notes": _doubtful(monitor, mode),
         },
-        warning="" if tested else NO_TEST,
+        warning=untested,
     )
+
+
+def _doubtful(monitor: str, mode: str) -> tuple[str, ...]:
+    """A question about a mode that is unusual for values of this name.
+
+    Example:
+        >>> _doubtful("val_loss", "max")
+        ("is mode='max' meant? Of values called 'val_loss' the smaller ones are usually better: mode='min'",)
+        >>> _doubtful("val_loss", "min"), _doubtful("elbo", "max")
+        ((), ())
+    """
+    less, more = bool(_LESS.search(monitor)), bool(_MORE.search(monitor))
+    usual = {"max": ("smaller", "min", less and not more), "min": ("larger", "max", more and not less)}
+    which, other, odd = usual[mode]
+    if not odd:
+        return ()
+    return (
+        f"is mode={mode!r} meant? Of values called {monitor!r} the {which} ones are usually better: mode={other!r}",
+    )
+
+
+def _why_untested(held: Any, datamodule: lightning.LightningDataModule) -> str:
+    """Why the final check could not use the test rows; empty where it can. Their loader is made, no row is read."""
+    if not has_test(datamodule):
+        return NO_TEST
+    name = f"{type(datamodule).__name__}.test_dataloader"
+    try:
+        made = held.open_test("to count its loaders").val_dataloader()
+    except Exception as error:  # whatever the user's code raises
+        return f"{name} raises {type(error).__name__} ({first_line(error)}): {SEALED_NOTHING}"
+    if made is None:
+        return f"{name} returns None: {SEALED_NOTHING}"
+    tested, validated = loaders_in(made), loaders_in(held.val_dataloader())
+    if tested != validated:
+        return (
+            f"{name} returns {tested} loaders and val_dataloader {validated}, so their values have other names: "
+            f"{SEALED_NOTHING} (return one)"
+        )
+    return ""
+
+
+def loaders_in(made: Any) -> int:
+    """How many loaders a datamodule's method returned.
+
+    Example:
+        >>> loaders_in([["a", "b"]]), loaders_in({"x": "a", "y": "b"}), loaders_in([torch.zeros(1)])
+        (1, 2, 1)
+    """
+    made = made.iterables if isinstance(made, CombinedLoader) else made
+    return len(made) if isinstance(made, (list, tuple, Mapping)) else 1
 
 
 def has_test(datamodule: lightning.LightningDataModule) -> bool:
@@ -135,7 +202,14 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
 
     def open_test(reason: str) -> Any:
         opened: Any = copy.copy(held)
-        opened.test_dataloader = opened.val_dataloader = functools.partial(type(datamodule).test_dataloader, held)
+
+        def as_validated() -> Any:
+            # One loader stands in each place of several: the values have the names, and are computed by the same code.
+            made = type(datamodule).test_dataloader(held)
+            several = loaders_in(held.val_dataloader())
+            return [made] * several if several > 1 and loaders_in(made) == 1 and made is not None else made
+
+        opened.test_dataloader = opened.val_dataloader = as_validated
         functools.update_wrapper(opened.val_dataloader, type(datamodule).test_dataloader)
         functools.update_wrapper(opened.test_dataloader, type(datamodule).test_dataloader)
         opened.openings = [*getattr(held, "openings", []), reason]
@@ -156,7 +230,7 @@ def _example(module: lightning.LightningModule, batch: Any) -> Any:
         given = module.example_input_array
         options.append(tuple(given) if isinstance(given, list) else given)
     if isinstance(batch, (tuple, list)):
-        options += [(batch[0],), tuple(batch[:-1]), tuple(batch)]
+        options += [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch)]
     elif isinstance(batch, Mapping):
         options += [(batch,), dict(batch)]
         options += [(value,) for value in batch.values() if isinstance(value, torch.Tensor)]
@@ -181,6 +255,15 @@ def _example(module: lightning.LightningModule, batch: Any) -> Any:
         f"{type(module).__name__} cannot be called on a batch of the datamodule ({cause}): define forward(x) for "
         "batches (x, y), or set self.example_input_array"
     )
+
+
+def _given_first(first: Any) -> list[Any]:
+    """The ways to hand what stands first in a batch to a module: itself, or what it holds as arguments."""
+    if isinstance(first, torch.Tensor):
+        return [first]
+    if isinstance(first, Mapping):
+        return [(first,), dict(first)]
+    return [(first,), tuple(first)] if isinstance(first, (tuple, list)) else [(first,)]
 
 
 def _rows(example: Any) -> int:

@@ -45,6 +45,7 @@ from autoact.tracking.store import shown
 from autoact.training.configured import configured_settings
 from autoact.training.lightning_session import TRAINER_DEFAULTS, SessionOptions, check_trainer
 from autoact.training.population import PopulationSession
+from autoact.training.rehearsal import rehearse
 
 LATENCY_TABLE = "latency_table"
 RAW = "confirmation.json"
@@ -128,6 +129,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     module.configure_model()
     sites = find_sites(module, task.example_input)
     configured = configured_settings(task, device)
+    rehearse(task, device)
     space = build_space(sites, settings.space, configured)
     objectives, note = select(
         settings.objectives.use,

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
+from autoact.sites.run import tensors_in
 from autoact.tracking.entries import PARAM, cut, unique
 from autoact.tracking.registry import Registry, Version, is_registry_uri, using
 from autoact.tracking.store import Store, StoreError, reach, reason_of, shown
@@ -22,6 +23,8 @@ WEIGHTS = "model.safetensors"
 # Where MLflow puts the files that lie beside a model.
 EXTRA = "extra_files"
 TOO_MANY = "the model takes more than one tensor"
+# Numbers of rows that a graph has to take before it is registered.
+ROWS = (1, 2, 7)
 
 
 @dataclass(frozen=True)
@@ -172,10 +175,8 @@ def _log_graph(module: Any, example: Any, beside: list[Path]) -> tuple[str | Non
     left = "only its weights are logged, and nothing is registered"
     if not isinstance(example, torch.Tensor):
         return None, f"{TOO_MANY}: {left}"
-    try:
-        torch.export.export(module, (example,))
-    except Exception as error:  # torch.export raises many kinds, for whatever a user's forward does
-        return None, f"the model cannot be exported as a graph ({type(error).__name__}): {left}"
+    if trouble := _not_any_rows(module, example):
+        return None, f"{trouble}: {left}"
     info = mlflow.pytorch.log_model(
         module,
         name="model",
@@ -185,6 +186,25 @@ def _log_graph(module: Any, example: Any, beside: list[Path]) -> tuple[str | Non
         extra_files=[str(file) for file in beside],
     )
     return str(info.model_uri), ""
+
+
+def _not_any_rows(module: Any, example: torch.Tensor) -> str:
+    """Why a module cannot be exported as a graph that takes any number of rows; empty where it can."""
+    try:
+        graph = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
+    except Exception as error:  # torch.export raises many kinds, for whatever a user's forward does
+        return f"the model cannot be exported as a graph ({type(error).__name__})"
+    for rows in ROWS:
+        x = example[torch.arange(rows) % len(example)]
+        try:
+            with torch.no_grad():
+                wanted, found = module(x), graph(x)
+        except Exception as error:
+            return f"the model's graph does not take {rows} rows ({first_line(error)})"
+        for one, other in zip(tensors_in(wanted), tensors_in(found), strict=True):
+            if one.shape != other.shape or not torch.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True):
+                return f"the model's graph gives other values than the model for {rows} rows"
+    return ""
 
 
 def fetch_model(store: Store | None, source: str) -> FetchedModel:

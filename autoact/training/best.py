@@ -16,6 +16,20 @@ class Diverged(ArithmeticError):  # noqa: N818  (says what happened to the trial
     """Training produced values that are not finite; the trial fails alone, with this reason."""
 
 
+def logged_value(monitor: str, logged: Mapping[str, float]) -> float:
+    """The monitored value among what was logged.
+
+    Raises:
+        AutoactError: it is not there; names the nearest and all others.
+    """
+    if monitor not in logged:
+        close = nearest(monitor, logged)
+        hint = f": did you mean {' or '.join(close)}?" if close else ""
+        names = ", ".join(sorted(logged)) or "nothing"
+        raise AutoactError(f"monitor={monitor} was not logged by validation{hint} Logged: {names}")
+    return logged[monitor]
+
+
 class Best:
     """Keeps the weights of the best epoch in memory, and the learning curve.
 
@@ -48,12 +62,7 @@ class Best:
             AutoactError: the monitored value is not among what was logged.
             Diverged: it is not finite, or the weights are not.
         """
-        if self.monitor not in logged:
-            close = nearest(self.monitor, logged)
-            hint = f": did you mean {' or '.join(close)}?" if close else ""
-            names = ", ".join(sorted(logged)) or "nothing"
-            raise AutoactError(f"monitor={self.monitor} was not logged by validation{hint} Logged: {names}")
-        value = logged[self.monitor]
+        value = logged_value(self.monitor, logged)
         if not math.isfinite(value):
             raise Diverged(f"{self.monitor} is {value} in epoch {epoch}")
         if self.value is None or (value > self.value if self.mode == "max" else value < self.value):

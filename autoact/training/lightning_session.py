@@ -15,10 +15,12 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers.logger import DummyLogger
 
 from autoact.core.choice import Assignment
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.core.records import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
+from autoact.data.first_batch import first_of
 from autoact.sites import apply_
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
@@ -96,7 +98,7 @@ class Run(Trained):
         except Interrupted:
             self.failure = (STOPPED, "interrupted by the user")
         except (Diverged, FloatingPointError, torch.OutOfMemoryError) as error:
-            self.failure = (FAILED, _first_line(error))
+            self.failure = (FAILED, first_line(error))
         except Exception as error:
             # What the baseline raises, every candidate would: a bug, which keeps its traceback.
             if isinstance(error, AutoactError) or (
@@ -128,7 +130,7 @@ class Run(Trained):
         datamodule.setup("fit")
         trainer = trainer_for(self.task, self._options.device, [])
         connect(trainer, self.module, datamodule)
-        batch = to_device(next(iter(datamodule.train_dataloader())), self._options.device)
+        batch = to_device(first_of(datamodule.train_dataloader()), self._options.device)
         site = site_at_fault(build, self.candidate.assignment, batch, error)
         restore_random_state(state)
         return f"{RAISED} {text}{f'; already with {site} alone' if site else ''}"
@@ -185,7 +187,7 @@ class Run(Trained):
             if not math.isfinite(value):
                 raise Diverged(f"{self.task.monitor} is {value}")
         except (Diverged, FloatingPointError) as error:
-            self.failure = (FAILED, f"on the test rows: {_first_line(error)}")
+            self.failure = (FAILED, f"on the test rows: {first_line(error)}")
             return None
         except Exception as error:
             if isinstance(error, AutoactError) or self.candidate.role == CONFIGURED:
@@ -297,11 +299,6 @@ class LightningSession:
                 self.runs[int(number)].resume(state["saved"], state["random"], state["seconds"])
 
 
-def _first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules: bool = True) -> Any:
     """A fresh module of the task that carries the candidate's assignment, each site of it as a module unless told."""
     module = task.make_module()
@@ -314,7 +311,8 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
 
 def trainer_for(task: Task, device: torch.device, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
     """A Trainer on ``device`` with the user's arguments over the defaults."""
-    arguments = {**TRAINER_DEFAULTS, **_placement(device), **task.trainer}
+    # Modules write to self.logger.experiment: without a logger there is one that takes everything and keeps nothing.
+    arguments = {**TRAINER_DEFAULTS, "logger": DummyLogger(), **_placement(device), **task.trainer}
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
         arguments["enable_checkpointing"] = True
     return lightning.Trainer(**arguments, callbacks=list(callbacks))
@@ -356,7 +354,7 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
         with quiet_lightning():
             lightning.Trainer(**{**TRAINER_DEFAULTS, **arguments})
     except Exception as error:  # each argument has errors of its own kind
-        raise AutoactError(f"lightning.Trainer refuses {given}: {_first_line(error)}") from error
+        raise AutoactError(f"lightning.Trainer refuses {given}: {first_line(error)}") from error
 
 
 def _placement(device: torch.device) -> dict[str, Any]:

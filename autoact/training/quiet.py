@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +22,24 @@ _REPEATED = (
     ".*Trying to infer the `batch_size`.*",
     ".*GPU available but not used.*",
     ".*MPS available but not used.*",
+    ".*isinstance.treespec, LeafSpec.*",
 )
 
 
 @contextmanager
+def _no_autologging() -> Iterator[None]:
+    """No training of ours is written into a run of the user's own by ``mlflow.autolog()``."""
+    utils = sys.modules.get("mlflow.utils.autologging_utils")
+    if utils is None or utils._AUTOLOGGING_GLOBALLY_DISABLED:  # disabled by whoever is around this one
+        yield
+        return
+    with utils.disable_autologging():
+        yield
+
+
+@contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's information and repeated advice; every other warning passes.
+    """Silence Lightning's information and repeated advice, and MLflow's autologging; every other warning passes.
 
     Example:
         >>> with quiet_lightning():
@@ -42,7 +55,8 @@ def quiet_lightning() -> Iterator[None]:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
-            yield
+            with _no_autologging():
+                yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

@@ -18,6 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.data.datamodule import TensorBatches
+from autoact.data.first_batch import first_of
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
@@ -238,7 +239,7 @@ def set_up(task: Task) -> Any:
 
 def first_batch(datamodule: Any, device: torch.device) -> Any:
     """The first training batch, on the device."""
-    return to_device(next(iter(datamodule.train_dataloader())), device)
+    return to_device(first_of(datamodule.train_dataloader()), device)
 
 
 def seeds_can_share(task: Task, options: SessionOptions, streams: list[Stream]) -> bool:

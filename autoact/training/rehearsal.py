@@ -1,0 +1,60 @@
+"""One batch of training and one of validation, before anything is searched: what will be missing is missed now."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from autoact.core.errors import AutoactError
+from autoact.tasks.task import Task
+from autoact.training.best import logged_value
+from autoact.training.lightning_session import trainer_for
+from autoact.training.quiet import quiet_lightning
+from autoact.training.randomness import random_state, restore_random_state
+
+# The shortest training that ends with a validation.
+_SHORT: Mapping[str, Any] = {
+    "max_epochs": 1,
+    "min_epochs": None,
+    "max_steps": -1,
+    "min_steps": None,
+    "limit_train_batches": 1,
+    "limit_val_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "val_check_interval": None,
+    "enable_checkpointing": False,
+}
+
+
+def rehearse(task: Task, device: torch.device) -> None:
+    """Train the module as it is on one batch, and validate it on one, to see whether the monitored value is logged.
+
+    Where the task's own callbacks could log it, or where one batch is too few for the module's metrics, so that it
+    raises, the first trial tells. The state of the random numbers is put back.
+
+    Raises:
+        AutoactError: validation does not log ``task.monitor``; names what it logs.
+    """
+    if task.metric is not None or task.make_callbacks():
+        return
+    short = replace(task, trainer={**task.trainer, **_SHORT})
+    state = random_state()
+    try:
+        with quiet_lightning():
+            trainer = trainer_for(short, device, [])
+            trainer.fit(task.make_module(), datamodule=task.make_datamodule(0))
+    except AutoactError:
+        raise
+    except Exception:  # of the user's code: a whole training of the baseline is the judge
+        return
+    finally:
+        restore_random_state(state)
+        if multiprocessing.active_children():  # of loaders that were not read to their end: clear them away here
+            gc.collect()
+    if trainer.fit_loop.epoch_loop.val_loop._has_run:
+        logged_value(task.monitor, {name: float(value.mean()) for name, value in trainer.callback_metrics.items()})
