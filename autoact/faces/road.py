@@ -262,6 +262,7 @@ def session_options(
         AskedHere(stop_asked),
         search.threads if shape is None else shape.threads,
         None if shape is None else shape.largest,
+        None if shape is None else shape.alone,
     )
 
 

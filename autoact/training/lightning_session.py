@@ -213,7 +213,8 @@ class SessionOptions:
         stop_asked: asked between batches; true gives the training up.
         threads: CPU threads while training; torch's own number unless given.
         population: candidates that train at once, at most; 1: one by one; None: all, where the task allows it.
-        alone: why candidates train one by one, found out in training; the sessions that follow know it from the start.
+        alone: why candidates train one by one; empty where they may train together; None: a session has to find out,
+            and those that follow know it from the start.
     """
 
     def __init__(
@@ -224,9 +225,10 @@ class SessionOptions:
         stop_asked: Callable[[], bool] = lambda: False,
         threads: int | None = None,
         population: int | None = None,
+        alone: str | None = None,
     ) -> None:
         self.population = population
-        self.alone = ""
+        self.alone = alone
         self.device = device or torch.device("cpu")
         self.patience = patience
         self.rescale = rescale

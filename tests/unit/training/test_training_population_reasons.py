@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch import Callback
 from torch import nn
 from torchmetrics.classification import BinaryAccuracy
 
 from autoact.training.lightning_session import SessionOptions
+from autoact.training.population import PopulationSession
 from autoact.training.population.support import why_not
 
 HERE = r"\(test_training_population_reasons\.py:\d+\)"
@@ -183,3 +185,21 @@ def test_several_loaders(tiny, rows, net):
 )
 def test_trainer_arguments(tiny, trainer, reason):
     assert why_not(tiny(trainer=trainer), SessionOptions()) == reason
+
+
+@pytest.mark.parametrize("population", [None, 4])
+def test_a_hook_or_callback_runs_whatever_size_is_asked_for(tiny, net, mixed, population):
+    calls: list[str] = []
+
+    class Counter(Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            calls.append("callback")
+
+    hooked = module_with(net, on_train_batch_end=lambda self, *_: calls.append("hook"))
+    for task in (tiny(hooked), tiny(net, make_callbacks=lambda: [Counter()])):
+        session = PopulationSession(task, SessionOptions(population=population))
+        session.start(mixed())
+        session.advance()
+    steps = 3 * 2 * 4  # epochs, batches, candidates
+    assert calls == ["hook"] * steps + ["callback"] * steps
+    assert session.reason == "the callback Counter watches a single training"
