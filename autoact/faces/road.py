@@ -24,6 +24,7 @@ from autoact.faces.late import LateEngine
 from autoact.faces.search_files import SearchFiles, make_folder
 from autoact.faces.shape import Shape, shape_of
 from autoact.sites import Sites, find_sites
+from autoact.sites.twins import check_hidden_copies, copies_told
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
 from autoact.study.claims import Claims, driver_id
@@ -127,6 +128,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     module = task.make_module()
     module.configure_model()
     sites = find_sites(module, task.example_input)
+    check_hidden_copies(module, sites)
     configured = configured_settings(task, device)
     space = build_space(sites, settings.space, configured)
     objectives, note = select(
@@ -150,7 +152,8 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     }
     identity = identify(task, space, objectives, training, hardware)
     unreplaceable = tuple(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)
-    notes = tuple(filter(None, (task.warning, note, *task.facts.get("notes", ()), *unreplaceable, *space.notes)))
+    told = (*task.facts.get("notes", ()), *unreplaceable, *copies_told(sites), *space.notes)
+    notes = tuple(filter(None, (task.warning, note, *told)))
     return Prepared(task, settings, sites, space, objectives, identity, device, notes)
 
 

@@ -71,7 +71,8 @@ def rescale_(
 ) -> dict[str, float]:
     """Multiply the weights that consume changed sites by ``gain(new) / gain(old)``, in place.
 
-    Tied weights are scaled once. Weights with a source other than a changed site stay as they are.
+    Tied weights are scaled once. Frozen weights (``requires_grad=False``) and those with a source other than a changed
+    site stay as they are.
 
     Args:
         model: changed in place; it may hold the old or the new activations.
@@ -93,6 +94,7 @@ def rescale_(
         {'4.weight': 0.707}
     """
     factors = weight_factors(consumers(model, example_input, call=call), old, new)
+    factors = {name: factor for name, factor in factors.items() if model.get_parameter(name).requires_grad}
     multiply_(model, factors)
     return factors
 
