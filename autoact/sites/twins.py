@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from autoact.core.errors import AutoactError
+from autoact.sites.initialise import is_held
 from autoact.sites.locate import activation_modules, modules_with_names
 from autoact.sites.records import Site, Sites
 
@@ -31,7 +32,8 @@ def with_twins(model: nn.Module, sites: Sites) -> Sites:
         Sites in which a copy's site has ``twin_of``: a search gives both the same activation. Neither of the two can
         change its width.
     """
-    found, twins = {site.name: site for site in sites}, []
+    found: dict[str, Site] = {site.name: site for site in sites}
+    twins: list[Site] = []
     present = {name: item.choice for item in activation_modules(model) for name in item.names}
     for copied, original in _pairs(model, sites):
         mine = [site for site in sites if _inside(site.name, original) and not site.twin_of]
@@ -95,9 +97,9 @@ def scaled(model: nn.Module, sites: Sites, factors: Mapping[str, float]) -> dict
     for name, factor in factors.items():
         moved = [_moved(name, original, copied) for original, copied in pairs if _inside(name, original)]
         equal = [n for n in moved if n in parameters and _equal(parameters[n], parameters[name])]
-        if any(parameters[n].requires_grad for n in (name, *equal)):
+        if not all(is_held(parameters[n]) for n in (name, *equal)):
             found |= dict.fromkeys((name, *equal), factor)
-        found |= {n: factor for n in moved if n in parameters and n not in equal and parameters[n].requires_grad}
+        found |= {n: factor for n in moved if n in parameters and n not in equal and not is_held(parameters[n])}
     return found
 
 

@@ -20,6 +20,7 @@ from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.records import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
 from autoact.sites import apply_
+from autoact.sites.initialise import holding
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
@@ -33,6 +34,7 @@ from autoact.training.callbacks import (
     PredictionScore,
     StopWhen,
 )
+from autoact.training.loaded import loaded_weights
 from autoact.training.one_step import site_at_fault
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
@@ -310,7 +312,8 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
     module.configure_model()
     if candidate.assignment:
         example = task.example_input
-        apply_(module, candidate.assignment, example_input=example, rescale=rescale, as_modules=as_modules)
+        with holding(module, loaded_weights(task)):
+            apply_(module, candidate.assignment, example_input=example, rescale=rescale, as_modules=as_modules)
     return module
 
 
