@@ -97,7 +97,7 @@ def settings_in_force(
     changed = _watched(task, device, other, STEPS)
     if base is None or changed is None or len(changed.seen) < 2 or len(base.seen) != len(changed.seen):
         return {}
-    found = {}
+    found: dict[str, str] = {}
     pairs = list(zip(base.seen[1:], changed.seen[1:], strict=True))
     if "learning_rate" in other:
         factor = other["learning_rate"] / configured["learning_rate"]
