@@ -1,54 +1,235 @@
-"""What a training step leaves on a module in plain Python: a population would keep it once for all members."""
+"""What a module keeps in plain Python: one and the same for all members of a population, as long as it is equal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import copy
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch._C._functorch import is_batchedtensor
 
-from autoact.training.population.grouped import GroupedActivation
 from autoact.training.population.streams import StreamDropout
+from autoact.training.population.unbatched import CannotBatchError
 
 _DEPTH = 4
+_MISSING = object()
 # What every module has, and what Lightning writes itself.
-_OWN = frozenset(vars(lightning.LightningModule())) | {"training"}
+_OWN = frozenset(vars(lightning.LightningModule())) | {"training", "log", "log_dict"}
 
 
-def plain_state(base: nn.Module) -> dict[str, Any]:
-    """A value for each plain attribute of each module; two of them are equal where nothing changed.
+class Kept:
+    """Plain attributes of the template, which steps run through, and of the members' modules, which all else sees.
+
+    What the members' own code writes reaches the template where it is equal for all members; an attribute that differs
+    must not be read by a training step. What a training step writes reaches every member.
+
+    Args:
+        base: the template's module.
+        modules: the members' own.
 
     Example:
-        >>> module = nn.Linear(1, 1)
-        >>> before = plain_state(module)
-        >>> module.calls = 1
-        >>> plain_state(module) == before
+        >>> class Net(nn.Module):
+        ...     scale = 1.0
+        >>> base, members = Net(), [Net(), Net()]
+        >>> kept = Kept(base, members)
+        >>> for member in members:
+        ...     member.scale = 2.0
+        >>> kept.gather()
+        >>> base.scale
+        2.0
+    """
+
+    def __init__(self, base: nn.Module, modules: Sequence[nn.Module]) -> None:
+        self._base = base
+        self.modules = list(modules)
+        self._seen: dict[tuple[str, str], Any] = {}
+        self._barred: set[tuple[str, str]] = set()
+        self.gather()
+
+    def gather(self) -> None:
+        """The members' own code has run: the template takes over what is equal, and may not read what is not."""
+        changed: dict[tuple[str, str], Any] = {}
+        dropouts = [(path, part) for path, part in self._base.named_modules() if isinstance(part, StreamDropout)]
+        for path, part in [*_parts(self._base), *dropouts]:
+            mine = [module.get_submodule(path) for module in self.modules]
+            for key in dict.fromkeys(key for one in mine for key in vars(one) if _counts(key, vars(one)[key])):
+                values = [vars(one).get(key, _MISSING) for one in mine]
+                token = [_token(value, _DEPTH) for value in values]
+                if self._seen.get((path, key)) == token:
+                    continue
+                self._seen[path, key] = token
+                if all(same(values[0], value) for value in values[1:]):
+                    self._admit(path, part, key)
+                    if not same(values[0], vars(part).get(key, _MISSING)):
+                        changed[path, key] = values[0]
+                else:
+                    self._bar(path, part, key)
+        self._write(changed, self.modules[0], self._base)
+        self._before = self._tokens()
+
+    def hand_out(self) -> None:
+        """Training steps have run: what they wrote is every member's.
+
+        Raises:
+            CannotBatchError: it is another one for each member.
+        """
+        changed: dict[tuple[str, str], Any] = {}
+        for (path, key), token in (now := self._tokens()).items():
+            if self._before.get((path, key), _MISSING) != token:
+                changed[path, key] = vars(self._base.get_submodule(path))[key]
+        for (path, key), value in changed.items():
+            if _batched(value, _DEPTH):
+                raise CannotBatchError(_keeps(path, key))
+        for module in self.modules if changed else ():
+            self._write(changed, self._base, module)
+        for path, key in changed:
+            mine = [vars(module.get_submodule(path)).get(key, _MISSING) for module in self.modules]
+            self._seen[path, key] = [_token(value, _DEPTH) for value in mine]
+        self._before = now
+
+    def disagreeing(self) -> str:
+        """After one step of the template, and one of each member's own: what they do not agree in; empty if nothing."""
+        for (path, key), token in self._tokens().items():
+            value = vars(self._base.get_submodule(path))[key]
+            mine = [vars(module.get_submodule(path)).get(key, _MISSING) for module in self.modules]
+            written = self._before.get((path, key), _MISSING) != token
+            if written and (_batched(value, _DEPTH) or not all(same(value, other) for other in mine)):
+                return _keeps(path, key)
+        return ""
+
+    def _tokens(self) -> dict[tuple[str, str], Any]:
+        """What tells whether an attribute of the template has changed."""
+        return {
+            (path, key): _token(value, _DEPTH)
+            for path, part in _parts(self._base)
+            for key, value in vars(part).items()
+            if _counts(key, value)
+        }
+
+    def _write(self, values: Mapping[tuple[str, str], Any], source: nn.Module, target: nn.Module) -> None:
+        """Copies of attributes of one module for another, whose parts they then hold."""
+        if not values:
+            return
+        parts = dict(target.named_modules())
+        memo = {id(part): parts[path] for path, part in source.named_modules() if path in parts}
+        held: dict[str, dict[str, Any]] = {path: parts[path].__dict__ for path, _ in values}
+        found = copy.deepcopy({place: value for place, value in values.items() if value is not _MISSING}, memo)
+        for path, key in values:
+            if (path, key) in found:
+                held[path][key] = found[path, key]
+            else:
+                held[path].pop(key, None)
+
+    def _bar(self, path: str, part: nn.Module, key: str) -> None:
+        """Let nobody read an attribute of a part of the template."""
+        self._barred.add((path, key))
+        kind = type(part)
+        if "_barred" not in vars(kind):
+            part.__class__ = kind = type(kind.__name__, (kind,), {"__module__": kind.__module__, "_barred": True})
+
+        def differs(*_: Any) -> Any:
+            raise CannotBatchError(f"self.{f'{path}.{key}'.lstrip('.')} differs between candidates")
+
+        setattr(kind, key, property(differs, differs))
+
+    def _admit(self, path: str, part: nn.Module, key: str) -> None:
+        """Let it be read again."""
+        if (path, key) in self._barred:
+            self._barred.discard((path, key))
+            delattr(type(part), key)
+
+
+def same(one: Any, other: Any, depth: int = _DEPTH) -> bool:
+    """Whether two values are equal, as far as can be seen; modules are compared by themselves.
+
+    Example:
+        >>> same({"mask": torch.ones(2), "n": 1}, {"mask": torch.ones(2), "n": 1})
+        True
+        >>> same([1, 2], [1, 3])
         False
     """
-    found = {}
-    for path, module in base.named_modules():
-        if isinstance(module, (GroupedActivation, StreamDropout)):
-            continue
-        for key, value in vars(module).items():
-            if key not in _OWN and not isinstance(value, nn.Module):
-                found[f"{path}.{key}".lstrip(".")] = _value(value, _DEPTH)
-    return found
+    if one is other or isinstance(one, (nn.Module, nn.Parameter)):
+        return one is other or type(one).__name__ == type(other).__name__
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Tensor):
+        return _same_tensors(one, other)
+    if isinstance(one, np.ndarray):
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+    if isinstance(one, float):
+        return one == other or (one != one and other != other)
+    if depth == 0 or callable(one):
+        return getattr(one, "__code__", None) == getattr(other, "__code__", None)
+    return _same_contents(one, other, depth - 1)
 
 
-def _value(value: Any, depth: int) -> Any:
-    """Something that is equal for equal contents."""
+def _same_contents(one: Any, other: Any, depth: int) -> bool:
+    """Whether what two values of one type hold is equal; what cannot be looked into counts as equal."""
+    if isinstance(one, Mapping):
+        return list(one) == list(other) and all(same(one[key], other[key], depth) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(same(a, b, depth) for a, b in zip(one, other, strict=True))
+    if isinstance(getattr(one, "__dict__", None), dict) and vars(one):
+        return same(vars(one), vars(other), depth)
+    unknown = type(one).__eq__ is object.__eq__ and not isinstance(one, torch.Generator)
+    return unknown or bool(one == other)
+
+
+def _same_tensors(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same numbers; nan is itself."""
+    if is_batchedtensor(one) or is_batchedtensor(other) or one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return one.device == other.device and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+def _keeps(path: str, key: str) -> str:
+    """What is said of an attribute that a step writes, and that a population cannot keep once for all."""
+    where = f"{path}.{key}".lstrip(".")
+    return f"training_step keeps values on the module (self.{where}) that are each candidate's own"
+
+
+def _parts(base: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Parts of a template that stand for the same part of each member."""
+    for path, part in base.named_modules():
+        if path == "" or not type(part).__module__.startswith("autoact."):
+            yield path, part
+
+
+def _counts(key: str, value: Any) -> bool:
+    """Whether an attribute is the user's, and no part of the module."""
+    return key not in _OWN and not isinstance(value, nn.Module)
+
+
+def _batched(value: Any, depth: int) -> bool:
+    """Whether a value holds a tensor of all members' numbers, which must not leave its step."""
+    if isinstance(value, Tensor):
+        return is_batchedtensor(value)
+    if depth == 0 or isinstance(value, (str, bytes, nn.Module, type)) or callable(value):
+        return False
+    if isinstance(value, Mapping):
+        return any(_batched(item, depth - 1) for item in value.values())
+    if isinstance(value, (list, tuple, Set)):
+        return any(_batched(item, depth - 1) for item in value)
+    return _batched(getattr(value, "__dict__", None) or (), depth - 1)
+
+
+def _token(value: Any, depth: int) -> Any:
+    """Something that is equal for equal contents, and cheap."""
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return value
-    if isinstance(value, torch.Tensor):
-        return id(value), value._version if not value.is_inference() else 0
+    if isinstance(value, Tensor):
+        batched = is_batchedtensor(value)
+        return id(value), value._version if not batched and not value.is_inference() else -1
     if depth == 0 or callable(value) or isinstance(value, (nn.Module, type)):
         return id(value)
     if isinstance(value, Mapping):
-        return id(value), [(_value(key, 1), _value(item, depth - 1)) for key, item in value.items()]
+        return id(value), [(_token(key, 1), _token(item, depth - 1)) for key, item in value.items()]
     if isinstance(value, (list, tuple)):
-        return id(value), [_value(item, depth - 1) for item in value]
+        return id(value), [_token(item, depth - 1) for item in value]
     if isinstance(value, Set):
         return id(value), len(value)
-    return id(value), _value(dict(getattr(value, "__dict__", {})), depth - 1)[1]
+    return id(value), _token(dict(getattr(value, "__dict__", {})), depth - 1)[1]

@@ -53,6 +53,18 @@ def counts_in_an_object(self: Any, batch: Any, batch_idx: int) -> Any:
     return self.loss(batch) * self.holder.calls
 
 
+def keeps_its_loss(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = self.loss(batch)
+    self.last = loss.detach()
+    return loss
+
+
+def collects_losses(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = self.loss(batch)
+    self.state["list"].append(loss.detach())
+    return loss
+
+
 def nothing(self: Any, batch: Any, batch_idx: int) -> Any:
     return None if batch_idx == 0 else self.loss(batch)
 
@@ -73,10 +85,8 @@ def asks_the_optimizer(self: Any, batch: Any, batch_idx: int) -> Any:
 STEPS = {
     item: rf"calling \.item\(\) on a Tensor {HERE}",
     branch: rf"data-dependent control flow {HERE}",
-    appends: r"keeps values on the module \(self\.state\)",
-    counts: r"keeps values on the module \(self\._calls\)",
-    counts_in_a_dict: r"keeps values on the module \(self\.state\)",
-    counts_in_an_object: r"keeps values on the module \(self\.holder\)",
+    keeps_its_loss: r"keeps values on the module \(self\.last\) that are each candidate's own",
+    collects_losses: r"keeps values on the module \(self\.state\) that are each candidate's own",
     nothing: r"training_step returned NoneType without a loss",
     uses_a_metric: rf"a metric is used for more than self\.log {HERE}",
     selects: rf"dynamic shape {HERE}",
@@ -114,6 +124,17 @@ def test_a_step_that_cannot_be_batched(agree, tiny, net, step):
     assert session.reason.startswith("Mine")
     assert session._members == {}
     assert re.search(STEPS[step], session.reason), session.reason
+
+
+@pytest.mark.parametrize("step", [appends, counts, counts_in_a_dict, counts_in_an_object])
+def test_what_a_step_keeps_is_everybodys_where_it_is_equal(agree, tiny, net, step):
+    session = agree(tiny(module_with(net, step)), seeds=2)
+    assert session.reason == ""
+    for module in session.modules().values():  # 3 epochs of 2 batches
+        counted = (len(module.state["list"]), getattr(module, "_calls", 0), module.state["calls"], module.holder.calls)
+        assert counted == {appends: (6, 0, 1, 0), counts: (0, 6, 1, 0), counts_in_a_dict: (0, 0, 7, 0)}.get(
+            step, (0, 0, 1, 6)
+        )
 
 
 class HookedWeight(nn.Linear):
