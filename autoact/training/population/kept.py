@@ -19,6 +19,9 @@ _DEPTH = 4
 _MISSING = object()
 # What every module has, and what Lightning writes itself.
 _OWN = frozenset(vars(lightning.LightningModule())) | {"training", "log", "log_dict"}
+# What tells torch's transformers, in evaluation, which activation they hold.
+_ACTIVATION = ("activation", "activation_relu_or_gelu", "use_nested_tensor")
+_TRANSFORMERS = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
 class Kept:
@@ -56,7 +59,9 @@ class Kept:
         dropouts = [(path, part) for path, part in self._base.named_modules() if isinstance(part, StreamDropout)]
         for path, part in [*_parts(self._base), *dropouts]:
             mine = [module.get_submodule(path) for module in self.modules]
-            for key in dict.fromkeys(key for one in mine for key in vars(one) if _counts(key, vars(one)[key])):
+            for key in dict.fromkeys(key for one in mine for key, value in vars(one).items() if _counts(key, value)):
+                if key in _ACTIVATION and isinstance(part, _TRANSFORMERS):
+                    continue
                 values = [vars(one).get(key, _MISSING) for one in mine]
                 token = [_token(value, _DEPTH) for value in values]
                 if self._seen.get((path, key)) == token:

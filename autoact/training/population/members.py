@@ -112,7 +112,7 @@ class Members:
         self._template.learning({site for (site, _), entries in self.stack.grouped.items() if entries})
         keys = [stream.key for stream in self.streams]
         self._stream_of = torch.tensor([keys.index(key_of(m.candidate)) for m in members], device=self._device)
-        for dropout in self._template.dropouts:
+        for dropout in self._template.dropouts if self.own_batches else ():
             dropout.streams, dropout.stream_of = self.streams, self._stream_of
         self.stepper = Stepper(members)
         self._first = True

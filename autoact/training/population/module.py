@@ -136,7 +136,11 @@ class PopulationModule(lightning.LightningModule):
             self._run_hook(hook, members, *(["fit"] if hook == "teardown" else []))
 
     def _run_hook(self, name: str, members: Sequence[Member], *arguments: Any) -> None:
-        """A hook around training, of each member that has one: all of a seed from the same random numbers."""
+        """A hook around training, of each member that has one: all of a seed from the same random numbers.
+
+        Raises:
+            SeedsApartError: it draws some; with several seeds, batches are drawn at other times than alone.
+        """
         having = [member for member in members if member.failure is None and has_hook(member.module, name)]
         fitting = self.trainer.state.fn == "fit"
         raised: dict[int, Exception] = {}
@@ -147,6 +151,8 @@ class PopulationModule(lightning.LightningModule):
                     restore_random_state(state)
                     with self._failing_alone(member, raised, name), self._logs_of_hook(member, name):
                         getattr(member.module, name)(*arguments)
+                if stream is not None and not same_random_state(state, random_state()):
+                    raise SeedsApartError
         self._refuse_if_all(raised, having)
         if having and fitting and name != "setup" and self.members.active:
             self.members.settled(name)

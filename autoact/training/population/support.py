@@ -287,7 +287,9 @@ def _draws(task: Task, options: SessionOptions) -> bool:
     member.module.to(options.device)
     trainer = trainer_for(task, options.device, [])
     connect(trainer, member.module, datamodule)
-    template = Template(member.module, [], streams=True, trainer=trainer)
+    member.module.trainer = MemberTrainer(trainer, member)
+    _begin([member])
+    template = Template(member.module, [], streams=True, trainer=StepTrainer(trainer, None))
     for dropout in template.dropouts:
         stream = Stream((0, None), None, random_state())
         dropout.streams, dropout.stream_of = [stream], torch.zeros(1, dtype=torch.long, device=options.device)
