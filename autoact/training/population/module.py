@@ -289,6 +289,28 @@ class PopulationModule(lightning.LightningModule):
         share = (now - self._since) / max(1, len(self.members.active))
         self._since = now
         epoch = self.trainer.current_epoch + 1
+        fresh = self._curves(epoch, share)
+        closing, self._metrics_logged = self._metrics_logged, {}
+        self.members.kept.hand_out()
+        self._run_hook("on_train_epoch_end", self.members.active)
+        for member in [m for m in self.members.active if m.failure is None]:
+            late = self._metrics_logged[member.number].floats() if member.number in self._metrics_logged else {}
+            self._late[member.number] = self._late.get(member.number, {}) | late
+            member.logged |= late
+            logged = fresh[member.number] | late
+            member.stop(logged, self._validated.get(member.number))
+            self.members.stepper.epoch_ended(member, epoch, logged)
+        for logged_by_member in closing.values():
+            logged_by_member.close()
+        self._logged, self._metrics_logged, self._validated = Logged(training=True), {}, {}
+        self._close([m for m in self.members.active if m.stopping and epoch >= self._least])
+        self.members.leave(epoch, least=self._least)
+        if not self.members.active:
+            self.trainer.should_stop = True
+
+    def _curves(self, epoch: int, share: float) -> dict[int, dict[str, float]]:
+        """Append an epoch to every member's curve, and ``share`` seconds to its time; what it logged, by number."""
+        fresh: dict[int, dict[str, float]] = {}
         columns = {name: value.tolist() for name, value in self._logged.values().items() if value.dim() == 1}
         for row, member in enumerate(self.members.active):
             member.seconds += share
@@ -301,22 +323,8 @@ class PopulationModule(lightning.LightningModule):
             # What the hook logs comes after the callbacks: they see it with the next epoch.
             member.best.ended(self._late.get(member.number, {}) | logged, epoch)
             member.logged |= logged
-        closing, self._metrics_logged = self._metrics_logged, {}
-        self.members.kept.hand_out()
-        self._run_hook("on_train_epoch_end", self.members.active)
-        for member in [m for m in self.members.active if m.failure is None]:
-            late = self._metrics_logged[member.number].floats() if member.number in self._metrics_logged else {}
-            self._late[member.number] = self._late.get(member.number, {}) | late
-            member.logged |= late
-            member.stop(member.logged, self._validated.get(member.number))
-            self.members.stepper.epoch_ended(member, epoch, member.logged)
-        for logged_by_member in closing.values():
-            logged_by_member.close()
-        self._logged, self._metrics_logged, self._validated = Logged(training=True), {}, {}
-        self._close([m for m in self.members.active if m.stopping and epoch >= self._least])
-        self.members.leave(epoch, least=self._least)
-        if not self.members.active:
-            self.trainer.should_stop = True
+            fresh[member.number] = logged
+        return fresh
 
     def scores(self) -> dict[int, tuple[float, tuple[float, ...]]]:
         """After ``Trainer.validate``: the monitored value of each member, and its repeats without a group of rows."""
