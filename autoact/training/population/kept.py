@@ -10,13 +10,15 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_batchedtensor
+from torch._C._functorch import get_unwrapped, is_batchedtensor, maybe_get_bdim
 
 from autoact.training.population.streams import StreamDropout
 from autoact.training.population.unbatched import CannotBatchError
 
 _DEPTH = 4
 _MISSING = object()
+# How far what a step keeps may lie from what it keeps alone.
+_CLOSE = 1e-3
 # What every module has, and what Lightning writes itself.
 _OWN = frozenset(vars(lightning.LightningModule())) | {"training", "log", "log_dict"}
 # What tells torch's transformers, in evaluation, which activation they hold.
@@ -53,6 +55,17 @@ class Kept:
         self._barred: set[tuple[str, str]] = set()
         self.gather()
 
+    def keep(self, modules: Sequence[nn.Module]) -> None:
+        """Only these members stay: what steps have kept of all that were there must not be read any more."""
+        if len(modules) == len(self.modules):
+            return
+        self.modules = list(modules)
+        for path, part in _parts(self._base):
+            for key in [key for key, value in vars(part).items() if _counts(key, value) and _rows_of(value, 0, _DEPTH)]:
+                part.__dict__.pop(key)
+                self._bar(path, part, key)
+        self._before = self._tokens()
+
     def gather(self) -> None:
         """The members' own code has run: the template takes over what is equal, and may not read what is not."""
         changed: dict[tuple[str, str], Any] = {}
@@ -77,20 +90,13 @@ class Kept:
         self._before = self._tokens()
 
     def hand_out(self) -> None:
-        """Training steps have run: what they wrote is every member's.
-
-        Raises:
-            CannotBatchError: it is another one for each member.
-        """
+        """Training steps have run: what they wrote is every member's, of stacked values its own."""
         changed: dict[tuple[str, str], Any] = {}
         for (path, key), token in (now := self._tokens()).items():
             if self._before.get((path, key), _MISSING) != token:
                 changed[path, key] = vars(self._base.get_submodule(path))[key]
-        for (path, key), value in changed.items():
-            if _batched(value, _DEPTH):
-                raise CannotBatchError(_keeps(path, key))
-        for module in self.modules if changed else ():
-            self._write(changed, self._base, module)
+        for row, module in enumerate(self.modules if changed else ()):
+            self._write(changed, self._base, module, row)
         for path, key in changed:
             mine = [vars(module.get_submodule(path)).get(key, _MISSING) for module in self.modules]
             self._seen[path, key] = [_token(value, _DEPTH) for value in mine]
@@ -101,9 +107,12 @@ class Kept:
         for (path, key), token in self._tokens().items():
             value = vars(self._base.get_submodule(path))[key]
             mine = [vars(module.get_submodule(path)).get(key, _MISSING) for module in self.modules]
-            written = self._before.get((path, key), _MISSING) != token
-            if written and (_batched(value, _DEPTH) or not all(same(value, other) for other in mine)):
-                return _keeps(path, key)
+            if self._before.get((path, key), _MISSING) == token:
+                continue
+            rows = [copy.deepcopy(value, dict(_rows_of(value, row, _DEPTH))) for row in range(len(mine))]
+            if not all(same(ours, theirs, close=_CLOSE) for ours, theirs in zip(rows, mine, strict=True)):
+                where = f"{path}.{key}".lstrip(".")
+                return f"training_step keeps other values on the module (self.{where}) when it is batched"
         return ""
 
     def _tokens(self) -> dict[tuple[str, str], Any]:
@@ -115,12 +124,17 @@ class Kept:
             if _counts(key, value)
         }
 
-    def _write(self, values: Mapping[tuple[str, str], Any], source: nn.Module, target: nn.Module) -> None:
-        """Copies of attributes of one module for another, whose parts they then hold."""
+    def _write(
+        self, values: Mapping[tuple[str, str], Any], source: nn.Module, target: nn.Module, row: int | None = None
+    ) -> None:
+        """Copies of attributes of one module for another, whose parts they then hold; of stacked tensors a ``row``."""
         if not values:
             return
         parts = dict(target.named_modules())
-        memo = {id(part): parts[path] for path, part in source.named_modules() if path in parts}
+        memo: dict[int, Any] = {id(part): parts[path] for path, part in source.named_modules() if path in parts}
+        if row is not None:
+            for value in values.values():
+                memo |= _rows_of(value, row, _DEPTH)
         held: dict[str, dict[str, Any]] = {path: parts[path].__dict__ for path, _ in values}
         found = copy.deepcopy({place: value for place, value in values.items() if value is not _MISSING}, memo)
         for path, key in values:
@@ -130,7 +144,7 @@ class Kept:
                 held[path].pop(key, None)
 
     def _bar(self, path: str, part: nn.Module, key: str) -> None:
-        """Let nobody read an attribute of a part of the template."""
+        """Let nobody read an attribute of a part of the template before a step has written it anew."""
         self._barred.add((path, key))
         kind = type(part)
         if "_barred" not in vars(kind):
@@ -139,7 +153,11 @@ class Kept:
         def differs(*_: Any) -> Any:
             raise CannotBatchError(f"self.{f'{path}.{key}'.lstrip('.')} differs between candidates")
 
-        setattr(kind, key, property(differs, differs))
+        def written(_: Any, value: Any) -> None:
+            self._admit(path, part, key)
+            part.__dict__[key] = value
+
+        setattr(kind, key, property(differs, written))
 
     def _admit(self, path: str, part: nn.Module, key: str) -> None:
         """Let it be read again."""
@@ -148,8 +166,14 @@ class Kept:
             delattr(type(part), key)
 
 
-def same(one: Any, other: Any, depth: int = _DEPTH) -> bool:
+def same(one: Any, other: Any, depth: int = _DEPTH, *, close: float = 0.0) -> bool:
     """Whether two values are equal, as far as can be seen; modules are compared by themselves.
+
+    Args:
+        one: of any type.
+        other: to compare with.
+        depth: of containers that is looked into.
+        close: how far tensors may lie apart, relative to their size.
 
     Example:
         >>> same({"mask": torch.ones(2), "n": 1}, {"mask": torch.ones(2), "n": 1})
@@ -162,39 +186,33 @@ def same(one: Any, other: Any, depth: int = _DEPTH) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, Tensor):
-        return _same_tensors(one, other)
+        return _same_tensors(one, other, close)
     if isinstance(one, np.ndarray):
         return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
     if isinstance(one, float):
         return one == other or (one != one and other != other)
     if depth == 0 or callable(one):
         return getattr(one, "__code__", None) == getattr(other, "__code__", None)
-    return _same_contents(one, other, depth - 1)
+    return _same_contents(one, other, depth - 1, close)
 
 
-def _same_contents(one: Any, other: Any, depth: int) -> bool:
+def _same_contents(one: Any, other: Any, depth: int, close: float) -> bool:
     """Whether what two values of one type hold is equal; what cannot be looked into counts as equal."""
     if isinstance(one, Mapping):
-        return list(one) == list(other) and all(same(one[key], other[key], depth) for key in one)
+        return list(one) == list(other) and all(same(one[key], other[key], depth, close=close) for key in one)
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(same(a, b, depth) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(same(a, b, depth, close=close) for a, b in zip(one, other, strict=True))
     if isinstance(getattr(one, "__dict__", None), dict) and vars(one):
-        return same(vars(one), vars(other), depth)
+        return same(vars(one), vars(other), depth, close=close)
     unknown = type(one).__eq__ is object.__eq__ and not isinstance(one, torch.Generator)
     return unknown or bool(one == other)
 
 
-def _same_tensors(one: Tensor, other: Tensor) -> bool:
+def _same_tensors(one: Tensor, other: Tensor, close: float) -> bool:
     """Whether two tensors hold the same numbers; nan is itself."""
     if is_batchedtensor(one) or is_batchedtensor(other) or one.shape != other.shape or one.dtype != other.dtype:
         return False
-    return one.device == other.device and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
-
-
-def _keeps(path: str, key: str) -> str:
-    """What is said of an attribute that a step writes, and that a population cannot keep once for all."""
-    where = f"{path}.{key}".lstrip(".")
-    return f"training_step keeps values on the module (self.{where}) that are each candidate's own"
+    return one.device == other.device and torch.allclose(one, other, rtol=close, atol=close, equal_nan=True)
 
 
 def _parts(base: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -209,17 +227,19 @@ def _counts(key: str, value: Any) -> bool:
     return key not in _OWN and not isinstance(value, nn.Module)
 
 
-def _batched(value: Any, depth: int) -> bool:
-    """Whether a value holds a tensor of all members' numbers, which must not leave its step."""
+def _rows_of(value: Any, row: int, depth: int) -> dict[int, Tensor]:
+    """For each tensor of all members' numbers that a value holds, by its id: one member's."""
     if isinstance(value, Tensor):
-        return is_batchedtensor(value)
+        if not is_batchedtensor(value):
+            return {}
+        return {id(value): get_unwrapped(value).detach().select(maybe_get_bdim(value), row).clone()}
     if depth == 0 or isinstance(value, (str, bytes, nn.Module, type)) or callable(value):
-        return False
-    if isinstance(value, Mapping):
-        return any(_batched(item, depth - 1) for item in value.values())
-    if isinstance(value, (list, tuple, Set)):
-        return any(_batched(item, depth - 1) for item in value)
-    return _batched(getattr(value, "__dict__", None) or (), depth - 1)
+        return {}
+    inside: Any = value if isinstance(value, (list, tuple, Set)) else getattr(value, "__dict__", {}).values()
+    found: dict[int, Tensor] = {}
+    for item in value.values() if isinstance(value, Mapping) else inside:
+        found |= _rows_of(item, row, depth - 1)
+    return found
 
 
 def _token(value: Any, depth: int) -> Any:

@@ -102,7 +102,7 @@ class Members:
     def _stack(self, members: Sequence[Member]) -> None:
         """Make these the active ones."""
         self.active = list(members)
-        self.kept.modules = [member.module for member in members]
+        self.kept.keep([member.module for member in members])
         chosen = {site: _groups([m.candidate.assignment[site] for m in members]) for site in self._sites}
         positions = {site: list(groups.values()) for site, groups in chosen.items()}
         self.stack = Stack([member.module for member in members], self._sites, positions)

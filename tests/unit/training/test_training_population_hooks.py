@@ -78,6 +78,41 @@ def remember(self: Any) -> None:
     self.log("worst", self.worst)
 
 
+def keeps_its_loss(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    self.last = loss.detach()
+    return loss
+
+
+def uses_the_last_loss(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    if batch_idx:
+        loss = loss * self.last
+    self.last = loss.detach()
+    return loss
+
+
+def collects(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    self.outputs.append({"loss": loss, "rows": len(batch[0])})
+    return loss
+
+
+def use_collected(self: Any) -> None:
+    self.log("mean", torch.stack([one["loss"].detach() for one in self.outputs]).mean())
+    self.outputs.clear()
+
+
+def log_last(self: Any) -> None:
+    self.log("last", self.last)
+
+
+def collects_for_ever(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    self.outputs = [*getattr(self, "outputs", []), loss.detach()]
+    return loss + 0 * torch.stack(self.outputs).mean()
+
+
 HOOKS: dict[str, dict[str, Any]] = {
     "attribute": {"on_train_epoch_start": anneal, "training_step": step_with_beta},
     "attribute of a layer": {"on_train_epoch_start": anneal_dropout},
@@ -89,6 +124,14 @@ HOOKS: dict[str, dict[str, Any]] = {
     "logged": {"on_train_epoch_end": log_norm, "on_train_epoch_start": log_norm},
     "stops": {"on_train_epoch_end": stop_early},
     "own values": {"on_validation_epoch_end": remember},
+    "kept": {"training_step": keeps_its_loss, "on_train_epoch_end": log_last},
+    "kept for the next step": {"training_step": uses_the_last_loss, "on_train_epoch_end": log_last},
+    "collected": {
+        "training_step": collects,
+        "on_train_epoch_end": use_collected,
+        "setup": lambda self, stage: setattr(self, "outputs", []),
+    },
+    "collected for ever": {"training_step": collects_for_ever},
     "setup": {"setup": lambda self, stage: setattr(self, "beta", 0.3), "training_step": step_with_beta},
 }
 
@@ -108,6 +151,17 @@ def test_early_stopping_watches_what_a_hook_logs(agree, tiny, net):
     session = agree(tiny(with_hooks(net, on_train_epoch_end=log_norm), make_callbacks=make, trainer={"max_epochs": 6}))
     assert session.reason == ""
     assert {record.epochs for record in session.records()} != {6}, "some stop earlier"
+
+
+def stop_the_slow(self: Any) -> None:
+    self.trainer.should_stop = self.trainer.optimizers[0].param_groups[0]["lr"] < 0.025
+
+
+def test_what_all_have_kept_is_not_read_once_some_have_left(agree, tiny, net):
+    task = tiny(with_hooks(net, training_step=collects_for_ever, on_train_epoch_end=stop_the_slow))
+    with pytest.warns(UserWarning, match=r"one by one, not together: self\.outputs differs between candidates"):
+        session = agree(task)
+    assert [record.epochs for record in session.records()] == [1, 1, 3, 3]
 
 
 class Noting:

@@ -53,18 +53,6 @@ def counts_in_an_object(self: Any, batch: Any, batch_idx: int) -> Any:
     return self.loss(batch) * self.holder.calls
 
 
-def keeps_its_loss(self: Any, batch: Any, batch_idx: int) -> Any:
-    loss = self.loss(batch)
-    self.last = loss.detach()
-    return loss
-
-
-def collects_losses(self: Any, batch: Any, batch_idx: int) -> Any:
-    loss = self.loss(batch)
-    self.state["list"].append(loss.detach())
-    return loss
-
-
 def nothing(self: Any, batch: Any, batch_idx: int) -> Any:
     return None if batch_idx == 0 else self.loss(batch)
 
@@ -85,8 +73,6 @@ def asks_the_optimizer(self: Any, batch: Any, batch_idx: int) -> Any:
 STEPS = {
     item: rf"calling \.item\(\) on a Tensor {HERE}",
     branch: rf"data-dependent control flow {HERE}",
-    keeps_its_loss: r"keeps values on the module \(self\.last\) that are each candidate's own",
-    collects_losses: r"keeps values on the module \(self\.state\) that are each candidate's own",
     nothing: r"training_step returned NoneType without a loss",
     uses_a_metric: rf"a metric is used for more than self\.log {HERE}",
     selects: rf"dynamic shape {HERE}",
