@@ -72,7 +72,9 @@ def retrain(
     turns = [Turn(FIRST_SEED + search.seed + number) for number in range(seeds)]
     todo = [(key, turn) for turn in turns for key in unique]
     shape = shape_of(task, SessionOptions(device, search.patience, rescale, threads=search.threads), engine, search)
-    options = SessionOptions(device, search.patience, rescale, threads=shape.threads, population=shape.largest)
+    options = SessionOptions(
+        device, search.patience, rescale, threads=shape.threads, population=shape.largest, alone=shape.alone
+    )
     workplace = Workplace(task, lambda: PopulationSession(task, options))
     if test is not None and task.open_test is not None:
         task.open_test(test)  # workers open their own copies; what is scored in this process needs this one

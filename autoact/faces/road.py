@@ -21,9 +21,12 @@ from autoact.engines.early import settle
 from autoact.engines.job import AskedHere, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
+from autoact.faces.narrow import narrowed
 from autoact.faces.search_files import SearchFiles, make_folder
 from autoact.faces.shape import Shape, shape_of
 from autoact.sites import Sites, find_sites
+from autoact.sites.initialise import holding
+from autoact.sites.twins import check_hidden_copies, copies_told
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
 from autoact.study.claims import Claims, driver_id
@@ -44,6 +47,7 @@ from autoact.timing.table import LatencyTable
 from autoact.tracking.store import shown
 from autoact.training.configured import configured_settings
 from autoact.training.lightning_session import TRAINER_DEFAULTS, SessionOptions, check_trainer
+from autoact.training.loaded import loaded_told, loaded_weights
 from autoact.training.population import PopulationSession
 from autoact.training.rehearsal import rehearse
 
@@ -127,10 +131,13 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     device = resolve_device(settings.hardware.device)
     module = task.make_module()
     module.configure_model()
-    sites = find_sites(module, task.example_input)
+    loaded = loaded_weights(task)
+    with holding(module, loaded):
+        sites = find_sites(module, task.example_input)
+    check_hidden_copies(module, sites)
     configured = configured_settings(task, device)
     rehearse(task, device)
-    space = build_space(sites, settings.space, configured)
+    space, narrow = narrowed(task, build_space(sites, settings.space, configured), device, type(module).__name__)
     objectives, note = select(
         settings.objectives.use,
         quality_unit=task.quality_unit,
@@ -152,7 +159,15 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     }
     identity = identify(task, space, objectives, training, hardware)
     unreplaceable = tuple(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)
-    notes = tuple(filter(None, (task.warning, note, *task.facts.get("notes", ()), *unreplaceable, *space.notes)))
+    told = (
+        *task.facts.get("notes", ()),
+        *unreplaceable,
+        *copies_told(sites),
+        *space.notes,
+        *narrow,
+        loaded_told(loaded) if settings.space.rescale else "",
+    )
+    notes = tuple(filter(None, (task.warning, note, *told)))
     return Prepared(task, settings, sites, space, objectives, identity, device, notes)
 
 
@@ -264,6 +279,7 @@ def session_options(
         AskedHere(stop_asked),
         search.threads if shape is None else shape.threads,
         None if shape is None else shape.largest,
+        None if shape is None else shape.alone,
     )
 
 

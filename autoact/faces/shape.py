@@ -15,6 +15,7 @@ from autoact.tasks.task import Task
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population import Probed, probe
 from autoact.training.population.probe import MOST_SECONDS
+from autoact.training.population.support import why_not
 
 # Of a deterministic search, whatever the machine: two populations make up a batch.
 FIXED_POPULATION, FIXED_THREADS = 8, 1
@@ -33,7 +34,8 @@ class Shape:
         population: candidates of a batch that train together in each, at most.
         threads: CPU threads of each.
         largest: candidates that train together at most where all of them are known beforehand, as in a final check.
-        note: why candidates train one by one; empty where they do not.
+        note: what is told of it: why candidates train one by one; empty where they do not.
+        alone: the reason by itself, which sessions go by.
         seconds_per_epoch: wall-clock seconds of one candidate's epoch while all workers are busy, by steps that were
             timed beforehand; None where none were.
         speed_up: how many times faster candidates train in the largest populations than in those of the search.
@@ -46,6 +48,7 @@ class Shape:
     note: str = ""
     seconds_per_epoch: float | None = None
     speed_up: float = 1.0
+    alone: str = ""
 
     def text(self) -> str:
         """For people.
@@ -87,7 +90,8 @@ def shape_of(
 
     In the search a population is no larger than what keeps every worker busy with one batch. A deterministic search
     takes fixed numbers, so that it is the same one on any machine; otherwise a few steps are tried, on a machine where
-    nothing trains yet.
+    nothing trains yet. Whether candidates may share a population at all is decided by the user's code, whatever number
+    is given or noted.
 
     Args:
         task: what is trained.
@@ -101,6 +105,7 @@ def shape_of(
     noted: dict[str, Any] = (ledger.noted("shape") if ledger is not None else None) or {}
     population, threads = engine.population or noted.get("population"), search.threads or noted.get("threads")
     largest, note = engine.population or noted.get("largest"), str(noted.get("note", ""))
+    alone: str | None = noted.get("alone")
     speed: dict[str, Any] = {key: noted[key] for key in ("seconds_per_epoch", "speed_up") if key in noted}
     if engine.deterministic:
         population, threads = population or FIXED_POPULATION, threads or FIXED_THREADS
@@ -111,13 +116,21 @@ def shape_of(
         most = math.ceil(search.together / workers)
         population, threads = population or min(probed.population, most), threads or probed.threads
         largest = largest or probed.largest
-        note = f"candidates train one by one, not together: {probed.reason}" if probed.reason else ""
+        alone = probed.reason
         speed = _speed(probed, int(population), int(largest), workers)
         if probed.ended:
             say(f"  {probed.ended}")
+    if alone is None:  # numbers were given, or noted by an earlier version
+        alone = why_not(task, options) if max(int(population), int(largest)) > 1 else ""
+    if alone:
+        population = largest = 1
+        note = f"candidates train one by one, not together: {alone}"
+        if (engine.population or 1) > 1:
+            note += f"; engine.population={engine.population} has no effect here"
     if ledger is not None:
-        ledger.note("shape", {"population": population, "threads": threads, "largest": largest, "note": note, **speed})
-    return Shape(workers, int(population), int(threads), int(largest), note, **speed)
+        numbers = {"population": population, "threads": threads, "largest": largest}
+        ledger.note("shape", {**numbers, "note": note, "alone": alone, **speed})
+    return Shape(workers, int(population), int(threads), int(largest), note, alone=alone, **speed)
 
 
 def _most_seconds(search: SearchSettings) -> float:

@@ -24,6 +24,7 @@ from autoact.sites.records import Site, Sites
 from autoact.sites.resize import DoesNotFitError, Plan, check_sizes, draw_layers_, plan_widths, resize_
 from autoact.sites.standins import StandIns
 from autoact.sites.transformer import mend_copy_
+from autoact.sites.twins import scaled
 
 
 def apply(
@@ -159,7 +160,8 @@ def _replace(model: nn.Module, sites: Sites, changed: Mapping[str, Choice], exam
             f"{changed[next(iter(plan.widths))]} needs an example_input: it shows what the resized layers consume"
         )
     check_sizes(model, sites, plan)
-    new = {name: _module(model, sites[name], choice, plan) for name, choice in changed.items()}
+    twins = {name for site in sites if site.twin_of for name in (site.name, site.twin_of)}
+    new = {name: _module(model, sites[name], choice, plan, name in twins) for name, choice in changed.items()}
     old = {name: sites[name].current for name in changed}
     sources = consumers(model, example_input) if plan.widths or rescale else {}
     factors = weight_factors(sources, old, changed) if rescale else {}
@@ -169,7 +171,8 @@ def _replace(model: nn.Module, sites: Sites, changed: Mapping[str, Choice], exam
     if example_input is not None and new:
         _check_or_undo(model, sites, new, {name: present[name].module for name in new}, example_input, put_back)
     drawn = draw_layers_(model, plan, sources, {name: item.choice for name, item in present.items()} | dict(changed))
-    multiply_(model, {name: factor for name, factor in factors.items() if name not in drawn})
+    factors = {name: factor for name, factor in factors.items() if name not in drawn}
+    multiply_(model, scaled(model, sites, factors))
 
 
 def _wanted(assignment: Mapping[str, str | Choice], sites: Sites) -> dict[str, Choice]:
@@ -245,12 +248,14 @@ def _check_choice(pattern: str, site: Site, choice: Choice) -> None:
     raise AutoactError(f"{choice} learns weights per channel: {site.name!r} is called with different channels")
 
 
-def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan) -> nn.Module:
+def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan, twin: bool) -> nn.Module:
     """The new module for ``site``, with the training flag of the old one and the dtype and device around it."""
     module = build(choice, channels=plan.widths.get(site.name, site.channels), channel_dim=site.channel_dim)
     like = _nearest_weight(model, site.name)
     if like is not None:
         module = module.to(device=like.device, dtype=like.dtype)
+        if twin and not like.requires_grad:  # a frozen copy stays frozen as a whole
+            module.requires_grad_(False)
     mark_(module, choice)
     return module.train(model.get_submodule(site.name).training)
 
@@ -283,7 +288,7 @@ def _check_or_undo(
     try:
         called = find_sites(model, example_input)
         for name in new:
-            if name not in called:
+            if name not in called and not sites[name].twin_of:
                 raise AutoactError(
                     f"{name!r} was replaced, but the model goes on calling the old module: it is held twice"
                 )

@@ -20,6 +20,7 @@ from autoact.sites.records import Site, Sites, Unreplaceable
 from autoact.sites.rewrite import Call
 from autoact.sites.run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.standins import StandIns
+from autoact.sites.twins import with_twins
 from autoact.sites.wiring import WiringTracer
 
 _CHANGES = "putting a module in its place changes what the model computes"
@@ -160,7 +161,7 @@ class _Search:
             for site in run.observer.sites(run.tracer.wiring_of)
         ]
         unused = [item for item in run.observer.unused() if item.name not in _tied(wanted, first)]
-        return Sites(sites, [*known, *unused])
+        return with_twins(self._model, Sites(sites, [*known, *unused]))
 
     def _run(self, *, places: bool = False) -> _Run:
         """Run the model once and watch it."""

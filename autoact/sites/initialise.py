@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.consumers import Source, consumers
 from autoact.sites.locate import activation_modules
+
+_HELD = "_autoact_held"
 
 
 def initialise_(
@@ -71,7 +74,8 @@ def rescale_(
 ) -> dict[str, float]:
     """Multiply the weights that consume changed sites by ``gain(new) / gain(old)``, in place.
 
-    Tied weights are scaled once. Weights with a source other than a changed site stay as they are.
+    Tied weights are scaled once. Frozen weights (``requires_grad=False``) and those with a source other than a changed
+    site stay as they are.
 
     Args:
         model: changed in place; it may hold the old or the new activations.
@@ -93,8 +97,27 @@ def rescale_(
         {'4.weight': 0.707}
     """
     factors = weight_factors(consumers(model, example_input, call=call), old, new)
+    factors = {name: factor for name, factor in factors.items() if not is_held(model.get_parameter(name))}
     multiply_(model, factors)
     return factors
+
+
+@contextmanager
+def holding(model: nn.Module, names: Collection[str]) -> Iterator[None]:
+    """Inside the block these parameters count as frozen: they are neither scaled nor drawn anew."""
+    held = [parameter for name, parameter in model.named_parameters() if name in names]
+    for parameter in held:
+        vars(parameter)[_HELD] = True
+    try:
+        yield
+    finally:
+        for parameter in held:
+            vars(parameter).pop(_HELD, None)
+
+
+def is_held(parameter: Tensor) -> bool:
+    """Whether a parameter has to stay as it is: it is frozen, or it was loaded (see ``holding``)."""
+    return not parameter.requires_grad or _HELD in vars(parameter)
 
 
 def weight_factors(

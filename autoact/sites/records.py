@@ -84,6 +84,8 @@ class Site:
         call: the call in the user's code that ``apply`` turns into a call of the module of this name; None where a
             module or an attribute stands already.
         line: file and line of that call, e.g. ``net.py:42``; empty where there is none.
+        twin_of: the site that this one is a copy of (of an averaged model, of a teacher): a search gives both the same
+            activation; empty where it is no copy.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Site:
     not_gateable: str = NOT_RUN
     call: Call | None = None
     line: str = ""
+    twin_of: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -226,5 +229,6 @@ def _row(site: Site) -> tuple[str, str, str, str, str]:
     notes = ["output: not searched"] if site.is_output else []
     notes += [f"also {name}" for name in site.shared_as]
     notes += [f"a call at {site.line}"] if site.line else []
+    notes += [f"a copy of {site.twin_of}"] if site.twin_of else []
     shape = "x".join(map(str, site.shape)) if site.shape is not None else "not run"
     return (site.name or "(model)", str(site.current), shape, str(site.uses or "-"), "; ".join(notes))

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from autoact.activations import registry
 from autoact.sites.consumers import DROPS
 from autoact.sites.dataflow import TensorTags, first_tensor, name_of
+from autoact.sites.initialise import is_held
 from autoact.sites.locate import Located, modules_with_names
 from autoact.sites.records import LinearLayer, NormLayer, Wiring
 from autoact.sites.run import tensors_in
@@ -211,8 +212,10 @@ class WiringTracer(TorchFunctionMode):
             return shared
         if any(self._owners[id(parameter)] > 1 for parameter in module.parameters()):
             return f"the weights of {self._name(module)!r} are shared with another layer"
-        if any(not parameter.requires_grad for parameter in module.parameters()):
-            return f"the weights of {self._name(module)!r} are frozen"
+        held = [parameter for parameter in module.parameters() if is_held(parameter)]
+        if held:
+            why = "loaded" if all(parameter.requires_grad for parameter in held) else "frozen"
+            return f"the weights of {self._name(module)!r} are {why}"
         return ""
 
     def _shared(self, module: nn.Module, names: tuple[str, ...], subject: str) -> str:

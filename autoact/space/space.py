@@ -191,8 +191,11 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
                 f"granularity={settings.granularity} puts {', '.join(members)} into one dimension ({group}), but they "
                 f"hold different activations today: use granularity=site"
             )
+    for group, members in groups.items():  # copies of a part have the activations of what they are copied from
+        groups[group] = [*members, *(site.name for site in sites.searchable if site.twin_of in members)]
     candidates = _candidates(settings.candidates)
-    baseline = Assignment({name: canonical(sites[name].current) for name in chosen})
+    every = [name for members in groups.values() for name in members]
+    baseline = Assignment({name: canonical(sites[name].current) for name in every})
     refused = {group: _refused(sites, members, candidates) for group, members in groups.items()}
     _check_offered(candidates, refused)
     space = SearchSpace(
@@ -244,7 +247,7 @@ def _is_identity(choice: Choice) -> bool:
 
 def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
     """Names of the sites to search."""
-    names = [site.name for site in sites.searchable]
+    names = [site.name for site in sites.searchable if not site.twin_of]
     if not names:
         reasons = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable]
         raise AutoactError(f"no activation can be searched in this model. {'; '.join(reasons)}".strip())

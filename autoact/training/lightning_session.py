@@ -22,6 +22,7 @@ from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.core.records import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
 from autoact.data.first_batch import first_of
 from autoact.sites import apply_
+from autoact.sites.initialise import holding
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
@@ -35,6 +36,7 @@ from autoact.training.callbacks import (
     PredictionScore,
     StopWhen,
 )
+from autoact.training.loaded import loaded_weights
 from autoact.training.one_step import site_at_fault
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
@@ -215,7 +217,8 @@ class SessionOptions:
         stop_asked: asked between batches; true gives the training up.
         threads: CPU threads while training; torch's own number unless given.
         population: candidates that train at once, at most; 1: one by one; None: all, where the task allows it.
-        alone: why candidates train one by one, found out in training; the sessions that follow know it from the start.
+        alone: why candidates train one by one; empty where they may train together; None: a session has to find out,
+            and those that follow know it from the start.
     """
 
     def __init__(
@@ -226,9 +229,10 @@ class SessionOptions:
         stop_asked: Callable[[], bool] = lambda: False,
         threads: int | None = None,
         population: int | None = None,
+        alone: str | None = None,
     ) -> None:
         self.population = population
-        self.alone = ""
+        self.alone = alone
         self.device = device or torch.device("cpu")
         self.patience = patience
         self.rescale = rescale
@@ -305,7 +309,8 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
     module.configure_model()
     if candidate.assignment:
         example = task.example_input
-        apply_(module, candidate.assignment, example_input=example, rescale=rescale, as_modules=as_modules)
+        with holding(module, loaded_weights(task)):
+            apply_(module, candidate.assignment, example_input=example, rescale=rescale, as_modules=as_modules)
     return module
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -365,11 +366,11 @@ def test_float32_agrees_over_the_first_hundred_steps():
 
 
 def test_other_shapes_make_populations_of_their_own():
-    widths = iter([8, 6, 8, 6])
+    widths = itertools.cycle([8, 6])
     count = ROWS + VALIDATION
     task = recipe_task(lambda: TabularRegressor(5, 1, width=next(widths)), draw(count, 5), draw(count, seed=2), "rmse")
     site = "layers.0.act"
-    session = PopulationSession(task, SessionOptions(population=4))
+    session = PopulationSession(task, SessionOptions(population=4, alone=""))
     session.start([(n, Candidate(Assignment({site: "tanh"}))) for n in range(4)])
     session.advance()
     assert [[m.number for m in p.all] for p in session._populations] == [[0, 2], [1, 3]]

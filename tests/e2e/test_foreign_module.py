@@ -146,7 +146,7 @@ def test_the_command_line_takes_a_foreign_module_all_the_way(package: str, capsy
 
     fits = models.Counter.fits
     assert main(command) == 0  # the same command again trains nothing
-    assert models.Counter.fits == fits
+    assert models.Counter.fits == fits + 2  # a few steps under two settings, which tell whether they are in force
 
 
 def test_a_metric_of_the_users_own_decides(package: str, capsys: pytest.CaptureFixture[str]) -> None:

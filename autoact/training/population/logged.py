@@ -93,10 +93,10 @@ class Logged:
             weight = float(given)
         entry.add(value, weight)
 
-    def values(self) -> dict[str, Tensor]:
+    def values(self, *, over: bool = True) -> dict[str, Tensor]:
         """The values by the names that callbacks see: ``name``, and ``name_step`` and ``name_epoch`` where both count.
 
-        Metrics are computed and start anew.
+        Metrics are computed; they start anew where the epoch is ``over``.
         """
         found: dict[str, Tensor] = {}
         for name, entry in self._entries.items():
@@ -104,7 +104,8 @@ class Logged:
             if entry.metric is not None:
                 whole = entry.metric.compute()
                 last = getattr(entry.metric, "_forward_cache", None)
-                entry.metric.reset()
+                if over:
+                    entry.metric.reset()
             elif entry.on_epoch:
                 whole = entry.reduced()
             if entry.on_step and last is not None and self.training:  # callbacks see whole validations only
@@ -117,9 +118,15 @@ class Logged:
                     found[f"{name}_epoch"] = whole
         return found
 
-    def floats(self) -> dict[str, float]:
+    def floats(self, *, over: bool = True) -> dict[str, float]:
         """The values of one member as floats; what is not a single number is left out."""
-        return {name: float(value) for name, value in self.values().items() if value.numel() == 1}
+        return {name: float(value) for name, value in self.values(over=over).items() if value.numel() == 1}
+
+    def close(self) -> None:
+        """Let the metrics start anew."""
+        for entry in self._entries.values():
+            if entry.metric is not None:
+                entry.metric.reset()
 
 
 def _reduction(given: str | Callable[..., Any]) -> str:

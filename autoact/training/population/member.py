@@ -31,6 +31,7 @@ class Member(Trained):
         schedulers: Lightning's scheduler configurations.
         failure: status and reason, where it failed.
         stopping: early stopping has spoken.
+        logged: what was logged last, by name, as the Trainer's ``callback_metrics`` would have it.
     """
 
     def __init__(self, number: int, candidate: Candidate, task: Task, options: SessionOptions) -> None:
@@ -48,6 +49,7 @@ class Member(Trained):
         self.schedulers: list[Any] = []
         self.failure: tuple[str, str] | None = None
         self.stopping = False
+        self.logged: dict[str, float] = {}
         self.finished = False
         self.replicates: tuple[float, ...] = ()
         self.paused: dict[str, Any] | None = None

@@ -12,6 +12,8 @@ from torch.utils._pytree import tree_map
 from autoact.activations import registry
 from autoact.core.choice import Choice
 from autoact.training.population.grouped import Groups, Part, part_of
+from autoact.training.population.hooks import MemberTrainer, StepTrainer
+from autoact.training.population.kept import Kept
 from autoact.training.population.member import Member
 from autoact.training.population.optimisers import Stepper, configure
 from autoact.training.population.stack import Entry, Stack
@@ -36,6 +38,7 @@ class Members:
         self.active: list[Member] = []
         self.streams = list(streams)
         self.stack: Stack
+        self.kept: Kept
         self.stepper: Stepper
         self._template: Template
         self._device = torch.device("cpu")
@@ -51,6 +54,23 @@ class Members:
         """The active members that have not failed, of one stream or of all."""
         staying = [member for member in self.active if member.failure is None]
         return staying if stream is None else [m for m in staying if key_of(m.candidate) == self.streams[stream].key]
+
+    def by_stream(self, members: Sequence[Member]) -> list[tuple[Stream | None, list[Member]]]:
+        """The members of each seed, where there are several; else all, and no seed of their own."""
+        if not self.own_batches:
+            return [(None, list(members))]
+        return [(stream, [m for m in members if key_of(m.candidate) == stream.key]) for stream in self.streams]
+
+    def settled(self, name: str) -> None:
+        """The members' own code has run: take over what it did to them.
+
+        Raises:
+            CannotBatchError: it changed what all members have to share.
+        """
+        if self.stack.touched():
+            raise CannotBatchError(f"{name} freezes, unfreezes or replaces weights")
+        self.kept.gather()
+        self.stepper.forget()
 
     @property
     def complete(self) -> list[Member]:
@@ -70,8 +90,10 @@ class Members:
         waiting.sort(key=lambda member: [str(member.candidate.assignment[site]) for site in self._sites])
         for member in waiting:
             member.module.to(device)
-            member.module.trainer = trainer
-        self._template = Template(waiting[0].module, self._sites, streams=self.own_batches, trainer=trainer)
+            member.module.trainer = MemberTrainer(trainer, member)
+        own = StepTrainer(trainer, None)
+        self._template = Template(waiting[0].module, self._sites, streams=self.own_batches, trainer=own)
+        self.kept = Kept(self._template.base, [member.module for member in waiting])
         self._stack(waiting)
         for member in waiting:
             if member.optimizer is None:
@@ -80,6 +102,7 @@ class Members:
     def _stack(self, members: Sequence[Member]) -> None:
         """Make these the active ones."""
         self.active = list(members)
+        self.kept.keep([member.module for member in members])
         chosen = {site: _groups([m.candidate.assignment[site] for m in members]) for site in self._sites}
         positions = {site: list(groups.values()) for site, groups in chosen.items()}
         self.stack = Stack([member.module for member in members], self._sites, positions)
@@ -89,7 +112,7 @@ class Members:
         self._template.learning({site for (site, _), entries in self.stack.grouped.items() if entries})
         keys = [stream.key for stream in self.streams]
         self._stream_of = torch.tensor([keys.index(key_of(m.candidate)) for m in members], device=self._device)
-        for dropout in self._template.dropouts:
+        for dropout in self._template.dropouts if self.own_batches else ():
             dropout.streams, dropout.stream_of = self.streams, self._stream_of
         self.stepper = Stepper(members)
         self._first = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import lightning
@@ -18,10 +18,12 @@ from autoact.tasks.task import Task
 from autoact.training.best import Diverged, weights_are_finite
 from autoact.training.callbacks import Interrupted
 from autoact.training.log_calls import log_calls
+from autoact.training.population.hooks import AFTER, MemberTrainer, has_hook
 from autoact.training.population.logged import Logged
 from autoact.training.population.member import Member
 from autoact.training.population.members import Members
 from autoact.training.population.optimisers import clip
+from autoact.training.population.stack import names_of
 from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
 from autoact.training.randomness import random_state, restore_random_state, same_random_state
 from autoact.training.said import said
@@ -80,22 +82,94 @@ class PopulationModule(lightning.LightningModule):
         self._validation: dict[int, Logged] = {}
         self._predictions: dict[int, Predictions] = {}
         self._modes: list[tuple[nn.Module, bool]] = []
+        self._late: dict[int, dict[str, float]] = {}
         self._since = 0.0
         self._begun: dict[str, Any] = {}
+
+    def setup(self, stage: str) -> None:
+        """Every member's own, before anything is stacked.
+
+        Raises:
+            CannotBatchError: it makes or replaces layers.
+        """
+        members = self.members.all if stage == "fit" else self.members.complete
+        before = [names_of(member.module) for member in members]
+        for member in members:
+            member.module.trainer = MemberTrainer(self.trainer, member)
+            member.module._device = self.device
+        self._run_hook("setup", members, stage)
+        if before != [names_of(member.module) for member in members]:
+            raise CannotBatchError("setup makes or replaces layers")
 
     def configure_optimizers(self) -> PopulationOptimizer:
         """Stack the members where the Trainer put this module."""
         self.members.stack_up(self.device, self.trainer)
         return PopulationOptimizer(self.members)
 
+    def on_fit_start(self) -> None:
+        """Every member's own."""
+        self._run_hook("on_fit_start", self.members.active)
+
     def on_train_start(self) -> None:
-        """Start the clock."""
+        """Start the clock; then every member's own."""
         self._since = time.perf_counter()
+        self._run_hook("on_train_start", self.members.active)
 
     def on_train_epoch_start(self) -> None:
-        """Note the random numbers: with several seeds, nothing may be drawn but from one of them."""
+        """Every member's own; with several seeds, nothing may be drawn from now on but from one of them."""
+        self._run_hook("on_train_epoch_start", self.members.active)
         if self.members.own_batches:
             self._begun = random_state()
+
+    def on_train_end(self) -> None:
+        """What members do at the end, of those that are left."""
+        self._close(self.members.active)
+
+    def teardown(self, stage: str) -> None:
+        """Every member's own, after validation alone; at the end of a training each has had it."""
+        if stage != "fit":
+            self._run_hook("teardown", self.members.complete, stage)
+
+    def _close(self, members: Sequence[Member]) -> None:
+        """What these members do at the end of a call of ``fit``."""
+        for hook in AFTER:
+            self._run_hook(hook, members, *(["fit"] if hook == "teardown" else []))
+
+    def _run_hook(self, name: str, members: Sequence[Member], *arguments: Any) -> None:
+        """A hook around training, of each member that has one: all of a seed from the same random numbers.
+
+        Raises:
+            SeedsApartError: it draws some; with several seeds, batches are drawn at other times than alone.
+        """
+        having = [member for member in members if member.failure is None and has_hook(member.module, name)]
+        fitting = self.trainer.state.fn == "fit"
+        raised: dict[int, Exception] = {}
+        for stream, mine in self.members.by_stream(having) if fitting else [(None, having)]:
+            with stream.drawing() if stream is not None else nullcontext():
+                state = random_state()
+                for member in mine:
+                    restore_random_state(state)
+                    with self._failing_alone(member, raised, name), self._logs_of_hook(member, name):
+                        getattr(member.module, name)(*arguments)
+                if stream is not None and not same_random_state(state, random_state()):
+                    raise SeedsApartError
+        self._refuse_if_all(raised, having)
+        if having and fitting and name != "setup" and self.members.active:
+            self.members.settled(name)
+
+    @contextmanager
+    def _logs_of_hook(self, member: Member, name: str) -> Iterator[None]:
+        """``self.log`` inside a hook around training, where Lightning lets it be called."""
+        if not name.startswith("on_train_") or name == "on_train_end":
+            yield
+            return
+        mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
+
+        def take(key: str, value: Any, options: Mapping[str, Any]) -> None:
+            mine.add(key, value, {"on_step": False, "on_epoch": True, **options}, None)
+
+        with _logging(member, take):
+            yield
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step of every member; the sum of their losses, whose gradients do not mix."""
@@ -136,6 +210,8 @@ class PopulationModule(lightning.LightningModule):
 
     def on_validation_start(self) -> None:
         """Put every member into evaluation mode."""
+        if self.trainer.state.fn == "fit":
+            self.members.kept.hand_out()
         self._modes = [(part, part.training) for member in self._judged for part in member.module.modules()]
         self._validation = {member.number: Logged(training=False) for member in self._judged}
         if self.task.metric is not None:
@@ -181,7 +257,9 @@ class PopulationModule(lightning.LightningModule):
         members = [m for m in self._judged if m.failure is None]
         for member in members:
             with self._failing_alone(member, raised):
-                self._hook(member, "on_validation_epoch_end", None)
+                if is_overridden("on_validation_epoch_end", member.module):
+                    member.logged |= self._validation[member.number].floats(over=False)
+                    self._hook(member, "on_validation_epoch_end", None)
                 found = self._validation[member.number].floats()
                 if member.number in self._predictions:
                     found[self.task.monitor] = self._predictions[member.number].value(epoch)
@@ -196,6 +274,8 @@ class PopulationModule(lightning.LightningModule):
             self._hook(member, "on_validation_end", None)
         for part, mode in self._modes:
             part.training = mode
+        if self.trainer.state.fn == "fit":
+            self.members.kept.gather()
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch: curves, early stopping, schedulers; those that are done leave the stack.
@@ -209,6 +289,28 @@ class PopulationModule(lightning.LightningModule):
         share = (now - self._since) / max(1, len(self.members.active))
         self._since = now
         epoch = self.trainer.current_epoch + 1
+        fresh = self._curves(epoch, share)
+        closing, self._metrics_logged = self._metrics_logged, {}
+        self.members.kept.hand_out()
+        self._run_hook("on_train_epoch_end", self.members.active)
+        for member in [m for m in self.members.active if m.failure is None]:
+            late = self._metrics_logged[member.number].floats() if member.number in self._metrics_logged else {}
+            self._late[member.number] = self._late.get(member.number, {}) | late
+            member.logged |= late
+            logged = fresh[member.number] | late
+            member.stop(logged, self._validated.get(member.number))
+            self.members.stepper.epoch_ended(member, epoch, logged)
+        for logged_by_member in closing.values():
+            logged_by_member.close()
+        self._logged, self._metrics_logged, self._validated = Logged(training=True), {}, {}
+        self._close([m for m in self.members.active if m.stopping and epoch >= self._least])
+        self.members.leave(epoch, least=self._least)
+        if not self.members.active:
+            self.trainer.should_stop = True
+
+    def _curves(self, epoch: int, share: float) -> dict[int, dict[str, float]]:
+        """Append an epoch to every member's curve, and ``share`` seconds to its time; what it logged, by number."""
+        fresh: dict[int, dict[str, float]] = {}
         columns = {name: value.tolist() for name, value in self._logged.values().items() if value.dim() == 1}
         for row, member in enumerate(self.members.active):
             member.seconds += share
@@ -216,15 +318,13 @@ class PopulationModule(lightning.LightningModule):
                 continue
             logged = {name: float(column[row]) for name, column in columns.items()}
             if member.number in self._metrics_logged:
-                logged |= self._metrics_logged[member.number].floats()
+                logged |= self._metrics_logged[member.number].floats(over=False)
             logged |= self._validated.get(member.number, {})
-            member.best.ended(logged, epoch)
-            member.stop(logged, self._validated.get(member.number))
-            self.members.stepper.epoch_ended(member, epoch, logged)
-        self._logged, self._metrics_logged, self._validated = Logged(training=True), {}, {}
-        self.members.leave(epoch, least=self._least)
-        if not self.members.active:
-            self.trainer.should_stop = True
+            # What the hook logs comes after the callbacks: they see it with the next epoch.
+            member.best.ended(self._late.get(member.number, {}) | logged, epoch)
+            member.logged |= logged
+            fresh[member.number] = logged
+        return fresh
 
     def scores(self) -> dict[int, tuple[float, tuple[float, ...]]]:
         """After ``Trainer.validate``: the monitored value of each member, and its repeats without a group of rows."""
@@ -243,14 +343,8 @@ class PopulationModule(lightning.LightningModule):
         def take(name: str, value: Any, options: Mapping[str, Any]) -> None:
             logged.add(name, value, options, batch)
 
-        calls = log_calls(take)
-        for name, call in calls.items():
-            object.__setattr__(member.module, name, call)
-        try:
+        with _logging(member, take):
             yield
-        finally:
-            for name in calls:
-                object.__delattr__(member.module, name)
 
     def _hook(self, member: Member, name: str, batch: Any, *arguments: Any) -> None:
         """A member's own hook, where it has one."""
@@ -259,12 +353,15 @@ class PopulationModule(lightning.LightningModule):
                 getattr(member.module, name)(*arguments)
 
     @contextmanager
-    def _failing_alone(self, member: Member, raised: dict[int, Exception]) -> Iterator[None]:
+    def _failing_alone(
+        self, member: Member, raised: dict[int, Exception], where: str = "its validation"
+    ) -> Iterator[None]:
         """A member that diverged fails alone, and one whose validation raises, unless it is the baseline's.
 
         Args:
             member: whose validation runs inside.
             raised: takes what it raised with finite weights.
+            where: it was, for people.
         """
         try:
             yield
@@ -278,7 +375,7 @@ class PopulationModule(lightning.LightningModule):
                 if member.candidate.role == CONFIGURED or isinstance(error, AutoactError):
                     raise
                 raised[member.number] = error
-                member.fail(f"{RAISED} {text} in its validation")
+                member.fail(f"{RAISED} {text} in {where}")
             else:
                 member.fail(f"weights are not finite, then {text}")
         if self.trainer.should_stop:  # by its own validation: that stops nobody else
@@ -297,3 +394,16 @@ class PopulationModule(lightning.LightningModule):
         for member in self.members.active:
             member.failure = (STOPPED, "interrupted by the user")
             member.let_go()
+
+
+@contextmanager
+def _logging(member: Member, take: Callable[[str, Any, Mapping[str, Any]], None]) -> Iterator[None]:
+    """Hand what a member's module logs inside the block to ``take``."""
+    calls = log_calls(take)
+    for name, call in calls.items():
+        object.__setattr__(member.module, name, call)
+    try:
+        yield
+    finally:
+        for name in calls:
+            object.__delattr__(member.module, name)

@@ -122,7 +122,6 @@ class Population:
         trainer = trainer_for(replace(self.task, trainer=arguments), self.options.device, [])
         for member in complete:
             member.module.to(self.options.device)
-            member.module.trainer = trainer
         trainer.validate(module, datamodule=test, verbose=False)
         found = module.scores()
         for member in complete:

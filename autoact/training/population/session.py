@@ -37,16 +37,20 @@ class PopulationSession:
     def __init__(self, task: Task, options: SessionOptions | None = None) -> None:
         self.task = task
         self.options = options or SessionOptions()
-        self.reason = self.options.alone
-        if not self.reason and self.options.population == 1:
-            self.reason = "one member at a time was asked for"
-        elif not self.reason and self.options.population is None:
-            self.reason = why_not(task, self.options)
+        self.reason = self._reason()
         self._order: list[int] = []
         self._members: dict[int, Member] = {}
         self._populations: list[Population] = []
         self._fresh: list[int] = []
         self._singles = LightningSession(task, self.options)
+
+    def _reason(self) -> str:
+        """Why candidates train one by one: the code decides it, whatever size was asked for."""
+        if not self.options.alone and self.options.population == 1:
+            return "one member at a time was asked for"
+        if self.options.alone is None:
+            self.options.alone = why_not(self.task, self.options)
+        return self.options.alone
 
     def start(self, candidates: Sequence[tuple[int, Candidate]]) -> None:
         """Build a fresh module for each candidate."""

@@ -115,6 +115,17 @@ class Stack:
         """Whether no optimiser has put other tensors in the place of rows."""
         return all(entry.still_bound() for entry in self.trained)
 
+    def touched(self) -> bool:
+        """Whether the members' own code has frozen, unfrozen or replaced what they hold."""
+        for entry in self.entries:
+            for (store, key), row in zip(entry.slots, entry.tensor.unbind(0), strict=True):
+                held = store[key]
+                if held is None or held.data_ptr() != row.data_ptr() or held.shape != row.shape:
+                    return True
+                if isinstance(held, nn.Parameter) and held.requires_grad != entry.tensor.requires_grad:
+                    return True
+        return False
+
     def zero_grads(self) -> None:
         """Zero every gradient, in place: the members' rows stay bound."""
         held = [(entry, entry.tensor.grad) for entry in self.trained]

@@ -68,7 +68,7 @@ class Stream:
         assert self.random is not None
         generator = torch.Generator()
         generator.set_state(self.random["torch"])
-        mask = torch.empty(like.shape, dtype=like.dtype).bernoulli_(keep, generator=generator)
+        mask = torch.empty_like(like, device="cpu").bernoulli_(keep, generator=generator)
         self.random["torch"] = generator.get_state()
         return mask.to(like.device)
 
@@ -147,10 +147,13 @@ class StreamValidation:
 
 
 class StreamDropout(nn.Module):
-    """``nn.Dropout`` in a population of several seeds: members of one seed share a mask.
+    """``nn.Dropout`` in a population: members of one seed share a mask.
+
+    It is drawn in the order of memory that one member's input has, as alone: behind a transposition that is another one
+    than ``vmap`` draws in.
 
     Attributes:
-        streams: the seeds.
+        streams: the seeds, where there are several; with one, masks are drawn from torch's own generator.
         stream_of: ``[members]``, the position of each member's stream.
         member: each member's number under ``vmap``.
     """
@@ -171,6 +174,9 @@ class StreamDropout(nn.Module):
     def drop(self, x_k: Tensor) -> Tensor:
         """**Shape**: ``[members, ...]``, kept."""
         keep = 1.0 - self.p
+        if not self.streams:
+            mask = torch.empty_like(x_k[0]).bernoulli_(keep)
+            return x_k * (mask.div_(keep) if keep else mask)
         masks = torch.stack([stream.draw(x_k[0], keep) for stream in self.streams])
         masks = masks.div_(keep) if keep else masks
         return x_k * masks.index_select(0, self.stream_of)

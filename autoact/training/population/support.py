@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +23,13 @@ from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
 from autoact.training.lightning_session import SessionOptions, connect, trainer_for
+from autoact.training.log_calls import log_calls
 from autoact.training.one_step import NoLossError, own_loss
-from autoact.training.population.kept import plain_state
+from autoact.training.population.hooks import BEFORE, WITHIN_STEP, MemberTrainer, StepTrainer, has_hook
+from autoact.training.population.kept import Kept
 from autoact.training.population.member import Member
-from autoact.training.population.stack import Stack, slot_of
+from autoact.training.population.optimisers import configure
+from autoact.training.population.stack import Stack, names_of, slot_of
 from autoact.training.population.streams import Stream
 from autoact.training.population.template import Template
 from autoact.training.population.unbatched import CannotBatchError
@@ -34,37 +37,6 @@ from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state, same_random_state
 from autoact.training.said import said
 
-# Hooks whose order or effect within a step is the user's own: a population has one step for all.
-_HOOKS = (
-    "setup",
-    "teardown",
-    "on_fit_start",
-    "on_fit_end",
-    "on_train_start",
-    "on_train_end",
-    "on_train_epoch_start",
-    "on_train_epoch_end",
-    "on_train_batch_start",
-    "on_train_batch_end",
-    "on_validation_model_eval",
-    "on_validation_model_train",
-    "on_validation_model_zero_grad",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_save_checkpoint",
-    "on_load_checkpoint",
-    "transfer_batch_to_device",
-    "on_before_batch_transfer",
-    "on_after_batch_transfer",
-    "backward",
-    "optimizer_step",
-    "optimizer_zero_grad",
-    "lr_scheduler_step",
-    "configure_gradient_clipping",
-    "configure_callbacks",
-)
 # Trainer arguments that a population honours; others may be given their default.
 _ARGUMENTS = frozenset(
     {
@@ -97,8 +69,8 @@ def _hooks(module: Any) -> str:
     name = type(module).__name__
     if not module.automatic_optimization:
         return f"{name} optimises by hand (automatic_optimization=False)"
-    found = next((hook for hook in _HOOKS if is_overridden(hook, module, lightning.LightningModule)), None)
-    return f"{name} has a {found} of its own" if found else ""
+    found = next((hook for hook in WITHIN_STEP if has_hook(module, hook)), None)
+    return f"{name} has {'an' if found[0] in 'aeiou' else 'a'} {found} of its own" if found else ""
 
 
 def _listeners(module: Any) -> str:
@@ -152,10 +124,11 @@ def _tried(task: Task, options: SessionOptions) -> str:
     connect(trainer, pair[0].module, datamodule)
     for member in pair:
         member.module.to(options.device)
-        member.module.trainer = trainer
+        member.module.trainer = MemberTrainer(trainer, member)
     try:
-        template = Template(pair[0].module, [], streams=False, trainer=trainer)
-        before, begun = plain_state(template.base), random_state()
+        _begin(pair)
+        template = Template(pair[0].module, [], streams=False, trainer=StepTrainer(trainer, None))
+        kept, begun = Kept(template.base, [member.module for member in pair]), random_state()
         alone = [_alone(member, batch, begun) for member in pair]
         restore_random_state(begun)
         stack = Stack([m.module for m in pair], [], {})
@@ -165,11 +138,28 @@ def _tried(task: Task, options: SessionOptions) -> str:
         return f"{name}: {error}"
     except Exception as error:  # whatever the user's code does that vmap does not know
         return f"{name}.training_step cannot be batched: {said(error)}"
-    changed = [attribute for attribute, value in plain_state(template.base).items() if before.get(attribute) != value]
-    if changed:
-        return f"{name}.training_step keeps values on the module (self.{changed[0]})"
+    if keeps := kept.disagreeing():
+        return f"{name}.{keeps}"
     different = next((found for row, one in enumerate(alone) if (found := _different(one, row, together, stack))), "")
     return f"{name}.training_step gives another {different} when it is batched" if different else ""
+
+
+def _begin(pair: Sequence[Member]) -> None:
+    """What each module does before its first step.
+
+    Raises:
+        CannotBatchError: it makes layers there.
+    """
+    for member in pair:
+        before = names_of(member.module)
+        for hook in ("setup", *BEFORE):
+            if has_hook(member.module, hook):
+                if hook != "setup" and member.optimizer is None:
+                    configure(member, {})
+                with log_nothing(member.module):
+                    getattr(member.module, hook)(*(["fit"] if hook == "setup" else []))
+        if before != names_of(member.module):
+            raise CannotBatchError("setup makes or replaces layers")
 
 
 @dataclass
@@ -205,6 +195,19 @@ def _alone(member: Member, batch: Any, begun: dict[str, Any]) -> _Alone:
         store, key = slot_of(module, name)
         store[key] = buffer
     return found
+
+
+@contextmanager
+def log_nothing(module: Any) -> Iterator[None]:
+    """What a module logs inside the block goes nowhere."""
+    calls = log_calls(lambda *_: None)
+    for name, call in calls.items():
+        object.__setattr__(module, name, call)
+    try:
+        yield
+    finally:
+        for name in calls:
+            object.__delattr__(module, name)
 
 
 def _different(alone: _Alone, row: int, loss_k: torch.Tensor, stack: Stack) -> str:
@@ -285,7 +288,9 @@ def _draws(task: Task, options: SessionOptions) -> bool:
     member.module.to(options.device)
     trainer = trainer_for(task, options.device, [])
     connect(trainer, member.module, datamodule)
-    template = Template(member.module, [], streams=True, trainer=trainer)
+    member.module.trainer = MemberTrainer(trainer, member)
+    _begin([member])
+    template = Template(member.module, [], streams=True, trainer=StepTrainer(trainer, None))
     for dropout in template.dropouts:
         stream = Stream((0, None), None, random_state())
         dropout.streams, dropout.stream_of = [stream], torch.zeros(1, dtype=torch.long, device=options.device)

@@ -13,6 +13,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torchmetrics import Metric, MetricCollection
 
+from autoact.sites.transformer import mend_copy_
 from autoact.training.log_calls import log_calls
 from autoact.training.population.grouped import GroupedActivation
 from autoact.training.population.stack import Slot, Stack, names_of, slot_of
@@ -147,6 +148,7 @@ class Template:
         held = module._trainer
         module._trainer = None
         self.base = copy.deepcopy(module)
+        mend_copy_(module, self.base)
         module._trainer = held
         self.base._trainer = trainer
         self.activations: dict[str, GroupedActivation] = {}
@@ -154,7 +156,7 @@ class Template:
             self.activations[site] = GroupedActivation()
             _replace(self.base, self.base.get_submodule(site), self.activations[site])
         self.dropouts: list[StreamDropout] = []
-        if streams:
+        if streams or module.device.type == "cpu":  # a GPU draws in an order of its own
             for dropout in [m for m in self.base.modules() if type(m) is nn.Dropout]:
                 self.dropouts.append(StreamDropout(dropout.p).train(dropout.training))
                 _replace(self.base, dropout, self.dropouts[-1])
@@ -295,8 +297,9 @@ def _aliases(base: nn.Module, name: str) -> list[Slot]:
 
 
 def _replace(base: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put ``new`` wherever ``base`` holds ``old``."""
+    """Put ``new`` wherever ``base`` holds ``old``: as a submodule, or as a plain attribute of that name."""
     for parent in list(base.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is old:
-                parent._modules[name] = new
+        for held in (parent._modules, parent.__dict__):
+            for name, child in list(held.items()):
+                if child is old:
+                    held[name] = new

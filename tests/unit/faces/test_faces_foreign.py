@@ -108,7 +108,7 @@ def test_a_module_becomes_a_task() -> None:
     assert task.name == "Net" and not task.better(1.0, 0.5)
     assert tuple(task.example_input.shape) == (10, 1)
     assert tuple(task.make_input(3).shape) == (3, 1)
-    assert [tuple(t.shape) for t in task.make_input(25)] == [(25, 1)]
+    assert tuple(task.make_input(25).shape) == (25, 1)
     assert task.open_test is not None
 
 

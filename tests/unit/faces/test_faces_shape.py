@@ -42,6 +42,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Probed(16, 3, "", {})
 
     monkeypatch.setattr(shape, "probe", probe)
+    monkeypatch.setattr(shape, "why_not", lambda *_: "")
     return calls
 
 
@@ -77,7 +78,30 @@ def test_a_deterministic_search_depends_on_no_machine(probed):
         assert (made.population, made.largest, made.threads) == (FIXED_POPULATION, FIXED_POPULATION, FIXED_THREADS)
     assert probed == []
     noted = {"population": FIXED_POPULATION, "threads": FIXED_THREADS, "largest": FIXED_POPULATION, "note": ""}
-    assert notes.kept["shape"] == noted
+    assert notes.kept["shape"] == noted | {"alone": ""}
+
+
+@pytest.mark.parametrize(
+    ("engine", "effect"),
+    [
+        (EngineSettings(workers=2, deterministic=True), ""),
+        (EngineSettings(workers=2, population=4), "; engine.population=4 has no effect here"),
+        (EngineSettings(workers=2, population=1), None),
+    ],
+)
+def test_the_code_decides_whatever_number_is_given(probed, monkeypatch, engine, effect):
+    monkeypatch.setattr(shape, "why_not", lambda *_: "the callback Counter watches a single training")
+    notes = Notes()
+    for earlier in ({}, {"shape": {"population": 8, "threads": 1, "largest": 8, "note": ""}}):
+        notes.kept = dict(earlier)  # of a version that did not look
+        made = found(engine, notes, SearchSettings(threads=1))
+        assert (made.population, made.largest) == (1, 1)
+        if effect is not None:
+            why = "candidates train one by one, not together: the callback Counter watches a single training"
+            assert made.note == why + effect
+            assert made.alone == "the callback Counter watches a single training"
+            assert notes.kept["shape"]["alone"] == made.alone
+    assert probed == []
 
 
 def test_a_task_that_trains_singly_says_so(monkeypatch):

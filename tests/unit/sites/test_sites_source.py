@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoact.core.errors import AutoactError
-from autoact.sites import apply, find_sites, source
+from autoact.sites import apply, find_sites, rewrite, source
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
 
@@ -31,7 +31,8 @@ def changed() -> nn.Module:
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    """What was read of this file is forgotten before and after each test."""
+    """What was read of this file, and made of it, is forgotten before and after each test."""
+    rewrite._made.clear()  # classes live until the collector comes by
     source._definition.cache_clear()
     source.calls_in.cache_clear()
     yield

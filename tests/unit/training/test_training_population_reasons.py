@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch import Callback
 from torch import nn
 from torchmetrics.classification import BinaryAccuracy
 
 from autoact.training.lightning_session import SessionOptions
+from autoact.training.population import PopulationSession
 from autoact.training.population.support import why_not
 
 HERE = r"\(test_training_population_reasons\.py:\d+\)"
@@ -71,10 +73,6 @@ def asks_the_optimizer(self: Any, batch: Any, batch_idx: int) -> Any:
 STEPS = {
     item: rf"calling \.item\(\) on a Tensor {HERE}",
     branch: rf"data-dependent control flow {HERE}",
-    appends: r"keeps values on the module \(self\.state\)",
-    counts: r"keeps values on the module \(self\._calls\)",
-    counts_in_a_dict: r"keeps values on the module \(self\.state\)",
-    counts_in_an_object: r"keeps values on the module \(self\.holder\)",
     nothing: r"training_step returned NoneType without a loss",
     uses_a_metric: rf"a metric is used for more than self\.log {HERE}",
     selects: rf"dynamic shape {HERE}",
@@ -112,6 +110,17 @@ def test_a_step_that_cannot_be_batched(agree, tiny, net, step):
     assert session.reason.startswith("Mine")
     assert session._members == {}
     assert re.search(STEPS[step], session.reason), session.reason
+
+
+@pytest.mark.parametrize("step", [appends, counts, counts_in_a_dict, counts_in_an_object])
+def test_what_a_step_keeps_is_everybodys_where_it_is_equal(agree, tiny, net, step):
+    session = agree(tiny(module_with(net, step)), seeds=2)
+    assert session.reason == ""
+    for module in session.modules().values():  # 3 epochs of 2 batches
+        counted = (len(module.state["list"]), getattr(module, "_calls", 0), module.state["calls"], module.holder.calls)
+        assert counted == {appends: (6, 0, 1, 0), counts: (0, 6, 1, 0), counts_in_a_dict: (0, 0, 7, 0)}.get(
+            step, (0, 0, 1, 6)
+        )
 
 
 class HookedWeight(nn.Linear):
@@ -183,3 +192,21 @@ def test_several_loaders(tiny, rows, net):
 )
 def test_trainer_arguments(tiny, trainer, reason):
     assert why_not(tiny(trainer=trainer), SessionOptions()) == reason
+
+
+@pytest.mark.parametrize("population", [None, 4])
+def test_a_hook_or_callback_runs_whatever_size_is_asked_for(tiny, net, mixed, population):
+    calls: list[str] = []
+
+    class Counter(Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            calls.append("callback")
+
+    hooked = module_with(net, on_train_batch_end=lambda self, *_: calls.append("hook"))
+    for task in (tiny(hooked), tiny(net, make_callbacks=lambda: [Counter()])):
+        session = PopulationSession(task, SessionOptions(population=population))
+        session.start(mixed())
+        session.advance()
+    steps = 3 * 2 * 4  # epochs, batches, candidates
+    assert calls == ["hook"] * steps + ["callback"] * steps
+    assert session.reason == "the callback Counter watches a single training"

@@ -1,0 +1,168 @@
+"""The hooks of a LightningModule: which a population runs member by member, and what it tells them of the Trainer."""
+
+from __future__ import annotations
+
+import dis
+from types import FunctionType
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from autoact.training.population.unbatched import CannotBatchError
+
+# Hooks around training: each member's own runs, one after the other. Validation's are in ``module.VALIDATION_HOOKS``.
+BEFORE = ("on_fit_start", "on_train_start", "on_train_epoch_start")
+AFTER = ("on_train_end", "on_fit_end", "teardown")
+# Hooks whose order or effect within a step is the user's own: a population has one step for all.
+WITHIN_STEP = (
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_validation_model_eval",
+    "on_validation_model_train",
+    "on_validation_model_zero_grad",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_save_checkpoint",
+    "on_load_checkpoint",
+    "transfer_batch_to_device",
+    "on_before_batch_transfer",
+    "on_after_batch_transfer",
+    "backward",
+    "optimizer_step",
+    "optimizer_zero_grad",
+    "lr_scheduler_step",
+    "configure_gradient_clipping",
+    "configure_callbacks",
+)
+_NOTHING = frozenset({"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS"})
+_MEMBERS_OWN = frozenset(
+    {
+        "optimizers", "lr_scheduler_configs", "callback_metrics", "logged_metrics", "progress_bar_metrics", "model",
+        "lightning_module",
+    }
+)  # fmt: skip
+
+
+def has_hook(module: Any, name: str) -> bool:
+    """Whether a module has a hook of its own that does something.
+
+    Example:
+        >>> class Net(lightning.LightningModule):
+        ...     def on_train_epoch_end(self):
+        ...         pass
+        ...     def on_train_start(self):
+        ...         print("here we go")
+        >>> has_hook(Net(), "on_train_epoch_end"), has_hook(Net(), "on_train_start"), has_hook(Net(), "on_fit_start")
+        (False, True, False)
+    """
+    if not is_overridden(name, module, lightning.LightningModule):
+        return False
+    function = getattr(getattr(module, name), "__func__", None)
+    if not isinstance(function, FunctionType):
+        return True
+    steps = list(dis.get_instructions(function))
+    return not all(s.opname in _NOTHING and (s.opname != "LOAD_CONST" or s.argval is None) for s in steps)
+
+
+class MemberTrainer:
+    """The Trainer of a population as one member's hooks see it: its optimiser, its values, its end are its own.
+
+    All else is the Trainer's.
+    """
+
+    def __init__(self, trainer: Any, member: Any) -> None:
+        vars(self).update(_trainer=trainer, _member=member)
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not a member's own."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(vars(self)["_trainer"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Nobody stops the others."""
+        if name == "should_stop":
+            self._member.stopping = bool(value)
+        else:
+            setattr(self._trainer, name, value)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether this member's training ends with the epoch."""
+        return bool(self._member.stopping)
+
+    @property
+    def model(self) -> Any:
+        """The member's module."""
+        return self._member.module
+
+    lightning_module = model
+
+    @property
+    def optimizers(self) -> list[Any]:
+        """The member's own, once it exists."""
+        return [] if self._member.optimizer is None else [self._member.optimizer]
+
+    @property
+    def lr_scheduler_configs(self) -> list[Any]:
+        """The member's own."""
+        return list(self._member.schedulers)
+
+    @property
+    def strategy(self) -> Any:
+        """Where ``self.optimizers()`` looks."""
+        return _MemberStrategy(self._trainer.strategy, self)
+
+    @property
+    def callback_metrics(self) -> dict[str, torch.Tensor]:
+        """What the member has logged."""
+        return {name: torch.tensor(value) for name, value in self._member.logged.items()}
+
+    logged_metrics = progress_bar_metrics = callback_metrics
+
+
+class _MemberStrategy:
+    """The Trainer's strategy with a member's optimiser in it."""
+
+    def __init__(self, strategy: Any, trainer: MemberTrainer) -> None:
+        self._strategy, self._own = strategy, trainer
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not a member's own."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name in ("_lightning_optimizers", "optimizers"):
+            return self._own.optimizers
+        return self._own.model if name in ("model", "lightning_module") else getattr(self._strategy, name)
+
+
+class StepTrainer(MemberTrainer):
+    """The Trainer as a training step of all members sees it: what is each member's own cannot be asked for there."""
+
+    def __getattribute__(self, name: str) -> Any:
+        """Everything but what differs.
+
+        Raises:
+            CannotBatchError: a step that asks would be answered for all members alike.
+        """
+        if name in _MEMBERS_OWN:
+            raise CannotBatchError(f"training_step asks for self.trainer.{name}, which is each candidate's own")
+        return object.__getattribute__(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set for all."""
+        setattr(vars(self)["_trainer"], name, value)
+
+    @property
+    def should_stop(self) -> bool:
+        """Of all."""
+        return bool(vars(self)["_trainer"].should_stop)
+
+    @property
+    def strategy(self) -> Any:
+        """The Trainer's."""
+        return vars(self)["_trainer"].strategy

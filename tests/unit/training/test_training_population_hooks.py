@@ -1,0 +1,365 @@
+"""Hooks around training run for each member as they run alone; what differs between members is never shared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.demos.transformer import Transformer
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import MaxMetric, MeanMetric
+from torchmetrics.classification import BinaryAccuracy
+
+from autoact.core.choice import Assignment
+from autoact.core.records import Candidate
+from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.population import PopulationSession
+from autoact.training.population.hooks import AFTER, BEFORE, has_hook
+from autoact.training.population.support import why_not
+
+
+def with_hooks(net: type, **hooks: Any) -> type:
+    """The tiny module with hooks of its own."""
+    return type("Hooked", (net,), hooks)
+
+
+def loss_of(self: Any, batch: Any) -> torch.Tensor:
+    return F.mse_loss(self(batch[0])[:, 0], batch[1])
+
+
+def anneal(self: Any) -> None:
+    self.beta = 1.0 / (1 + self.current_epoch)
+
+
+def step_with_beta(self: Any, batch: Any, batch_idx: int) -> Any:
+    return loss_of(self, batch) * self.beta
+
+
+def anneal_dropout(self: Any) -> None:
+    self.dropout.p = 0.5 / (1 + self.current_epoch)
+
+
+def halve_rate(self: Any) -> None:
+    for group in self.optimizers().param_groups:
+        group["lr"] *= 0.5
+
+
+def halve_rate_of_trainer(self: Any) -> None:
+    for group in self.trainer.optimizers[0].param_groups:
+        group["lr"] *= 0.5
+
+
+def clamp(self: Any) -> None:
+    with torch.no_grad():
+        self.first.weight.clamp_(-0.1, 0.1)
+
+
+def draw(self: Any) -> None:
+    with torch.no_grad():
+        self.first.weight.add_(0.01 * torch.randn(4, 3))
+
+
+def log_norm(self: Any) -> None:
+    self.log("norm", self.first.weight.norm())
+
+
+def stop_early(self: Any) -> None:
+    if float(self.trainer.callback_metrics["train_loss"]) < 1.0:
+        self.trainer.should_stop = True
+
+
+def remember(self: Any) -> None:
+    self.worst = max(getattr(self, "worst", 0.0), float(self.trainer.callback_metrics["val_loss"]))
+    self.log("worst", self.worst)
+
+
+def keeps_its_loss(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    self.last = loss.detach()
+    return loss
+
+
+def uses_the_last_loss(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    if batch_idx:
+        loss = loss * self.last
+    self.last = loss.detach()
+    return loss
+
+
+def collects(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    self.outputs.append({"loss": loss, "rows": len(batch[0])})
+    return loss
+
+
+def use_collected(self: Any) -> None:
+    self.log("mean", torch.stack([one["loss"].detach() for one in self.outputs]).mean())
+    self.outputs.clear()
+
+
+def log_last(self: Any) -> None:
+    self.log("last", self.last)
+
+
+def collects_for_ever(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    self.outputs = [*getattr(self, "outputs", []), loss.detach()]
+    return loss + 0 * torch.stack(self.outputs).mean()
+
+
+HOOKS: dict[str, dict[str, Any]] = {
+    "attribute": {"on_train_epoch_start": anneal, "training_step": step_with_beta},
+    "attribute of a layer": {"on_train_epoch_start": anneal_dropout},
+    "rate": {"on_train_epoch_end": halve_rate},
+    "rate of the trainer": {"on_train_epoch_end": halve_rate_of_trainer},
+    "weights": {"on_train_epoch_start": clamp},
+    "weights at the start": {"on_fit_start": clamp},
+    "random weights": {"on_train_epoch_start": draw},
+    "logged": {"on_train_epoch_end": log_norm, "on_train_epoch_start": log_norm},
+    "stops": {"on_train_epoch_end": stop_early},
+    "own values": {"on_validation_epoch_end": remember},
+    "kept": {"training_step": keeps_its_loss, "on_train_epoch_end": log_last},
+    "kept for the next step": {"training_step": uses_the_last_loss, "on_train_epoch_end": log_last},
+    "collected": {
+        "training_step": collects,
+        "on_train_epoch_end": use_collected,
+        "setup": lambda self, stage: setattr(self, "outputs", []),
+    },
+    "collected for ever": {"training_step": collects_for_ever},
+    "setup": {"setup": lambda self, stage: setattr(self, "beta", 0.3), "training_step": step_with_beta},
+}
+
+
+@pytest.mark.parametrize("hooks", HOOKS)
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_members_train_as_alone(agree, tiny, net, hooks, seeds):
+    session = agree(tiny(with_hooks(net, **HOOKS[hooks])), seeds=seeds)
+    assert session.reason == ""
+    assert len(session._members) == 4, "together"
+
+
+def test_early_stopping_watches_what_a_hook_logs(agree, tiny, net):
+    def make() -> list[Any]:
+        return [EarlyStopping("norm", patience=1, mode="min", check_on_train_epoch_end=True)]
+
+    session = agree(tiny(with_hooks(net, on_train_epoch_end=log_norm), make_callbacks=make, trainer={"max_epochs": 6}))
+    assert session.reason == ""
+    assert {record.epochs for record in session.records()} != {6}, "some stop earlier"
+
+
+def stop_the_slow(self: Any) -> None:
+    self.trainer.should_stop = self.trainer.optimizers[0].param_groups[0]["lr"] < 0.025
+
+
+def test_what_all_have_kept_is_not_read_once_some_have_left(agree, tiny, net):
+    task = tiny(with_hooks(net, training_step=collects_for_ever, on_train_epoch_end=stop_the_slow))
+    with pytest.warns(UserWarning, match=r"one by one, not together: self\.outputs differs between candidates"):
+        session = agree(task)
+    assert [record.epochs for record in session.records()] == [1, 1, 3, 3]
+
+
+class Noting:
+    """Every hook around training notes its name."""
+
+    NAMES = ("setup", *BEFORE, "on_train_epoch_end", *AFTER)
+
+    @classmethod
+    def of(cls, net: type) -> type:
+        def note(name: str) -> Any:
+            return lambda self, *given, **named: self.noted.append((name, *given, *named.values()))
+
+        def start(self: Any) -> None:
+            net.__init__(self)
+            self.noted = []
+
+        return type("Noted", (net,), {"__init__": start, **{name: note(name) for name in cls.NAMES}})
+
+
+@pytest.mark.parametrize("pauses", [(None,), (1, None)])
+def test_the_same_hooks_in_the_same_order(tiny, net, mixed, pauses):
+    def make() -> list[Any]:
+        return [EarlyStopping("val_loss", patience=1, min_delta=0.05)]
+
+    task = tiny(Noting.of(net), make_callbacks=make, trainer={"max_epochs": 4})
+    noted = []
+    for kind in (LightningSession, PopulationSession):
+        session = kind(task, SessionOptions())
+        session.start(mixed())
+        for to in pauses:
+            session.advance(to)
+        noted.append({number: module.noted for number, module in session.modules().items()})
+    assert session.reason == ""
+    assert len({len(names) for names in noted[1].values()}) > 1, "some stop earlier"
+    assert noted[0] == noted[1]
+
+
+def test_an_empty_hook_is_none(tiny, net):
+    def on_train_batch_end(self: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Nothing yet."""
+
+    module = with_hooks(net, on_train_batch_end=on_train_batch_end, on_after_backward=lambda self: None)
+    assert not has_hook(module(), "on_train_batch_end")
+    assert why_not(tiny(module), SessionOptions()) == ""
+    assert why_not(tiny(with_hooks(net, on_after_backward=lambda self: 1 + self.x)), SessionOptions()) == (
+        "Hooked has an on_after_backward of its own"
+    )
+
+
+def freeze(self: Any) -> None:
+    self.first.requires_grad_(self.current_epoch < 1)
+
+
+def grow(self: Any, stage: str) -> None:
+    self.more = nn.Linear(1, 1)
+
+
+def draw_scale(self: Any) -> None:
+    self.beta = float(self.first.weight.detach()[0, 0])
+
+
+def needs_own(self: Any, batch: Any, batch_idx: int) -> Any:
+    return loss_of(self, batch) * self.trainer.callback_metrics.get("val_loss", 1.0)
+
+
+ALONE: dict[str, tuple[dict[str, Any], str]] = {
+    "freezes": ({"on_train_epoch_start": freeze}, "on_train_epoch_start freezes, unfreezes or replaces weights"),
+    "layers in setup": ({"setup": grow}, "Hooked: setup makes or replaces layers"),
+    "differs": (
+        {"on_train_epoch_start": draw_scale, "training_step": step_with_beta},
+        "self.beta differs between candidates",
+    ),
+    "asks": ({"training_step": needs_own}, "asks for self.trainer.callback_metrics, which is each candidate's own"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:candidates train one by one")
+@pytest.mark.parametrize("case", ALONE)
+def test_what_cannot_be_shared_trains_one_by_one(agree, tiny, net, case):
+    hooks, reason = ALONE[case]
+    session = agree(tiny(with_hooks(net, **hooks)))
+    assert reason in session.reason
+
+
+class Template(lightning.LightningModule):
+    """As lightning-hydra-template has it: metrics as attributes, hooks that reset them, a setup that compiles."""
+
+    def __init__(self, compiled: bool = False) -> None:
+        super().__init__()
+        net = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+        self.save_hyperparameters(logger=False)
+        self.net = net
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        self.train_acc, self.val_acc, self.val_acc_best = BinaryAccuracy(), BinaryAccuracy(), MaxMetric()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)[:, 0]
+
+    def on_train_start(self) -> None:
+        self.val_loss.reset()
+        self.val_acc.reset()
+        self.val_acc_best.reset()
+
+    def model_step(self, batch: Any) -> Any:
+        x, y = batch
+        logits, target = self.forward(x), (y > 0).to(x.dtype)
+        return F.binary_cross_entropy_with_logits(logits, target), (logits > 0).int(), target.int()
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss, preds, targets = self.model_step(batch)
+        self.train_loss(loss)
+        self.train_acc(preds, targets)
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train/acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Lightning hook that is called when a training epoch ends."""
+        pass
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        loss, preds, targets = self.model_step(batch)
+        self.val_loss(loss)
+        self.val_acc(preds, targets)
+        self.log("val/loss", self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("val/acc", self.val_acc, on_step=False, on_epoch=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        self.val_acc_best(self.val_acc.compute())
+        self.log("val/acc_best", self.val_acc_best.compute(), sync_dist=True, prog_bar=True)
+
+    def setup(self, stage: str) -> None:
+        if self.hparams.compiled and stage == "fit":
+            self.net = torch.compile(self.net)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.trainer.model.parameters(), lr=0.01)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+
+
+def at(site: str, *names: str, seeds: int = 1) -> list[tuple[int, Candidate]]:
+    """A candidate for each activation."""
+    return [(n, Candidate(Assignment({site: name}), {}, n % seeds)) for n, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_module_of_lightning_hydra_template(agree, tiny, seeds):
+    task = tiny(Template, monitor="val/loss")
+    session = agree(task, at("net.2", "relu", "tanh", "prelu", "gelu", seeds=seeds))
+    assert session.reason == ""
+    assert {"train/acc", "val/acc_best"} <= set(session.records()[0].metrics)
+
+
+def test_one_that_compiles(tiny):
+    reason = why_not(tiny(lambda: Template(compiled=True), monitor="val/loss"), SessionOptions())
+    assert reason == "Template: setup makes or replaces layers"
+
+
+class Language(lightning.LightningModule):
+    """Lightning's own transformer example with a validation: its masks are cached on the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Transformer(vocab_size=11, ninp=8, nhead=2, nhid=8, nlayers=1)
+
+    def forward(self, inputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.model(inputs, target)
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return F.nll_loss(self(*batch), batch[1].view(-1))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", F.nll_loss(self(*batch), batch[1].view(-1)))
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+
+class Words(lightning.LightningDataModule):
+    def __init__(self) -> None:
+        super().__init__()
+        words = torch.randint(11, (24, 6), generator=torch.Generator().manual_seed(0))
+        self.rows = TensorDataset(words[:, :-1], words[:, 1:])
+
+    def train_dataloader(self) -> Any:
+        return DataLoader(self.rows, batch_size=8, shuffle=True)
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(self.rows, batch_size=8)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_the_transformer_example_of_lightning(agree, tiny, part, seeds):
+    words = torch.zeros(2, 5, dtype=torch.long)
+    task = tiny(Language, make_datamodule=lambda seed: Words(), example_input=(words, words))
+    site = f"model.transformer.{part}.layers.0.activation"
+    session = agree(task, at(site, "relu", "tanh", "gelu", "prelu", seeds=seeds))
+    assert session.reason == ""
+    assert len(session._members) == 4
