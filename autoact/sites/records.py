@@ -84,6 +84,8 @@ class Site:
         call: the call in the user's code that ``apply`` turns into a call of the module of this name; None where a
             module or an attribute stands already.
         line: file and line of that call, e.g. ``net.py:42``; empty where there is none.
+        input_written: the model writes into what the activation was given, later in the same forward.
+        output_written: it writes into what the activation returned: ``x = act(x); x += skip``.
     """
 
     name: str
@@ -99,6 +101,8 @@ class Site:
     not_gateable: str = NOT_RUN
     call: Call | None = None
     line: str = ""
+    input_written: bool = False
+    output_written: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -130,7 +134,7 @@ class Unreplaceable:
     Attributes:
         name: dotted name of the module or of its attribute.
         kind: ``softmax``, ``gated``, ``recurrent``, ``attention``, ``transformer``, ``scripted``, ``unknown``,
-            ``functional`` or ``unused``.
+            ``functional``, ``in_place``, ``differs`` or ``unused``.
         reason: why it cannot be replaced and, where there is a way, what to do.
     """
 
