@@ -347,7 +347,8 @@ def _refused(place: _Place, first: _Run, why: str) -> Unreplaceable:
 
 def _told(item: FoundCall, problem: str) -> Unreplaceable:
     """A call that cannot be replaced."""
-    reason = f"calls {item.function}() at {item.line}: {problem}; make it a module to have it replaced"
+    does = f"computes {item.choice}" if item.written_out else f"calls {item.function}()"
+    reason = f"{does} at {item.line}: {problem}; make it a module to have it replaced"
     return Unreplaceable(item.inside, "functional", reason)
 
 
