@@ -124,6 +124,11 @@ class Expressions:
         step = self._step(_Call(function, tuple(args), dict(kwargs), constants), operands, known, result)
         return result, step if step.expressions and _kind_of_result(kinds) == "weighted" else None
 
+    def forget(self, result: Any) -> None:
+        """Let what a module returned be a tensor to start from: what it computes inside is its own."""
+        for tensor in tensors_in(result):
+            self._expressions.set(tensor, None)
+
     def _set_where(self, args: Sequence[Any], kinds: set[str], known: list[dict[int, Expression]]) -> Step | None:
         """The step of ``x[x < 0] = 0``, which is told and never replaced: a statement makes no result."""
         x, where = args[0], args[1]

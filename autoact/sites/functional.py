@@ -74,6 +74,10 @@ class FunctionalCalls:
         if not self._running and name.removesuffix("_") in FUNCTIONS and not scripted_now():
             self._noted.append(_Noted(hidden_call(inside, name.removesuffix("_")), None))
 
+    def left(self, result: Any) -> None:
+        """Note that a module returned ``result``."""
+        self._follow.forget(result)
+
     def run(
         self,
         function: Any,

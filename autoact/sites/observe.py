@@ -96,6 +96,7 @@ class Observer(TorchFunctionMode):
         """A hook that runs after a module."""
         while self._stack and self._stack.pop()[1] is not module:
             pass  # a module that raised, and whose error was caught by its caller, left nothing but its entry
+        self._functional.left(result)
         seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
         if seen is not None and isinstance(result, Tensor) and seen.dims:
             seen.memories.append(self._key(result))

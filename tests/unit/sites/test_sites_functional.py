@@ -208,6 +208,17 @@ def test_the_advice_to_name_it_works() -> None:
     assert [str(site.current) for site in find_sites(Named("nameless"), X)] == ["softplus"]
 
 
+def test_what_a_module_computes_is_its_own() -> None:
+    class Scaled(Forms):
+        def scaled(self, x: Tensor) -> Tensor:
+            return self.act(x) * 1.0
+
+    model = Scaled("scaled")
+    model.act = nn.ReLU()
+    found = find_sites(model, X)
+    assert (found.names, found.unreplaceable) == (("act",), ())
+
+
 class Arithmetic(nn.Module):
     """What bends and is no activation: norms, guards, encodings of positions, squared errors, masks."""
 
