@@ -182,6 +182,11 @@ class Kernels(TorchDispatchMode):
         super().__init__()
         self._told = told
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch asks; otherwise it imports its compiler, which takes longer than all else here."""
+        return False
+
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
