@@ -15,7 +15,7 @@ from autoact.activations.modules import build
 from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError, unknown
 from autoact.sites.consumers import consumers
-from autoact.sites.find import find_sites
+from autoact.sites.find import called_names, find_sites
 from autoact.sites.initialise import multiply_, weight_factors
 from autoact.sites.locate import activation_modules, put
 from autoact.sites.marker import mark_
@@ -257,7 +257,30 @@ def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan, twin: bool
         if twin and not like.requires_grad:  # a frozen copy stays frozen as a whole
             module.requires_grad_(False)
     mark_(module, choice)
+    _protect_(module, site)
     return module.train(model.get_submodule(site.name).training)
+
+
+def _protect_(module: nn.Module, site: Site) -> None:
+    """Let a module work on copies where the model writes into its input or output afterwards.
+
+    ReLU's backward reads its output alone, SiLU's its input: what trains with one would raise "modified by an inplace
+    operation" with the other.
+    """
+    if site.input_written:
+        module.register_forward_pre_hook(_copied_input)
+    if site.output_written:
+        module.register_forward_hook(_copied_output)
+
+
+def _copied_input(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A hook: the activation gets a copy."""
+    return tuple(part.clone() if isinstance(part, torch.Tensor) else part for part in args)
+
+
+def _copied_output(_module: nn.Module, _args: Any, result: torch.Tensor) -> torch.Tensor:
+    """A hook: what follows gets a copy."""
+    return result.clone()
 
 
 def _nearest_weight(model: nn.Module, name: str) -> torch.Tensor | None:
@@ -286,7 +309,7 @@ def _check_or_undo(
         AutoactError: the changed model fails, or goes on calling an old module.
     """
     try:
-        called = find_sites(model, example_input)
+        called = called_names(model, example_input)
         for name in new:
             if name not in called and not sites[name].twin_of:
                 raise AutoactError(

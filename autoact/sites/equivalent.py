@@ -43,6 +43,7 @@ _PARAMETERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
 """The module of torch that computes what a function computes, and the function's further arguments in their order."""
 
 _TOLERANCE = 1e-6
+_ZERO = 1e-12
 
 
 def choice_of_call(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Choice | None:
@@ -113,6 +114,46 @@ def equal_choice(function: Callable[[Tensor], Tensor]) -> Choice | None:
             if torch.allclose(y.double(), wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
                 return registry.canonical(row.name)
     return None
+
+
+def written_out(function: Callable[[Tensor], Tensor]) -> Choice | None:
+    """As ``equal_choice``, for a function put together of several calls of a run, and with the parameters that it has.
+
+    Where the activation is exactly zero the function has to be, too: ``x.clamp(min=1e-8)`` guards a logarithm. What is
+    linear is none.
+
+    Example:
+        >>> str(written_out(lambda x: torch.where(x > 0, x, 0.2 * x))), str(written_out(lambda x: x.clamp(-2, 2)))
+        ('leaky_relu(negative_slope=0.2)', 'hard_tanh(max_val=2, min_val=-2)')
+        >>> written_out(lambda x: x.clamp(min=1e-8)) is None
+        True
+    """
+    x = torch.cat([torch.arange(-200, 201, dtype=torch.float64) * (torch.pi / 64), torch.tensor([-60.0, 60.0])])
+    with torch.no_grad():
+        try:
+            y = function(x.clone())
+        except Exception:  # made for the shape that it had in the run
+            return None
+        if not isinstance(y, Tensor) or y.shape != x.shape or not y.is_floating_point():
+            return None
+        found = equal_choice(lambda _: y.clone())
+        for choice in [found] if found is not None else _fitted(y.double()):
+            wanted = registry.get(choice.name).function(x, **registry.parameters(choice))
+            exact = bool((y[wanted == 0].abs() < _ZERO).all())
+            if exact and torch.allclose(y.double(), wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
+                return None if choice.name == "identity" else choice
+    return None
+
+
+def _fitted(y: Tensor) -> list[Choice]:
+    """The activations with parameters that may have the values ``y`` at the places that ``written_out`` asks for."""
+    low, high = float(f"{y[-2].item():.6g}"), float(f"{y[-1].item():.6g}")
+    kinds: list[nn.Module] = [nn.LeakyReLU(low / -60)] if high == 60 and low < 0 else []
+    if low < high:
+        kinds += [nn.Hardtanh(low, high)]
+    if low < 0:
+        kinds += [nn.ELU(-low), nn.CELU(-low)]
+    return [choice for choice in map(recognise, kinds) if choice is not None]
 
 
 def equal_module(module: nn.Module) -> Choice | None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from autoact.activations import registry
+from autoact.activations.modules import ActivationModule
 from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.calls import FoundCall, free_name
@@ -18,12 +19,14 @@ from autoact.sites.observe import Observer
 from autoact.sites.opaque import unreplaceable_in
 from autoact.sites.records import Site, Sites, Unreplaceable
 from autoact.sites.rewrite import Call
-from autoact.sites.run import copied, run_model, tensors_in, undisturbed
+from autoact.sites.run import copied, run_model, undisturbed
+from autoact.sites.selfcheck import SelfCheck, Written
 from autoact.sites.standins import StandIns
 from autoact.sites.twins import with_twins
 from autoact.sites.wiring import WiringTracer
 
 _CHANGES = "putting a module in its place changes what the model computes"
+_CHANGES_IT = "as a module of the catalogue changes what the model computes"
 
 
 def find_sites(
@@ -38,8 +41,11 @@ def find_sites(
 
     A functional call in a method of a module is a site of its own, named after the method and the function:
     ``block.forward_relu_1`` is the first ``relu`` in the text of ``block.forward``. So is a module of your own that has
-    the values of an activation of the catalogue. Where there are such, the model runs a second time with modules in
-    their places, which must give the same result.
+    the values of an activation of the catalogue.
+
+    Before anything is a site, the activation that stands there is put back as a module, and the model has to give the
+    same outputs and gradients in evaluation and in training (see ``SelfCheck``). What does not, such as an
+    ``nn.ReLU(inplace=True)`` whose input is read again, is listed with the reason.
 
     A site is gateable where plain ``nn.Linear`` layers stand before and behind it, with nothing between but dropout,
     identities and normalisations of the last axis: there a gated activation may change the width. Elsewhere
@@ -72,12 +78,29 @@ def find_sites(
     """
     check_model(model)
     with StandIns(model) as standins:
-        standins.for_functions_of_layers()
-        if per_use:
-            standins.for_names(activation_modules(model))
         if example_input is None and call is None:
+            standins.for_functions_of_layers()
+            if per_use:
+                standins.for_names(activation_modules(model))
             return _by_type(model)
         return _Search(model, example_input, call, standins).sites(per_use)
+
+
+def called_names(model: nn.Module, example_input: Any) -> set[str]:
+    """The names of the activation modules that one run of the model calls.
+
+    Raises:
+        AutoactError: the model's forward raised.
+
+    Example:
+        >>> import torch
+        >>> sorted(called_names(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), torch.zeros(2, 4)))
+        ['1']
+    """
+    observer = Observer(model, activation_modules(model))
+    with undisturbed(model), observer.watching():
+        run_model(model, copied(example_input), None)
+    return {name for site in observer.sites(lambda _: "") for name in site.names}
 
 
 def _by_type(model: nn.Module) -> Sites:
@@ -131,7 +154,6 @@ class _Run:
     observer: Observer
     tracer: WiringTracer
     located: list[Located]
-    results: list[Tensor]
     own: dict[str, tuple[nn.Module, Choice | None]]
 
 
@@ -143,25 +165,47 @@ class _Search:
     ) -> None:
         """Search ``model``, into which ``standins`` are put."""
         self._model, self._example, self._call, self._standins = model, example_input, call, standins
+        self._written: dict[str, Written] = {}
 
     def sites(self, per_use: bool) -> Sites:
         """The sites, from the run with all stand-ins that change nothing."""
-        run = first = self._run(places=per_use)
+        plain = self._run()  # says what a model that cannot run lacks, before it is compared with itself
+        check = SelfCheck(self._model, self._example, self._call)
+        self._standins.for_functions_of_layers()
+        first = self._first(plain, check, per_use)
         wanted, known = self._places(first)
-        kept, refused = wanted, []
-        if wanted:
-            kept, run = self._agreeing(wanted, first)
-            refused = [place.told for place in wanted if place not in kept and place.told is not None]
-        known = [*unreplaceable_in(self._model, run.located), *_unknown(first.own), *known, *refused]
-        lines = {place.site: place for place in kept if place.call is not None}
+        modules = {place.site: place for place in _modules(first)}
+        kept, refused = self._agreeing(check, [*wanted, *modules.values()], first)
+        run = self._run() if kept else first
+        calls = {place.site: place for place in kept if place.call is not None}
         sites = [
-            dataclasses.replace(site, call=lines[site.name].call, line=lines[site.name].line)
-            if site.name in lines
-            else site
+            self._finished(site, calls.get(site.name))
             for site in run.observer.sites(run.tracer.wiring_of)
+            if site.name not in refused
         ]
         unused = [item for item in run.observer.unused() if item.name not in _tied(wanted, first)]
+        refused |= {item.name: _held_twice(item.name) for item in unused if item.name in modules}
+        known = [*unreplaceable_in(self._model, run.located), *_unknown(first.own), *known, *refused.values()]
+        unused = [item for item in unused if item.name not in refused]
         return with_twins(self._model, Sites(sites, [*known, *unused]))
+
+    def _first(self, plain: _Run, check: SelfCheck, per_use: bool) -> _Run:
+        """The run that shows where stand-ins are to be tried: with a module of its own for each name of a shared one.
+
+        A shared module that writes into its input keeps its names: own modules would compute another network.
+        """
+        before = len(self._standins)
+        if per_use:
+            self._standins.for_names(plain.located)
+            if len(self._standins) > before and check.difference():
+                self._standins.undo(before)
+        return self._run(places=True) if per_use else self._run() if len(self._standins) else plain
+
+    def _finished(self, site: Site, place: _Place | None) -> Site:
+        """A site with what its call and the training step showed."""
+        written = self._written.get(site.name, Written())
+        site = dataclasses.replace(site, input_written=written.input, output_written=written.output)
+        return site if place is None else dataclasses.replace(site, call=place.call, line=place.line)
 
     def _run(self, *, places: bool = False) -> _Run:
         """Run the model once and watch it."""
@@ -175,7 +219,7 @@ class _Search:
                 observer.returned(result)
                 tracer.returned(result)
             own = observer.own_activations()
-        return _Run(observer, tracer, located, [tensor.detach().clone() for tensor in tensors_in(result)], own)
+        return _Run(observer, tracer, located, own)
 
     def _places(self, run: _Run) -> tuple[list[_Place], list[Unreplaceable]]:
         """Where stand-ins are to be tried, and which calls cannot have one."""
@@ -210,55 +254,103 @@ class _Search:
             return f"the module holds something called {item.call.attribute} already"
         return ""
 
-    def _agreeing(self, wanted: list[_Place], first: _Run) -> tuple[list[_Place], _Run]:
-        """The places whose stand-ins change nothing, and the run with them: all at once, or else one by one."""
-        before = len(self._standins)
-        run = self._tried(wanted, first)
-        if run is not None:
-            return wanted, run
-        kept = []
-        for place in wanted:
-            self._standins.undo(before)
-            if self._tried([place], first) is not None:
-                kept.append(place)
-        self._standins.undo(before)
-        run = self._tried(kept, first)
-        if run is not None:
-            return kept, run
-        self._standins.undo(before)
-        return [], first
+    def _agreeing(
+        self, check: SelfCheck, wanted: list[_Place], first: _Run
+    ) -> tuple[list[_Place], dict[str, Unreplaceable]]:
+        """The places whose stand-ins, all together, change nothing; what is told of the others, by name.
 
-    def _tried(self, places: Iterable[_Place], first: _Run) -> _Run | None:
-        """Put stand-ins at ``places`` and run; None where the model fails or gives another result."""
+        The stand-ins of the former are in the model afterwards. Halves are tried where the whole fails.
+        """
+        before, kept, refused = len(self._standins), list[_Place](), dict[str, Unreplaceable]()
+        waiting = [wanted] if wanted else []
+        while waiting:
+            group = waiting.pop()
+            self._standins.undo(before)
+            why = self._difference(check, [*kept, *group], first)
+            if not why:
+                kept += group
+                self._written = check.written
+            elif len(group) > 1:
+                half = len(group) // 2
+                waiting += [group[half:], group[:half]]
+            else:
+                refused[group[0].site] = _refused(group[0], first, why)
+        if refused or not wanted:
+            self._standins.undo(before)
+            self._difference(check, kept, first)
+            self._written = check.written
+        return [place for place in wanted if place in kept], refused
+
+    def _difference(self, check: SelfCheck, places: Iterable[_Place], first: _Run) -> str:
+        """Put stand-ins at ``places``, and what then differs from the model as it was; empty where nothing does."""
         try:
             for place in places:
                 if place.call is not None:
                     self._standins.for_call(place.name, place.call, place.choice)
                 else:
-                    module = first.own[place.name][0]
+                    module = self._module_at(place, first)
                     names = tuple(n for n, m in self._model.named_modules(remove_duplicate=False) if m is module)
                     self._standins.for_module(names, place.choice)
-            run = self._run()
-        except AutoactError:
-            return None
-        same = len(run.results) == len(first.results) and all(map(_close, run.results, first.results))
-        return run if same else None
+        except AutoactError as error:
+            return str(error)
+        if not check.modes:
+            # A plain module is replaced all the same: that changes nothing unless its class is asked for.
+            doubtful = any(place.told is not None or _writes(self._module_at(place, first)) for place in places)
+            return "two runs of the model with one seed differ" if doubtful else ""
+        return check.difference([item for item in activation_modules(self._model) if not _writes(item.module)])
+
+    def _module_at(self, place: _Place, first: _Run) -> nn.Module:
+        """The module that stood at a place in the first run."""
+        if place.name in first.own:
+            return first.own[place.name][0]
+        if place.call is not None:
+            return self._model.get_submodule(place.name)
+        return next(item.module for item in first.located if item.name == place.name)
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
-    """Whether two results are equal up to the rounding of their type."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if not a.is_floating_point() or a.numel() == 0 or a.is_meta:
-        return a.is_meta or torch.equal(a, b)
-    tolerance = torch.finfo(a.dtype).eps ** 0.5
-    scale = float(b.nan_to_num(0, 0, 0).abs().max())
-    return torch.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+def _modules(first: _Run) -> list[_Place]:
+    """The activation modules of others that were called: one of the catalogue has to be able to stand there."""
+    unused = {item.name for item in first.observer.unused()}
+    return [
+        _Place(item.name, item.choice)
+        for item in first.located
+        if item.name
+        and item.name not in unused
+        and not isinstance(item.module, ActivationModule)
+        and not any(True for _ in item.module.parameters())
+        and not registry.get(item.choice.name).stochastic
+    ]
+
+
+def _held_twice(name: str) -> Unreplaceable:
+    """What is told of a module that was called before another one stood in its place, and that was not."""
+    reason = "the model goes on calling the old module: it is held twice, as in a plain list; hold it as self.act alone"
+    return Unreplaceable(name, "differs", reason)
+
+
+def _writes(module: nn.Module) -> bool:
+    """Whether an activation module says that it writes into its input."""
+    return bool(getattr(module, "inplace", False))
+
+
+def _refused(place: _Place, first: _Run, why: str) -> Unreplaceable:
+    """What is told of a place whose stand-in changes the model."""
+    if place.told is not None:
+        return dataclasses.replace(place.told, reason=place.told.reason.replace(_CHANGES, f"{_CHANGES} ({why})"))
+    module = next((item.module for item in first.located if item.name == place.name), None)
+    if module is not None and _writes(module):
+        reason = (
+            f"{type(module).__name__}(inplace=True) writes into its input, which the model reads again: without that, "
+            f"{why}; to have it searched, take inplace=True away and read what it returns instead of its input"
+        )
+        return Unreplaceable(place.site, "in_place", reason)
+    return Unreplaceable(place.site, "differs", f"{place.choice} put in its own place {_CHANGES_IT} ({why})")
 
 
 def _told(item: FoundCall, problem: str) -> Unreplaceable:
     """A call that cannot be replaced."""
-    reason = f"calls {item.function}() at {item.line}: {problem}; make it a module to have it replaced"
+    does = f"computes {item.choice}" if item.written_out else f"calls {item.function}()"
+    reason = f"{does} at {item.line}: {problem}; make it a module to have it replaced"
     return Unreplaceable(item.inside, "functional", reason)
 
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from autoact.core.choice import Choice
-from autoact.sites.calls import FoundCall, function_call, module_call
+from autoact.sites.calls import FoundCall, module_call
 from autoact.sites.dataflow import TensorTags, channel_dim_after, first_tensor, name_of
 from autoact.sites.equivalent import equal_module
+from autoact.sites.functional import FunctionalCalls, Kernels
 from autoact.sites.locate import Located, modules_with_names
-from autoact.sites.opaque import FUNCTIONS, looks_like_activation, may_be_activation
+from autoact.sites.opaque import looks_like_activation, may_be_activation
 from autoact.sites.records import Site, Unreplaceable, Wiring
 from autoact.sites.rewrite import Call
 from autoact.sites.run import memory_of, tensors_in
@@ -48,7 +48,7 @@ class Observer(TorchFunctionMode):
         self._first_calls = 0
         self._own: dict[int, tuple[str, nn.Module, Tensor]] = {}
         self._by_id = {id(module): names[0] for names, module in self._modules}
-        self._functional: list[tuple[FoundCall, tuple[int, int] | None]] = []
+        self._functional = FunctionalCalls(model, self._by_id)
         self._calls: dict[int, dict[tuple[str, Call] | None, None]] = {}
         self._results: set[tuple[int, int] | None] = set()
         self._alive: list[Tensor] = []  # memory keys are valid only while the tensors are alive
@@ -63,11 +63,16 @@ class Observer(TorchFunctionMode):
                     continue  # takes no hooks
                 handles.append(module.register_forward_pre_hook(self._entering(names[0]), with_kwargs=True))
                 handles.append(module.register_forward_hook(self._left, with_kwargs=True))
-            with self:
+            with self, Kernels(self._kernel):
                 yield
         finally:
             for handle in handles:
                 handle.remove()
+
+    def _kernel(self, name: str) -> None:
+        """Note what torch runs, unless an activation module runs it."""
+        if not any(id(outer) in self._seen for _, outer in self._stack):
+            self._functional.kernel(name, self._stack[-1][0] if self._stack else "")
 
     def _entering(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         """A hook that runs before the module called ``name``."""
@@ -91,6 +96,7 @@ class Observer(TorchFunctionMode):
         """A hook that runs after a module."""
         while self._stack and self._stack.pop()[1] is not module:
             pass  # a module that raised, and whose error was caught by its caller, left nothing but its entry
+        self._functional.left(result)
         seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
         if seen is not None and isinstance(result, Tensor) and seen.dims:
             seen.memories.append(self._key(result))
@@ -120,21 +126,12 @@ class Observer(TorchFunctionMode):
         inputs = [(tensor, self._layout.get(tensor)) for tensor in tensors_in([*args, *kwargs.values()])]
         if inputs and ("loss" in name or "cross_entropy" in name):
             self.returned(inputs[0][0])
-        result = function(*args, **kwargs)
+        within_site = any(id(outer) in self._seen for _, outer in self._stack)
+        within = None if within_site else self._stack[-1] if self._stack else ("", self._model)
+        result = self._functional.run(function, args, kwargs, within, self._key)
         if isinstance(result, Tensor) and inputs:
-            if name in FUNCTIONS:
-                self._note_functional(function, args, kwargs, result)
             self._layout.set(result, channel_dim_after(name, inputs, result))
         return result
-
-    def _note_functional(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
-        """Note a functional activation, unless it belongs to an activation module or to a module of torch."""
-        inside, module = self._stack[-1] if self._stack else ("", self._model)
-        within_site = any(id(outer) in self._seen for _, outer in self._stack)
-        of_torch = type(module).__module__.startswith("torch.") and not isinstance(module, torch.fx.GraphModule)
-        if not within_site and not of_torch:
-            found = function_call(inside, self._by_id, function, args, kwargs)
-            self._functional.append((found, self._key(result)))
 
     def _is_result(self, memory: tuple[int, int] | None) -> bool:
         """Whether the model returned this memory unchanged."""
@@ -175,12 +172,7 @@ class Observer(TorchFunctionMode):
 
     def calls(self) -> dict[FoundCall, bool]:
         """Activation functions called outside of any activation, and whether they made the model's output."""
-        own = {name for name, _, _ in self._own.values()}
-        found: dict[FoundCall, bool] = {}
-        for call, memory in self._functional:
-            if call.inside not in own:
-                found[call] = found.get(call, False) or self._is_result(memory)
-        return found
+        return self._functional.calls({name for name, _, _ in self._own.values()}, self._is_result)
 
     def uses(self) -> list[tuple[Choice, list[tuple[str, Call]]]]:
         """The modules without weights that are called at several places of the text, with these places."""

@@ -86,6 +86,8 @@ class Site:
         line: file and line of that call, e.g. ``net.py:42``; empty where there is none.
         twin_of: the site that this one is a copy of (of an averaged model, of a teacher): a search gives both the same
             activation; empty where it is no copy.
+        input_written: the model writes into what the activation was given, later in the same forward.
+        output_written: it writes into what the activation returned: ``x = act(x); x += skip``.
     """
 
     name: str
@@ -102,6 +104,8 @@ class Site:
     call: Call | None = None
     line: str = ""
     twin_of: str = ""
+    input_written: bool = False
+    output_written: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,7 +137,7 @@ class Unreplaceable:
     Attributes:
         name: dotted name of the module or of its attribute.
         kind: ``softmax``, ``gated``, ``recurrent``, ``attention``, ``transformer``, ``scripted``, ``unknown``,
-            ``functional`` or ``unused``.
+            ``functional``, ``in_place``, ``differs`` or ``unused``.
         reason: why it cannot be replaced and, where there is a way, what to do.
     """
 

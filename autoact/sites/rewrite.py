@@ -12,20 +12,22 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from autoact.core.errors import AutoactError
-from autoact.sites.source import NoSourceError, Place, calls_in, method_code, recompiled, written
+from autoact.sites.source import Node, NoSourceError, Place, calls_in, method_code, place_of, recompiled, written
 
 _MARK = "_autoact_rewritten"
 
 
 @dataclass(frozen=True, order=True)
 class Call:
-    """A call in the text of a method, found again by name and number, so that it survives edits of other lines.
+    """A call or operator in a method's text, found again by name and number, so that it survives edits of other lines.
 
     Attributes:
         method: the method that holds it.
-        function: the last name of what it calls, as written: ``relu`` for ``F.relu(x)`` and ``x.relu_()``.
+        function: the last name of what it calls, as written: ``relu`` for ``F.relu(x)`` and ``x.relu_()``; ``mul`` for
+            ``x * torch.sigmoid(x)``.
         number: among the calls of that name in this method, in the order of the text, from 1.
-        argument: position of the input among the arguments; its keyword; or ``self`` for ``x.relu()``.
+        argument: position of the input among the arguments; its keyword; ``self`` for ``x.relu()``; ``operand:left`` or
+            ``operand:right``; ``local:x`` for a variable that stands in it, however deep.
         in_place: whether the result is written into the input.
     """
 
@@ -46,26 +48,21 @@ class Call:
         return f"{self.method.strip('_')}_{self.function.strip('_')}_{self.number}"
 
 
-def number_of(kind: type, method: str, call: ast.Call) -> int:
+def number_of(kind: type, method: str, call: Node) -> int:
     """The number of a call among those of its name in a method, from 1.
 
     Raises:
         NoSourceError: the method's text is not at hand.
     """
-    return next(number for number, other in _numbered(kind, method, written(call)) if _place(other) == _place(call))
+    return next(n for n, other in _numbered(kind, method, written(call)) if place_of(other) == place_of(call))
 
 
-def _numbered(kind: type, method: str, function: str) -> list[tuple[int, ast.Call]]:
+def _numbered(kind: type, method: str, function: str) -> list[tuple[int, Node]]:
     """The calls of one name in a method, numbered."""
     code = method_code(kind, method)
     if code is None:
         raise NoSourceError(f"{kind.__name__}.{method} is no plain method")
     return list(enumerate((call for call in calls_in(code) if written(call) == function), start=1))
-
-
-def _place(call: ast.Call) -> Place:
-    """Where a call ends."""
-    return call.end_lineno or 0, call.end_col_offset or 0
 
 
 def plain_class(kind: type) -> type:
@@ -125,7 +122,7 @@ def _rewritten_class(kind: type, calls: frozenset[Call]) -> type:
 
 def _rewritten_method(kind: type, method: str, calls: set[Call]) -> FunctionType:
     """One method of ``kind`` with ``calls`` rewritten, below its decorators."""
-    places: dict[Place, Callable[[ast.Call], ast.expr]] = {}
+    places: dict[Place, Callable[[Node], ast.expr]] = {}
     outer = getattr(kind, method)
     chain = [outer]
     while hasattr(chain[-1], "__wrapped__"):
@@ -138,7 +135,7 @@ def _rewritten_method(kind: type, method: str, calls: set[Call]) -> FunctionType
         node = dict(_numbered(kind, method, call.function)).get(call.number)
         if node is None:
             raise NoSourceError(f"{kind.__name__}.{method} holds no call number {call.number} of {call.function}")
-        places[_place(node)] = _expression(call, owner)
+        places[place_of(node)] = _expression(call, owner)
     made = recompiled(inner, places)
     for decorated in reversed(chain[:-1]):
         made = _decorated_again(decorated, inner, made)
@@ -159,22 +156,30 @@ def _decorated_again(wrapper: FunctionType, old: FunctionType, new: FunctionType
     return made
 
 
-def _expression(call: Call, owner: str) -> Callable[[ast.Call], ast.expr]:
+def _expression(call: Call, owner: str) -> Callable[[Node], ast.expr]:
     """What stands for a call: ``self.forward_relu_1(x)``."""
 
-    def make(node: ast.Call) -> ast.expr:
-        if call.argument == "self":
-            given = cast(ast.Attribute, node.func).value
-        elif call.argument.isdigit():
-            given = node.args[int(call.argument)]
-        else:
-            given = next(keyword.value for keyword in node.keywords if keyword.arg == call.argument)
-        module = _attribute(owner, call.attribute)
+    def make(node: Node) -> ast.expr:
+        given, module = _given(call.argument, node), _attribute(owner, call.attribute)
         if call.in_place:
             return ast.Call(func=_attribute(owner, "_autoact_in_place"), args=[module, given], keywords=[])
         return ast.Call(func=module, args=[given], keywords=[])
 
     return make
+
+
+def _given(argument: str, node: Node) -> ast.expr:
+    """The input of a call: see ``Call.argument``."""
+    kind, _, name = argument.partition(":")
+    if kind == "local":
+        return ast.Name(id=name, ctx=ast.Load())
+    if isinstance(node, ast.BinOp):
+        return node.left if name == "left" else node.right
+    if argument == "self":
+        return cast(ast.Attribute, node.func).value
+    if argument.isdigit():
+        return node.args[int(argument)]
+    return next(keyword.value for keyword in node.keywords if keyword.arg == argument)
 
 
 def _attribute(owner: str, name: str) -> ast.Attribute:

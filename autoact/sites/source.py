@@ -6,17 +6,30 @@ import __future__
 import ast
 import builtins
 import copy
+import dis
 import functools
 import linecache
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType
-from typing import Any, cast
+from typing import Any
+
+from torch import nn
 
 _FLAGS = functools.reduce(
     int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
-Place = tuple[int, int]
-"""Where a call ends in its file: line and column (in bytes). No two calls end at one place."""
+Node = ast.Call | ast.BinOp
+"""What may be exchanged: a call, or an operator between two parts."""
+Place = tuple[int, ...]
+"""Where it stands in its file, lines and columns in bytes: the end of a call, for no two calls end at one place; start
+and end of an operator's whole expression."""
+_OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.Pow: "pow",
+}
 
 
 class NoSourceError(Exception):
@@ -38,30 +51,48 @@ def method_code(kind: type, name: str) -> CodeType | None:
 
 
 @functools.lru_cache(maxsize=512)
-def calls_in(code: CodeType) -> list[ast.Call]:
-    """All calls in the text of ``code``, in the order of the text.
+def calls_in(code: CodeType) -> list[Node]:
+    """All calls and operators in the text of ``code``, in the order of the text.
+
+    What makes or takes something that is called at once, as in ``nn.ReLU()(x)``, belongs to that call.
 
     Raises:
         NoSourceError: its text is not at hand.
     """
     node, _ = _definition(code)
-    calls = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
-    return sorted(calls, key=lambda call: (_end(call.func), _end(call)))
+    found = [part for part in ast.walk(node) if isinstance(part, Node)]
+    called = {id(part.func) for part in found if isinstance(part, ast.Call)}
+    calls = [part for part in found if id(part) not in called]
+    return sorted(calls, key=lambda call: (_end(call.func if isinstance(call, ast.Call) else call), _end(call)))
 
 
-def written(call: ast.Call) -> str:
+def written(call: Node) -> str:
     """The last name of what a call calls, without the underscore of in-place forms; empty where it has none.
 
+    Of what is taken or made to be called at once it is the name of what it is taken from: ``ACT2FN[name](x)``,
+    ``nn.ReLU()(x)``. Operators have the names of their functions.
+
     Example:
-        >>> [written(ast.parse(text, mode="eval").body) for text in ("F.relu(x)", "x.relu_()", "self.acts[0](x)")]
-        ['relu', 'relu', '']
+        >>> texts = ("F.relu(x)", "x.relu_()", "self.acts[0](x)", "nn.ReLU()(x)", "x * y", "(lambda y: y)(x)")
+        >>> [written(ast.parse(text, mode="eval").body) for text in texts]
+        ['relu', 'relu', 'acts', 'ReLU', 'mul', '']
     """
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if isinstance(call, ast.BinOp):
+        return _OPERATORS.get(type(call.op), "")
+    called = call.func
+    while isinstance(called, ast.Call | ast.Subscript):
+        called = called.func if isinstance(called, ast.Call) else called.value
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
     return name.removesuffix("_")
 
 
-def call_at(code: CodeType, instruction: int) -> ast.Call | None:
-    """The call in the text of ``code`` or around it that an instruction of it makes; None where that is not told.
+def place_of(node: Node) -> Place:
+    """Where a call or an operator stands in its file."""
+    return _end(node) if isinstance(node, ast.Call) else (node.lineno, node.col_offset, *_end(node))
+
+
+def call_at(code: CodeType, instruction: int) -> Node | None:
+    """The call or operator in the text of ``code`` or around it that an instruction of it makes; None if not told.
 
     Python 3.11 keeps the place of each instruction. Of a chain over several lines it keeps the place of the name, so
     the end of the name is looked for as well.
@@ -69,11 +100,19 @@ def call_at(code: CodeType, instruction: int) -> ast.Call | None:
     Raises:
         NoSourceError: its text is not at hand.
     """
-    positions = list(code.co_positions())[instruction // 2]
-    place = (positions[1], positions[3])
-    if None in place:
+    line, end_line, column, end_column = list(code.co_positions())[instruction // 2]
+    tree = _tree(code.co_filename)
+    if line is None or end_line is None or column is None or end_column is None:
         return None
-    return _by_end(_tree(code.co_filename)).get(cast(Place, place))
+    if dis.opname[code.co_code[instruction]] == "BINARY_OP":
+        return _operators(tree).get((line, column, end_line, end_column))
+    return _by_end(tree).get((end_line, end_column))
+
+
+@functools.lru_cache(maxsize=64)
+def _operators(tree: ast.Module) -> dict[Place, ast.BinOp]:
+    """The operators of a file by where they stand."""
+    return {place_of(node): node for node in ast.walk(tree) if isinstance(node, ast.BinOp)}
 
 
 @functools.lru_cache(maxsize=64)
@@ -125,14 +164,14 @@ def _definition(code: CodeType) -> tuple[ast.FunctionDef, int]:
     raise NoSourceError(f"the source of {code.co_name} is not at hand")
 
 
-def recompiled(function: FunctionType, exchanged: Mapping[Place, Callable[[ast.Call], ast.expr]]) -> FunctionType:
+def recompiled(function: FunctionType, exchanged: Mapping[Place, Callable[[Node], ast.expr]]) -> FunctionType:
     """A function like ``function``, with other expressions in place of some calls; everything else is shared with it.
 
     Globals, closure (``super()`` too), defaults, file and lines stay: a debugger shows the text as it was.
 
     Args:
         function: undecorated.
-        exchanged: what stands for the call that ends at a place.
+        exchanged: what stands for the call or operator at a place.
 
     Raises:
         NoSourceError: its text is not at hand, is not what runs, or does not compile with the new expressions.
@@ -155,16 +194,24 @@ def recompiled(function: FunctionType, exchanged: Mapping[Place, Callable[[ast.C
 
 
 class _Exchange(ast.NodeTransformer):
-    """Exchanges calls by where they end."""
+    """Exchanges calls and operators by where they stand."""
 
-    def __init__(self, exchanged: Mapping[Place, Callable[[ast.Call], ast.expr]]) -> None:
+    def __init__(self, exchanged: Mapping[Place, Callable[[Node], ast.expr]]) -> None:
         """Exchange ``exchanged``."""
         self._exchanged = exchanged
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """A call, with what stands inside of it exchanged first."""
+        return self._visited(node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """An operator, with what stands inside of it exchanged first."""
+        return self._visited(node)
+
+    def _visited(self, node: Node) -> ast.expr:
+        """A call or operator, exchanged where that is wanted."""
+        make = self._exchanged.get(place_of(node))
         self.generic_visit(node)
-        make = self._exchanged.get(_end(node))
         return ast.copy_location(make(node), node) if make is not None else node
 
 
@@ -227,3 +274,34 @@ def resolved(node: ast.expr, names: Mapping[str, Any], more: Mapping[str, Any]) 
         if node.id in table:
             return table[node.id]
     raise LookupError(node.id)
+
+
+def made(node: ast.expr, names: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
+    """What an expression that makes or takes something to be called stands for, such as ``ACT2FN[name]``.
+
+    Only what changes nothing is evaluated: names, attributes, subscripts, constants, ``getattr``, and the making of
+    modules.
+
+    Raises:
+        LookupError: it is none of that, or is not known.
+    """
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Attribute):
+        return resolved(ast.Attribute(ast.Name("it"), node.attr), {"it": made(node.value, names, more)}, {})
+    if isinstance(node, ast.Subscript):
+        try:
+            return made(node.value, names, more)[made(node.slice, names, more)]
+        except (TypeError, ValueError) as error:
+            raise LookupError(ast.unparse(node)) from error
+    if not isinstance(node, ast.Call):
+        return resolved(node, names, more)
+    function = made(node.func, names, more)
+    if function is not getattr and not (isinstance(function, type) and issubclass(function, nn.Module)):
+        raise LookupError(ast.unparse(node))
+    args = [made(arg, names, more) for arg in node.args]
+    named = {keyword.arg: made(keyword.value, names, more) for keyword in node.keywords if keyword.arg is not None}
+    try:
+        return function(*args, **named)
+    except Exception as error:  # it is somebody else's
+        raise LookupError(ast.unparse(node)) from error

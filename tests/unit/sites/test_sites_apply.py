@@ -213,7 +213,11 @@ def test_module_held_twice_is_put_back_and_told() -> None:
     model = Hidden()
     act, first = model.act, model.first
     with pytest.raises(AutoactError, match="goes on calling the old module"):
-        apply_(model, {"*": "gelu"}, example_input=torch.zeros(2, 4))
+        apply_(model, {"*": "gelu"}, example_input=torch.zeros(2, 4), sites=find_sites(model))
+    assert (model.act, model.first) == (act, first)
+    assert find_sites(model, torch.zeros(2, 4)).names == ("first",)
+    with pytest.raises(AutoactError, match="goes on calling the old module"):
+        apply_(model, {"act": "gelu"}, example_input=torch.zeros(2, 4))
     assert (model.act, model.first) == (act, first)
 
 

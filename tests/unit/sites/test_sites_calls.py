@@ -193,6 +193,10 @@ class Forms(nn.Module):
         return self.act(x)
 
     def local(self, x: Tensor) -> Tensor:
+        act = torch.tanh if x.numel() == 0 else self.act
+        return act(x) + 1
+
+    def by_mode(self, x: Tensor) -> Tensor:
         act = torch.tanh if self.training else self.act
         return act(x) + 1
 
@@ -227,6 +231,12 @@ def test_forms_of_calls(form: str, names: list[str]) -> None:
     assert torch.allclose(new(X), linear, atol=1e-6), "the identity stands there"
     assert not torch.allclose(before, linear)
     assert torch.equal(pickle.loads(pickle.dumps(new))(X), new(X))
+
+
+def test_a_call_that_computes_something_else_in_training_is_told() -> None:
+    found = find_sites(Forms("by_mode"), X)
+    assert found.names == ()
+    assert "changes what the model computes (outputs in training mode differ)" in found.unreplaceable[0].reason
 
 
 class InPlace(nn.Module):

@@ -75,6 +75,7 @@ def test_a_source_that_is_not_what_runs_is_refused(monkeypatch: pytest.MonkeyPat
         .read_text(encoding="utf-8")
         .replace("return F.relu(self.fc(x)) + 1", "return F.relu(self.fc(x)) + 7")
     )
-    monkeypatch.setattr("autoact.sites.source.linecache.getlines", lambda name: lines.splitlines(keepends=True))
+    monkeypatch.setattr("autoact.sites.source.linecache.getlines", lambda name, *_: lines.splitlines(keepends=True))
+    monkeypatch.setattr("autoact.sites.rewrite._made", weakref.WeakKeyDictionary())  # classes of earlier tests
     found = find_sites(Base(), X)
     assert (found.names, len(found.unreplaceable)) == ((), 1)
