@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autoact.activations import Activation, Parameter, register
     from autoact.core.choice import Assignment, Choice
     from autoact.core.errors import AutoactError
+    from autoact.engines.settings import EngineSettings
     from autoact.faces.lightning import ApplyActivations, load_from_checkpoint
     from autoact.faces.load import load_recommendation
     from autoact.faces.optuna import assignment_from, suggest
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from autoact.faces.sklearn import AutoActClassifier, AutoActRegressor
     from autoact.recommendation import Recommendation
     from autoact.sites import Site, Sites, apply, apply_, assignment_in, find_sites, initialise_, rescale_, restore_
+    from autoact.space.settings import SpaceSettings
+    from autoact.study.settings import ConfirmSettings, RungSettings, SearchSettings
     from autoact.tasks.objectives import objective
+    from autoact.timing.settings import HardwareSettings
+    from autoact.tracking.settings import TrackingSettings
 
 __version__ = "0.1.0"
 
@@ -32,10 +37,17 @@ __all__ = [
     "AutoActRegressor",
     "AutoactError",
     "Choice",
+    "ConfirmSettings",
+    "EngineSettings",
+    "HardwareSettings",
     "Parameter",
     "Recommendation",
+    "RungSettings",
+    "SearchSettings",
     "Site",
     "Sites",
+    "SpaceSettings",
+    "TrackingSettings",
     "apply",
     "apply_",
     "assignment_from",
@@ -60,10 +72,17 @@ _HOMES = {
     "AutoActRegressor": "autoact.faces.sklearn",
     "AutoactError": "autoact.core.errors",
     "Choice": "autoact.core.choice",
+    "ConfirmSettings": "autoact.study.settings",
+    "EngineSettings": "autoact.engines.settings",
+    "HardwareSettings": "autoact.timing.settings",
     "Parameter": "autoact.activations",
     "Recommendation": "autoact.recommendation",
+    "RungSettings": "autoact.study.settings",
+    "SearchSettings": "autoact.study.settings",
     "Site": "autoact.sites",
     "Sites": "autoact.sites",
+    "SpaceSettings": "autoact.space.settings",
+    "TrackingSettings": "autoact.tracking.settings",
     "apply": "autoact.sites",
     "apply_": "autoact.sites",
     "assignment_from": "autoact.faces.optuna",

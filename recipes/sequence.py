@@ -48,6 +48,8 @@ class Forecaster(Supervised):
         torch.Size([4, 7])
     """
 
+    kinds: tuple[str, ...] = ("forecast",)
+
     def __init__(
         self,
         inputs: int,
@@ -80,6 +82,8 @@ class SequenceClassifier(Classification, Forecaster):
         >>> SequenceClassifier(inputs=8, outputs=10)(torch.zeros(4, 8, 8)).shape
         torch.Size([4, 10])
     """
+
+    kinds = ("sequence_classification",)
 
     def __init__(self, inputs: int, outputs: int, **arguments: float) -> None:
         super().__init__(inputs, self.outputs_for(outputs), **arguments)  # type: ignore[arg-type]

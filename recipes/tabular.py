@@ -48,6 +48,8 @@ class TabularRegressor(Supervised):
         ('layers.0.act', 'layers.1.act', 'layers.2.act')
     """
 
+    kinds: tuple[str, ...] = ("regression",)
+
     def __init__(
         self,
         inputs: int,
@@ -78,6 +80,8 @@ class TabularClassifier(Classification, TabularRegressor):
         >>> TabularClassifier(inputs=10, outputs=2)(torch.zeros(4, 10)).shape
         torch.Size([4, 1])
     """
+
+    kinds = ("classification",)
 
     def __init__(self, inputs: int, outputs: int, **arguments: float) -> None:
         super().__init__(inputs, self.outputs_for(outputs), **arguments)  # type: ignore[arg-type]

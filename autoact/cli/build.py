@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.cli.main import BEGAN
-from autoact.config.effects import Given
+from autoact.config.effects import Given, at_rest
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
 from autoact.config.tree import options
@@ -18,7 +18,7 @@ from autoact.faces.idle import idle_here
 from autoact.faces.road import Prepared, Settings, prepare_search
 from autoact.tasks.objectives import declared
 from autoact.tasks.task import Task
-from autoact.training.lightning_session import check_trainer
+from autoact.training.trainer_arguments import check_trainer
 
 
 def search_settings(
@@ -87,4 +87,5 @@ def prepared_search(
         notes: what is to be said beside that.
     """
     prepared = prepare_search(make_task(config), search_settings(config, included, command))
-    return replace(prepared, notes=(*prepared.notes, *notes, *idle_here(given, prepared)))
+    asked = [one for one in given if not all(at_rest(config, key) for key in one.keys or (one.key,))]
+    return replace(prepared, notes=(*prepared.notes, *notes, *idle_here(asked, prepared)))

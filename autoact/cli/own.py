@@ -9,7 +9,7 @@ from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.faces.adopted import adopted
 from autoact.faces.foreign import lightning_task
-from autoact.tasks.metrics import Metric
+from autoact.tasks.metrics import Metric, check_metric
 from autoact.tasks.task import Task
 
 
@@ -57,7 +57,7 @@ def _metric(config: Config) -> Metric | None:
             f"metric={config.metric}: with module=... the module logs what decides (monitor=...); "
             "or give a function, metric=package.module:function metric_mode=max|min"
         )
-    function = load_trusted(config.metric, "metric", config.trust)
+    function = check_metric(load_trusted(config.metric, "metric", config.trust), config.metric)
     mode = config.metric_mode or config.mode
     if mode not in ("max", "min"):
         raise AutoactError(f"metric={config.metric} needs its direction: metric_mode=max or metric_mode=min")

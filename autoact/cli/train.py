@@ -171,7 +171,7 @@ def _task(config: Config, rows: str) -> tuple[Any, Any]:
         return make_task(config), None
     from autoact.config.assemble import recipe_task
     from autoact.data.prepare import prepare
-    from autoact.training.lightning_session import check_trainer
+    from autoact.training.trainer_arguments import check_trainer
 
     check_trainer(config.trainer)
     prepared = prepare(config.data, config.task.kind, whole=rows == WHOLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ def recipe_task(config: Config, prepared: Prepared | None = None) -> Task:
     if kind not in KINDS:
         raise unknown("task.kind", kind, KINDS)
     recipe = load_trusted(settings.module, "recipe.module", config.trust)
+    check_recipe(recipe, config)
     metric = task_metric(config, kind)
     data = config.data
     prepared = prepare(data, kind) if prepared is None else prepared
@@ -53,7 +55,7 @@ def recipe_task(config: Config, prepared: Prepared | None = None) -> Task:
     def make_module() -> Any:
         try:
             return recipe(inputs=prepared.inputs, outputs=prepared.outputs, **settings.arguments)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ZeroDivisionError) as error:
             raise AutoactError(f"recipe.arguments do not fit {settings.module}: {error}") from error
 
     return Task(
@@ -93,6 +95,51 @@ def recipe_task(config: Config, prepared: Prepared | None = None) -> Task:
         trivial=_trivial(prepared, scored),
         warning="all results are on simulated data" if prepared.simulated else "",
     )
+
+
+def check_recipe(recipe: Any, config: Config) -> None:
+    """Refuse a recipe of another kind of task, and arguments that it does not take or that mean nothing.
+
+    Raises:
+        AutoactError: names the recipe or the argument, and what is allowed.
+    """
+    kind, settings = config.task.kind, config.recipe
+    kinds = getattr(recipe, "kinds", ())
+    if kinds and kind not in kinds:
+        fitting = [name for name, wanted in _RECIPES.items() if wanted == kind]
+        raise AutoactError(
+            f"recipe.module={settings.module} is for {' and '.join(kinds)}, and task.kind is {kind}: "
+            f"recipe={' or recipe='.join(fitting)}"
+        )
+    taken = _parameters(recipe)
+    for name, value in settings.arguments.items():
+        if taken and name not in taken:
+            raise unknown("argument of the recipe", name, sorted(taken), advice="recipe.arguments.NAME=VALUE")
+        if name in ("width", "depth", "kernel") and not (type(value) is int and value >= 1):
+            raise AutoactError(f"recipe.arguments.{name}={value} must be a whole number, 1 or more")
+
+
+# The packaged recipes, with the kind of task that each is for.
+_RECIPES = {
+    "tabular_classification": "classification",
+    "tabular_regression": "regression",
+    "sequence_classification": "sequence_classification",
+    "forecast": "forecast",
+}
+
+
+def _parameters(recipe: Any) -> set[str]:
+    """The arguments that a recipe takes beside inputs and outputs; empty where it does not tell."""
+    found: set[str] = set()
+    for base in inspect.getmro(recipe) if inspect.isclass(recipe) else (recipe,):
+        function = base.__dict__.get("__init__") if inspect.isclass(base) else base
+        if function is None:
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        found |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return found - {"self", "inputs", "outputs"}
+    return set()
 
 
 def task_metric(config: Config, kind: str) -> Metric:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from autoact.config.keys import KEYS, refuse_unknown
 from autoact.config.mistakes import one_line
 from autoact.config.overrides import read_override
 from autoact.config.schema import FREE, Config
 from autoact.config.tree import GROUPS, options, search_path
+from autoact.core.errors import AutoactError
 from autoact.core.overrides_text import quoted
 
 
@@ -93,12 +94,31 @@ def settings(config: Any) -> Config:
     except OmegaConfBaseException as error:
         raise one_line(error) from error
     assert isinstance(found, Config)
+    _refuse_empty(config)
     found.engine.check()
     found.search.check()
+    found.space.check()
     found.objectives.check()
     found.confirm.check()
     found.tracking.check()
     return found
+
+
+def _refuse_empty(config: Any) -> None:
+    """Refuse text without a character where it would be taken for nothing said.
+
+    Raises:
+        AutoactError: names the key.
+    """
+    from omegaconf import OmegaConf
+
+    for key, kind in KEYS.items():
+        if str in (kind, *get_args(kind)) and key not in _MAY_BE_EMPTY and OmegaConf.select(config, key) == "":
+            raise AutoactError(f"{key}= is empty: give a value, or leave it out")
+
+
+# Text whose absence is said by no character.
+_MAY_BE_EMPTY = ("data.label_strip",)
 
 
 def resolve(config: Any) -> None:

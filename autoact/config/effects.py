@@ -346,7 +346,7 @@ def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str
     """
     lines = []
     for one in given:
-        keys = [key for key in one.keys or (one.key,) if not _at_rest(config, key)]
+        keys = [key for key in one.keys or (one.key,) if not at_rest(config, key)]
         unread = [why_unread(key, verb) for key in keys]
         if keys and all(unread):
             if one.file:
@@ -365,7 +365,7 @@ def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str
     return lines
 
 
-def _at_rest(config: Config, key: str) -> bool:
+def at_rest(config: Config, key: str) -> bool:
     """Whether the value asks for nothing: null, or an empty list or tree, which is how most keys are without a word."""
     node: Any = config
     for part in key.split("."):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.config.effects import Given
+from autoact.config.keys import KEYS
 from autoact.config.overrides import read_value
 from autoact.config.schema import FREE
 from autoact.config.tree import GROUPS, conf_dir, search_path
@@ -38,7 +39,7 @@ def _from_word(text: str, config_dirs: Sequence[str]) -> list[Given]:
     if plain == "candidates" and value.lstrip().startswith("["):
         return [Given("space.candidates", text)]
     read = read_value(value)
-    if isinstance(read, Mapping) and plain not in FREE:
+    if isinstance(read, Mapping) and plain not in FREE and plain not in KEYS:
         return [Given(leaf, text) for leaf in _leaves(read, f"{plain}.")]
     if plain in GROUPS:
         chosen = read if isinstance(read, list) else [read]

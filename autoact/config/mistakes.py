@@ -79,11 +79,31 @@ def _key(text: str, last: str, overrides: Sequence[str]) -> AutoactError | None:
     if "not in" in text:
         return unknown_key(key[1])
     reason, *more = last.splitlines()
+    reason, more = _plain(reason, key[1]), [_plain(line, key[1]) for line in more]
     file = re.match(r"In '(.+)': \w+ raised while composing config:", reason)
     if file and more:
-        return AutoactError(f"{file[1]}.yaml: {key[1]}: {more[0]}")
+        return AutoactError(f"{file[1]}.yaml: {key[1]}: {more[0]}".replace(": must be", " must be"))
     given = next((o for o in reversed(overrides) if o.partition("=")[0].lstrip("+~") == key[1]), key[1])
-    return AutoactError(f"{given}: {reason}")
+    return AutoactError(f"{given} {reason}" if reason.startswith(("must", "cannot", "takes")) else f"{given}: {reason}")
+
+
+# What OmegaConf says of a value that does not fit, and what is allowed in words.
+_ALLOWED = {
+    r"^Value .* could not be converted to Integer$": "must be a whole number",
+    r"^Value .* could not be converted to Float$": "must be a number",
+    r"^Value .* is not a valid bool.*$": "must be true or false",
+    r"^field '.*' is not Optional$": "cannot be null: leave it out, or give a value",
+    r"^(Cannot assign \w+ to Dict.*|Cannot merge DictConfig with ListConfig.*)$": "takes names: {key}.NAME=VALUE",
+    r"^(.* is not a ListConfig.*|Cannot merge ListConfig with DictConfig.*)$": "must be a list: {key}=[VALUE]",
+}
+
+
+def _plain(line: str, key: str) -> str:
+    """What is allowed, where OmegaConf said what it could not do."""
+    for pattern, allowed in _ALLOWED.items():
+        if re.match(pattern, line):
+            return allowed.format(key=key)
+    return line
 
 
 def _first_lines(text: str, two: bool) -> AutoactError:

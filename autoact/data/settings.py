@@ -196,6 +196,12 @@ def _check_agreement(settings: DataSettings, kind: str) -> None:
         raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
     if len(settings.separator) != 1:
         raise AutoactError(f"data.delimiter={settings.delimiter!r} must be one character, such as ',' ';' or a tab")
+    if not settings.separator.isascii():
+        raise AutoactError(
+            f"data.delimiter={settings.delimiter!r} is no ASCII character: write the file with ',' ';' or a tab"
+        )
+    if settings.comment is not None and len(settings.comment) != 1:
+        raise AutoactError(f"data.comment={settings.comment!r} must be one character, such as '#'")
 
 
 def _check_named(settings: DataSettings) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.values import check_values
 
 INLINE, PROCESSES, RAY = "inline", "processes", "ray"
 ENGINES = (INLINE, PROCESSES, RAY)
@@ -50,6 +51,7 @@ class EngineSettings:
         Raises:
             AutoactError: names the setting, what was given and what is allowed.
         """
+        check_values(self, "engine")
         if self.name not in ENGINES:
             raise unknown("engine", self.name, ENGINES)
         for name in ("workers", "population", "max_gpus"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from autoact.config.effects import Given
 from autoact.data.columns import CATEGORY
 from autoact.space.space import LEARNING_RATE, WEIGHT_DECAY
+from autoact.tasks.objectives import QUALITY
 
 if TYPE_CHECKING:
     from autoact.faces.road import Prepared
@@ -57,6 +58,12 @@ def _weight_decay(prepared: Prepared) -> str:
     return "" if WEIGHT_DECAY in prepared.space.configured else "the model's optimisers take no weight decay"
 
 
+def _margin(prepared: Prepared) -> str:
+    if any(objective.name != QUALITY for objective in prepared.objectives):
+        return ""
+    return "nothing is traded against quality, so no policy may lose any"
+
+
 def _tested(prepared: Prepared) -> str:
     return "" if prepared.task.open_test is not None else "there are no test rows, so there is no final check"
 
@@ -74,6 +81,7 @@ RULES: dict[str, Callable[[Prepared], str]] = {
     "search.rungs.enabled": _rungs,
     "search.rungs.reduction": _rungs,
     "search.rungs.first": _rungs,
+    "objectives.margin": _margin,
     "space.learning_rate": _learning_rate,
     "space.weight_decay": _weight_decay,
     "confirm.seeds": _tested,

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from autoact.core.errors import AutoactError
 from autoact.core.lazy import DISTRIBUTION
 from autoact.core.records import Candidate
 from autoact.engines.early import settle
@@ -24,6 +25,7 @@ from autoact.faces.late import LateEngine
 from autoact.faces.narrow import narrowed
 from autoact.faces.search_files import SearchFiles, make_folder
 from autoact.faces.shape import Shape, shape_of
+from autoact.faces.terms import Terms
 from autoact.sites import Sites, find_sites
 from autoact.sites.initialise import holding
 from autoact.sites.twins import check_hidden_copies, copies_told
@@ -46,12 +48,14 @@ from autoact.timing.settings import HardwareSettings, resolve_device
 from autoact.timing.table import LatencyTable
 from autoact.tracking.store import shown
 from autoact.training.configured import configured_settings
-from autoact.training.lightning_session import TRAINER_DEFAULTS, SessionOptions, check_trainer
+from autoact.training.lightning_session import SessionOptions
 from autoact.training.loaded import loaded_told, loaded_weights
 from autoact.training.population import PopulationSession
 from autoact.training.rehearsal import rehearse
+from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
 
 LATENCY_TABLE = "latency_table"
+LONGEST_NAME = 100
 RAW = "confirmation.json"
 PACKAGES = ("torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
@@ -71,6 +75,7 @@ class Settings:
         included: candidates that are tried first, whatever a sampler would propose.
         command: what the command line said, kept in the study's folder.
         began: when the command began, by ``time.monotonic``: minutes count from there.
+        terms: how messages name settings: by the command line's keys unless given.
     """
 
     space: SpaceSettings
@@ -83,6 +88,7 @@ class Settings:
     included: tuple[Candidate, ...] = ()
     command: Mapping[str, Any] | None = None
     began: float = field(default_factory=time.monotonic)
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True)
@@ -124,10 +130,12 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
         AutoactError: nothing to search, or settings that do not fit.
     """
     settings.search.check()
+    settings.space.check()
     settings.engine.check()
     settings.objectives.check()
     settings.confirm.check()
     check_trainer(task.trainer)
+    check_name(task.name)
     device = resolve_device(settings.hardware.device)
     module = task.make_module()
     module.configure_model()
@@ -169,6 +177,25 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     )
     notes = tuple(filter(None, (task.warning, note, *told)))
     return Prepared(task, settings, sites, space, objectives, identity, device, notes)
+
+
+def check_name(name: str) -> None:
+    """Refuse a task's name that could not be part of a folder's name.
+
+    Raises:
+        AutoactError: says what is allowed.
+
+    Example:
+        >>> check_name("../elsewhere")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: task.name='../elsewhere' becomes part of a folder's name: ...
+    """
+    if not name.strip() or name.startswith(".") or set(name) & set('/\\:*?"<>|\0\n\t') or len(name) > LONGEST_NAME:
+        raise AutoactError(
+            f"task.name={name!r} becomes part of a folder's name: use letters, digits, blanks, '-', '_' and '.', "
+            f"{LONGEST_NAME} at most, and no '.' at the start"
+        )
 
 
 def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> SearchResult:
@@ -304,7 +331,8 @@ def _info(prepared: Prepared, known: Known, ledger: Ledger, shape: Shape) -> Sea
         budget=settings.search.budget,
         minutes=settings.search.minutes,
         done=done,
-        notes=tuple(notes),
+        notes=tuple(map(settings.terms.said, notes)),
+        say=settings.terms.said,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 # Rows that go through the network at a time.
 PREDICTED_AT_ONCE = 65_536
+
+
+def _workers(n_jobs: Any) -> int:
+    """Worker processes; None or 1: one, -1: one per core."""
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise RefusedError(
+            f"n_jobs={n_jobs!r} must be a whole number of processes, -1 for one per core, or None for one"
+        )
+    return int(effective_n_jobs(n_jobs))
 
 
 class AutoActEstimator(BaseEstimator):
@@ -144,7 +154,7 @@ class AutoActEstimator(BaseEstimator):
             arguments={
                 name: getattr(self, name) for name in ("width", "depth", "dropout", "learning_rate", "weight_decay")
             },
-            metric=self.metric or self._metric,
+            metric=self._metric if self.metric is None else self.metric,
             policy=self.policy,
             trials=self.trials,
             minutes=self.minutes,
@@ -157,7 +167,7 @@ class AutoActEstimator(BaseEstimator):
             batch_size=self.batch_size,
             confirm_seeds=self.confirm_seeds,
             device=self.device,
-            workers=effective_n_jobs(self.n_jobs),
+            workers=_workers(self.n_jobs),
             output=self.output,
             tracking=self.tracking,
             verbose=self.verbose,
@@ -248,7 +258,7 @@ class AutoActClassifier(ClassifierMixin, AutoActEstimator):
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise RefusedError(f"y holds one class only, {self.classes_[0]!r}: there is nothing to learn")
+            raise RefusedError(f"y holds one class only, {str(self.classes_[0])!r}: there is nothing to learn")
         self._search(X, checked, indices.astype(np.int64), [str(name) for name in self.classes_])
         return self
 

@@ -28,6 +28,7 @@ from autoact.faces.road import Settings, prepare_search, run_search
 from autoact.faces.search import DEFAULT_CANDIDATES
 from autoact.faces.sklearn_rows import Protocol, Rows, prepare_rows, protocol_for, whole
 from autoact.faces.sklearn_wishes import Wishes, check_wishes
+from autoact.faces.terms import estimator_terms
 from autoact.recommendation import Policy, Recommendation
 from autoact.report.terminal import TerminalView
 from autoact.space.settings import SpaceSettings
@@ -164,6 +165,7 @@ def settings_for(wishes: Wishes, protocol: Protocol, folder: Path) -> Settings:
         engine=EngineSettings(
             name=INLINE if wishes.workers == 1 else PROCESSES, workers=wishes.workers, deterministic=True
         ),
+        terms=estimator_terms(protocol.reduced),
     )
 
 

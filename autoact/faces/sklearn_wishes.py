@@ -10,14 +10,37 @@ from typing import Any
 
 from autoact.activations import canonical
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.values import check_value
 from autoact.data.settings import SCALINGS
+from autoact.faces.search import in_full
+from autoact.faces.terms import ESTIMATOR
 from autoact.space.space import GRANULARITIES
 from autoact.study.settings import ConfirmSettings
-from autoact.tasks.objectives import QUALITY
+from autoact.tasks.objectives import COST, QUALITY
 from autoact.tracking.settings import TrackingSettings
 
-LEAST = {"max_epochs": 1, "batch_size": 1, "trials": 1}
+LEAST = {"max_epochs": 1, "batch_size": 1, "trials": 1, "patience": 1}
 LEAST_OF_RECIPE = {"width": 1, "depth": 1, "dropout": 0, "learning_rate": 0, "weight_decay": 0}
+KINDS: dict[str, Any] = {
+    "trials": int | None,
+    "minutes": float | None,
+    "metric": str,
+    "policy": str | None,
+    "candidates": list[str] | None,
+    "granularity": str,
+    "objectives": list[str],
+    "width": int,
+    "depth": int,
+    "dropout": float,
+    "learning_rate": float,
+    "weight_decay": float,
+    "max_epochs": int,
+    "patience": int | None,
+    "batch_size": int | None,
+    "scaling": str,
+    "confirm_seeds": int,
+    "device": str,
+}
 POLICIES = ("quality", "balanced", "economy", "baseline")
 
 
@@ -80,8 +103,10 @@ def check_wishes(wishes: Wishes) -> None:
     Raises:
         AutoactError: names the parameter, what was given and what is allowed.
     """
+    _check_kinds(wishes)
     _check_numbers({name: getattr(wishes, name) for name in LEAST}, LEAST)
     _check_numbers(wishes.arguments, LEAST_OF_RECIPE)
+    _check_fitting(wishes)
     for name in wishes.candidates or ():
         canonical(name)
     if wishes.granularity not in GRANULARITIES:
@@ -94,6 +119,33 @@ def check_wishes(wishes: Wishes) -> None:
         if wishes.policy not in policies:
             raise unknown("policy", wishes.policy, policies, advice="balanced and economy need a traded latency")
     ConfirmSettings(seeds=wishes.confirm_seeds).check()
+    _check_place(wishes)
+
+
+def _check_kinds(wishes: Wishes) -> None:
+    """Refuse values of another type."""
+    for name, kind in KINDS.items():
+        given = wishes.arguments[name] if name in wishes.arguments else getattr(wishes, name)
+        check_value(given, kind, name)
+
+
+def _check_fitting(wishes: Wishes) -> None:
+    """Refuse what only other faces take, and a network that lets nothing pass."""
+    if wishes.arguments["dropout"] >= 1:
+        raise AutoactError(f"dropout={wishes.arguments['dropout']} must be below 1: nothing would pass")
+    if ":" in wishes.metric:
+        raise AutoactError(f"metric={wishes.metric!r} must be the name of a metric: functions are for autoact.search")
+    if COST in wishes.objectives:
+        raise AutoactError(
+            "objectives names 'cost', and an estimator knows no price of hardware: leave it out, or take autoact.search"
+        )
+
+
+def _check_place(wishes: Wishes) -> None:
+    """Refuse an output folder without a name, and a store that would have no folder."""
+    if wishes.output is not None and not str(wishes.output).strip():
+        raise AutoactError("output='' must name a folder, or be None for none")
+    in_full(wishes.tracking, TrackingSettings, "tracking", "backend").check()
     if wishes.output is None and isinstance(wishes.tracking, str) and wishes.tracking != "none":
         raise AutoactError(f"tracking={wishes.tracking!r} keeps its store in the output folder: give output=")
 
@@ -107,7 +159,7 @@ def _check_numbers(values: Mapping[str, Any], least: Mapping[str, int]) -> None:
 
 @contextmanager
 def in_sklearn_terms() -> Iterator[None]:
-    """Errors of autoact's own kind become errors that are ``ValueError`` too.
+    """Errors of autoact's own kind become errors that are ``ValueError`` too, and name the estimator's parameters.
 
     Example:
         >>> with in_sklearn_terms():
@@ -119,6 +171,7 @@ def in_sklearn_terms() -> Iterator[None]:
     try:
         yield
     except AutoactError as error:
-        if isinstance(error, ValueError):
+        said = ESTIMATOR.said(str(error))
+        if isinstance(error, ValueError) and said == str(error):
             raise
-        raise RefusedError(str(error)) from error
+        raise RefusedError(said) from error

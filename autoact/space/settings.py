@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from autoact.core.values import check_values
+
 
 @dataclass
 class SpaceSettings:
@@ -26,3 +28,11 @@ class SpaceSettings:
     learning_rate: list[float] = field(default_factory=lambda: [0.1, 10.0])
     weight_decay: list[float] = field(default_factory=lambda: [0.0, 1e-4, 1e-3, 1e-2, 1e-1])
     rescale: bool = True
+
+    def check(self) -> None:
+        """Refuse values that are of another type, or not finite.
+
+        Raises:
+            AutoactError: names the setting, what was given and what is allowed.
+        """
+        check_values(self, "space")

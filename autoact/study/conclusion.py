@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoact.core.records import FAILED, PRUNED, TrialRecord
@@ -77,11 +77,11 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
         selection=selection,
         rows=rows,
         gains=confirmation.gains if confirmation else {},
-        rulings=rulings,
-        verdict=verdict,
+        rulings={policy: replace(ruling, reason=info.say(ruling.reason)) for policy, ruling in rulings.items()},
+        verdict=info.say(verdict),
         seconds=found.seconds,
         opening=confirmation.opening.number if confirmation else 0,
-        notes=[note for note in notes if note],
+        notes=[info.say(note) for note in notes if note],
         quality_unit=task.quality_unit,
         mode=task.mode,
         seeds=confirmation.seeds if confirmation else 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ class SearchInfo:
         minutes: minutes; None where only trials bound it.
         done: trials that an earlier run finished.
         notes: what the user should know before it starts.
+        say: a message with settings named as the user's face names them; as on the command line unless given.
     """
 
     task: str
@@ -39,6 +40,7 @@ class SearchInfo:
     minutes: float | None = None
     done: int = 0
     notes: tuple[str, ...] = ()
+    say: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
 
 class Observer:

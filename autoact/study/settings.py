@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.values import check_values
 from autoact.tasks.limits import Limits
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
@@ -81,6 +82,7 @@ class SearchSettings:
         Raises:
             AutoactError: names the setting, what was given and what is allowed.
         """
+        check_values(self, "search")
         if self.sampler not in SAMPLERS:
             raise unknown("search.sampler", self.sampler, SAMPLERS)
         least = {"seed": 0, "trials": 1, "minutes": 0, "batch": 1, "tuning": 0, "patience": 1, "threads": 1}
@@ -90,6 +92,11 @@ class SearchSettings:
                 raise AutoactError(
                     f"search.{name}={value} must be {'above 0' if name == 'minutes' else f'{low} or more'}"
                 )
+        if self.budget is not None and (self.tuning or 0) >= self.budget > 1:
+            raise AutoactError(
+                f"search.tuning={self.tuning} leaves none of search.trials={self.budget} to other activations: "
+                f"search.tuning={replace(self, tuning=None).tuning_trials()} does, and so do more trials"
+            )
         if not 0 <= self.refine <= 1:
             raise AutoactError(f"search.refine={self.refine:g} is a share of the budget: it must lie between 0 and 1")
         self.rungs.check()
@@ -171,6 +178,7 @@ class ObjectiveSettings:
         Raises:
             AutoactError: names the setting, what was given and what is allowed.
         """
+        check_values(self, "objectives")
         if not 0 <= self.margin < 1:
             raise AutoactError(f"objectives.margin={self.margin} is a share: it must be 0 or more and below 1")
         for name, limit in (("latency.max_ms", self.latency.max_ms), ("max_cost", self.max_cost)):
@@ -204,6 +212,7 @@ class ConfirmSettings:
         Raises:
             AutoactError: names the setting, what was given and what is allowed.
         """
+        check_values(self, "confirm")
         if self.seeds < 0 or self.seeds == 1:
             raise AutoactError(
                 f"confirm.seeds={self.seeds} must be 2 or more, since one training says nothing of the noise, "

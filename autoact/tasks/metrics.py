@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +40,12 @@ class Metric:
     ideal: float | None = None
 
     def __call__(self, y_true: Any, y_score: Any) -> float:
-        """The metric's value; raises ``FloatingPointError`` where it is not finite."""
-        value = float(self.function(y_true, y_score))
+        """The metric's value; raises ``FloatingPointError`` where it is not finite, ``AutoactError`` for no number."""
+        found = self.function(y_true, y_score)
+        try:
+            value = float(found)
+        except (TypeError, ValueError) as error:
+            raise AutoactError(f"the metric {self.title} gives {type(found).__name__}, not one number") from error
         if not math.isfinite(value):
             raise FloatingPointError(f"{self.title} is {value}")
         return value
@@ -182,6 +187,31 @@ def load_reference(reference: str, what: str) -> Any:
     return found
 
 
+def check_metric(function: Any, name: str) -> Callable[[Any, Any], float]:
+    """The user's own metric, if it can be called with the targets and the scores.
+
+    Raises:
+        AutoactError: it is no function, or takes other arguments.
+
+    Example:
+        >>> check_metric(len, "builtins:len")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: metric=builtins:len takes (obj, /): it is called with (y_true, y_score)
+    """
+    if not callable(function):
+        raise AutoactError(f"metric={name} is a {type(function).__name__}, not a function (y_true, y_score) -> float")
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some functions of C do not tell
+        return function
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise AutoactError(f"metric={name} takes {signature}: it is called with (y_true, y_score)") from None
+    return function
+
+
 def resolve(name: str, kind: str, mode: str | None = None) -> Metric:
     """The metric called ``name`` for tasks of ``kind``, or the user's own, ``package.module:function``.
 
@@ -201,7 +231,7 @@ def resolve(name: str, kind: str, mode: str | None = None) -> Metric:
         if mode not in ("max", "min"):
             raise AutoactError(f"metric={name} needs its direction: metric_mode=max or metric_mode=min")
         own = name.rpartition(":")[2].replace(".", "_")
-        return Metric(own, own, mode, load_reference(name, "metric"), (kind,))
+        return Metric(own, own, mode, check_metric(load_reference(name, "metric"), name), (kind,))
     fitting = [m.name for m in METRICS.values() if kind in m.kinds]
     if name not in METRICS:
         raise unknown("metric", name, fitting, advice="or your own as package.module:function")

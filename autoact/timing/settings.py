@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.values import check_values
 
 if TYPE_CHECKING:  # torch is imported when it is used, so that configurations are read and checked at once
     import torch
@@ -54,6 +55,7 @@ class HardwareSettings:
 
     def __post_init__(self) -> None:
         """Check the values, so that a mistake is named before anything is timed."""
+        check_values(self, "hardware")
         least = {"throughput_batch": 1, "latency_batch": 1, "rounds": 3, "threads": 1, "price_per_hour": 0}
         for field, bound in least.items():
             value = getattr(self, field)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from autoact.core.errors import unknown
+from autoact.core.values import check_values
 
 BACKENDS, CHILDREN = ("mlflow", "none"), ("all", "front", "none")
 
@@ -34,6 +35,7 @@ class TrackingSettings:
         Raises:
             AutoactError: names the setting, what was given and what is allowed.
         """
+        check_values(self, "tracking")
         if self.backend not in BACKENDS:
             raise unknown("tracking.backend", self.backend, BACKENDS)
         if self.children not in CHILDREN:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import math
 import tempfile
@@ -18,7 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from autoact.core.choice import Assignment
-from autoact.core.errors import AutoactError, first_line, unknown
+from autoact.core.errors import AutoactError, first_line
 from autoact.core.records import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
 from autoact.data.first_batch import first_of
 from autoact.sites import apply_
@@ -42,15 +41,7 @@ from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
 from autoact.training.said import said
 from autoact.training.trained import Trained
-
-TRAINER_DEFAULTS: Mapping[str, Any] = {
-    "max_epochs": 50,
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}
+from autoact.training.trainer_arguments import TRAINER_DEFAULTS
 
 
 class Run(Trained):
@@ -335,31 +326,6 @@ def connect(trainer: lightning.Trainer, module: Any, datamodule: Any) -> None:
     """
     trainer.strategy._lightning_module = module
     trainer._data_connector.attach_data(module, datamodule=datamodule)
-
-
-def check_trainer(arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments that ``lightning.Trainer`` does not take.
-
-    Raises:
-        AutoactError: names the argument and the nearest ones.
-    """
-    allowed = [
-        name for name in inspect.signature(lightning.Trainer.__init__).parameters if name not in ("self", "callbacks")
-    ]
-    for name in arguments:
-        if name == "callbacks":
-            raise AutoactError("trainer.callbacks: name callbacks by reference, callbacks=[package.module:Class]")
-        if name not in allowed:
-            raise unknown("argument of lightning.Trainer", name, allowed)
-    epochs = arguments.get("max_epochs")
-    if epochs is not None and (not isinstance(epochs, int) or epochs == 0 or epochs < -1):
-        raise AutoactError(f"trainer.max_epochs={epochs} must be a whole number of epochs, 1 or more")
-    given = ", ".join(f"trainer.{name}={value}" for name, value in arguments.items())
-    try:
-        with quiet_lightning():
-            lightning.Trainer(**{**TRAINER_DEFAULTS, **arguments})
-    except Exception as error:  # each argument has errors of its own kind
-        raise AutoactError(f"lightning.Trainer refuses {given}: {first_line(error)}") from error
 
 
 def _placement(device: torch.device) -> dict[str, Any]:

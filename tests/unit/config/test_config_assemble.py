@@ -1,6 +1,7 @@
 """From a configuration to a task."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def ready(task):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["task=cancer", "recipe.arguments.widht=8"], "recipe.arguments do not fit autoact.recipes.tabular"),
+        (["task=cancer", "recipe.arguments.widht=8"], "unknown argument of the recipe 'widht': did you mean width"),
         (["task=cancer", "recipe.module=autoact.recipes.tabular:Tabular"], "did you mean TabularRegressor"),
         (["task=cancer", "recipe.module=my_pkg.nets:Net"], "allow it with trust=my_pkg"),
         (["task=cancer", "metric=acuracy"], "unknown metric 'acuracy': did you mean accuracy"),
@@ -128,3 +129,27 @@ def ready(task):
 def test_mistakes(overrides, message):
     with pytest.raises(AutoactError, match=message):
         task_of(*overrides).make_module()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["recipe=tabular_regression"], "TabularRegressor is for regression, and task.kind is classification: "
+                                        "recipe=tabular_classification"),
+        (["recipe=forecast"], "Forecaster is for forecast, and task.kind is classification: recipe=tabular_class"),
+        (["recipe.arguments.inputs=3"], "unknown argument of the recipe 'inputs'"),
+        (["recipe.arguments.width=0"], "recipe.arguments.width=0 must be a whole number, 1 or more"),
+        (["recipe.arguments.width=-3"], "recipe.arguments.width=-3 must be a whole number, 1 or more"),
+        (["recipe.arguments.depth=1.5"], "recipe.arguments.depth=1.5 must be a whole number, 1 or more"),
+        (["metric=json:loads", "metric_mode=max", "trust=json"], "metric=json:loads takes (s, *, "),
+        (["metric=math:pi", "metric_mode=max", "trust=math"], "metric=math:pi is a float, not a function"),
+        (["metric=operator:add", "metric_mode=max", "trust=operator"], "the metric add gives ndarray, not one number"),
+    ],
+)  # fmt: skip
+def test_a_recipe_or_a_metric_that_cannot_serve_is_one_line(overrides, message):
+    with pytest.raises(AutoactError, match=re.escape(message)):
+        recipe_task(settings(compose(["task=cancer", *overrides])))
+
+
+def test_the_recipe_that_a_refusal_advises_is_taken():
+    recipe_task(settings(compose(["task=cancer", "recipe=tabular_classification"])))

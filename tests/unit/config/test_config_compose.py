@@ -155,7 +155,7 @@ def test_mistakes_in_ones_own_files_are_named(own):
     for line, message in [
         ("data: {pth: x}", "unknown key 'data.pth': did you mean data.path"),
         ("defaults:\n  - override /data: csvv", "unknown data 'csvv': did you mean csv"),
-        ("search: {trials: many}", "task/mine.yaml: search.trials: Value 'many'"),
+        ("search: {trials: many}", "task/mine.yaml: search.trials must be a whole number"),
     ]:
         (own / "task" / "mine.yaml").write_text(f"# @package _global_\n{line}\n")
         with pytest.raises(AutoactError, match=message):
@@ -202,3 +202,12 @@ def test_a_composed_configuration_can_be_written_and_read_again():
 
     text = OmegaConf.to_yaml(compose(["task=income"]))
     assert yaml.safe_load(text)["data"]["positive"] == ">50K"
+
+
+@pytest.mark.parametrize(
+    "key", ["metric", "task.name", "output", "search.storage", "data.comment", "tracking.experiment"]
+)
+def test_text_without_a_character_is_not_taken_for_nothing_said(key):
+    with pytest.raises(AutoactError, match=rf"^{key}= is empty: give a value, or leave it out$"):
+        settings(compose(["task=cancer", f"{key}="]))
+    settings(compose(["task=cancer", "data.label_strip="]))

@@ -335,3 +335,40 @@ def test_what_the_model_and_the_device_leave_idle_becomes_a_note_of_the_search()
     ):
         assert prepared.notes.count(line) == 1
     assert why_idle_here("space.learning_rate", prepared) == "" == why_idle_here("confirm.seeds", prepared)
+
+
+@pytest.mark.parametrize("word", ["monitor={a: 1}", "callbacks={a: 1}", "hardware.currency={a: 1}"])
+def test_a_tree_where_one_value_is_meant_is_not_passed_over(word: str) -> None:
+    with pytest.raises(AutoactError, match=r"has no effect"):
+        read([*BASE, word]).settings("search")
+
+
+@pytest.mark.parametrize("word", ["engine.max_gpus=null", "search.rungs.first=null"])
+def test_null_asks_for_nothing_on_the_model_and_the_device_either(word: str) -> None:
+    config, keys, notes = read([*BASE, "trainer.max_epochs=2", word]).settings("search")
+    assert [note for note in prepared_search(config, given=keys, notes=notes).notes if "no effect" in note] == []
+
+
+@pytest.mark.parametrize(("use", "idle"), [("[quality]", True), ("[quality,cost]", True), ("[quality,latency]", False)])
+def test_a_margin_that_no_policy_may_lose_is_told(use: str, idle: bool) -> None:
+    config, keys, notes = read([*BASE, f"objectives.use={use}", "objectives.margin=.3"]).settings("search")
+    said = [note for note in prepared_search(config, given=keys, notes=notes).notes if "objectives.margin" in note]
+    line = "objectives.margin=.3 has no effect: nothing is traded against quality, so no policy may lose any"
+    assert said == ([line] if idle else [])
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", ".hidden", "a:b", "x" * 101, "tab\tin"])
+def test_a_name_that_would_lead_out_of_the_output_folder_is_refused(name: str) -> None:
+    config = settings(compose(BASE))
+    config.task.name = name
+    with pytest.raises(AutoactError, match=r"becomes part of a folder's name"):
+        prepared_search(config)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("data.comment=##", "must be one character"), ("data.delimiter=é", "ASCII")]
+)
+def test_marks_of_a_file_that_no_reader_takes_are_one_line(word: str, said: str) -> None:
+    config = settings(compose([*BASE, word]))
+    with pytest.raises(AutoactError, match=said):
+        prepare(config.data, config.task.kind)

@@ -181,7 +181,7 @@ def test_verbose_prints_the_progress(capsys):
         ({"objectives": ("speed",)}, "speed"),
         ({"trials": 0}, "trials=0 must be 1 or more"),
         ({"width": 0}, "width=0 must be 1 or more"),
-        ({"confirm_seeds": 1}, "confirm.seeds=1"),
+        ({"confirm_seeds": 1}, "confirm_seeds=1"),
         ({"tracking": "mlflow"}, "give output="),
         ({"device": "gpu"}, "unknown device"),
     ],

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from autoact.core.errors import AutoactError
 from autoact.core.records import COMPLETE, CONFIGURED, FAILED, RAISED, STOPPED
-from autoact.training.lightning_session import LightningSession, build_module, check_trainer
+from autoact.training.lightning_session import LightningSession, build_module
 
 
 def weights(module: Any) -> dict[str, torch.Tensor]:
@@ -303,13 +303,3 @@ def test_rescaling_changes_initial_weights_and_can_be_turned_off(tiny, candidate
         return build_module(tiny(), candidate("relu", "sigmoid"), rescale=rescale).head.weight
 
     assert not torch.equal(head(True), head(False))
-
-
-def test_trainer_arguments_are_checked():
-    check_trainer({"max_epochs": 3})
-    with pytest.raises(
-        AutoactError, match=r"unknown argument of lightning\.Trainer 'max_epoch': did you mean max_epochs"
-    ):
-        check_trainer({"max_epoch": 3})
-    with pytest.raises(AutoactError, match="name callbacks by reference"):
-        check_trainer({"callbacks": []})

@@ -1,0 +1,91 @@
+"""Values of settings against the types that their records declare, whoever gave them: a command line or Python."""
+
+from __future__ import annotations
+
+import math
+import types
+from dataclasses import fields, is_dataclass
+from numbers import Integral, Real
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from autoact.core.errors import AutoactError
+
+# What torch, numpy and Optuna take as a whole number.
+MOST = 2**31 - 1
+
+
+def check_values(record: Any, section: str) -> None:
+    """Refuse values that do not have the declared type, are not finite, or are too large to be meant.
+
+    Args:
+        record: a dataclass with settings; records in it are checked, too.
+        section: what stands before their names in messages, such as ``search``.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
+
+    Example:
+        >>> from autoact.study.settings import SearchSettings
+        >>> check_values(SearchSettings(minutes=float("nan")), "search")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: search.minutes=nan must be a finite number
+    """
+    hints = get_type_hints(type(record))
+    for field in fields(record):
+        value, name = getattr(record, field.name), f"{section}.{field.name}"
+        if is_dataclass(hints[field.name]):
+            if not isinstance(value, hints[field.name]):
+                raise AutoactError(f"{name}={value!r} must be settings of its own ({hints[field.name].__name__})")
+            check_values(value, name)
+        else:
+            check_value(value, hints[field.name], name)
+
+
+def check_value(value: Any, kind: Any, name: str) -> None:
+    """Refuse a value that is not of a declared type.
+
+    Args:
+        value: as given.
+        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, or one of these or None.
+        name: of the setting, for the message.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
+
+    Example:
+        >>> check_value(3, float, "minutes")
+        >>> check_value("relu", list[str], "candidates")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: candidates='relu' must be a list, such as ['relu']
+    """
+    if get_origin(kind) in (Union, types.UnionType):
+        if value is not None:
+            check_value(value, next(part for part in get_args(kind) if part is not type(None)), name)
+        return
+    if get_origin(kind) is list:
+        if not isinstance(value, list | tuple):
+            example = f", such as [{value!r}]" if isinstance(value, str) else ""
+            raise AutoactError(f"{name}={value!r} must be a list{example}")
+        for item in value:
+            check_value(item, get_args(kind)[0], name)
+        return
+    if wanted := _wanted(value, kind):
+        raise AutoactError(f"{name}={value!r} must be {wanted}")
+
+
+def _wanted(value: Any, kind: Any) -> str:
+    """What is allowed, in words; empty where the value is."""
+    if kind is bool:
+        return "" if isinstance(value, bool) else "true or false"
+    if kind is str:
+        return "" if isinstance(value, str) else "text"
+    if kind is int:
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            return "a whole number"
+        return "" if abs(int(value)) <= MOST else f"a whole number, {MOST} at most"
+    if kind is float:
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        return "" if number and math.isfinite(value) else "a finite number"
+    return ""
