@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -55,6 +56,30 @@ first steps:
 """
 
 
+def out_of_memory(error: Exception) -> str:
+    """One line on a machine that is too small for what was asked; empty for any other error.
+
+    Example:
+        >>> print(out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.")))
+        not enough memory (tried to allocate 20.00 GiB): give smaller recipe.batch_size, recipe.arguments, ...
+    """
+    text = str(error)
+    if not isinstance(error, MemoryError) and not re.search(
+        r"out of memory|can't allocate memory", text, re.IGNORECASE
+    ):
+        return ""
+    found = re.search(r"tried to allocate ([\d.]+) (bytes|[KMGT]i?B)", text, re.IGNORECASE)
+    size = ""
+    if found and found[2] == "bytes":
+        size = f" (tried to allocate {float(found[1]) / 2**30:,.0f} GiB)"
+    elif found:
+        size = f" (tried to allocate {found[1]} {found[2]})"
+    return (
+        f"not enough memory{size}: give smaller recipe.batch_size, recipe.arguments, hardware.latency_batch or "
+        "hardware.throughput_batch, or fewer rows (data.max_rows)"
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; returns the exit code: 0 done, 1 a regression (check), 2 a user's mistake, 130 interrupted."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -71,6 +96,11 @@ def main(arguments: Sequence[str]) -> int:
         return int(importlib.import_module(f"autoact.cli.{arguments[0]}").run(list(arguments[1:])))
     except AutoactError as error:
         print(f"autoact: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not (said := out_of_memory(error)):
+            raise
+        print(f"autoact: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         kept = INTERRUPTED.get(arguments[0])

@@ -1,5 +1,6 @@
 """The verbs, the exit codes, and what is imported before anything is known to be right."""
 
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from autoact.cli import main as cli
 from autoact.cli.main import VERBS, main
+from autoact.config.keys import KEYS
 from autoact.core.errors import AutoactError
 
 # What takes seconds to import, and the libraries that a list of verbs does not need.
@@ -122,3 +124,33 @@ def test_a_closed_pipe_leaves_no_traceback():
         process.stdout.close()
         error = process.stderr.read()
     assert error == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "size"),
+    [
+        (MemoryError(), ""),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to "
+                      "allocate 2400000000000 bytes. Error code 12 (Cannot allocate memory)"),
+         " (tried to allocate 2,235 GiB)"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has"), " (tried to allocate 20.00 GiB)"),
+    ],
+)  # fmt: skip
+def test_a_machine_that_is_too_small_is_one_line(error, size, monkeypatch, capsys):
+    def run(*_):
+        raise error
+
+    monkeypatch.setattr(importlib.import_module("autoact.cli.show"), "run", run)
+    assert main(["show"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        said.startswith(f"autoact: not enough memory{size}: give smaller recipe.batch_size") and said.count("\n") == 1
+    )
+
+
+def test_the_settings_that_a_small_machine_is_advised_exist():
+    said = cli.out_of_memory(MemoryError())
+    assert {key for key in KEYS if key in said} == {
+        "recipe.batch_size", "recipe.arguments", "hardware.latency_batch", "hardware.throughput_batch", "data.max_rows"
+    }  # fmt: skip
+    assert cli.out_of_memory(RuntimeError("shape '[128, 2]' is invalid")) == ""
