@@ -80,7 +80,7 @@ class PopulationSession:
 
     def _advance(self, population: Population, to: int | None) -> list[Population] | None:
         """Advance one population; others, untrained, that take its place where it cannot go on as it is."""
-        if self.options.alone:  # found out by another one
+        if self.options.alone and any(member.active for member in population.all):  # found out by another one
             return self._one_by_one(population, CannotBatchError(self.options.alone))
         before = {m.number: population.checkpoint(m) for m in population.all if m.active and m.epochs}
         try:
