@@ -14,8 +14,11 @@ from autoact.config.schema import Config
 from autoact.config.tree import options
 from autoact.core.errors import AutoactError
 from autoact.core.records import Candidate
+from autoact.data.raw import TABULAR
+from autoact.data.searched import as_searched
 from autoact.faces.idle import idle_here
 from autoact.faces.road import Prepared, Settings, prepare_search
+from autoact.recommendation import Recommendation
 from autoact.tasks.objectives import declared
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
@@ -49,6 +52,21 @@ def _check_used(function: Any, reference: str, use: Sequence[str]) -> None:
             f"objectives.own={reference} has no effect: objectives.use does not name it "
             f"(objectives.use=[{','.join([*use, *names])}])"
         )
+
+
+def as_in_search(config: Config, recommendation: Recommendation) -> tuple[Config, list[str]]:
+    """The configuration that reads each column of a table as the search did, and what is to be said of that.
+
+    A module of the user's own, and data that are no table, are left as they are.
+
+    Raises:
+        AutoactError: the table cannot be found or read.
+    """
+    if config.module is not None or config.task.name is None or config.task.kind not in TABULAR:
+        return config, []
+    profile = recommendation.about.get("data", {}).get("profile") or {}
+    data, notes = as_searched(config.data, profile)
+    return replace(config, data=data), notes
 
 
 def make_task(config: Config) -> Task:

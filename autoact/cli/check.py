@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,12 +119,13 @@ def _measured(
     config: Config, recommendation: Recommendation, tolerances: Tolerances, seeds: int, flags: dict[str, str]
 ) -> Checked:
     """What the measurements of today say."""
-    from autoact.cli.build import make_task
+    from autoact.cli.build import as_in_search, make_task
     from autoact.engines.early import settle
     from autoact.faces.check import Means, check
     from autoact.study.storage import storage_url
     from autoact.timing.settings import resolve_device
 
+    config, notes = as_in_search(config, recommendation)
     output, storage = Path(config.output), None
     if "--test" in flags:
         output.mkdir(parents=True, exist_ok=True)
@@ -143,7 +144,8 @@ def _measured(
     )
     task = make_task(config)
     settle()
-    return check(task, recommendation, config.policy, tolerances, means)
+    checked = check(task, recommendation, config.policy, tolerances, means)
+    return replace(checked, notes=[*notes, *checked.notes])
 
 
 def _print(checked: Checked) -> None:

@@ -112,7 +112,7 @@ def _command(output: Path, study: str) -> dict[str, Any]:
 
 def _elsewhere(config: Config, keys: Sequence[Given], notes: Sequence[str]) -> int:
     """What a recommendation holds, on the data that the configuration names."""
-    from autoact.cli.build import prepared_search
+    from autoact.cli.build import as_in_search, prepared_search
     from autoact.core.records import Candidate
     from autoact.faces.load import load_recommendation
     from autoact.faces.metric import same_metric
@@ -120,6 +120,7 @@ def _elsewhere(config: Config, keys: Sequence[Given], notes: Sequence[str]) -> i
     recommendation = load_recommendation(
         str(config.recommendation), tracking_uri=config.tracking.uri, output=config.output
     )
+    config, columns = as_in_search(config, recommendation)
     held = [recommendation.baseline, *recommendation.policies.values()]
     included = [Candidate(policy.assignment, dict(policy.settings), config.search.seed, ROLE) for policy in held]
     names = sorted({str(choice) for policy in held for choice in policy.assignment.values()})
@@ -128,6 +129,6 @@ def _elsewhere(config: Config, keys: Sequence[Given], notes: Sequence[str]) -> i
         space=replace(config.space, candidates=names),
         search=replace(config.search, trials=1 + len(included), minutes=None, tuning=0),
     )
-    prepared = prepared_search(config, included, given=keys, notes=notes)
+    prepared = prepared_search(config, included, given=keys, notes=[*columns, *notes])
     same_metric(recommendation, prepared.task)
     return searched(prepared, config)

@@ -11,10 +11,10 @@ USAGE = """usage: python -m autoact predict model=models:/NAME@champion input=ne
        [tracking.uri=URI]
 
 Scores new rows with the preprocessing that the model was trained with. input and output are csv or parquet files; the
-target's column may be absent. The output holds the number of each row from 0, the columns that training left out
-(data.drop, such as ids), the score and the prediction. A column of the input that is called row, score or prediction
-is written as input_row, input_score or input_prediction. model is models:/NAME/3, models:/NAME@alias, runs:/ID/model,
-or a folder that holds a logged model.
+target's column may be absent. The output holds the number of each row from 0 (messages count rows from 1), the columns
+that training left out (data.drop, such as ids), the score and the prediction. A column of the input that is called row,
+score or prediction is written as input_row, input_score or input_prediction. model is models:/NAME/3,
+models:/NAME@alias, runs:/ID/model, or a folder that holds a logged model.
 """
 
 

@@ -46,11 +46,13 @@ def run(arguments: Sequence[str]) -> int:
     uri, output = config.tracking.uri, config.output
     recommendation = load_recommendation(config.recommendation, tracking_uri=uri, output=output)
     recommendation.policy(config.policy)
+    from autoact.cli.build import as_in_search
     from autoact.faces.train import WHOLE, chosen_rows, train_recommended
     from autoact.report.console import console
     from autoact.timing.settings import resolve_device
 
-    print_notes(notes)
+    config, columns = as_in_search(config, recommendation)
+    print_notes([*notes, *columns])
     out = console()
     rows = chosen_rows(config.train.rows, recipe=config.module is None)
     if rows == WHOLE:
@@ -184,6 +186,8 @@ def _warn_of_differences(recommendation: Any, task: Any, out: Any) -> None:
     now = task.facts.get("fingerprint")
     if was and now and was != now:
         out.print("note: this is other data than the recommendation was found on", markup=False)
+        for note in task.facts.get("notes", ()):
+            out.print(f"note: {note}", markup=False, soft_wrap=True)
     from autoact.faces.metric import other_metric, said_metric
 
     if other_metric(recommendation, task):

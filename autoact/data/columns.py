@@ -11,10 +11,12 @@ import pandas as pd
 
 from autoact.core.errors import AutoactError
 from autoact.data.advice import marked_missing
+from autoact.data.notations import plainly
 from autoact.data.number_forms import PLAIN, NumberForm, form_of, recognised
 from autoact.data.readings import as_text, dated, readable, tidy
-from autoact.data.remarks import ColumnError, Remark, dates, empty, unreadable, written_otherwise
+from autoact.data.remarks import ColumnError, Remark, dates, empty, read_as_numbers, unreadable, written_otherwise
 from autoact.data.settings import DataSettings
+from autoact.data.spelt import spelt, spelt_numbers
 from autoact.data.text_columns import kind_of_text
 
 NUMERIC = "numeric"
@@ -84,6 +86,8 @@ def _kind(column: pd.Series, settings: DataSettings, found: list[Remark]) -> str
     if dated(column):
         raise ColumnError(dates(name, settings))
     if name in settings.numeric:
+        if (meant := spelt(column)) is not None:
+            found.append(read_as_numbers(column, meant))
         return NUMERIC
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype):
         return CATEGORY
@@ -92,6 +96,25 @@ def _kind(column: pd.Series, settings: DataSettings, found: list[Remark]) -> str
     if column.dropna().map(lambda value: isinstance(value, bool | np.bool_)).all():
         return CATEGORY
     return NUMERIC if kind_of_text(column, settings, found) else CATEGORY
+
+
+def amounts_of(frame: pd.DataFrame, schema: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns of categories that hold numbers, and no text that looks like them.
+
+    Args:
+        frame: tidy.
+        schema: column -> ``numeric`` or ``category``.
+
+    Example:
+        >>> amounts_of(pd.DataFrame({"a": [2.5], "b": ["2.50"]}), {"a": "category", "b": "category"})
+        ('a',)
+    """
+    numbers = {str(name) for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name].dtype)}
+    return tuple(
+        name
+        for name, kind in schema.items()
+        if kind == CATEGORY and name in numbers and not pd.api.types.is_bool_dtype(frame[name].dtype)
+    )
 
 
 def conform(
@@ -129,7 +152,7 @@ def conform(
 def numbers(
     column: pd.Series, where: str = "", form: NumberForm = PLAIN, settings: DataSettings | None = None
 ) -> pd.Series:
-    """A column as float64.
+    """A column as float64; where every value is a truth value, a time or a duration, what these stand for.
 
     Args:
         column: of a tidy table.
@@ -146,6 +169,8 @@ def numbers(
         raise AutoactError(f"column {column.name!r}{place} must hold numbers, but it holds {what}")
     parsed = pd.Series(form.parse(column), index=column.index, name=column.name)
     stray = parsed.isna() & column.notna()
+    if stray.any() and (meant := spelt(column)) is not None:
+        return pd.Series(spelt_numbers(column, meant), index=column.index, name=column.name)
     if stray.any():
         row = int(np.flatnonzero(stray)[0])
         value = str(column.iloc[row])
@@ -165,6 +190,8 @@ def numbers(
 
 def _remedy(column: pd.Series, value: str, settings: DataSettings | None) -> str:
     """What to do about text in a column of numbers."""
+    if (plain := plainly(value)) is not None:
+        return f"write it as {plain}"
     if settings is None:
         return "correct it"
     if forms := recognised(column, settings):

@@ -74,7 +74,7 @@ def _check_text(file: Path) -> None:
     with file.open("rb") as stream:
         start = stream.read(4)
     for mark, kind in _FORMATS.items():
-        if start.startswith(mark) and file.suffix not in _COMPRESSED:
+        if start.startswith(mark) and file.suffix.lower() not in _COMPRESSED:
             raise AutoactError(f"{file.name} is no csv file but {kind}")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise AutoactError(
@@ -175,7 +175,7 @@ def may_hold_codes(file: Path, delimiter: str) -> bool:
 
     It may err on the side of yes, which costs time alone: a compressed file is not looked into.
     """
-    if file.suffix in _COMPRESSED:
+    if file.suffix.lower() in _COMPRESSED:
         return True
     starts, digits = np.zeros(256, dtype=bool), np.zeros(256, dtype=bool)
     starts[list(b"\n\r\" '" + delimiter.encode())] = True

@@ -5,26 +5,58 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
+from decimal import Decimal
 
 import pandas as pd
 
-_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0+)?")
+from autoact.data.spelt import seconds_of
+
+# Zeros before a number are a code's; a plus before its exponent is a program's (1e+20), and no letter of a code (1E5).
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0+)?", re.ASCII)
+_AMOUNT = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]\d{1,3})?", re.ASCII)
+_EXPONENT = re.compile(r"-?[1-9](?:\.\d+)?[eE][+-]\d{1,3}", re.ASCII)
+_MOMENT = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)(?:[ T](?P<time>\d\d:\d\d)(?P<second>:\d\d)?(?P<part>\.\d+)?"
+    r"(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
+)
 
 
 def same_value(text: str) -> str | None:
-    """What two ways of writing one whole number or truth value have in common; None for other text.
+    """What two ways of writing one whole number, truth value, date or duration have in common; None for other text.
 
-    One tool writes a whole number as 1, another one, where values are missing, as 1.0; one writes TRUE, another True.
-    Codes with leading zeros are neither.
+    One tool writes a whole number as 1, another one, where values are missing, as 1.0, a third -0.0 or 1e+20; one
+    writes TRUE, another True; one writes the hour of midnight after a date, another leaves it out; a csv file has text
+    where a parquet file has the seconds of a duration. Codes with leading zeros are none of these, and neither are
+    fractions: 1.10 may be the version that follows on 1.9.
 
     Example:
-        >>> same_value("1.0"), same_value("TRUE"), same_value("01"), same_value("1.50")
-        ('1', 'true', None, None)
+        >>> same_value("1.0"), same_value("TRUE"), same_value("01"), same_value("1.50"), same_value("-0.0")
+        ('1', 'true', None, None, '0')
+        >>> same_value("2024-05-01 00:00:00"), same_value("1 days 00:00:30"), same_value("86430")
+        ('2024-05-01', '86430', '86430')
     """
     whole = _WHOLE.fullmatch(text)
     if whole is not None:
-        return whole[1]
-    return text.lower() if text.lower() in ("true", "false") else None
+        return "0" if whole[1] == "-0" else whole[1]
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    if _EXPONENT.fullmatch(text):
+        return _normal(Decimal(text))
+    if (moment := _MOMENT.fullmatch(text)) is not None:
+        return _moment(moment)
+    seconds = seconds_of(text, written_by_programs=True)
+    return None if seconds is None else _normal(Decimal(repr(seconds)))
+
+
+def same_amount(text: str) -> str | None:
+    """As ``same_value``, and ``2.50`` is ``2.5``: for a column that holds numbers, and no text that looks like them.
+
+    Example:
+        >>> same_amount("2.50"), same_amount("2.5"), same_amount("01"), same_amount("TRUE")
+        ('2.5', '2.5', None, 'true')
+    """
+    return _normal(Decimal(text)) if _AMOUNT.fullmatch(text) else same_value(text)
 
 
 def same_number(text: str) -> str | None:
@@ -38,6 +70,27 @@ def same_number(text: str) -> str | None:
         return str(float(text))
     except ValueError:
         return same_value(text)
+
+
+def _normal(number: Decimal) -> str:
+    """A number with no more digits than it needs, and no exponent.
+
+    Example:
+        >>> _normal(Decimal("2.50")), _normal(Decimal("1e+3")), _normal(Decimal("-0.0"))
+        ('2.5', '1000', '0')
+    """
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _moment(found: re.Match[str]) -> str:
+    """A date without midnight, a time without zeros at its end."""
+    second, part = found["second"] or ":00", (found["part"] or "").rstrip("0").rstrip(".")
+    zone = (found["zone"] or "").replace("Z", "+00:00")
+    if (found["time"] or "00:00") + second + part + zone == "00:00:00":
+        return found["day"]
+    return f"{found['day']} {found['time']}{second}{part}{zone}"
 
 
 def as_levels(

@@ -105,7 +105,8 @@ class NumberForm:
         around = rf"(?:(?:{marks})\s*)*" if marks else ""
         return re.compile(
             rf"(?P<minus>[+-]?)\s*{around}(?P<inner>[+-]?)\s*(?P<whole>{whole}(?:{point}\d*)?|{point}\d+)"
-            rf"(?P<power>[eE][+-]?\d+)?\s*{around}"
+            rf"(?P<power>[eE][+-]?\d+)?\s*{around}",
+            re.ASCII,  # digits of other scripts are no numbers to the rest of the reading
         )
 
     def overrides(self, settings: DataSettings) -> str:

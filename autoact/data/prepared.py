@@ -75,6 +75,8 @@ class Prepared:
         preprocessing: the fitted scikit-learn transformer (tables), else None.
         frame_schema: column -> ``numeric`` or ``category``: what ``preprocessing`` expects.
         forms: numeric column -> how its numbers are written, where that is not as programs write them.
+        amounts: columns of categories that hold numbers, and no text that looks like them.
+        meanings: numeric column -> what its numbers stand for, where that is not themselves; see ``spelt.meaning``.
         split: ``stratified``, ``random``, ``time`` or ``group``.
         seed: of the split.
         fingerprint: sha256 over content and settings that matter.
@@ -102,6 +104,8 @@ class Prepared:
     preprocessing: ColumnTransformer | None = None
     frame_schema: dict[str, str] = field(default_factory=dict)
     forms: dict[str, NumberForm] = field(default_factory=dict)
+    amounts: tuple[str, ...] = ()
+    meanings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     profile: dict[str, Any] = field(default_factory=dict)
 

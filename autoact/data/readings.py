@@ -19,6 +19,8 @@ bytes, lists, structs, maps, complex numbers,      refused in one line, with the
 other objects
 a named index of a parquet file                    a column like any other; an unnamed index is none
 a column of a csv file                             text, as above
+                                                   truth values, times and durations in it are numbers where
+                                                   the settings declare them so, as those above are
 =================================================  =============================================================
 
 A column's reading is decided once, by the training rows. Later rows are read by what was decided, each value by
@@ -106,8 +108,7 @@ def _of_objects(column: pd.Series, marks: Sequence[str], strip: bool) -> pd.Seri
     """A column of Python objects, by what they are."""
     kind = contents(column)
     if kind in _NUMBERS:
-        gaps = column.isna()
-        return _unmarked(column.where(~gaps, np.nan).astype("float64"), marks)
+        return _unmarked(column.where(~column.isna(), np.nan).map(_number).astype("float64"), marks)
     if kind in ("timedelta", "timedelta64"):
         return pd.to_timedelta(column).dt.total_seconds()
     if kind == "time":
@@ -154,6 +155,19 @@ def _unmarked(column: pd.Series, marks: Sequence[str]) -> pd.Series:
     numbers = pd.to_numeric(pd.Series(list(marks), dtype=object), errors="coerce").astype("float64")
     numbers = numbers[numbers.notna()]
     return column.mask(column.isin(numbers)) if len(numbers) else column
+
+
+def _number(value: Any) -> float:
+    """A number as float; one of more digits than a float can hold is infinite, and refused as such where it stands.
+
+    Example:
+        >>> _number(10**400), _number(Decimal("2.50"))
+        (inf, 2.5)
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
 
 
 def _seconds(moment: datetime.time) -> float:

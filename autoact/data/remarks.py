@@ -14,6 +14,7 @@ from autoact.core.overrides_text import override
 from autoact.data.advice import declared_category, declared_number, dropping, marked_missing
 from autoact.data.number_forms import NumberForm
 from autoact.data.settings import DataSettings
+from autoact.data.spelt import SECONDS, spelt_numbers
 
 # More stray texts than this are not spelt out.
 MOST_MARKS = 5
@@ -75,6 +76,54 @@ def dates(name: str, settings: DataSettings) -> Remark:
         name,
         f"column {name!r} holds dates",
         f"{override('data.time', name)} orders the split by them, {dropping(settings, name)} leaves them out",
+    )
+
+
+def dates_of_people(column: pd.Series, form: str, settings: DataSettings) -> Remark:
+    """A column of dates with the names of months, and the settings that read them."""
+    name, present = str(column.name), column.dropna()
+    ordered = f"{override('data.time', name)} {override('data.time_format', form)}"
+    return Remark(
+        name,
+        f"column {name!r} holds dates, as {str(present.iloc[0])!r} in row {_row(present.index[0])}",
+        f"{ordered} orders the split by them, {dropping(settings, name)} leaves them out, "
+        f"{declared_category(settings, name)} reads them as categories",
+    )
+
+
+def durations(column: pd.Series, settings: DataSettings) -> Remark:
+    """A column of text that is times of day or durations."""
+    name, present = str(column.name), column.dropna()
+    seconds = spelt_numbers(present.iloc[:1], SECONDS)[0]
+    return Remark(
+        name,
+        f"column {name!r} holds times or durations, as {str(present.iloc[0])!r} in row {_row(present.index[0])}",
+        f"{declared_number(settings, name)} reads them as numbers of seconds ({seconds:.10g}), "
+        f"{declared_category(settings, name)} reads them as categories",
+    )
+
+
+def read_as_numbers(column: pd.Series, meant: str) -> Remark:
+    """A declared number whose text stands for one; ``meant`` is what ``spelt`` found."""
+    name, present = str(column.name), column.dropna()
+    first = spelt_numbers(present.iloc[:1], meant)[0]
+    unit = " seconds" if meant == SECONDS else ""
+    return Remark(
+        name,
+        f"column {name!r} holds {meant}, and {str(present.iloc[0])!r} is read as {first:.10g}{unit}",
+        "write numbers in the file if others are meant",
+    )
+
+
+def notation(column: pd.Series, place: int, plain: str, settings: DataSettings) -> Remark:
+    """Numbers in a notation that no setting reads."""
+    name, present = str(column.name), column.dropna()
+    return Remark(
+        name,
+        f"column {name!r} holds numbers written as in {str(present.iloc[place])!r} (row {_row(present.index[place])}), "
+        f"which are {plain} and the like",
+        f"write them so in the file to have them read as numbers, {declared_category(settings, name)} reads them as "
+        "categories",
     )
 
 

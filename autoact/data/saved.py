@@ -16,16 +16,19 @@ import pandas as pd
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.columns import CATEGORY, NUMERIC, conform, trim_text
+from autoact.data.columns import CATEGORY, NUMERIC, amounts_of, conform, trim_text
 from autoact.data.csv_file import read_csv
-from autoact.data.levels import as_levels, same_number, same_value
+from autoact.data.levels import as_levels, same_amount, same_number, same_value
+from autoact.data.notations import plainly
 from autoact.data.number_forms import PLAIN, NumberForm
 from autoact.data.prepared import Prepared
 from autoact.data.preprocess import levels_of
 from autoact.data.readings import dated, readable
 from autoact.data.settings import DataSettings
 from autoact.data.sources import existing_file, read_parquet
+from autoact.data.spelt import spelt
 from autoact.data.tables import chosen
+from autoact.data.unfamiliar import category_lines, gap_lines, meaning_lines, shortened
 
 FORMAT = "autoact-preprocessing 2"
 # Files of format 1 hold categories as a reader had guessed them (01 as 1, TRUE as True), and no forms of numbers.
@@ -58,6 +61,8 @@ class SavedPreprocessing:
         ids: columns that identify rows; they are handed through.
         reading: how the training file was read.
         forms: numeric columns whose numbers are not written as programs write them -> decimal, thousands and signs.
+        amounts: columns of categories that were numbers in training, and no text that looks like them.
+        meanings: numeric column -> what its numbers stand for, where that is not themselves: times, truth values.
         first_format: whether this comes from a file of format 1.
     """
 
@@ -73,6 +78,8 @@ class SavedPreprocessing:
     ids: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
     forms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    amounts: tuple[str, ...] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
     first_format: bool = False
 
     @classmethod
@@ -108,6 +115,8 @@ class SavedPreprocessing:
             ids=tuple(settings.drop),
             reading={name: getattr(settings, name) for name in _READING},
             forms={name: asdict(form) for name, form in prepared.forms.items()},
+            amounts=prepared.amounts,
+            meanings=dict(prepared.meanings),
         )
 
     def encode(self, frame: pd.DataFrame, where: str = "the given table") -> torch.Tensor:
@@ -121,22 +130,30 @@ class SavedPreprocessing:
         Raises:
             AutoactError: columns are missing, or hold what they cannot hold.
         """
-        features = self.features(frame, where)
+        features, amounts = self._features(frame, where)
         parts = [_encoded_number(features[name].to_numpy(), fitted) for name, fitted in self.numeric.items()]
         parts += [features[name].isna().to_numpy(dtype="float32")[:, None] for name in self.gaps]
-        parts += [_encoded_category(self._levels(features[name]), fitted) for name, fitted in self.categories.items()]
+        for name, fitted in self.categories.items():
+            parts.append(_encoded_category(self._levels(features[name], name in amounts), fitted))
         return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32, order="C"))
 
-    def _levels(self, column: pd.Series) -> pd.Series:
-        """Values of a categorical column, by the names that the categories had in training."""
-        fitted = self.categories[str(column.name)]
-        key = same_number if self.first_format else same_value
+    def _levels(self, column: pd.Series, amounts: bool) -> pd.Series:
+        """Values of a categorical column, by the names that the categories had in training.
+
+        Args:
+            column: text.
+            amounts: whether the new rows hold numbers there, and no text that looks like them.
+        """
+        name = str(column.name)
+        fitted = self.categories[name]
+        key = same_number if self.first_format else same_amount if amounts or name in self.amounts else same_value
         return as_levels(column, fitted["known"], key, fitted.get("apart", ()))
 
     def unfamiliar(self, frame: pd.DataFrame, where: str = "the given table") -> list[str]:
         """What new rows hold that the model has not learnt from: a line for each column.
 
-        These are categories without a column of their own, and missing values where training had none.
+        These are categories without a column of their own, missing values where training had none or where no row has
+        one, and numbers that stand for something else than in training.
 
         Raises:
             AutoactError: as ``encode``.
@@ -149,27 +166,12 @@ class SavedPreprocessing:
             >>> saved.unfamiliar(rows)[0]
             "column 'alcohol': 1 of 2 rows has no value, and training had one in every row: its median stands in"
         """
-        features, lines = self.features(frame, where), []
+        features, amounts = self._features(frame, where)
+        lines = meaning_lines(chosen(frame, self.numeric, where), self.meanings)
         for name in self.numeric:
-            gaps = int(features[name].isna().sum())
-            if gaps and name not in self.gaps:
-                rows = _rows(gaps, len(features), "has no value", "have no value")
-                lines.append(f"column {name!r}: {rows}, and training had one in every row: its median stands in")
+            lines += gap_lines(features[name], known=name in self.gaps)
         for name, fitted in self.categories.items():
-            levels = self._levels(features[name]).fillna(fitted.get("gap", "missing"))
-            strange = levels[~levels.isin(fitted["known"])]
-            if strange.empty:
-                continue
-            counts = strange.value_counts()
-            gap = fitted.get("gap", "missing")
-            shown = ", ".join("no value" if v == gap else repr(str(v)) for v in counts.index[:3])
-            more = f" and {len(counts) - 3:,} more" if len(counts) > 3 else ""
-            rows = _rows(len(strange), len(features), "holds a value", "hold values")
-            what = "had too rarely to tell apart, or never" if fitted["other"] else "never had"
-            taken = "one of the rare values" if fitted["other"] else "none of the values that it knows"
-            lines.append(
-                f"column {name!r}: {rows} that training {what} ({shown}{more}): the model takes it for {taken}"
-            )
+            lines += category_lines(self._levels(features[name], name in amounts), fitted)
         return lines
 
     def features(self, frame: pd.DataFrame, where: str = "the given table") -> pd.DataFrame:
@@ -178,13 +180,17 @@ class SavedPreprocessing:
         Raises:
             AutoactError: columns are missing, or hold what they cannot hold.
         """
+        return self._features(frame, where)[0]
+
+    def _features(self, frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """See ``features``; and the columns of categories that hold numbers here, and no text that looks like them."""
         rows = chosen(frame, self.schema, where)
         trimmed = trim_text(rows, self.reading["missing"], self.reading["strip"])
         forms = {name: NumberForm(**{**form, "signs": tuple(form["signs"])}) for name, form in self.forms.items()}
         for name, kind in self.schema.items():
             if kind == NUMERIC:
                 self._refuse_text(trimmed[name], where, forms.get(name, PLAIN))
-        return conform(trimmed, self.schema, where, forms)
+        return conform(trimmed, self.schema, where, forms), amounts_of(trimmed, self.schema)
 
     def _refuse_text(self, column: pd.Series, where: str, form: NumberForm) -> None:
         """Numbers must be finite numbers; a value may be missing as it could be in training."""
@@ -192,13 +198,16 @@ class SavedPreprocessing:
             return  # conform says so
         parsed = form.parse(column)
         stray = (np.isnan(parsed) & column.notna().to_numpy()) | np.isinf(parsed)
-        if not stray.any():
+        if not stray.any() or spelt(column) is not None:
             return
         row = int(np.flatnonzero(stray)[0])
+        plain = plainly(str(column.iloc[row]))
+        correct = "correct it" if plain is None else f"write it as {plain}"
         marks = ", ".join(repr(mark) for mark in self.reading["missing"])
         raise AutoactError(
-            f"column {column.name!r} of {where} must hold numbers, but row {row + 1} holds {str(column.iloc[row])!r}: "
-            f"correct it, or write it as the training file writes a missing value ({marks})"
+            f"column {column.name!r} of {where} must hold numbers, but row {row + 1} holds "
+            f"{shortened(str(column.iloc[row]))!r}: {correct}, or write it as the training file writes a missing value "
+            f"({marks}); rows are counted from 1 here, and from 0 in what predict writes"
         )
 
     def scored(self, out: torch.Tensor) -> pd.DataFrame:
@@ -229,7 +238,7 @@ class SavedPreprocessing:
         """
         file = existing_file(path, option)
         settings = DataSettings(**dict(self.reading))
-        if file.suffix in PARQUET:
+        if file.suffix.lower() in PARQUET:
             frame = read_parquet(file)
         else:
             text = {*self.ids, *self.forms, *(name for name, kind in self.schema.items() if kind == CATEGORY)}
@@ -279,11 +288,6 @@ class SavedPreprocessing:
         if made.output not in OUTPUTS:
             raise AutoactError(f"{source}: output={made.output!r} is none of {', '.join(OUTPUTS)}")
         return made
-
-
-def _rows(some: int, every: int, one: str, many: str) -> str:
-    """How many rows of how many do something."""
-    return f"{some:,} of {every:,} rows {one if some == 1 else many}"
 
 
 def _whole(ids: pd.Series) -> pd.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -14,7 +14,7 @@ from sklearn.compose import ColumnTransformer
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.overrides_text import override
 from autoact.data.checks import check_columns, class_indices, class_labels, class_names, remarks, target_numbers
-from autoact.data.columns import Columns, as_text, conform, infer, order_of, trim_text
+from autoact.data.columns import NUMERIC, Columns, amounts_of, as_text, conform, infer, order_of, trim_text
 from autoact.data.csv_file import retyped
 from autoact.data.drift import profile
 from autoact.data.fingerprint import content_hash, fingerprint, frame_pieces
@@ -24,6 +24,7 @@ from autoact.data.preprocess import encode, feature_names, fit_preprocessing
 from autoact.data.sealed import Part, SealedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources import Table
+from autoact.data.spelt import meaning
 from autoact.data.split import Split, settings_as_split, split_name, split_notes, split_rows
 from autoact.data.target import kind_remarks
 
@@ -51,7 +52,9 @@ class Typed:
     """A checked table: features as ``conform`` gives them, the target as numbers or class indices.
 
     ``raw`` and ``raw_test`` hold all columns, dropped ones too: what identifies rows whatever is set around them.
-    ``forms`` tells how numbers are written where programs write them otherwise, ``notes`` what is worth a look.
+    ``forms`` tells how numbers are written where programs write them otherwise, ``amounts`` which categories are
+    numbers and no text, ``meanings`` which numbers stand for truth values, times or durations, ``notes`` what is worth
+    a look.
     """
 
     features: pd.DataFrame
@@ -65,6 +68,8 @@ class Typed:
     raw: pd.DataFrame
     raw_test: pd.DataFrame | None
     forms: dict[str, NumberForm] = field(default_factory=dict)
+    amounts: tuple[str, ...] = ()
+    meanings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -106,6 +111,8 @@ def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: boo
         preprocessing=preprocessing,
         frame_schema=typed.schema,
         forms=typed.forms,
+        amounts=typed.amounts,
+        meanings=typed.meanings,
         notes=[
             *table.notes,
             *split_notes(settings, kind),
@@ -225,7 +232,22 @@ def check_table(table: Table, settings: DataSettings, kind: str) -> Typed:
     written = [n for n in forms if (pd.to_numeric(frame[n], errors="coerce").isna() & frame[n].notna()).any()]
     if not (written or NumberForm.of(settings).plain or (kind == "regression" and not target_form.plain)):
         notes.append("data.decimal, data.thousands and data.number_signs change nothing: no column is written so")
-    return Typed(done, y, schema, target, classes, test, order, groups, raw, test_frame, forms, notes)
+    amounts = amounts_of(features, schema)
+    meanings = meanings_of(table.frame, schema)
+    return Typed(
+        done, y, schema, target, classes, test, order, groups, raw, test_frame, forms, amounts, meanings, notes
+    )
+
+
+def meanings_of(frame: pd.DataFrame, schema: Mapping[str, str]) -> dict[str, str]:
+    """Numeric column -> what its numbers stand for, where that is not themselves; see ``spelt.meaning``.
+
+    Args:
+        frame: as it was read.
+        schema: column -> ``numeric`` or ``category``.
+    """
+    numeric = [name for name in frame.columns if schema.get(str(name)) == NUMERIC]
+    return {str(name): found for name in numeric if (found := meaning(frame[name])) is not None}
 
 
 def _identity(frame: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:

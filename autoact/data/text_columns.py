@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from autoact.data import remarks
+from autoact.data.month_names import date_form
+from autoact.data.notations import strange_notation
 from autoact.data.number_forms import CODE, NumberForm, form_of, recognised
 from autoact.data.remarks import ColumnError, Remark
 from autoact.data.settings import DataSettings
+from autoact.data.spelt import SECONDS, spelt
 
 _DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}(:\d{2}){0,2}.*)?$")
 _WHOLE = r"[+-]?\d+"
@@ -42,17 +45,28 @@ def kind_of_text(column: pd.Series, settings: DataSettings, found: list[Remark])
             if unique:
                 raise ColumnError(remark)
             found.append(remark)
-    elif forms := recognised(present, settings):
-        remark = remarks.written_otherwise(present, forms, settings)
+    elif (other := _otherwise(present, settings)) is not None:
         if present.nunique() > MOST_LEVELS:
-            raise ColumnError(remark)
-        found.append(remark)
+            raise ColumnError(other)
+        found.append(other)
         return False
     else:
         _refuse_stray(present, given, settings)
     if unique:
         raise ColumnError(remarks.unique(present, settings))
     return False
+
+
+def _otherwise(present: pd.Series, settings: DataSettings) -> Remark | None:
+    """What to say of text that stands for numbers or dates in every row; None for other text."""
+    if forms := recognised(present, settings):
+        return remarks.written_otherwise(present, forms, settings)
+    if (strange := strange_notation(present)) is not None:
+        return remarks.notation(present, *strange, settings)
+    if spelt(present) == SECONDS:
+        return remarks.durations(present, settings)
+    form = date_form(present)
+    return None if form is None else remarks.dates_of_people(present, form, settings)
 
 
 def _coded(present: pd.Series, strange: np.ndarray) -> pd.Series:

@@ -149,6 +149,8 @@ def _notes(task: Task, recommendation: Recommendation, chosen: Policy, means: Me
     was, now = recommendation.about.get("data", {}).get("fingerprint"), task.facts.get("fingerprint")
     if was is not None and was == now:
         notes.append("these are the data of the search: new data would tell more")
+    elif means.data is not None:
+        notes += task.facts.get("notes", ())
     if means.storage is None:
         notes.append("validation rows judge, which chose the epoch too; the stored quality is that of test rows")
     device = recommendation.about.get("hardware", {}).get("device", {})

@@ -295,3 +295,36 @@ def test_ids_are_handed_through_as_they_are_written(tmp_path: Path) -> None:
         new = table(2, 3).assign(who=ids)
         new.to_csv(tmp_path / "new.csv", index=False)
         assert saved.read(str(tmp_path / "new.csv"))["who"].tolist() == wanted
+
+
+def test_a_value_that_may_be_meant_to_be_a_known_one_is_named(tmp_path: Path) -> None:
+    frame = table(200, 0).assign(zip=["02134", "90210"] * 100, member=[True, False] * 100)
+    given = settings(tmp_path, frame)
+    saved = there_and_back(prepare(given, "classification"), given)
+    new = frame.assign(zip=frame["zip"].astype(int), kind=frame["kind"].str.upper(), member=[1, 0] * 100, a=np.nan)
+    told = {line.split("'")[1]: line for line in saved.unfamiliar(new)}
+    assert "('2134'; '2134' may be meant to be '02134': then write it so in the file)" in told["zip"]
+    assert "'U' may be meant to be 'u'" in told["kind"]
+    assert "'1' may be meant to be 'True'" in told["member"]
+    assert told["a"] == "column 'a' has no value in any row: the median of the training rows stands in for all"
+    assert not any("meant" in line for line in saved.unfamiliar(frame))
+
+
+def test_a_number_of_more_digits_than_a_float_holds_is_refused(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    saved = there_and_back(prepare(given, "classification"), given)
+    (tmp_path / "new.csv").write_text(f"a,b,kind,flag\n{'9' * 400},2,u,yes\n", encoding="utf-8")
+    with pytest.raises(AutoactError, match="column 'a' of the input must hold numbers, but row 1 holds 'inf'"):
+        saved.encode(saved.read(str(tmp_path / "new.csv")), "the input")
+
+
+def test_endings_in_capitals(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    saved = there_and_back(prepare(given, "classification"), given)
+    frame = table(20, 3)
+    frame.to_parquet(tmp_path / "NEW.PARQUET")
+    frame.to_csv(tmp_path / "new.csv.gz", index=False)
+    (tmp_path / "new.csv.gz").rename(tmp_path / "NEW.CSV.GZ")
+    wanted = saved.encode(frame)
+    assert torch.equal(saved.encode(saved.read(str(tmp_path / "NEW.PARQUET"))), wanted)
+    assert torch.equal(saved.encode(saved.read(str(tmp_path / "NEW.CSV.GZ"))), wanted)
