@@ -56,6 +56,8 @@ from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
 
 LATENCY_TABLE = "latency_table"
 LONGEST_NAME = 100
+# Sites that are named in one line.
+MOST_NAMES = 8
 RAW = "confirmation.json"
 PACKAGES = ("torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
@@ -141,7 +143,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     module.configure_model()
     loaded = loaded_weights(task)
     with holding(module, loaded):
-        sites = find_sites(module, task.example_input)
+        sites = find_sites(module, task.example_input).named(settings.space.include)
     check_hidden_copies(module, sites)
     configured = configured_settings(task, device)
     rehearse(task, device)
@@ -167,6 +169,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     }
     identity = identify(task, space, objectives, training, hardware)
     unreplaceable = tuple(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)
+    unreplaceable = (*_searched_and_kept(sites, space), *unreplaceable)
     told = (
         *task.facts.get("notes", ()),
         *unreplaceable,
@@ -196,6 +199,19 @@ def check_name(name: str) -> None:
             f"task.name={name!r} becomes part of a folder's name: use letters, digits, blanks, '-', '_' and '.', "
             f"{LONGEST_NAME} at most, and no '.' at the start"
         )
+
+
+def _searched_and_kept(sites: Sites, space: SearchSpace) -> list[str]:
+    """What is searched, and what is kept though it could be replaced, with the reason."""
+    names = [name for group in space.groups.values() for name in group]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    lines = [f"searched: {', '.join(names[:MOST_NAMES])}{more}"]
+    for reason in dict.fromkeys(site.kept for site in sites if site.kept):
+        mine = [site for site in sites if site.kept == reason]
+        shown = ", ".join(f"{site.name or 'the model itself'} ({site.current})" for site in mine[:MOST_NAMES])
+        more = f" and {len(mine) - MOST_NAMES} more" if len(mine) > MOST_NAMES else ""
+        lines.append(f"kept: {shown}{more}: {reason}; space.include=['*','{mine[0].name}'] searches {mine[0].name} too")
+    return lines
 
 
 def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> SearchResult:

@@ -204,7 +204,7 @@ def _is_glob(pattern: str) -> bool:
 
 
 def _claimed(pattern: str, sites: Sites) -> list[Site]:
-    """The sites that a name or a glob means; the output only where it is named.
+    """The sites that a name or a glob means; outputs, gates and the like only where they are named.
 
     Raises:
         AutoactError: none, with the nearest names or the reason.
@@ -212,10 +212,11 @@ def _claimed(pattern: str, sites: Sites) -> list[Site]:
     if not _is_glob(pattern):
         return [sites[pattern]]
     matched = [site for site in sites if any(fnmatch.fnmatchcase(name, pattern) for name in site.names)]
-    inner = [site for site in matched if not site.is_output]
+    inner = [site for site in matched if not site.kept]
     if matched and not inner:
+        only = "the model's output" if matched[0].is_output else "what is better left as it is"
         raise AutoactError(
-            f"{pattern!r} matches only the model's output ({matched[0].name or 'the model itself'}): "
+            f"{pattern!r} matches only {only} ({matched[0].name or 'the model itself'}): "
             "name the site itself to replace it"
         )
     if not inner:

@@ -17,9 +17,9 @@ from autoact.sites.calls import FoundCall, free_name
 from autoact.sites.locate import Located, activation_modules, check_model
 from autoact.sites.observe import Observer
 from autoact.sites.opaque import unreplaceable_in
-from autoact.sites.records import Site, Sites, Unreplaceable
+from autoact.sites.records import OUTPUT, Site, Sites, Unreplaceable
 from autoact.sites.rewrite import Call
-from autoact.sites.run import copied, run_model, undisturbed
+from autoact.sites.run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.selfcheck import SelfCheck, Written
 from autoact.sites.standins import StandIns
 from autoact.sites.twins import with_twins
@@ -107,7 +107,7 @@ def _by_type(model: nn.Module) -> Sites:
     """The sites that the modules alone show."""
     located, last = activation_modules(model), _last_module(model)
     sites = [
-        Site(item.name, item.choice, is_output=item.module is last, order=order, shared_as=item.names[1:])
+        Site(item.name, item.choice, kept=OUTPUT if item.module is last else "", order=order, shared_as=item.names[1:])
         for order, item in enumerate(located)
     ]
     return Sites(sites, unreplaceable_in(model, located))
@@ -210,9 +210,9 @@ class _Search:
     def _run(self, *, places: bool = False) -> _Run:
         """Run the model once and watch it."""
         located = activation_modules(self._model)
-        observer = Observer(self._model, located, places=places)
         tracer = WiringTracer(self._model, located)
         example = copied(self._example)
+        observer = Observer(self._model, located, tensors_in(example), places=places)
         with undisturbed(self._model):
             with observer.watching(), tracer.watching():
                 result = run_model(self._model, example, self._call)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from autoact.activations import registry
 from autoact.core.choice import Choice
 from autoact.sites.calls import FoundCall, module_call
+from autoact.sites.consequences import Consequences
 from autoact.sites.dataflow import TensorTags, channel_dim_after, first_tensor, name_of
 from autoact.sites.equivalent import equal_module
 from autoact.sites.functional import FunctionalCalls, Kernels
@@ -30,15 +33,16 @@ class _Seen:
     located: Located
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     dims: list[int | None] = field(default_factory=list)
-    memories: list[tuple[int, int] | None] = field(default_factory=list)
     order: int = 0
 
 
 class Observer(TorchFunctionMode):
     """Watches one run: which activation modules are called, with which tensors, and what becomes of the results."""
 
-    def __init__(self, model: nn.Module, located: list[Located], *, places: bool = False) -> None:
-        """Watch ``located`` in ``model``; with ``places`` also where in the text each is called."""
+    def __init__(
+        self, model: nn.Module, located: list[Located], inputs: Iterable[Tensor] = (), *, places: bool = False
+    ) -> None:
+        """Watch ``located`` in ``model``, fed with ``inputs``; with ``places`` also where each is called."""
         super().__init__()
         self._model, self._places = model, places
         self._modules = modules_with_names(model)
@@ -48,6 +52,7 @@ class Observer(TorchFunctionMode):
         self._first_calls = 0
         self._own: dict[int, tuple[str, nn.Module, Tensor]] = {}
         self._by_id = {id(module): names[0] for names, module in self._modules}
+        self._consequences = Consequences(model, inputs, self._within_site)
         self._functional = FunctionalCalls(model, self._by_id)
         self._calls: dict[int, dict[tuple[str, Call] | None, None]] = {}
         self._results: set[tuple[int, int] | None] = set()
@@ -63,7 +68,7 @@ class Observer(TorchFunctionMode):
                     continue  # takes no hooks
                 handles.append(module.register_forward_pre_hook(self._entering(names[0]), with_kwargs=True))
                 handles.append(module.register_forward_hook(self._left, with_kwargs=True))
-            with self, Kernels(self._kernel):
+            with self, Kernels(self._kernel), self._consequences:
                 yield
         finally:
             for handle in handles:
@@ -71,8 +76,12 @@ class Observer(TorchFunctionMode):
 
     def _kernel(self, name: str) -> None:
         """Note what torch runs, unless an activation module runs it."""
-        if not any(id(outer) in self._seen for _, outer in self._stack):
+        if not self._within_site():
             self._functional.kernel(name, self._stack[-1][0] if self._stack else "")
+
+    def _within_site(self) -> bool:
+        """Whether an activation module is running."""
+        return any(id(outer) in self._seen for _, outer in self._stack)
 
     def _entering(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         """A hook that runs before the module called ``name``."""
@@ -87,6 +96,8 @@ class Observer(TorchFunctionMode):
                 self._first_calls += 1
             if self._places:
                 self._calls.setdefault(id(module), {})[module_call(self._by_id, module)] = None
+            low, high = registry.get(seen.located.choice.name).output_range
+            self._consequences.entering(seen.located.name, x, bounded=math.isfinite(low) and math.isfinite(high))
             seen.shapes.append(tuple(x.shape))
             seen.dims.append(self._layout.get(x))
 
@@ -99,7 +110,7 @@ class Observer(TorchFunctionMode):
         self._functional.left(result)
         seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
         if seen is not None and isinstance(result, Tensor) and seen.dims:
-            seen.memories.append(self._key(result))
+            self._consequences.left(seen.located.name, result)
             self._layout.set(result, seen.dims[-1])
         elif isinstance(result, Tensor) and x is not None and result.shape == x.shape and may_be_activation(module):
             name = next(names[0] for names, other in self._modules if other is module)
@@ -126,8 +137,7 @@ class Observer(TorchFunctionMode):
         inputs = [(tensor, self._layout.get(tensor)) for tensor in tensors_in([*args, *kwargs.values()])]
         if inputs and ("loss" in name or "cross_entropy" in name):
             self.returned(inputs[0][0])
-        within_site = any(id(outer) in self._seen for _, outer in self._stack)
-        within = None if within_site else self._stack[-1] if self._stack else ("", self._model)
+        within = None if self._within_site() else self._stack[-1] if self._stack else ("", self._model)
         result = self._functional.run(function, args, kwargs, within, self._key)
         if isinstance(result, Tensor) and inputs:
             self._layout.set(result, channel_dim_after(name, inputs, result))
@@ -154,7 +164,7 @@ class Observer(TorchFunctionMode):
             channels=sizes.pop() if len(sizes) == len(dims) == 1 else None,
             channel_dim=dim,
             uses=len(seen.shapes),
-            is_output=any(self._is_result(memory) for memory in seen.memories),
+            kept=self._consequences.kept(seen.located.name),
             order=seen.order,
             shared_as=seen.located.names[1:],
             wiring=None if isinstance(wiring, str) else wiring,

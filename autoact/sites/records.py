@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import overload
 
 from autoact.activations import registry
@@ -12,6 +12,8 @@ from autoact.core.errors import unknown
 from autoact.sites.rewrite import Call
 
 NOT_RUN = "the model was not run: give an example_input"
+# Why the activations that make a model's output are kept.
+OUTPUT = "no layer with weights reads its result"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Site:
         channels: size along ``channel_dim``; None if the model was not run, or if calls differ in it.
         channel_dim: 1 where the tensor comes from a convolution or a batch norm over images or sequences, else -1.
         uses: calls in one forward; 0 if the model was not run.
-        is_output: its result is what the model returns, or what a loss function reads.
+        kept: why a search leaves it as it is unless it is named, in one line: no layer with weights reads its result,
+            or its range is used; empty where a search may change it.
         order: position in the order of first calls, from 0; order of definition if the model was not run.
         shared_as: further names of the same module object.
         wiring: the layers that change their width if a gated activation is put here; None where they cannot.
@@ -96,7 +99,7 @@ class Site:
     channels: int | None = None
     channel_dim: int = -1
     uses: int = 0
-    is_output: bool = False
+    kept: str = ""
     order: int = 0
     shared_as: tuple[str, ...] = ()
     wiring: Wiring | None = None
@@ -106,6 +109,11 @@ class Site:
     twin_of: str = ""
     input_written: bool = False
     output_written: bool = False
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it makes the model's output: no layer with weights reads its result."""
+        return self.kept == OUTPUT
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -153,7 +161,7 @@ class Sites(Sequence[Site]):
         unreplaceable: what was found and cannot be replaced.
 
     Example:
-        >>> sites = Sites([Site("0.act", Choice("relu")), Site("head", Choice("sigmoid"), is_output=True)])
+        >>> sites = Sites([Site("0.act", Choice("relu")), Site("head", Choice("sigmoid"), kept=OUTPUT)])
         >>> sites.names
         ('0.act', 'head')
         >>> [site.name for site in sites.searchable]
@@ -212,8 +220,13 @@ class Sites(Sequence[Site]):
 
     @property
     def searchable(self) -> tuple[Site, ...]:
-        """The sites that a search may change: all but the model's output."""
-        return tuple(site for site in self._sites if not site.is_output)
+        """The sites that a search may change: all but outputs, gates and others whose range is used."""
+        return tuple(site for site in self._sites if not site.kept)
+
+    def named(self, names: Collection[str]) -> Sites:
+        """The same sites; those that are named may be searched, whatever speaks against it."""
+        rows = [replace(site, kept="") if site.kept and set(site.names) & set(names) else site for site in self._sites]
+        return Sites(rows, self.unreplaceable)
 
     def __str__(self) -> str:
         """A table for people: a row per site, then what cannot be replaced."""
@@ -230,7 +243,7 @@ class Sites(Sequence[Site]):
 
 def _row(site: Site) -> tuple[str, str, str, str, str]:
     """A site as cells of the table."""
-    notes = ["output: not searched"] if site.is_output else []
+    notes = ["output: not searched" if site.is_output else f"not searched: {site.kept}"] if site.kept else []
     notes += [f"also {name}" for name in site.shared_as]
     notes += [f"a call at {site.line}"] if site.line else []
     notes += [f"a copy of {site.twin_of}"] if site.twin_of else []

@@ -58,11 +58,11 @@ def recommendation(
 
 
 def _left_alone(sites: Sites) -> list[str]:
-    """Names under which a model's output, or what cannot be replaced, may be found again."""
+    """Names under which what was kept, such as a model's output, or cannot be replaced may be found again."""
     searched = {name for site in sites.searchable for name in site.names}
-    outputs = [name for site in sites if site.is_output for name in site.names]
+    kept = [name for site in sites if site.kept for name in site.names]
     others = [item.name for item in sites.unreplaceable]
-    return [name for name in dict.fromkeys([*outputs, *others]) if name not in searched]
+    return [name for name in dict.fromkeys([*kept, *others]) if name not in searched]
 
 
 def _policy(result: SearchResult, name: str, row: Row | None, *, recommend: bool, reason: str) -> Policy:

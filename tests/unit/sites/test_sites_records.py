@@ -5,6 +5,7 @@ import pytest
 from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites import Site, Sites, Unreplaceable
+from autoact.sites.records import OUTPUT
 
 
 def make() -> Sites:
@@ -12,7 +13,7 @@ def make() -> Sites:
         [
             Site("net.0.act", Choice("relu"), shape=(2, 8), channels=8, uses=1, shared_as=("again",)),
             Site("net.1.act", Choice.parse("leaky_relu(negative_slope=0.2)"), uses=2, shape=(2, 3, 4), order=1),
-            Site("head", Choice("sigmoid"), is_output=True, order=2),
+            Site("head", Choice("sigmoid"), kept=OUTPUT, order=2),
         ],
         [Unreplaceable("rnn", "recurrent", "LSTM holds its activations inside a fused kernel")],
     )
