@@ -74,9 +74,6 @@ def let_start_processes() -> None:
     """
     multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     vars(multiprocessing.current_process())["_config"].pop("daemon", None)
-    # A process that is forked must not clear away what this one left, such as the loader of a training that ended.
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=gc.freeze)
 
 
 def work(payload: bytes) -> bytes:

@@ -6,7 +6,8 @@ import io
 import math
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,9 @@ class Run(Trained):
         datamodule = self.task.datamodule(self.candidate.seed, self.candidate.fold)
         datamodule.prepare_data()
         datamodule.setup("fit")
-        trainer = trainer_for(self.task, self._options.device, [])
-        connect(trainer, self.module, datamodule)
         batch = to_device(first_of(datamodule.train_dataloader()), self._options.device)
-        site = site_at_fault(build, self.candidate.assignment, batch, error)
+        with connected(self.task, self._options.device, self.module, datamodule) as trainer:
+            site = site_at_fault(build, self.candidate.assignment, batch, error)
         restore_random_state(state)
         return f"{RAISED} {text}{f'; already with {site} alone' if site else ''}"
 
@@ -314,18 +314,26 @@ def trainer_for(task: Task, device: torch.device, callbacks: Sequence[lightning.
     return lightning.Trainer(**arguments, callbacks=list(callbacks))
 
 
-def connect(trainer: lightning.Trainer, module: Any, datamodule: Any) -> None:
-    """Let a Trainer that is not asked to fit know its module and its data, as ``fit`` does before anything is built.
+@contextmanager
+def connected(task: Task, device: torch.device, module: Any, datamodule: Any) -> Iterator[lightning.Trainer]:
+    """A Trainer that is not asked to fit, and knows its module and its data as it does in ``fit``.
 
-    Schedulers ask their Trainer how many steps there will be (``trainer.estimated_stepping_batches``).
+    Schedulers ask their Trainer how many steps there will be (``trainer.estimated_stepping_batches``), which makes it
+    open its loaders: they are closed afterwards.
 
     Args:
-        trainer: not in use.
+        task: gives the Trainer's arguments.
+        device: where it would train.
         module: what it would train.
         datamodule: set up.
     """
+    trainer = trainer_for(task, device, [])
     trainer.strategy._lightning_module = module
     trainer._data_connector.attach_data(module, datamodule=datamodule)
+    try:
+        yield trainer
+    finally:
+        trainer.fit_loop.teardown()
 
 
 def _placement(device: torch.device) -> dict[str, Any]:

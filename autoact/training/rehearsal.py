@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -54,7 +52,5 @@ def rehearse(task: Task, device: torch.device) -> None:
         return
     finally:
         restore_random_state(state)
-        if multiprocessing.active_children():  # of loaders that were not read to their end: clear them away here
-            gc.collect()
     if trainer.fit_loop.epoch_loop.val_loop._has_run:
         logged_value(task.monitor, {name: float(value.mean()) for name, value in trainer.callback_metrics.items()})

@@ -14,7 +14,7 @@ from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
-from autoact.training.lightning_session import SessionOptions, connect, trainer_for
+from autoact.training.lightning_session import SessionOptions, connected
 from autoact.training.memory import Footprint, free_bytes
 from autoact.training.population.member import Member
 from autoact.training.population.members import Members
@@ -191,9 +191,9 @@ def seconds_per_step(
         every = [Candidate(assignments[i % len(assignments)]) for i in range(size)]
         built = [Member(i, candidate, task, options) for i, candidate in enumerate(every)]
         members = Members(built, [Stream((0, None), None)])
-        trainer, datamodule = trainer_for(task, options.device, []), set_up(task)
-        connect(trainer, built[0].module, datamodule)
-        members.stack_up(options.device, trainer)
+        datamodule = set_up(task)
+        with connected(task, options.device, built[0].module, datamodule) as trainer:
+            members.stack_up(options.device, trainer)
         batch = first_batch(datamodule, options.device)
         taken: list[float] = []
         began = time.perf_counter()

@@ -22,7 +22,7 @@ from autoact.data.first_batch import first_of
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
-from autoact.training.lightning_session import SessionOptions, connect, trainer_for
+from autoact.training.lightning_session import SessionOptions, connected
 from autoact.training.log_calls import log_calls
 from autoact.training.one_step import NoLossError, own_loss
 from autoact.training.population.hooks import BEFORE, WITHIN_STEP, MemberTrainer, StepTrainer, has_hook
@@ -116,12 +116,17 @@ def _trainer(task: Task) -> str:
 def _tried(task: Task, options: SessionOptions) -> str:
     """What one training step of two members ran into, or how it differs from the module's own."""
     pair = [Member(n, Candidate(Assignment({}), {}, seed), task, options) for n, seed in enumerate((0, 1))]
-    name = type(pair[0].module).__name__
     if any(map(torch.nn.parameter.is_lazy, pair[0].module.parameters())):
-        return f"{name} has layers that are not initialised before the first batch"
-    datamodule, trainer = set_up(task), trainer_for(task, options.device, [])
+        return f"{type(pair[0].module).__name__} has layers that are not initialised before the first batch"
+    datamodule = set_up(task)
     batch = first_batch(datamodule, options.device)
-    connect(trainer, pair[0].module, datamodule)
+    with connected(task, options.device, pair[0].module, datamodule) as trainer:
+        return _stepped(pair, batch, trainer, options)
+
+
+def _stepped(pair: Sequence[Member], batch: Any, trainer: lightning.Trainer, options: SessionOptions) -> str:
+    """One training step of two members, each by itself and both together: what differs, or what it ran into."""
+    name = type(pair[0].module).__name__
     for member in pair:
         member.module.to(options.device)
         member.module.trainer = MemberTrainer(trainer, member)
@@ -286,17 +291,16 @@ def _draws(task: Task, options: SessionOptions) -> bool:
     datamodule = set_up(task)
     batch = first_batch(datamodule, options.device)
     member.module.to(options.device)
-    trainer = trainer_for(task, options.device, [])
-    connect(trainer, member.module, datamodule)
-    member.module.trainer = MemberTrainer(trainer, member)
-    _begin([member])
-    template = Template(member.module, [], streams=True, trainer=StepTrainer(trainer, None))
-    for dropout in template.dropouts:
-        stream = Stream((0, None), None, random_state())
-        dropout.streams, dropout.stream_of = [stream], torch.zeros(1, dtype=torch.long, device=options.device)
-    before = random_state()
-    template.run(Stack([member.module], [], {}), batch, 0, own_batches=False)
-    return not same_random_state(before, random_state())
+    with connected(task, options.device, member.module, datamodule) as trainer:
+        member.module.trainer = MemberTrainer(trainer, member)
+        _begin([member])
+        template = Template(member.module, [], streams=True, trainer=StepTrainer(trainer, None))
+        for dropout in template.dropouts:
+            stream = Stream((0, None), None, random_state())
+            dropout.streams, dropout.stream_of = [stream], torch.zeros(1, dtype=torch.long, device=options.device)
+        before = random_state()
+        template.run(Stack([member.module], [], {}), batch, 0, own_batches=False)
+        return not same_random_state(before, random_state())
 
 
 @contextmanager
