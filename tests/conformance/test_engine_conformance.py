@@ -36,7 +36,7 @@ from autoact.training.lightning_session import LightningSession
 KINDS = ["inline", "processes", "ray"]
 EPOCHS = 4
 # Seeds that make the data do something of their own.
-RAISES, REFUSES, KILLS_ONCE, KILLS_ALWAYS, HOLDS = 101, 102, 103, 104, 105
+RAISES, REFUSES, KILLS_ONCE, KILLS_ALWAYS, HOLDS, LOADS = 101, 102, 103, 104, 105, 106
 # The modules of tests are not importable in workers; a user's modules are.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -94,6 +94,17 @@ class Rows(lightning.LightningDataModule):
         return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(self.x[16:], self.y[16:]), batch_size=12)
 
 
+class LoadedRows(Rows):
+    """The same from loaders with processes of their own, which stay for the validation."""
+
+    def train_dataloader(self) -> Any:
+        return torch.utils.data.DataLoader(super().train_dataloader().dataset, batch_size=4, num_workers=2)
+
+    def val_dataloader(self) -> Any:
+        rows = super().val_dataloader().dataset
+        return torch.utils.data.DataLoader(rows, batch_size=12, num_workers=1, persistent_workers=True)
+
+
 def rows_of(folder: Path, seed: int) -> Rows:
     """The data of a seed; some seeds bring trouble."""
 
@@ -112,6 +123,8 @@ def rows_of(folder: Path, seed: int) -> Rows:
         raise Mistake("in the user's code", 7)
     if seed == REFUSES:
         raise AutoactError("the user's mistake")
+    if seed == LOADS:
+        return LoadedRows()
     then = {KILLS_ONCE: die, KILLS_ALWAYS: die, HOLDS: hold}.get(seed)
     return Rows(then=then)
 
@@ -252,6 +265,12 @@ def test_an_error_arrives_as_itself(bench):
     assert caught.value.args == ("in the user's code", 7)
     if bench.kind != "inline":
         assert "in rows_of" in str(caught.value.__cause__)
+
+
+def test_loaders_may_have_processes_of_their_own(bench):
+    first, second = bench.run(Job(((0, candidate(seed=LOADS)), (1, candidate("tanh", seed=LOADS)))), Job(THREE[:1]))
+    assert [(r.status, r.epochs) for r in first.records] == [(COMPLETE, EPOCHS)] * 2
+    assert second.records[0].status == COMPLETE
 
 
 def test_a_mistake_of_the_users_stays_one(bench, straight):

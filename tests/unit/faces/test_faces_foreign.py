@@ -118,6 +118,46 @@ def test_without_test_rows_nothing_can_be_confirmed() -> None:
     assert "no test_dataloader" in task.warning
 
 
+def loaders(**methods: Any) -> Any:
+    """The data with other loaders."""
+    return type("Other", (Data,), methods)()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (lambda: loaders(test_dataloader=lambda self: None), "Other.test_dataloader returns None: there is no sealed"),
+        (lambda: loaders(test_dataloader=lambda self: self.missing), "test_dataloader raises AttributeError"),
+        (
+            lambda: loaders(test_dataloader=lambda self: [Data.test_dataloader(self), Data.val_dataloader(self)]),
+            "returns 2 loaders and val_dataloader 1, so their values have other names: there is no sealed data",
+        ),
+    ],
+)
+def test_test_rows_that_cannot_be_used_are_known_before_anything_is_trained(data: Any, reason: str) -> None:
+    task = lightning_task(Net, data(), monitor="val_loss", mode="min")
+    assert task.open_test is None and reason in task.warning
+
+
+def test_one_test_loader_stands_in_each_place_of_several_validation_loaders() -> None:
+    data = loaders(val_dataloader=lambda self: {"a": Data.val_dataloader(self), "b": Data.train_dataloader(self)})
+    task = lightning_task(Net, data, monitor="val_loss/dataloader_idx_1", mode="min")
+    assert task.warning == "" and task.open_test is not None
+    opened = task.open_test("for the test")
+    made = opened.val_dataloader()
+    assert len(made) == 2 and rows(made[0]) == rows(made[1])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "asked"),
+    [("val_loss", "max", True), ("val_acc", "min", True), ("valid/MAE", "max", True), ("val_f1@10", "max", False),
+     ("val_loss", "min", False), ("elbo", "max", False), ("accidents", "min", False), ("val_loss_acc", "max", False)],
+)  # fmt: skip
+def test_a_mode_that_is_unusual_for_the_name_is_asked_about(monitor: str, mode: str, asked: bool) -> None:
+    notes = lightning_task(Net, Data(), monitor=monitor, mode=mode).facts["notes"]
+    assert bool(notes) == asked and all(f"is mode={mode!r} meant?" in note for note in notes)
+
+
 def test_another_model_or_other_data_is_another_task() -> None:
     class Wider(Net):
         def __init__(self) -> None:

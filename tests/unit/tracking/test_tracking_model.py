@@ -78,6 +78,34 @@ def test_a_model_that_is_no_graph_keeps_its_weights_and_says_so(store: Store) ->
     assert [file.path for file in store.client.list_artifacts(logged.run_id) if file.path == WEIGHTS]
 
 
+class Fixed(nn.Module):
+    """Takes batches of four alone, in its graph: the number of rows is read as a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(x).view(4 if len(x) == 4 else -1, 1)
+
+
+class Odd(nn.Module):
+    """Adds up its rows where there is one row: a graph that was made of more does not."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = [row for row in x]
+        return torch.stack(rows)
+
+
+@pytest.mark.parametrize("module", [Fixed(), Odd()], ids=["fixed", "odd"])
+def test_a_graph_that_does_not_take_any_number_of_rows_is_not_registered(store: Store, module: nn.Module) -> None:
+    logged = log(store, module, torch.randn(4, 4), register="fixed")
+    assert logged.model_uri is None and logged.version is None
+    assert "nothing is registered" in logged.note and (
+        "does not take 1 rows" in logged.note or "graph (" in logged.note
+    )
+
+
 class Tied(nn.Module):
     """Two layers that share their weights."""
 
