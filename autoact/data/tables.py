@@ -14,7 +14,7 @@ from sklearn.compose import ColumnTransformer
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.overrides_text import override
 from autoact.data.checks import check_columns, class_indices, class_labels, class_names, remarks, target_numbers
-from autoact.data.columns import NUMERIC, Columns, amounts_of, as_text, conform, infer, order_of, trim_text
+from autoact.data.columns import NUMERIC, Columns, amounts_of, as_text, conform, infer, trim_text
 from autoact.data.csv_file import retyped
 from autoact.data.drift import profile
 from autoact.data.fingerprint import content_hash, fingerprint, frame_pieces
@@ -27,6 +27,7 @@ from autoact.data.sources import Table
 from autoact.data.spelt import meaning
 from autoact.data.split import Split, settings_as_split, split_name, split_notes, split_rows
 from autoact.data.target import kind_remarks
+from autoact.data.time_order import order_of
 
 
 @dataclass(frozen=True)
