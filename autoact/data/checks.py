@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.data.columns import as_text, numbers
+from autoact.data.columns import as_text
 from autoact.data.levels import as_levels
+from autoact.data.notations import plainly
 from autoact.data.number_forms import PLAIN, NumberForm, form_of, recognised
 from autoact.data.readings import readable
-from autoact.data.remarks import counting, written_otherwise
+from autoact.data.remarks import counting
 from autoact.data.settings import DataSettings
+from autoact.data.spelt import seconds_of
 
 MAX_CLASSES = 100
 
@@ -122,18 +124,45 @@ def target_numbers(
     settings = DataSettings() if settings is None else settings
     form = form_of(column, NumberForm.of(settings)) if form is None else form
     parsed = form.parse(column) if readable(column) else np.full(len(column), np.nan)
+    place = f" of {where}" if where else ""
     if np.isnan(parsed).any():
         row = int(np.flatnonzero(np.isnan(parsed))[0])
-        forms = recognised(column, settings) if readable(column) and form == PLAIN else []
-        advice = written_otherwise(column, forms, settings).advice if forms else "regression needs numbers"
         raise AutoactError(
-            f"target {column.name!r} holds text ({str(column.iloc[row])!r} in row {row + 1}): {advice}, classes need "
-            f"task=classification"
+            f"target {column.name!r}{place} holds text ({str(column.iloc[row])!r} in row {row + 1}): "
+            f"{_as_numbers(column, row, form, settings)}, classes need task=classification"
         )
-    values = numbers(column, where, form, settings).to_numpy()
+    if np.isinf(parsed).any():
+        row = int(np.flatnonzero(np.isinf(parsed))[0])
+        raise AutoactError(
+            f"target {column.name!r}{place} holds an infinite value in row {row + 1}: correct it, or remove the row"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = not np.isfinite(parsed.std())
+    if wide:
+        raise AutoactError(
+            f"target {column.name!r}{place} holds numbers as large as {np.abs(parsed).max():.2g}, whose deviation no "
+            "float can hold: divide them by a power of ten"
+        )
+    values: np.ndarray = parsed
     if not where and np.ptp(values) == 0:
         raise AutoactError(f"target {column.name!r} is {values[0]:g} in every row: there is nothing to learn")
     return values
+
+
+def _as_numbers(column: pd.Series, row: int, form: NumberForm, settings: DataSettings) -> str:
+    """What makes numbers of a target of text."""
+    if not readable(column):
+        return "regression needs numbers"
+    ways = [way.overrides(settings) for way in (recognised(column, settings) if form == PLAIN else [])]
+    if len(ways) == 1:
+        return f"{ways[0]} reads them as numbers"
+    if ways:
+        return f"set {' or '.join(ways)}, whichever is meant"
+    value = str(column.iloc[row])
+    plain = plainly(value)
+    if plain is None and (seconds := seconds_of(value)) is not None:
+        plain = f"{seconds:.10g} (seconds)"
+    return "regression needs numbers" if plain is None else f"regression needs numbers, such as {plain} for it"
 
 
 def _no_missing(column: pd.Series, where: str) -> None:
@@ -145,6 +174,23 @@ def _no_missing(column: pd.Series, where: str) -> None:
             f"target {column.name!r}{place} has no value in {len(missing)} rows (the first is row {missing[0] + 1}): "
             f"remove those rows"
         )
+
+
+def idle_declarations(settings: DataSettings, roles: dict[str, str | None]) -> list[str]:
+    """A line on each declared column that nothing is learnt from.
+
+    Example:
+        >>> idle_declarations(DataSettings(numeric=["age"], drop=["age"]), {"data.target": "y"})
+        ["data.numeric names 'age', which has no effect: it is left out by data.drop"]
+    """
+    apart = {name: "left out by data.drop" for name in settings.drop}
+    apart |= {name: f"the column of {role}" for role, name in roles.items() if name is not None}
+    return [
+        f"{option} names {name!r}, which has no effect: it is {apart[name]}"
+        for option, names in (("data.numeric", settings.numeric), ("data.categorical", settings.categorical))
+        for name in names
+        if name in apart
+    ]
 
 
 def remarks(frame: pd.DataFrame, schema: dict[str, str], settings: DataSettings | None = None) -> list[str]:

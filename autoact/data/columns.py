@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -197,40 +196,3 @@ def _remedy(column: pd.Series, value: str, settings: DataSettings | None) -> str
     if forms := recognised(column, settings):
         return written_otherwise(column, forms, settings).advice
     return f"correct it, or add it to data.missing: {marked_missing(settings, value)}"
-
-
-def order_of(column: pd.Series, time_format: str | None) -> np.ndarray:
-    """Numbers that order the rows in time.
-
-    Raises:
-        AutoactError: a missing value, or text that is neither a number nor a date.
-    """
-    name = column.name
-    if column.isna().any():
-        row = int(np.flatnonzero(column.isna())[0])
-        raise AutoactError(f"time column {name!r} has no value in row {row + 1}: every row needs one")
-    if time_format is None and not dated(column):
-        counted = PLAIN.parse(column) if column.dtype != bool else np.array([np.nan])
-        if not np.isnan(counted).any():
-            return counted
-    if isinstance(column.dtype, pd.PeriodDtype):
-        column = column.dt.to_timestamp()
-    try:
-        # Where pandas is unsure of day and month, or of the format, it warns and guesses: that is no basis for a split.
-        with warnings.catch_warnings(record=True) as doubts:
-            warnings.simplefilter("always")
-            stamps = pd.to_datetime(column if time_format is None else as_text(column), format=time_format)
-    except (ValueError, TypeError) as error:
-        raise _unreadable(str(name), str(error)) from error
-    if doubts:
-        raise _unreadable(str(name), str(doubts[0].message))
-    # Not the raw counts: their unit depends on how the dates were written.
-    return ((stamps - pd.Timestamp(0, tz=stamps.dt.tz)) / pd.Timedelta(seconds=1)).to_numpy(dtype="float64")
-
-
-def _unreadable(name: str, reason: str) -> AutoactError:
-    """The error for a time column that holds no plain dates."""
-    first = reason.splitlines()[0].split(". ")[0]
-    return AutoactError(
-        f"time column {name!r} cannot be read as dates ({first}): set data.time_format, such as %d/%m/%Y"
-    )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from autoact.core.errors import AutoactError
 from autoact.data.checks import check_columns
-from autoact.data.columns import as_text, numbers, order_of, trim_text
+from autoact.data.columns import as_text, numbers, trim_text
 from autoact.data.fingerprint import content_hash, fingerprint
 from autoact.data.number_forms import NumberForm, form_of
 from autoact.data.prepared import Prepared, Scale
@@ -19,6 +19,7 @@ from autoact.data.settings import DataSettings
 from autoact.data.sources import Table
 from autoact.data.split import split_rows
 from autoact.data.tables import subset
+from autoact.data.time_order import order_of
 from autoact.data.windows import Track, WindowReader
 
 

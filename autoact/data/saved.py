@@ -25,7 +25,7 @@ from autoact.data.prepared import Prepared
 from autoact.data.preprocess import levels_of
 from autoact.data.readings import dated, readable
 from autoact.data.settings import DataSettings
-from autoact.data.sources import existing_file, read_parquet
+from autoact.data.sources import PARQUET, existing_file, read_parquet
 from autoact.data.spelt import spelt
 from autoact.data.tables import chosen
 from autoact.data.unfamiliar import category_lines, gap_lines, meaning_lines, shortened
@@ -34,8 +34,6 @@ FORMAT = "autoact-preprocessing 2"
 # Files of format 1 hold categories as a reader had guessed them (01 as 1, TRUE as True), and no forms of numbers.
 FIRST_FORMAT = "autoact-preprocessing 1"
 FILE = "preprocessing.json"
-# Endings of parquet files.
-PARQUET = (".parquet", ".pq")
 # What turns the network's output into scores.
 OUTPUTS = ("sigmoid", "softmax", "number")
 _READING = ("delimiter", "header", "names", "comment", "missing", "strip")

@@ -21,6 +21,8 @@ from autoact.data.demand import simulate_demand
 from autoact.data.readings import tidy
 from autoact.data.settings import DataSettings
 
+# Endings of parquet files.
+PARQUET = (".parquet", ".pq")
 # How columns are called that were written without a name.
 NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 SKLEARN_SETS = ("breast_cancer", "diabetes", "digits", "iris", "wine")
@@ -130,11 +132,17 @@ def _from_file(settings: DataSettings) -> Table:
         return Table(frame, name, f"{settings.source} file {file.name}")
     test_file = existing_file(settings.test_path, "data.test_path")
     description = f"{settings.source} files {file.name}, {test_file.name}"
-    if settings.source == "parquet":
+    if _is_parquet(test_file):
         return Table(frame, name, description, read_parquet(test_file))
     # What is text in the training file is text in the test file too, whatever rows it holds.
     text = [column for column in frame.columns if not pd.api.types.is_numeric_dtype(frame[column].dtype)]
     return Table(frame, name, description, read_csv(test_file, settings, text=text))
+
+
+def _is_parquet(file: Path) -> bool:
+    """Whether a file is a parquet file, by its name or its first bytes."""
+    with file.open("rb") as stream:
+        return file.suffix.lower() in PARQUET or stream.read(4) == b"PAR1"
 
 
 def _with_exact_integers(frame: pd.DataFrame, file: Path) -> pd.DataFrame:

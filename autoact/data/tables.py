@@ -13,20 +13,31 @@ from sklearn.compose import ColumnTransformer
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.overrides_text import override
-from autoact.data.checks import check_columns, class_indices, class_labels, class_names, remarks, target_numbers
-from autoact.data.columns import NUMERIC, Columns, amounts_of, as_text, conform, infer, order_of, trim_text
+from autoact.data.checks import (
+    check_columns,
+    class_indices,
+    class_labels,
+    class_names,
+    idle_declarations,
+    remarks,
+    target_numbers,
+)
+from autoact.data.columns import NUMERIC, Columns, amounts_of, as_text, conform, infer, trim_text
 from autoact.data.csv_file import retyped
 from autoact.data.drift import profile
 from autoact.data.fingerprint import content_hash, fingerprint, frame_pieces
+from autoact.data.levels import as_levels
 from autoact.data.number_forms import NumberForm, form_of
 from autoact.data.prepared import Prepared, Scale
-from autoact.data.preprocess import encode, feature_names, fit_preprocessing
+from autoact.data.preprocess import encode, feature_names, fit_preprocessing, levels_of
 from autoact.data.sealed import Part, SealedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources import Table
 from autoact.data.spelt import meaning
 from autoact.data.split import Split, settings_as_split, split_name, split_notes, split_rows
 from autoact.data.target import kind_remarks
+from autoact.data.time_order import order_of
+from autoact.data.unfamiliar import category_lines
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,7 @@ def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: boo
             *split_notes(settings, kind),
             *kind_remarks(typed.target, typed.y, typed.classes),
             *typed.notes,
+            *(_test_notes(typed.test[0], preprocessing) if typed.test is not None else ()),
         ],
         profile=profile(typed.features.iloc[split.train], typed.schema),
     )
@@ -137,6 +149,15 @@ def _readers(
     if typed.test is not None:
         test = reader(*typed.test, np.arange(len(typed.test[1])))
     return train, validation, test
+
+
+def _test_notes(frame: pd.DataFrame, preprocessing: ColumnTransformer) -> list[str]:
+    """What the official test file holds that the training rows did not, a line for each column."""
+    return [
+        f"the test file: {line}"
+        for name, known in levels_of(preprocessing).items()
+        for line in category_lines(as_levels(frame[name].dropna(), known), {"known": known, "other": False})
+    ]
 
 
 def encode_frame(prepared: Prepared, frame: pd.DataFrame, settings: DataSettings) -> torch.Tensor:
@@ -227,7 +248,7 @@ def check_table(table: Table, settings: DataSettings, kind: str) -> Typed:
     groups = _groups(raw[settings.group]) if settings.group is not None else None
     schema, forms = columns.schema, columns.forms
     done = conform(features, schema, forms=forms, settings=settings)
-    notes = [*map(str, columns.remarks), *remarks(done, schema, settings)]
+    notes = [*map(str, columns.remarks), *remarks(done, schema, settings), *idle_declarations(settings, roles)]
     # A form is kept for new rows also where all training rows can be read without it.
     written = [n for n in forms if (pd.to_numeric(frame[n], errors="coerce").isna() & frame[n].notna()).any()]
     if not (written or NumberForm.of(settings).plain or (kind == "regression" and not target_form.plain)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -34,13 +35,19 @@ task=regression is meant"]
             f"target {target!r} holds {len(values)} different whole numbers ({shown}): if they are classes, "
             "task=classification is meant"
         ]
+    lines = [
+        f"classes {a!r} and {b!r} of target {target!r} differ in capitals alone: if they are one, write them alike"
+        for a, b in combinations(classes, 2)
+        if a.casefold() == b.casefold()
+    ]
     try:
         fractions = [name for name in classes if np.isfinite(float(name)) and float(name) % 1 != 0]
     except ValueError:
-        return []
+        return lines
     if len(classes) < 3 or not fractions:
-        return []
+        return lines
     return [
+        *lines,
         f"target {target!r} is read as {len(classes)} classes, but holds numbers with fractions ({fractions[0]}): if "
-        "they are amounts, task=regression is meant"
+        "they are amounts, task=regression is meant",
     ]

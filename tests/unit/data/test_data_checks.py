@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -79,3 +80,21 @@ def test_bad_regression_targets(values: list, message: str) -> None:
 def test_remarks_on_constant_columns() -> None:
     frame = pd.DataFrame({"a": [1.0] * 10, "b": ["x", "y"] * 5})
     assert remarks(frame, {"a": "numeric", "b": "category"}) == ["column 'a' is 1.0 in every row"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["1,776.93", "2,000.10"], "\"data.thousands=','\" reads them as numbers, classes need task=classification"),
+        (["1,500", "2,000"], "whichever is meant, classes need"),
+        (["1_280", "2_000"], "regression needs numbers, such as 1280 for it"),
+        (["00:30:00", "01:00:00"], r"regression needs numbers, such as 1800 \(seconds\) for it"),
+        ([1.0, np.inf], "target 'y' holds an infinite value in row 2: correct it, or remove the row"),
+        ([1e300, -1e300], r"as large as 1e\+300, whose deviation no float can hold"),
+    ],
+)
+def test_what_a_regression_says_of_its_target_can_be_done(values: list[object], message: str) -> None:
+    column = pd.Series(values, name="y")
+    with pytest.raises(AutoactError, match=message) as caught:
+        target_numbers(column)
+    assert "categorical" not in str(caught.value) and "data.missing" not in str(caught.value)

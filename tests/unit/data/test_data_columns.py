@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.data.columns import as_text, conform, infer_schema, numbers, order_of, trim_text
+from autoact.data.columns import as_text, conform, infer_schema, numbers, trim_text
 from autoact.data.settings import DataSettings
+from autoact.data.time_order import order_of
 
 
 def test_kinds_are_inferred_from_values() -> None:

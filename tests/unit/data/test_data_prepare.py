@@ -231,3 +231,35 @@ def test_a_category_that_is_called_missing_is_not_a_missing_one(tmp_path: Path) 
         "code_x",
         "code_y",
     ]
+
+
+def test_the_test_file_may_have_the_other_format_and_its_strange_values_are_told(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"zip": draw.choice(["02134", "90210"], 200), "x": draw.normal(size=200), "y": draw.choice(["u", "v"], 200)}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    found = {}
+    for source, other in (("csv", "t.parquet"), ("csv", "t.csv"), ("parquet", "t.csv"), ("parquet", "t.parquet")):
+        given = DataSettings(
+            source=source, path=str(tmp_path / f"t.{source}"), test_path=str(tmp_path / other), target="y"
+        )
+        prepared = prepare(given, "classification")
+        assert not any("test file" in note for note in prepared.notes)
+        found[source, other] = prepared.test.open("to compare").x
+    assert all(torch.equal(x, found["csv", "t.csv"]) for x in found.values())
+    frame.assign(zip=frame["zip"].astype(int)).to_csv(tmp_path / "lost.csv", index=False)
+    lost = DataSettings(path=str(tmp_path / "t.csv"), test_path=str(tmp_path / "lost.csv"), target="y")
+    told = [note for note in prepare(lost, "classification").notes if note.startswith("the test file")]
+    assert len(told) == 1 and "('2134'; '2134' may be meant to be '02134': then write it so in the file)" in told[0]
+
+
+def test_a_declared_column_that_is_left_out_is_told(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": range(100), "b": [0.5, 1.5] * 50, "y": ["u", "v", "v", "u"] * 25})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    given = DataSettings(path=str(tmp_path / "t.csv"), target="y", drop=["a"], numeric=["a"], categorical=["y"])
+    assert prepare(given, "classification").notes == [
+        "data.numeric names 'a', which has no effect: it is left out by data.drop",
+        "data.categorical names 'y', which has no effect: it is the column of data.target",
+    ]

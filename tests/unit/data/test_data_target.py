@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from autoact.data.prepare import prepare
 from autoact.data.prepared import Prepared
 from autoact.data.settings import DataSettings
+from autoact.data.target import kind_remarks
 
 
 def _prepared(folder: Path, targets: list[str], kind: str) -> Prepared:
@@ -47,3 +49,11 @@ def test_the_other_kind_is_asked_for(tmp_path: Path, targets: list[str], kind: s
 )
 def test_what_fits_its_kind_is_not_asked_about(tmp_path: Path, targets: list[str], kind: str) -> None:
     assert not any("is meant" in note for note in _prepared(tmp_path, targets, kind).notes)
+
+
+def test_classes_that_differ_in_capitals_alone_are_told() -> None:
+    y = np.array([0, 1, 2])
+    assert kind_remarks("left", y, ["Yes", "no", "yes"]) == [
+        "classes 'Yes' and 'yes' of target 'left' differ in capitals alone: if they are one, write them alike"
+    ]
+    assert kind_remarks("left", y[:2], ["no", "yes"]) == []
