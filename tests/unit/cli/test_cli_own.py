@@ -71,7 +71,7 @@ def test_references_become_a_task():
     )
     assert (task.name, task.monitor, task.mode, task.metric) == ("Net", "val_auc", "max", None)
     assert task.make_module().net[0].out_features == 6
-    assert task.make_input(7)[0].shape == (7, 3)
+    assert task.make_input(7).shape == (7, 3)
     first, second = task.make_callbacks(), task.make_callbacks()
     assert type(first[0]).__name__ == "Quiet" and first[0] is not second[0]
 
