@@ -87,5 +87,5 @@ def test_some_trials_were_stopped_and_the_rest_trained_to_their_end(inline):
     records = trials_of(inline)
     assert {record["status"] for record in records} == {"complete", "pruned"}
     places, shape = populations_of(inline)
-    assert json.loads(shape) == {"population": 3, "threads": 1, "largest": 3, "note": ""}
+    assert json.loads(shape) == {"population": 3, "threads": 1, "largest": 3, "note": "", "alone": ""}
     assert {len(place[3:]) for stages in places for place in stages} <= {1, 2, 3}

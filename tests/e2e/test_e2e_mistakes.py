@@ -88,7 +88,7 @@ MISTAKES = {
     "unknown granularity": (["space.granularity=bock"], "did you mean block"),
     "unknown device": (["hardware.device=gpu"], "unknown device 'gpu'"),
     "unknown trainer argument": (["trainer.max_epoch=3"], "did you mean max_epochs"),
-    "recipe arguments": (["recipe.arguments.widht=3"], "recipe.arguments do not fit"),
+    "recipe arguments": (["recipe.arguments.widht=3"], "unknown argument of the recipe 'widht': did you mean width?"),
     "recipe values": (["recipe.arguments.dropout=2"], "recipe.arguments do not fit"),
     "no rows to train on": (["data.validation=0.9"], "leave no rows to train on"),
     "one fresh seed": (["confirm.seeds=1"], "confirm.seeds=1 must be 2 or more"),
