@@ -60,7 +60,8 @@ def test_mistakes_get_one_line(cli, folder, words, said):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "said"), [("0", "confirm.seeds=0: to confirm is to train"), ("x", "confirm.seeds=x must be a whole number")]
+    ("seeds", "said"),
+    [("0", "confirm.seeds=0: to confirm is to train"), ("x", "confirm.seeds=x must be a whole number")],
 )
 def test_what_was_proved_stays_where_no_check_is_made(cli, folder, seeds, said):
     output, study = folder
