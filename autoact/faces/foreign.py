@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from autoact.core.errors import AutoactError, SealedError, first_line
 from autoact.data.first_batch import first_of
 from autoact.faces.adopted import adopted
+from autoact.faces.batch_axis import input_maker
 from autoact.sites.run import tensors_in
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
@@ -78,13 +79,16 @@ def lightning_task(
         held = hold_still(datamodule)
         held.prepare_data()
         held.setup("fit")
-        batch = first_of(held.train_dataloader())
+        loader = held.train_dataloader()
+        batch = first_of(loader)
         module = make()
         if not isinstance(module, lightning.LightningModule):
             raise AutoactError(f"make_module returns a {type(module).__name__}, not a lightning.LightningModule")
         module.configure_model()
-        example = _example(module, batch)
-    rows = _rows(example)
+        example, pick = _example(module, batch)
+        if not any(True for _ in tensors_in(example)):
+            raise AutoactError("the batch holds no tensor: autoact times and searches modules that take tensors")
+        make_input = input_maker(functools.partial(_run, module), example, pick, loader, type(module).__name__)
     untested = _why_untested(held, datamodule)
     kind, digest = type(module), _digest(batch)
     return Task(
@@ -95,7 +99,7 @@ def lightning_task(
         mode=mode,
         quality_unit=metric.title if metric else monitor.removeprefix("val_"),
         example_input=example,
-        make_input=lambda size: _repeat(example, rows, size),
+        make_input=make_input,
         metric=metric,
         open_test=None if untested else held.open_test,
         trainer=dict(trainer or {}),
@@ -109,13 +113,19 @@ def lightning_task(
         },
         facts={
             "data": type(datamodule).__name__,
-            "summary": f"{type(datamodule).__name__} with {kind.__name__}, batches of {rows} rows",
+            "summary": f"{type(datamodule).__name__} with {kind.__name__}, {_described(batch)}",
             "fingerprint": digest,
             "recipe": f"{kind.__module__}:{kind.__qualname__}",
             "notes": _doubtful(monitor, mode),
         },
         warning=untested,
     )
+
+
+def _described(batch: Any) -> str:
+    """A batch in words."""
+    first = next((tensor for tensor in tensors_in(batch) if tensor.ndim), None)
+    return "" if first is None else f"batches of {'x'.join(map(str, first.shape))}"
 
 
 def _doubtful(monitor: str, mode: str) -> tuple[str, ...]:
@@ -219,42 +229,58 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
     return held
 
 
-def _example(module: lightning.LightningModule, batch: Any) -> Any:
-    """What ``module(...)`` accepts, found in its ``example_input_array`` or in a batch; a tuple of arguments.
+def _example(module: lightning.LightningModule, batch: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """What ``module(...)`` accepts, found in its ``example_input_array`` or in a batch, and how to find it in others.
 
     Raises:
         AutoactError: nothing in the batch fits.
     """
-    options: list[Any] = []
-    if module.example_input_array is not None:
-        given = module.example_input_array
-        options.append(tuple(given) if isinstance(given, list) else given)
-    if isinstance(batch, (tuple, list)):
-        options += [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch)]
-    elif isinstance(batch, Mapping):
-        options += [(batch,), dict(batch)]
-        options += [(value,) for value in batch.values() if isinstance(value, torch.Tensor)]
-    else:
-        options.append((batch,))
-    modes = [(part, part.training) for part in module.modules()]
     problem: Exception | None = None
-    try:
-        module.eval()
-        for option in options:
-            try:
-                with torch.no_grad():
-                    call_model(module, option)
-                return option
-            except Exception as error:  # whatever the user's forward raises means: not this part of the batch
-                problem = problem or error
-    finally:
-        for part, mode in modes:
-            part.training = mode
-    cause = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else ''}"
+    given = module.example_input_array
+    if given is not None:
+        given = tuple(given) if isinstance(given, list) else given
+        try:
+            _run(module, given)
+        except Exception as error:
+            problem = error
+    for number, option in enumerate(_options(module, batch)):
+        try:
+            _run(module, option)
+        except Exception as error:  # whatever the user's forward raises means: not this part of the batch
+            problem = problem or error
+            continue
+        example = option if given is None or problem is not None else given
+        return example, lambda other, number=number: _options(module, other)[number]
+    if given is not None and problem is None:
+        return given, lambda other: other
+    cause = f"{type(problem).__name__}: {first_line(problem) if problem is not None and str(problem) else ''}"
     raise AutoactError(
         f"{type(module).__name__} cannot be called on a batch of the datamodule ({cause}): define forward(x) for "
         "batches (x, y), or set self.example_input_array"
     )
+
+
+def _run(module: lightning.LightningModule, example: Any) -> Any:
+    """The module's result, in evaluation mode and without gradients; its modes are put back."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        with torch.no_grad():
+            return call_model(module, example)
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def _options(module: lightning.LightningModule, batch: Any) -> list[Any]:
+    """The ways to hand a batch, or a part of it, to a module, the likeliest first; the same for all batches."""
+    if isinstance(batch, (tuple, list)):
+        return [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch)]
+    if not isinstance(batch, Mapping):
+        return [(batch,)]
+    named = {key: batch[key] for key in inspect.signature(module.forward).parameters if key in batch}
+    single = [value for value in batch.values() if isinstance(value, torch.Tensor)]
+    return [(batch,), dict(batch), *([named] if named else []), *single]
 
 
 def _given_first(first: Any) -> list[Any]:
@@ -264,27 +290,6 @@ def _given_first(first: Any) -> list[Any]:
     if isinstance(first, Mapping):
         return [(first,), dict(first)]
     return [(first,), tuple(first)] if isinstance(first, (tuple, list)) else [(first,)]
-
-
-def _rows(example: Any) -> int:
-    """Rows of an example input."""
-    tensors = [tensor for tensor in tensors_in(example) if tensor.ndim]
-    if not tensors:
-        raise AutoactError("the batch holds no tensor: autoact times and searches modules that take tensors")
-    return len(tensors[0])
-
-
-def _repeat(value: Any, rows: int, size: int) -> Any:
-    """The example cut or repeated to ``size`` rows; tensors of another length stay as they are."""
-    if isinstance(value, torch.Tensor):
-        if not value.ndim or len(value) != rows:
-            return value
-        return value[torch.arange(size, device=value.device) % rows]
-    if isinstance(value, Mapping):
-        return {key: _repeat(item, rows, size) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_repeat(item, rows, size) for item in value)
-    return value
 
 
 def _digest(batch: Any) -> str:
