@@ -82,16 +82,6 @@ def test_a_final_check_trains_to_the_end_and_faster_in_large_populations(kit):
     assert forecast.per_trial(some) == pytest.approx(0.1 * 78 / 8), "and say nothing of trials"
 
 
-def test_a_small_final_check_makes_small_populations_which_are_no_faster(kit):
-    clock = Clock()
-    forecast = Forecast(Expected(speed_up=8.0, population=8, largest=64, workers=2), clock=clock)
-    batch(forecast, clock, 10.0, 100)
-    some = records(kit, *[30] * 8)
-    small, large = forecast.check(some, 32), forecast.check(some, 512)
-    assert small == pytest.approx(1.1 * 0.1 * 30 * 32), "eight on each worker in each stage, as in the search"
-    assert large == pytest.approx(1.1 * 0.1 / 8 * 30 * 512)
-
-
 def test_a_later_run_knows_what_an_earlier_one_measured(kit):
     clock = Clock()
     first = Forecast(Expected(), clock=clock)
