@@ -300,15 +300,7 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
 
 def expected(prepared: Prepared, shape: Shape) -> Expected:
     """What is known of the speed of trainings before there is one."""
-    return Expected(
-        shape.seconds_per_epoch,
-        prepared.epochs,
-        shape.speed_up,
-        bool(prepared.rungs),
-        shape.population,
-        shape.largest,
-        shape.workers,
-    )
+    return Expected(shape.seconds_per_epoch, prepared.epochs, shape.speed_up, bool(prepared.rungs))
 
 
 def _shared(known: Known, claims: Claims, file: Path) -> Known:

@@ -35,38 +35,14 @@ class Expected:
     Attributes:
         seconds_per_epoch: wall-clock seconds of one candidate's epoch where all workers are busy; None: unknown.
         epochs: the most epochs of a training; None where only its own callbacks end it.
-        speed_up: how many times faster the final check's populations train than those of the search, where they are as
-            large as they may be.
+        speed_up: how many times faster the final check's populations train than those of the search.
         rungs: whether rungs stop trials early.
-        population: candidates that train together in the search.
-        largest: candidates that train together in the final check, at most.
-        workers: processes that train at a time.
     """
 
     seconds_per_epoch: float | None = None
     epochs: int | None = None
     speed_up: float = 1.0
     rungs: bool = False
-    population: int = 1
-    largest: int = 1
-    workers: int = 1
-
-    def speed_up_of(self, trainings: float) -> float:
-        """How many times faster so many trainings of a final check are, per training, than those of the search.
-
-        Few of them make small populations, which save less: between the two sizes that were timed, and below, the time
-        per member is taken for a power of the size.
-
-        Example:
-            >>> expected = Expected(speed_up=8.0, population=8, largest=64, workers=2)
-            >>> [round(expected.speed_up_of(count), 2) for count in (1000, 128, 32, 4)]
-            [8.0, 8.0, 2.0, 0.25]
-        """
-        if self.largest <= self.population or self.speed_up <= 1:
-            return max(1.0, self.speed_up)
-        size = min(self.largest, max(1, math.ceil(trainings / self.workers)))
-        exponent = math.log(self.speed_up) / math.log(self.largest / self.population)
-        return float((size / self.population) ** exponent)
 
 
 @dataclass
@@ -181,8 +157,7 @@ class Forecast:
         each = self._check.seconds_per_epoch()
         if each is None:
             searched = self._seconds_per_epoch()
-            # A check has two stages, each of which waits for the one before.
-            each = None if searched is None else SCORING * searched / self._expected.speed_up_of(trainings / 2)
+            each = None if searched is None else SCORING * searched / max(1.0, self._expected.speed_up)
         return 0.0 if each is None else each * self._whole(records) * trainings
 
     def _whole(self, records: Sequence[TrialRecord]) -> float:
