@@ -194,6 +194,8 @@ def seconds_per_step(
         datamodule = set_up(task)
         with connected(task, options.device, built[0].module, datamodule) as trainer:
             members.stack_up(options.device, trainer)
+        for member in built:
+            member.schedulers = []  # they may be made for fewer steps than are tried here
         batch = first_batch(datamodule, options.device)
         taken: list[float] = []
         began = time.perf_counter()

@@ -105,3 +105,14 @@ def test_what_a_population_holds_is_seen_and_extrapolated():
         pytest.skip("this system does not tell")
     found = footprint.expected(16)
     assert found is not None and 0.5 * 16 * size < found < 2 * 16 * size
+
+
+def test_a_schedule_of_fewer_steps_than_are_tried_is_no_obstacle(tiny, net):
+    def optimiser(module: Any) -> Any:
+        made = torch.optim.SGD(module.parameters(), lr=0.1)
+        steps = module.trainer.estimated_stepping_batches
+        cycle = torch.optim.lr_scheduler.OneCycleLR(made, 0.1, total_steps=steps)
+        return {"optimizer": made, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    task = tiny(lambda: net(optimiser), trainer={"max_epochs": 1})  # two steps in all
+    assert len(probe_of.seconds_per_step(task, SessionOptions(), 2, 1)) == probe_of.STEPS

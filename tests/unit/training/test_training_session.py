@@ -185,7 +185,7 @@ class _Spread:
     def training_step(self: Any, batch: Any, batch_idx: int) -> torch.Tensor:
         hidden = self.act2(self.second(self.act1(self.first(batch[0]))))
         if self.current_epoch >= self.since:
-            torch.distributions.Normal(torch.zeros_like(hidden), hidden + 1e-4)
+            torch.distributions.Normal(torch.zeros_like(hidden), hidden + 1e-4, validate_args=True)
         return super().training_step(batch, batch_idx)
 
 
