@@ -1,8 +1,15 @@
-"""The first batch of a loader, without leaving its worker processes behind."""
+"""From a datamodule to its first batch, without leaving worker processes behind."""
 
 from __future__ import annotations
 
 from typing import Any
+
+
+def prepared(datamodule: Any) -> Any:
+    """The datamodule itself, ready to give its loaders for training and validation."""
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    return datamodule
 
 
 def first_of(loader: Any) -> Any:

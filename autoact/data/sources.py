@@ -13,7 +13,7 @@ from urllib.error import URLError
 
 import pandas as pd
 
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.data.advice import declared_category
 from autoact.data.churn import simulate_churn
 from autoact.data.csv_file import read_csv
@@ -172,7 +172,7 @@ def read_parquet(file: Path) -> pd.DataFrame:
     except ImportError as error:
         raise AutoactError("parquet files need the package pyarrow: pip install pyarrow") from error
     except (OSError, ValueError, NotImplementedError) as error:
-        raise AutoactError(f"{file.name} cannot be read as parquet: {str(error).splitlines()[0]}") from error
+        raise AutoactError(f"{file.name} cannot be read as parquet: {first_line(error)}") from error
     frame = _with_exact_integers(frame, file)
     categories = _dictionaries(file)
     for name in [name for name in frame.columns if str(name) in categories]:

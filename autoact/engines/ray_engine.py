@@ -18,7 +18,7 @@ import cloudpickle
 import torch
 
 import autoact
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.core.lazy import optional
 from autoact.engines.job import Workplace
 from autoact.engines.message import packed, reply_of, result_of
@@ -215,8 +215,7 @@ def _connect(ray: Any, settings: EngineSettings, device: torch.device, threads: 
     try:
         ray.init(**arguments)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise AutoactError(f"engine.address={address or 'null'}: {said}") from error
+        raise AutoactError(f"engine.address={address or 'null'}: {first_line(error)}") from error
 
 
 def _knock(address: str) -> None:

@@ -114,19 +114,18 @@ def input_maker(run: Run, example: Any, pick: Callable[[Any], Any], loader: Any,
         samples = samples_along(example, axis)
         return lambda size: taken(example, axis, samples, torch.arange(size) % samples)
     why = "its loader is no DataLoader over single samples"
-    if type(loader).__module__.startswith(("torch", "lightning")) or isinstance(loader, DataLoader):
-        data, collate = getattr(loader, "dataset", None), getattr(loader, "collate_fn", None)
-        if data is not None and not isinstance(data, IterableDataset) and getattr(loader, "batch_size", None):
+    if isinstance(loader, DataLoader) and loader.batch_size and not isinstance(loader.dataset, IterableDataset):
+        data: Any = loader.dataset
+        collate = loader.collate_fn
 
-            def make(size: int) -> Any:
-                assert collate is not None
-                return pick(collate([data[k % len(data)] for k in range(size)]))
+        def make(size: int) -> Any:
+            return pick(collate([data[k % len(data)] for k in range(size)]))
 
-            try:
-                run(make(1))
-                return make
-            except Exception as error:  # of the user's code
-                why = f"single samples of its loader raise {type(error).__name__}: {first_line(error)}"
+        try:
+            run(make(1))
+            return make
+        except Exception as error:  # of the user's code
+            why = f"single samples of its loader raise {type(error).__name__}: {first_line(error)}"
     raise AutoactError(
         f"where the samples lie in a batch of {name} cannot be found, and {why}: latency is told for one sample. Give "
         "batches with the samples along the first axis, or set self.example_input_array to such an input"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.core.lazy import optional
 from autoact.tracking.model import FetchedModel
 
@@ -68,7 +68,7 @@ def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
                 assert program is not None
                 program.save(made)
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            raise AutoactError(f"the model cannot be exported to ONNX: {str(error).strip().splitlines()[0]}") from error
+            raise AutoactError(f"the model cannot be exported to ONNX: {first_line(error)}") from error
         difference, largest = _compared(model, example, made)
         if not difference <= TOLERANCE * max(1.0, largest):
             raise AutoactError(

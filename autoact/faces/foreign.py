@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from autoact.core.errors import AutoactError, SealedError, first_line
-from autoact.data.first_batch import first_of
+from autoact.data.first_batch import first_of, prepared
 from autoact.faces.adopted import adopted
 from autoact.faces.batch_axis import input_maker
 from autoact.sites.run import tensors_in
@@ -76,9 +76,7 @@ def lightning_task(
         raise AutoactError(f"mode={mode!r} says which values of {monitor} are better. Allowed: max, min")
     with quiet_lightning():
         lightning.seed_everything(seed, verbose=False)
-        held = hold_still(datamodule)
-        held.prepare_data()
-        held.setup("fit")
+        held = prepared(hold_still(datamodule))
         loader = held.train_dataloader()
         batch = first_of(loader)
         module = make()

@@ -168,11 +168,10 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
         "threads": settings.hardware.threads,
     }
     identity = identify(task, space, objectives, training, hardware)
-    unreplaceable = tuple(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)
-    unreplaceable = (*_searched_and_kept(sites, space), *unreplaceable)
     told = (
         *task.facts.get("notes", ()),
-        *unreplaceable,
+        *_searched_and_kept(sites, space),
+        *(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable),
         *copies_told(sites),
         *space.notes,
         *narrow,
@@ -203,15 +202,18 @@ def check_name(name: str) -> None:
 
 def _searched_and_kept(sites: Sites, space: SearchSpace) -> list[str]:
     """What is searched, and what is kept though it could be replaced, with the reason."""
-    names = [name for group in space.groups.values() for name in group]
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    lines = [f"searched: {', '.join(names[:MOST_NAMES])}{more}"]
+    lines = [f"searched: {_first_of([name for group in space.groups.values() for name in group])}"]
     for reason in dict.fromkeys(site.kept for site in sites if site.kept):
         mine = [site for site in sites if site.kept == reason]
-        shown = ", ".join(f"{site.name or 'the model itself'} ({site.current})" for site in mine[:MOST_NAMES])
-        more = f" and {len(mine) - MOST_NAMES} more" if len(mine) > MOST_NAMES else ""
-        lines.append(f"kept: {shown}{more}: {reason}; space.include=['*','{mine[0].name}'] searches {mine[0].name} too")
+        shown = _first_of([f"{site.name or 'the model itself'} ({site.current})" for site in mine])
+        lines.append(f"kept: {shown}: {reason}; space.include=['*','{mine[0].name}'] searches {mine[0].name} too")
     return lines
+
+
+def _first_of(names: Sequence[str]) -> str:
+    """Names in one line; of many, the first ones and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
 def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> SearchResult:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.sites.locate import Located
 from autoact.sites.run import copied, run_model, tensors_in, undisturbed, version_of
 
@@ -98,7 +98,7 @@ class SelfCheck:
             except AutoactError as error:
                 return f"in {_MODES[training]} mode {str(error).rpartition('; ')[0]}"
             except RuntimeError as error:  # backward refuses what was written over
-                return f"in {_MODES[training]} mode backward raises {str(error).splitlines()[0]}"
+                return f"in {_MODES[training]} mode backward raises {first_line(error)}"
             if what := _unlike(before, now):
                 return f"{what} in {_MODES[training]} mode differ"
         return ""

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from autoact.core.choice import Assignment
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.core.records import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.space.space import SearchSpace
 from autoact.study.identity import Identity
@@ -150,8 +150,7 @@ class Ledger:
         try:
             yield
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            cause = error.__cause__ or error
-            said = (str(cause) or type(cause).__name__).splitlines()[0]
+            said = first_line(error.__cause__ or error)
             raise AutoactError(
                 f"the study's storage cannot be written: {said}: is the disk full? What was told before is kept, and "
                 "the same command goes on from there"
@@ -268,5 +267,4 @@ def spent_in(storage: str, study: str) -> int:
 
 def _cannot_open(storage: str, error: Exception) -> AutoactError:
     """The error in one line."""
-    said = (str(error) or type(error).__name__).splitlines()[0]
-    return AutoactError(f"cannot open search.storage={storage}: {said}")
+    return AutoactError(f"cannot open search.storage={storage}: {first_line(error)}")

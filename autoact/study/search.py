@@ -318,8 +318,9 @@ class Search:
                 f"the model as configured cannot be trained, so nothing can be compared: {record.reason}"
             )
         records = self.ledger.records()
-        own = self.space.key(self.space.baseline)
-        _refuse_if_all_raise([r for r in records if self.space.key(r.candidate.assignment) != own])
+        if record.reason.startswith(RAISED):
+            own = self.space.key(self.space.baseline)
+            _refuse_if_all_raise([r for r in records if self.space.key(r.candidate.assignment) != own])
         count = self._front.count(records)
         for observer in self.observers:
             observer.trial_finished(record, count, self._budget.seconds_left(records))

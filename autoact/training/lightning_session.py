@@ -20,7 +20,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.records import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
-from autoact.data.first_batch import first_of
+from autoact.data.first_batch import first_of, prepared
 from autoact.sites import apply_
 from autoact.sites.initialise import holding
 from autoact.tasks.task import Task
@@ -119,9 +119,7 @@ class Run(Trained):
             return module.to(self._options.device)
 
         state = random_state()
-        datamodule = self.task.datamodule(self.candidate.seed, self.candidate.fold)
-        datamodule.prepare_data()
-        datamodule.setup("fit")
+        datamodule = prepared(self.task.datamodule(self.candidate.seed, self.candidate.fold))
         batch = to_device(first_of(datamodule.train_dataloader()), self._options.device)
         with connected(self.task, self._options.device, self.module, datamodule) as trainer:
             site = site_at_fault(build, self.candidate.assignment, batch, error)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torchmetrics import MetricCollection
@@ -20,6 +21,23 @@ def log_calls(take: Callable[[str, Any, dict[str, Any]], None]) -> dict[str, Cal
             log(name, value, *positional, **options)
 
     return {"log": log, "log_dict": log_dict}
+
+
+@contextmanager
+def logging_to(module: Any, take: Callable[[str, Any, dict[str, Any]], None]) -> Iterator[None]:
+    """Hand what a module logs inside the block to ``take``."""
+    calls = log_calls(take)
+    for name, call in calls.items():
+        object.__setattr__(module, name, call)
+    try:
+        yield
+    finally:
+        for name in calls:
+            object.__delattr__(module, name)
+
+
+def nowhere(name: str, value: Any, options: dict[str, Any]) -> None:
+    """What is logged goes nowhere."""
 
 
 _POSITIONAL = ("prog_bar", "logger", "on_step", "on_epoch", "reduce_fx", "enable_graph")

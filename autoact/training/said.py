@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from autoact.core.errors import first_line
+
 # Parts of messages that speak of our own stand-ins -> what they mean to a user.
 _MEANINGS = {
     "_Deferred": "the value of a metric is used for more than self.log",
@@ -20,7 +22,7 @@ def said(error: BaseException) -> str:
         >>> said(ValueError("vmap: no such rule. Please file a bug report."))
         'no such rule'
     """
-    text = (str(error).strip() or type(error).__name__).splitlines()[0].removeprefix("vmap: ")
+    text = first_line(error).removeprefix("vmap: ")
     text = next((meaning for part, meaning in _MEANINGS.items() if part in text), text)
     here = str(Path(__file__).parents[1])
     lines = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(here)]

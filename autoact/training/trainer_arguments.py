@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning
 
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.training.quiet import quiet_lightning
 
 TRAINER_DEFAULTS: Mapping[str, Any] = {
@@ -60,8 +60,7 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
         with quiet_lightning():
             lightning.Trainer(**{**TRAINER_DEFAULTS, **arguments})
     except Exception as error:  # each argument has errors of its own kind
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise AutoactError(f"lightning.Trainer refuses {given}: {said}") from error
+        raise AutoactError(f"lightning.Trainer refuses {given}: {first_line(error)}") from error
 
 
 def _check_place(arguments: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from autoact.core.records import CONFIGURED, RAISED, STOPPED
 from autoact.tasks.task import Task
 from autoact.training.best import Diverged, weights_are_finite
 from autoact.training.callbacks import Interrupted
-from autoact.training.log_calls import log_calls
+from autoact.training.log_calls import logging_to
 from autoact.training.population.hooks import AFTER, MemberTrainer, has_hook
 from autoact.training.population.logged import Logged
 from autoact.training.population.member import Member
@@ -168,7 +168,7 @@ class PopulationModule(lightning.LightningModule):
         def take(key: str, value: Any, options: Mapping[str, Any]) -> None:
             mine.add(key, value, {"on_step": False, "on_epoch": True, **options}, None)
 
-        with _logging(member, take):
+        with logging_to(member.module, take):
             yield
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -343,7 +343,7 @@ class PopulationModule(lightning.LightningModule):
         def take(name: str, value: Any, options: Mapping[str, Any]) -> None:
             logged.add(name, value, options, batch)
 
-        with _logging(member, take):
+        with logging_to(member.module, take):
             yield
 
     def _hook(self, member: Member, name: str, batch: Any, *arguments: Any) -> None:
@@ -394,16 +394,3 @@ class PopulationModule(lightning.LightningModule):
         for member in self.members.active:
             member.failure = (STOPPED, "interrupted by the user")
             member.let_go()
-
-
-@contextmanager
-def _logging(member: Member, take: Callable[[str, Any, Mapping[str, Any]], None]) -> Iterator[None]:
-    """Hand what a member's module logs inside the block to ``take``."""
-    calls = log_calls(take)
-    for name, call in calls.items():
-        object.__setattr__(member.module, name, call)
-    try:
-        yield
-    finally:
-        for name in calls:
-            object.__delattr__(member.module, name)

@@ -12,6 +12,7 @@ import lightning
 from autoact.core.errors import AutoactError
 from autoact.core.records import FAILED
 from autoact.data.datamodule import TensorDataModule
+from autoact.data.first_batch import prepared
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted, PauseAt, StopWhen
 from autoact.training.lightning_session import SessionOptions, trainer_for
@@ -160,7 +161,6 @@ def _go_on_from(trainer: lightning.Trainer, member: Member) -> None:
 def _loader(datamodule: Any, name: str, *, setup: bool) -> Any:
     """A datamodule's loader, asked for without a Trainer."""
     if setup:
-        datamodule.prepare_data()
-        datamodule.setup("fit")
+        prepared(datamodule)
     make: Callable[[], Any] = getattr(datamodule, name)
     return make()

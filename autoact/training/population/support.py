@@ -18,12 +18,12 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.data.datamodule import TensorBatches
-from autoact.data.first_batch import first_of
+from autoact.data.first_batch import first_of, prepared
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
 from autoact.training.lightning_session import SessionOptions, connected
-from autoact.training.log_calls import log_calls
+from autoact.training.log_calls import logging_to, nowhere
 from autoact.training.one_step import NoLossError, own_loss
 from autoact.training.population.hooks import BEFORE, WITHIN_STEP, MemberTrainer, StepTrainer, has_hook
 from autoact.training.population.kept import Kept
@@ -161,7 +161,7 @@ def _begin(pair: Sequence[Member]) -> None:
             if has_hook(member.module, hook):
                 if hook != "setup" and member.optimizer is None:
                     configure(member, {})
-                with log_nothing(member.module):
+                with logging_to(member.module, nowhere):
                     getattr(member.module, hook)(*(["fit"] if hook == "setup" else []))
         if before != names_of(member.module):
             raise CannotBatchError("setup makes or replaces layers")
@@ -202,19 +202,6 @@ def _alone(member: Member, batch: Any, begun: dict[str, Any]) -> _Alone:
     return found
 
 
-@contextmanager
-def log_nothing(module: Any) -> Iterator[None]:
-    """What a module logs inside the block goes nowhere."""
-    calls = log_calls(lambda *_: None)
-    for name, call in calls.items():
-        object.__setattr__(module, name, call)
-    try:
-        yield
-    finally:
-        for name in calls:
-            object.__delattr__(module, name)
-
-
 def _different(alone: _Alone, row: int, loss_k: torch.Tensor, stack: Stack) -> str:
     """What differs in the population: ``loss``, ``gradient of ...`` or a buffer; empty where nothing does."""
     if not _close(loss_k[row].detach().sum(), alone.loss, 1.0):
@@ -239,10 +226,7 @@ def _close(one: torch.Tensor, other: torch.Tensor, size: float) -> bool:
 
 def set_up(task: Task) -> Any:
     """A datamodule that is ready to give loaders."""
-    datamodule = task.make_datamodule(0)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
-    return datamodule
+    return prepared(task.make_datamodule(0))
 
 
 def first_batch(datamodule: Any, device: torch.device) -> Any:
@@ -263,8 +247,7 @@ def seeds_can_share(task: Task, options: SessionOptions, streams: list[Stream]) 
         for stream in streams:
             if any(is_overridden(hook, stream.datamodule, lightning.LightningDataModule) for hook in hooks):
                 return False
-            stream.datamodule.prepare_data()
-            stream.datamodule.setup("fit")
+            prepared(stream.datamodule)
             training, judging = stream.datamodule.train_dataloader(), stream.datamodule.val_dataloader()
             if not (_plain(training) and _plain(judging)):
                 return False
