@@ -16,6 +16,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import DummyLogger
+from lightning.pytorch.trainer.states import TrainerFn
 
 from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError, first_line
@@ -116,6 +117,7 @@ class Run(Trained):
                 self.task, replace(self.candidate, assignment=assignment), rescale=self._options.rescale
             )
             module.trainer = trainer
+            module.setup("fit")
             return module.to(self._options.device)
 
         state = random_state()
@@ -304,9 +306,16 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
 
 
 def trainer_for(task: Task, device: torch.device, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
+    """A Trainer on ``device`` with the task's arguments over the defaults."""
+    return trainer_from(task.trainer, device, callbacks)
+
+
+def trainer_from(
+    given: Mapping[str, Any], device: torch.device, callbacks: Sequence[lightning.Callback]
+) -> lightning.Trainer:
     """A Trainer on ``device`` with the user's arguments over the defaults."""
     # Modules write to self.logger.experiment: without a logger there is one that takes everything and keeps nothing.
-    arguments = {**TRAINER_DEFAULTS, "logger": DummyLogger(), **_placement(device), **task.trainer}
+    arguments = {**TRAINER_DEFAULTS, "logger": DummyLogger(), **_placement(device), **given}
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
         arguments["enable_checkpointing"] = True
     return lightning.Trainer(**arguments, callbacks=list(callbacks))
@@ -314,10 +323,7 @@ def trainer_for(task: Task, device: torch.device, callbacks: Sequence[lightning.
 
 @contextmanager
 def connected(task: Task, device: torch.device, module: Any, datamodule: Any) -> Iterator[lightning.Trainer]:
-    """A Trainer that is not asked to fit, and knows its module and its data as it does in ``fit``.
-
-    Schedulers ask their Trainer how many steps there will be (``trainer.estimated_stepping_batches``), which makes it
-    open its loaders: they are closed afterwards.
+    """A Trainer of the task's that knows its module and its data; see ``attached``.
 
     Args:
         task: gives the Trainer's arguments.
@@ -325,7 +331,24 @@ def connected(task: Task, device: torch.device, module: Any, datamodule: Any) ->
         module: what it would train.
         datamodule: set up.
     """
-    trainer = trainer_for(task, device, [])
+    with attached(trainer_for(task, device, []), module, datamodule) as trainer:
+        yield trainer
+
+
+@contextmanager
+def attached(trainer: lightning.Trainer, module: Any, datamodule: Any) -> Iterator[lightning.Trainer]:
+    """A Trainer that is not asked to fit, and knows its module and its data as it does in ``fit``.
+
+    Schedulers ask their Trainer how many steps there will be (``trainer.estimated_stepping_batches``), which makes it
+    open its loaders: they are closed afterwards.
+
+    Args:
+        trainer: fresh.
+        module: what it would train.
+        datamodule: set up.
+    """
+    trainer.state.fn = TrainerFn.FITTING
+    trainer.training = True
     trainer.strategy._lightning_module = module
     trainer._data_connector.attach_data(module, datamodule=datamodule)
     try:

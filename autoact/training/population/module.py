@@ -146,11 +146,14 @@ class PopulationModule(lightning.LightningModule):
         raised: dict[int, Exception] = {}
         for stream, mine in self.members.by_stream(having) if fitting else [(None, having)]:
             with stream.drawing() if stream is not None else nullcontext():
-                state = random_state()
+                state, first = random_state(), None
                 for member in mine:
                     restore_random_state(state)
                     with self._failing_alone(member, raised, name), self._logs_of_hook(member, name):
                         getattr(member.module, name)(*arguments)
+                    first = first or random_state()
+                # Whoever asks the Trainer first for the number of steps makes it open its loaders, which draws.
+                restore_random_state(first or state)
                 if stream is not None and not same_random_state(state, random_state()):
                     raise SeedsApartError
         self._refuse_if_all(raised, having)

@@ -19,7 +19,7 @@ from autoact.training.memory import Footprint, free_bytes
 from autoact.training.population.member import Member
 from autoact.training.population.members import Members
 from autoact.training.population.streams import Stream
-from autoact.training.population.support import first_batch, set_up, why_not
+from autoact.training.population.support import begin, first_batch, set_up, why_not
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
 from autoact.training.threads import fastest_threads
@@ -193,6 +193,7 @@ def seconds_per_step(
         members = Members(built, [Stream((0, None), None)])
         datamodule = set_up(task)
         with connected(task, options.device, built[0].module, datamodule) as trainer:
+            begin(built, trainer, options.device)
             members.stack_up(options.device, trainer)
         for member in built:
             member.schedulers = []  # they may be made for fewer steps than are tried here

@@ -127,11 +127,8 @@ def _tried(task: Task, options: SessionOptions) -> str:
 def _stepped(pair: Sequence[Member], batch: Any, trainer: lightning.Trainer, options: SessionOptions) -> str:
     """One training step of two members, each by itself and both together: what differs, or what it ran into."""
     name = type(pair[0].module).__name__
-    for member in pair:
-        member.module.to(options.device)
-        member.module.trainer = MemberTrainer(trainer, member)
     try:
-        _begin(pair)
+        begin(pair, trainer, options.device)
         template = Template(pair[0].module, [], streams=False, trainer=StepTrainer(trainer, None))
         kept, begun = Kept(template.base, [member.module for member in pair]), random_state()
         alone = [_alone(member, batch, begun) for member in pair]
@@ -149,13 +146,15 @@ def _stepped(pair: Sequence[Member], batch: Any, trainer: lightning.Trainer, opt
     return f"{name}.training_step gives another {different} when it is batched" if different else ""
 
 
-def _begin(pair: Sequence[Member]) -> None:
+def begin(members: Sequence[Member], trainer: lightning.Trainer, device: torch.device) -> None:
     """What each module does before its first step.
 
     Raises:
         CannotBatchError: it makes layers there.
     """
-    for member in pair:
+    for member in members:
+        member.module.to(device)
+        member.module.trainer = MemberTrainer(trainer, member)
         before = names_of(member.module)
         for hook in ("setup", *BEFORE):
             if has_hook(member.module, hook):
@@ -273,10 +272,8 @@ def _draws(task: Task, options: SessionOptions) -> bool:
     member = Member(0, Candidate(Assignment({})), task, options)
     datamodule = set_up(task)
     batch = first_batch(datamodule, options.device)
-    member.module.to(options.device)
     with connected(task, options.device, member.module, datamodule) as trainer:
-        member.module.trainer = MemberTrainer(trainer, member)
-        _begin([member])
+        begin([member], trainer, options.device)
         template = Template(member.module, [], streams=True, trainer=StepTrainer(trainer, None))
         for dropout in template.dropouts:
             stream = Stream((0, None), None, random_state())
