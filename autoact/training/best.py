@@ -23,8 +23,9 @@ def logged_value(monitor: str, logged: Mapping[str, float]) -> float:
         AutoactError: it is not there; names the nearest and all others.
     """
     if monitor not in logged:
-        close = nearest(monitor, logged)
-        hint = f": did you mean {' or '.join(close)}?" if close else ""
+        # With several validation loaders Lightning adds to each name which one it is of.
+        close = [name for name in logged if name.startswith(f"{monitor}/dataloader_idx_")] or nearest(monitor, logged)
+        hint = f": did you mean {' or '.join(close)}?" if close else "."
         names = ", ".join(sorted(logged)) or "nothing"
         raise AutoactError(f"monitor={monitor} was not logged by validation{hint} Logged: {names}")
     return logged[monitor]

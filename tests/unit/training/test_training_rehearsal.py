@@ -59,3 +59,32 @@ def test_a_logger_takes_what_a_module_writes_to_its_experiment(tiny, net):
 
     with pytest.raises(AutoactError, match="monitor=nothing"):
         rehearse(tiny(Writes, monitor="nothing"), CPU)
+
+
+def test_with_several_loaders_the_names_that_lightning_gives_are_proposed(tiny, net, rows):
+    class Either(net):
+        def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+            super().validation_step(batch, batch_idx)
+
+    class Two(rows):
+        def val_dataloader(self) -> Any:
+            return [super(Two, self).val_dataloader(), super(Two, self).val_dataloader()]
+
+    with pytest.raises(
+        AutoactError,
+        match=r"monitor=val_loss was not logged by validation: did you mean val_loss/dataloader_idx_0 or "
+        r"val_loss/dataloader_idx_1\? Logged: ",
+    ):
+        rehearse(tiny(Either, make_datamodule=lambda seed: Two()), CPU)
+    rehearse(tiny(Either, make_datamodule=lambda seed: Two(), monitor="val_loss/dataloader_idx_1"), CPU)
+
+
+@pytest.mark.parametrize("name", ["val/ndcg@10", "valid acc %", "val loss", "a.b/c-d"])
+def test_names_of_any_letters_are_found(tiny, net, name):
+    class Odd(net):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log(name, torch.tensor(1.0))
+
+    rehearse(tiny(Odd, monitor=name), CPU)
+    with pytest.raises(AutoactError, match=r"was not logged by validation\. Logged: "):
+        rehearse(tiny(Odd, monitor="zzzzzzzzz"), CPU)
