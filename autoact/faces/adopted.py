@@ -1,10 +1,14 @@
-"""Modules and datamodules of ``pytorch_lightning``, which holds the classes of ``lightning`` a second time."""
+"""What is of ``pytorch_lightning``, which holds the classes of ``lightning`` a second time, as ``lightning``'s."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
+import sys
 from typing import Any
+
+import lightning
 
 _OTHER = "pytorch_lightning"
 
@@ -14,28 +18,48 @@ def adopted(made: Any, kind: type) -> Any:
 
     Its class becomes a class of the same name that is derived from its own and, behind it, from ``kind``, whose methods
     stand where the user wrote none: ``lightning.Trainer`` takes it, and finds only the user's own hooks overridden.
+    What is of ``pytorch_lightning`` itself, such as its ``EarlyStopping``, becomes ``lightning``'s of the same version.
 
     Args:
         made: whatever the user's code returned.
-        kind: ``lightning.LightningModule`` or ``lightning.LightningDataModule``.
+        kind: ``lightning.LightningModule``, ``lightning.LightningDataModule`` or ``lightning.Callback``.
 
     Example:
-        >>> import lightning, pytorch_lightning
+        >>> import pytorch_lightning
         >>> class Mine(pytorch_lightning.LightningModule): ...
         >>> made = adopted(Mine(), lightning.LightningModule)
         >>> isinstance(made, lightning.LightningModule), isinstance(made, Mine), type(made).__name__
         (True, True, 'Mine')
     """
-    if not isinstance(made, kind) and _other(type(made), kind) is not None:
-        own: Any = type(made)
-        made.__class__ = _both(own, kind)
+    own: Any = type(made)
+    if not issubclass(own, kind) and is_of(own, kind):
+        made.__class__ = _twin(own) or _both(own, kind)
     return made
+
+
+def is_of(own: type, kind: type) -> bool:
+    """Whether a class is derived from ``kind``, or from what ``pytorch_lightning`` has in its place.
+
+    Example:
+        >>> import pytorch_lightning
+        >>> is_of(pytorch_lightning.LightningModule, lightning.LightningModule), is_of(dict, lightning.LightningModule)
+        (True, False)
+    """
+    return issubclass(own, kind) or _other(own, kind) is not None
 
 
 def _other(own: type, kind: type) -> type | None:
     """What ``pytorch_lightning`` has in the place of ``kind``, where a class is derived from it."""
     named = [base for base in own.__mro__ if base.__name__ == kind.__name__]
     return next((base for base in named if base.__module__.partition(".")[0] == _OTHER), None)
+
+
+def _twin(own: type) -> Any:
+    """The same class of ``lightning``; None for one of the user's, and where the two are of different versions."""
+    package, _, rest = own.__module__.partition(".")
+    if package != _OTHER or sys.modules[_OTHER].__version__ != lightning.__version__:
+        return None
+    return getattr(importlib.import_module(f"lightning.pytorch.{rest}"), own.__name__, None)
 
 
 @functools.cache

@@ -7,26 +7,27 @@ import functools
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.utilities import CombinedLoader
-from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch.utils.data import DataLoader
 
 from autoact.core.errors import AutoactError, SealedError, first_line
 from autoact.data.first_batch import first_of, prepared
 from autoact.faces.adopted import adopted
 from autoact.faces.batch_axis import input_maker
+from autoact.faces.loaders import has_test, has_validation, loaders_in, training_loader, why_untested
+from autoact.faces.made import maker_of
 from autoact.sites.run import tensors_in
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
 from autoact.timing.measure import call_model
+from autoact.training.lightning_session import trainer_from
 from autoact.training.quiet import quiet_lightning
+from autoact.training.trainer_arguments import check_trainer
 
-SEALED_NOTHING = "there is no sealed data, so nothing can be confirmed and nothing is recommended"
-NO_TEST = f"the datamodule has no test_dataloader: {SEALED_NOTHING}"
 # Words in the names of values of which less is better, and of which more is.
 _LESS, _MORE = (
     re.compile(rf"(^|[^a-z])({words})([^a-z]|$)", re.IGNORECASE)
@@ -65,29 +66,25 @@ def lightning_task(
     Raises:
         AutoactError: ``mode`` is neither, or the module cannot be run on a batch.
     """
-    datamodule = adopted(datamodule, lightning.LightningDataModule)
-
-    def make() -> Any:
-        return adopted(make_module(), lightning.LightningModule)
-
+    datamodule = adopted(copy.copy(datamodule), lightning.LightningDataModule)
     if not isinstance(datamodule, lightning.LightningDataModule):
         raise AutoactError(f"the datamodule is a {type(datamodule).__name__}, not a lightning.LightningDataModule")
     if mode not in ("max", "min"):
         raise AutoactError(f"mode={mode!r} says which values of {monitor} are better. Allowed: max, min")
+    check_trainer(trainer or {})
     with quiet_lightning():
         lightning.seed_everything(seed, verbose=False)
-        held = prepared(hold_still(datamodule))
-        loader = held.train_dataloader()
+        held = hold_still(datamodule)
+        held.trainer = trainer_from(trainer or {}, torch.device("cpu"), [])  # as in fit, whose Trainer takes its place
+        loader = training_loader(prepared(held), type(datamodule))
         batch = first_of(loader)
+        make, problem = maker_of(make_module, held, trainer or {})
         module = make()
-        if not isinstance(module, lightning.LightningModule):
-            raise AutoactError(f"make_module returns a {type(module).__name__}, not a lightning.LightningModule")
-        module.configure_model()
-        example, pick = _example(module, batch)
+        example, pick = _example(module, batch, problem)
         if not any(True for _ in tensors_in(example)):
             raise AutoactError("the batch holds no tensor: autoact times and searches modules that take tensors")
         make_input = input_maker(functools.partial(_run, module), example, pick, loader, type(module).__name__)
-    untested = _why_untested(held, datamodule)
+        untested = why_untested(held, datamodule)
     kind, digest = type(module), _digest(batch)
     return Task(
         name=name or kind.__name__,
@@ -101,7 +98,7 @@ def lightning_task(
         metric=metric,
         open_test=None if untested else held.open_test,
         trainer=dict(trainer or {}),
-        make_callbacks=make_callbacks,
+        make_callbacks=lambda: [adopted(callback, lightning.Callback) for callback in make_callbacks()],
         identity={
             "module": f"{kind.__module__}:{kind.__qualname__}",
             "source": _source(kind),
@@ -145,48 +142,13 @@ def _doubtful(monitor: str, mode: str) -> tuple[str, ...]:
     )
 
 
-def _why_untested(held: Any, datamodule: lightning.LightningDataModule) -> str:
-    """Why the final check could not use the test rows; empty where it can. Their loader is made, no row is read."""
-    if not has_test(datamodule):
-        return NO_TEST
-    name = f"{type(datamodule).__name__}.test_dataloader"
-    try:
-        made = held.open_test("to count its loaders").val_dataloader()
-    except Exception as error:  # whatever the user's code raises
-        return f"{name} raises {type(error).__name__} ({first_line(error)}): {SEALED_NOTHING}"
-    if made is None:
-        return f"{name} returns None: {SEALED_NOTHING}"
-    tested, validated = loaders_in(made), loaders_in(held.val_dataloader())
-    if tested != validated:
-        return (
-            f"{name} returns {tested} loaders and val_dataloader {validated}, so their values have other names: "
-            f"{SEALED_NOTHING} (return one)"
-        )
-    return ""
-
-
-def loaders_in(made: Any) -> int:
-    """How many loaders a datamodule's method returned.
-
-    Example:
-        >>> loaders_in([["a", "b"]]), loaders_in({"x": "a", "y": "b"}), loaders_in([torch.zeros(1)])
-        (1, 2, 1)
-    """
-    made = made.iterables if isinstance(made, CombinedLoader) else made
-    return len(made) if isinstance(made, (list, tuple, Mapping)) else 1
-
-
-def has_test(datamodule: lightning.LightningDataModule) -> bool:
-    """Whether the datamodule has test rows."""
-    return is_overridden("test_dataloader", datamodule, parent=lightning.LightningDataModule)
-
-
 def hold_still(datamodule: lightning.LightningDataModule) -> Any:
     """A copy that is set up once, so that all trials share one split, and whose test part is sealed.
 
     Its ``open_test(reason)`` lifts the seal and returns a copy whose validation rows are the test rows.
     """
     held: Any = copy.copy(datamodule)
+    held.no_test = ""
     done: set[str] = set()
 
     @functools.wraps(datamodule.setup)
@@ -195,8 +157,12 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
         # were trained on come back as test rows.
         if "setup" not in done:
             done.add("setup")
-            for each in ("fit", "test") if has_test(datamodule) else ("fit",):
-                type(datamodule).setup(held, each)
+            type(datamodule).setup(held, "fit")
+            if has_test(datamodule):
+                try:
+                    type(datamodule).setup(held, "test")
+                except Exception as error:  # of the user's code: their test rows may lie elsewhere
+                    held.no_test = f"setup('test') raises {type(error).__name__} ({first_line(error)})"
 
     @functools.wraps(datamodule.prepare_data)
     def prepare_data() -> None:
@@ -210,16 +176,17 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
 
     def open_test(reason: str) -> Any:
         opened: Any = copy.copy(held)
+        # LightningDataModule.from_datasets gives the object a method that its class does not have.
+        tested = vars(datamodule).get("test_dataloader") or functools.partial(type(datamodule).test_dataloader, held)
 
         def as_validated() -> Any:
             # One loader stands in each place of several: the values have the names, and are computed by the same code.
-            made = type(datamodule).test_dataloader(held)
-            several = loaders_in(held.val_dataloader())
-            return [made] * several if several > 1 and loaders_in(made) == 1 and made is not None else made
+            made = tested()
+            several = loaders_in(held.val_dataloader()) if has_validation(datamodule) else 1
+            return [made] * several if several > 1 and isinstance(made, DataLoader) else made
 
         opened.test_dataloader = opened.val_dataloader = as_validated
-        functools.update_wrapper(opened.val_dataloader, type(datamodule).test_dataloader)
-        functools.update_wrapper(opened.test_dataloader, type(datamodule).test_dataloader)
+        functools.update_wrapper(as_validated, datamodule.test_dataloader)
         opened.openings = [*getattr(held, "openings", []), reason]
         return opened
 
@@ -227,8 +194,12 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
     return held
 
 
-def _example(module: lightning.LightningModule, batch: Any) -> tuple[Any, Callable[[Any], Any]]:
+def _example(
+    module: lightning.LightningModule, batch: Any, unfinished: Exception | None
+) -> tuple[Any, Callable[[Any], Any]]:
     """What ``module(...)`` accepts, found in its ``example_input_array`` or in a batch, and how to find it in others.
+
+    ``unfinished`` is what the module's ``setup`` raised outside of ``fit``: perhaps it makes what is missing here.
 
     Raises:
         AutoactError: nothing in the batch fits.
@@ -252,6 +223,11 @@ def _example(module: lightning.LightningModule, batch: Any) -> tuple[Any, Callab
     if given is not None and problem is None:
         return given, lambda other: other
     cause = f"{type(problem).__name__}: {first_line(problem) if problem is not None and str(problem) else ''}"
+    if unfinished is not None:
+        raise AutoactError(
+            f"{type(module).__name__}.setup('fit') raises {type(unfinished).__name__} ({first_line(unfinished)}), and "
+            f"without it the module cannot be called on a batch of the datamodule ({cause})"
+        ) from unfinished
     raise AutoactError(
         f"{type(module).__name__} cannot be called on a batch of the datamodule ({cause}): define forward(x) for "
         "batches (x, y), or set self.example_input_array"
@@ -273,12 +249,18 @@ def _run(module: lightning.LightningModule, example: Any) -> Any:
 def _options(module: lightning.LightningModule, batch: Any) -> list[Any]:
     """The ways to hand a batch, or a part of it, to a module, the likeliest first; the same for all batches."""
     if isinstance(batch, (tuple, list)):
-        return [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch)]
+        return [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch), *_of_several(module, batch[:1])]
     if not isinstance(batch, Mapping):
         return [(batch,)]
     named = {key: batch[key] for key in inspect.signature(module.forward).parameters if key in batch}
     single = [value for value in batch.values() if isinstance(value, torch.Tensor)]
-    return [(batch,), dict(batch), *([named] if named else []), *single]
+    whole = [(batch,), dict(batch), *([named] if named else [])]
+    return [*whole, *single, *_of_several(module, batch.values())]
+
+
+def _of_several(module: lightning.LightningModule, parts: Iterable[Any]) -> list[Any]:
+    """The ways to hand one of several loaders' batches to a module."""
+    return [way for part in parts if isinstance(part, (tuple, list, Mapping)) for way in _options(module, part)]
 
 
 def _given_first(first: Any) -> list[Any]:

@@ -12,6 +12,7 @@ import torch
 from autoact.activations import canonical, fingerprint
 from autoact.core.choice import Assignment, Choice
 from autoact.core.errors import AutoactError
+from autoact.faces.adopted import is_of
 from autoact.faces.load import load_recommendation
 from autoact.recommendation import Recommendation
 from autoact.sites import apply_, assignment_in
@@ -171,7 +172,7 @@ def load_from_checkpoint(
     Raises:
         AutoactError: ``kind`` is no LightningModule's class, or the sites of the checkpoint are not in the module.
     """
-    if not (isinstance(kind, type) and issubclass(kind, lightning.LightningModule)):
+    if not (isinstance(kind, type) and is_of(kind, lightning.LightningModule)):
         raise AutoactError(f"load_from_checkpoint takes the class of a LightningModule first, not {kind!r}")
 
     def on_load_checkpoint(self: Any, checkpoint: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from autoact.engines.early import settle
 from autoact.engines.job import AskedHere, Workplace
 from autoact.engines.settings import EngineSettings
 from autoact.faces.late import LateEngine
+from autoact.faces.loaders import check_validation
 from autoact.faces.narrow import narrowed
 from autoact.faces.search_files import SearchFiles, make_folder
 from autoact.faces.shape import Shape, shape_of
@@ -51,6 +52,7 @@ from autoact.training.configured import configured_settings
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.loaded import loaded_told, loaded_weights
 from autoact.training.population import PopulationSession
+from autoact.training.population.support import set_up
 from autoact.training.rehearsal import rehearse
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
 
@@ -145,6 +147,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     with holding(module, loaded):
         sites = find_sites(module, task.example_input).named(settings.space.include)
     check_hidden_copies(module, sites)
+    check_validation(set_up(task))
     configured = configured_settings(task, device)
     rehearse(task, device)
     space, narrow = narrowed(task, build_space(sites, settings.space, configured), device, type(module).__name__)

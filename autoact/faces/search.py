@@ -13,6 +13,7 @@ import torch
 from autoact.core.errors import AutoactError
 from autoact.core.values import check_value
 from autoact.engines.settings import PROCESSES, EngineSettings
+from autoact.faces.adopted import is_of
 from autoact.faces.foreign import lightning_task
 from autoact.faces.road import Settings, prepare_search, run_search
 from autoact.faces.terms import SEARCH_CALL
@@ -223,7 +224,7 @@ def _check_parts(make_module: Any, datamodule: Any, trainer: Any, callbacks: Any
         )
     if isinstance(datamodule, type):
         raise AutoactError(f"datamodule is the class {datamodule.__name__}: give an object, {datamodule.__name__}(...)")
-    if not isinstance(datamodule, lightning.LightningDataModule):
+    if not is_of(type(datamodule), lightning.LightningDataModule):
         raise AutoactError(f"datamodule is a {type(datamodule).__name__}, not a lightning.LightningDataModule")
     if trainer is not None and not isinstance(trainer, Mapping):
         raise AutoactError(f'trainer={type(trainer).__name__} must be arguments, such as {{"max_epochs": 20}}')
