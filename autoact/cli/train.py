@@ -261,7 +261,7 @@ def _log(config: Config, task: Any, trained: Any, recommendation: Any, store: An
         store,
         _experiment(config, task),
         trained.module,
-        task.make_input(2),  # a graph of one row takes no other number
+        task.example_input,
         name=f"train {summary}",
         params={
             **{f"act.{site}": choice for site, choice in record.candidate.assignment.to_dict().items()},

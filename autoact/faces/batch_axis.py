@@ -93,15 +93,18 @@ def _agreement(whole: list[Tensor], part: list[Tensor], samples: int, index: Ten
     return _SCALES if scales else _RUNS
 
 
-def input_maker(run: Run, example: Any, pick: Callable[[Any], Any], loader: Any, name: str) -> Callable[[int], Any]:
+def input_maker(
+    run: Run, example: Any, axis: int | None, pick: Callable[[Any], Any], loader: Any, name: str
+) -> Callable[[int], Any]:
     """A function that makes inputs of any number of samples.
 
-    Samples are taken from the example along its batch axis, over and over where there are too few. Where there is no
-    such axis, as in a batch of graphs, single samples of the loader's are put together by the loader's own code.
+    Samples are taken from the example along its batch axis, over and over where there are too few. Where there is none,
+    as in a batch of graphs, single samples of the loader's are put together by the loader's own code.
 
     Args:
         run: the model.
         example: what it takes.
+        axis: along which the example holds its samples, of ``batch_axis``.
         pick: a batch of the loader -> what the model takes.
         loader: gives the batches.
         name: of the module, for people.
@@ -109,7 +112,6 @@ def input_maker(run: Run, example: Any, pick: Callable[[Any], Any], loader: Any,
     Raises:
         AutoactError: there is neither, so that nothing can be said of one sample.
     """
-    axis = batch_axis(run, example)
     if axis is not None:
         samples = samples_along(example, axis)
         return lambda size: taken(example, axis, samples, torch.arange(size) % samples)

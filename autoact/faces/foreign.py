@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from autoact.core.errors import AutoactError, SealedError, first_line
 from autoact.data.first_batch import first_of, prepared
 from autoact.faces.adopted import adopted
-from autoact.faces.batch_axis import input_maker
+from autoact.faces.batch_axis import batch_axis, input_maker, samples_along
 from autoact.faces.loaders import has_test, has_validation, loaders_in, training_loader, why_untested
 from autoact.faces.made import maker_of
 from autoact.sites.run import tensors_in
@@ -83,7 +83,11 @@ def lightning_task(
         example, pick = _example(module, batch, problem)
         if not any(True for _ in tensors_in(example)):
             raise AutoactError("the batch holds no tensor: autoact times and searches modules that take tensors")
-        make_input = input_maker(functools.partial(_run, module), example, pick, loader, type(module).__name__)
+        run = functools.partial(_run, module)
+        axis = batch_axis(run, example)
+        make_input = input_maker(run, example, axis, pick, loader, type(module).__name__)
+        if axis is not None and samples_along(example, axis) == 1:
+            example = make_input(2)  # a graph made from one sample takes no other number of them
         untested = why_untested(held, datamodule)
     kind, digest = type(module), _digest(batch)
     return Task(

@@ -25,6 +25,7 @@ from autoact.faces.late import LateEngine
 from autoact.faces.loaders import check_validation
 from autoact.faces.narrow import narrowed
 from autoact.faces.search_files import SearchFiles, make_folder
+from autoact.faces.searched import what_is_searched
 from autoact.faces.shape import Shape, shape_of
 from autoact.faces.terms import Terms
 from autoact.sites import Sites, find_sites
@@ -58,8 +59,6 @@ from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
 
 LATENCY_TABLE = "latency_table"
 LONGEST_NAME = 100
-# Sites that are named in one line.
-MOST_NAMES = 8
 RAW = "confirmation.json"
 PACKAGES = ("torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
@@ -173,8 +172,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     identity = identify(task, space, objectives, training, hardware)
     told = (
         *task.facts.get("notes", ()),
-        *_searched_and_kept(sites, space),
-        *(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable),
+        *what_is_searched(sites, space),
         *copies_told(sites),
         *space.notes,
         *narrow,
@@ -201,22 +199,6 @@ def check_name(name: str) -> None:
             f"task.name={name!r} becomes part of a folder's name: use letters, digits, blanks, '-', '_' and '.', "
             f"{LONGEST_NAME} at most, and no '.' at the start"
         )
-
-
-def _searched_and_kept(sites: Sites, space: SearchSpace) -> list[str]:
-    """What is searched, and what is kept though it could be replaced, with the reason."""
-    lines = [f"searched: {_first_of([name for group in space.groups.values() for name in group])}"]
-    for reason in dict.fromkeys(site.kept for site in sites if site.kept):
-        mine = [site for site in sites if site.kept == reason]
-        shown = _first_of([f"{site.name or 'the model itself'} ({site.current})" for site in mine])
-        lines.append(f"kept: {shown}: {reason}; space.include=['*','{mine[0].name}'] searches {mine[0].name} too")
-    return lines
-
-
-def _first_of(names: Sequence[str]) -> str:
-    """Names in one line; of many, the first ones and how many more there are."""
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
 def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> SearchResult:

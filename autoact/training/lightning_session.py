@@ -121,11 +121,15 @@ class Run(Trained):
             return module.to(self._options.device)
 
         state = random_state()
-        datamodule = prepared(self.task.datamodule(self.candidate.seed, self.candidate.fold))
-        batch = to_device(first_of(datamodule.train_dataloader()), self._options.device)
-        with connected(self.task, self._options.device, self.module, datamodule) as trainer:
-            site = site_at_fault(build, self.candidate.assignment, batch, error)
-        restore_random_state(state)
+        try:
+            datamodule = prepared(self.task.datamodule(self.candidate.seed, self.candidate.fold))
+            batch = to_device(first_of(datamodule.train_dataloader()), self._options.device)
+            with connected(self.task, self._options.device, self.module, datamodule) as trainer:
+                site = site_at_fault(build, self.candidate.assignment, batch, error)
+        except Exception:  # the user's loader may be what raised: then no site is at fault
+            site = ""
+        finally:
+            restore_random_state(state)
         return f"{RAISED} {text}{f'; already with {site} alone' if site else ''}"
 
     def _fit(self) -> None:

@@ -49,7 +49,7 @@ FORMS: dict[str, tuple[Any, Any, int]] = {
 def test_samples_lie_where_cutting_them_changes_nothing_else(form: str) -> None:
     run, example, axis = FORMS[form]
     assert batch_axis(run, example) == axis
-    make = input_maker(run, example, lambda batch: batch, None, "Net")
+    make = input_maker(run, example, batch_axis(run, example), lambda batch: batch, None, "Net")
     for size in (1, 2, 12):
         assert samples_along(make(size), axis) == size
         run(make(size))
@@ -81,7 +81,7 @@ def test_graphs_are_put_together_by_the_loaders_own_code() -> None:
     loader = DataLoader(Graphs(), batch_size=4, collate_fn=together)
     batch = next(iter(loader))
     assert batch_axis(over_graphs, batch) is None
-    make = input_maker(over_graphs, batch, lambda batch: batch, loader, "Net")
+    make = input_maker(over_graphs, batch, None, lambda batch: batch, loader, "Net")
     assert [over_graphs(make(size)).shape for size in (1, 2, 9)] == [(1, 3), (2, 3), (9, 3)]
 
 
@@ -93,7 +93,7 @@ class Stream(IterableDataset[Any]):
 def test_where_there_is_no_single_sample_the_reason_and_a_way_out_are_told() -> None:
     loader = DataLoader(Stream(), batch_size=None)
     with pytest.raises(AutoactError, match="where the samples lie in a batch of Net cannot be found, and"):
-        input_maker(over_graphs, next(iter(loader)), lambda batch: batch, loader, "Net")
+        input_maker(over_graphs, next(iter(loader)), None, lambda batch: batch, loader, "Net")
 
     def broken(graphs: Any) -> Any:
         if len(graphs) < 4:
@@ -102,4 +102,4 @@ def test_where_there_is_no_single_sample_the_reason_and_a_way_out_are_told() -> 
 
     loader = DataLoader(Graphs(), batch_size=4, collate_fn=broken)
     with pytest.raises(AutoactError, match="single samples of its loader raise ValueError: four graphs, please"):
-        input_maker(over_graphs, next(iter(loader)), lambda batch: batch, loader, "Net")
+        input_maker(over_graphs, next(iter(loader)), None, lambda batch: batch, loader, "Net")

@@ -112,6 +112,16 @@ def test_a_module_becomes_a_task() -> None:
     assert task.open_test is not None
 
 
+def test_an_example_of_one_row_becomes_two() -> None:
+    class Single(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.example_input_array = torch.full((1, 1), 7.0)
+
+    task = lightning_task(Single, Data(), monitor="val_loss", mode="min")
+    assert task.example_input.tolist() == [[7.0], [7.0]] and tuple(task.make_input(3).shape) == (3, 1)
+
+
 def test_without_test_rows_nothing_can_be_confirmed() -> None:
     task = lightning_task(Net, Untested(), monitor="val_loss", mode="min")
     assert task.open_test is None

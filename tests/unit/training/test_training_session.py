@@ -200,6 +200,19 @@ def test_what_a_candidate_raises_fails_it_alone_with_site_and_message(train, tin
     assert later.status == FAILED and later.epochs == 1 and "alone" not in later.reason
 
 
+def test_where_the_loader_itself_raises_the_candidate_fails_with_its_message(train, tiny, candidate, rows):
+    class Gone(rows):
+        asked = 0
+
+        def train_dataloader(self) -> Any:
+            Gone.asked += 1
+            raise OSError("the share is gone")
+
+    record = train(replace(tiny(), make_datamodule=lambda seed: Gone()), candidate("gelu", "tanh")).record()
+    assert record.status == FAILED and record.reason.startswith(f"{RAISED} OSError: the share is gone")
+    assert Gone.asked == 2 and "alone" not in record.reason
+
+
 def test_what_a_candidate_raises_on_the_test_rows_fails_it_alone(tiny, candidate, net, rows):
     class Strict(net):
         strict = False
