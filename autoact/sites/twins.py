@@ -15,6 +15,8 @@ from autoact.sites.locate import activation_modules, modules_with_names
 from autoact.sites.records import Site, Sites
 
 _DEPTH = 2
+# Attributes of modules that hold no copy which is ever run: ``save_hyperparameters`` keeps one of its arguments to log.
+_NEVER_RUN = ("_modules", "_trainer", "_fabric", "_parameters", "_buffers", "_hparams_initial")
 
 
 def with_twins(model: nn.Module, sites: Sites) -> Sites:
@@ -77,7 +79,7 @@ def check_hidden_copies(model: nn.Module, sites: Sites) -> None:
     signatures = {sign: part for part in searched if part is not model and (sign := _signature(part)) is not None}
     for path, module in model.named_modules():
         for key, value in vars(module).items():
-            if key in ("_modules", "_trainer", "_fabric", "_parameters", "_buffers"):
+            if key in _NEVER_RUN:
                 continue
             for held in _modules_in(value, _DEPTH):
                 if any(id(part) not in known and _signature(part) in signatures for part in held.modules()):

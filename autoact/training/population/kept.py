@@ -248,13 +248,28 @@ def _token(value: Any, depth: int) -> Any:
         return value
     if isinstance(value, Tensor):
         batched = is_batchedtensor(value)
-        return id(value), value._version if not batched and not value.is_inference() else -1
+        return _Self(value), value._version if not batched and not value.is_inference() else -1
     if depth == 0 or callable(value) or isinstance(value, (nn.Module, type)):
-        return id(value)
+        return _Self(value)
     if isinstance(value, Mapping):
-        return id(value), [(_token(key, 1), _token(item, depth - 1)) for key, item in value.items()]
+        return _Self(value), [(_token(key, 1), _token(item, depth - 1)) for key, item in value.items()]
     if isinstance(value, (list, tuple)):
-        return id(value), [_token(item, depth - 1) for item in value]
+        return _Self(value), [_token(item, depth - 1) for item in value]
     if isinstance(value, Set):
-        return id(value), len(value)
-    return id(value), _token(dict(getattr(value, "__dict__", {})), depth - 1)[1]
+        return _Self(value), len(value)
+    return _Self(value), _token(dict(getattr(value, "__dict__", {})), depth - 1)[1]
+
+
+class _Self:
+    """An object, equal to itself alone; it is held on to, so that no later one can have its address."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Self) and other.held is self.held
+
+    def __hash__(self) -> int:
+        return id(self.held)

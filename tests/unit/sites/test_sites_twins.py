@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import lightning
 import pytest
 import torch
 import torch.nn.functional as F
@@ -164,4 +165,19 @@ def test_a_copy_that_is_no_submodule_is_refused(hold):
     with pytest.raises(AutoactError, match=r"^average holds a copy of a part .* on_fit_start$"):
         check_hidden_copies(model, find_sites(model, X))
     model.average = hold(model[0])  # a second name of the part itself
+    check_hidden_copies(model, find_sites(model, X))
+
+
+def test_what_save_hyperparameters_keeps_of_an_argument_is_never_run():
+    class Module(lightning.LightningModule):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.save_hyperparameters(logger=False)
+            self.net = net
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x)
+
+    model = Module(nn.Sequential(part(), nn.Linear(4, 1)))
+    assert model._hparams_initial["net"] is not model.net
     check_hidden_copies(model, find_sites(model, X))
