@@ -12,9 +12,20 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from autoact.training.population.unbatched import CannotBatchError
 
-# Hooks around training: each member's own runs, one after the other. Validation's are in ``module.VALIDATION_HOOKS``.
+# Hooks around training: each member's own runs, one after the other.
 BEFORE = ("on_fit_start", "on_train_start", "on_train_epoch_start")
 AFTER = ("on_train_end", "on_fit_end", "teardown")
+# What a module may do around its validation: each member's own runs, one after the other.
+VALIDATION_HOOKS = (
+    "on_validation_start",
+    "on_validation_epoch_start",
+    "on_validation_batch_start",
+    "on_validation_batch_end",
+    "on_validation_epoch_end",
+    "on_validation_end",
+)
+# Hooks between a step's gradients and the optimiser: each member's own runs, and sees its own gradients.
+WITH_GRADIENTS = ("on_after_backward", "on_before_optimizer_step")
 # Hooks whose order or effect within a step is the user's own: a population has one step for all.
 WITHIN_STEP = (
     "on_train_batch_start",
@@ -24,10 +35,6 @@ WITHIN_STEP = (
     "on_validation_model_zero_grad",
     "on_before_zero_grad",
     "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_save_checkpoint",
-    "on_load_checkpoint",
     "transfer_batch_to_device",
     "on_before_batch_transfer",
     "on_after_batch_transfer",

@@ -251,13 +251,18 @@ def _token(value: Any, depth: int) -> Any:
         return _Self(value), value._version if not batched and not value.is_inference() else -1
     if depth == 0 or callable(value) or isinstance(value, (nn.Module, type)):
         return _Self(value)
+    return _Self(value), _token_of_contents(value, depth - 1)
+
+
+def _token_of_contents(value: Any, depth: int) -> Any:
+    """The same for what a value holds."""
     if isinstance(value, Mapping):
-        return _Self(value), [(_token(key, 1), _token(item, depth - 1)) for key, item in value.items()]
+        return [(_token(key, 1), _token(item, depth)) for key, item in value.items()]
     if isinstance(value, (list, tuple)):
-        return _Self(value), [_token(item, depth - 1) for item in value]
+        return [_token(item, depth) for item in value]
     if isinstance(value, Set):
-        return _Self(value), len(value)
-    return _Self(value), _token(dict(getattr(value, "__dict__", {})), depth - 1)[1]
+        return len(value)
+    return _token_of_contents(getattr(value, "__dict__", {}), depth)
 
 
 class _Self:

@@ -108,8 +108,10 @@ class Member(Trained):
         if self.optimizer is None:
             assert self.paused is not None, "it has trained before"
             return self.paused
+        checkpoint = {"state_dict": {key: _own(value) for key, value in self.module.state_dict().items()}}
+        self.module.on_save_checkpoint(checkpoint)
         return {
-            "weights": {key: _own(value) for key, value in self.module.state_dict().items()},
+            "checkpoint": copy.deepcopy(checkpoint),
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "schedulers": [copy.deepcopy(config.scheduler.state_dict()) for config in self.schedulers],
             "best": self.best.state_dict(),
@@ -121,14 +123,20 @@ class Member(Trained):
         }
 
     def go_on(self, paused: dict[str, Any]) -> None:
-        """Take over what ``pause`` gave; the optimiser follows when it is made."""
+        """Take over what ``pause`` gave; the module follows in ``restore``, the optimiser when it is made."""
         self.paused = paused
-        self.module.load_state_dict(paused["weights"])
         self.best.load_state_dict(copy.deepcopy(paused["best"]))
         for stopper, state in zip(self.stoppers, paused["stoppers"], strict=True):
             stopper.load_state_dict(copy.deepcopy(state))
         self.stopping = paused["stopping"]
         self.steps, self.seconds = paused["steps"], paused["seconds"]
+
+    def restore(self) -> None:
+        """Give the module what ``pause`` saved of it, after its ``setup``, as Lightning does."""
+        if self.paused is not None:
+            checkpoint = copy.deepcopy(self.paused["checkpoint"])
+            self.module.on_load_checkpoint(checkpoint)
+            self.module.load_state_dict(checkpoint["state_dict"])
 
 
 def _own(value: Any) -> Any:

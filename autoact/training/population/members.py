@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from autoact.activations import registry
@@ -193,3 +193,25 @@ def _groups(choices: Sequence[Choice]) -> dict[Choice, list[int]]:
     for position, choice in enumerate(choices):
         groups.setdefault(choice, []).append(position)
     return groups
+
+
+class PopulationOptimizer(torch.optim.Optimizer):
+    """What Lightning holds for an optimiser: steps all members' own."""
+
+    def __init__(self, members: Members) -> None:
+        super().__init__([nn.Parameter(torch.zeros(0))], {})
+        self.members = members
+        self.batch_idx = 0
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Forward, backward, and one step of every member."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self.members.step(self.batch_idx)
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Zero every member's gradients."""
+        self.members.stack.zero_grads()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
@@ -18,48 +17,16 @@ from autoact.tasks.task import Task
 from autoact.training.best import Diverged, weights_are_finite
 from autoact.training.callbacks import Interrupted
 from autoact.training.log_calls import logging_to
-from autoact.training.population.hooks import AFTER, MemberTrainer, has_hook
+from autoact.training.population.hooks import AFTER, VALIDATION_HOOKS, WITH_GRADIENTS, MemberTrainer, has_hook
 from autoact.training.population.logged import Logged
 from autoact.training.population.member import Member
-from autoact.training.population.members import Members
+from autoact.training.population.members import Members, PopulationOptimizer
 from autoact.training.population.optimisers import clip
 from autoact.training.population.stack import names_of
 from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
 from autoact.training.randomness import random_state, restore_random_state, same_random_state
 from autoact.training.said import said
 from autoact.training.scores import Predictions
-
-# What a module may do around its validation: each member's own runs, one after the other.
-VALIDATION_HOOKS = (
-    "on_validation_start",
-    "on_validation_epoch_start",
-    "on_validation_batch_start",
-    "on_validation_batch_end",
-    "on_validation_epoch_end",
-    "on_validation_end",
-)
-
-
-class PopulationOptimizer(torch.optim.Optimizer):
-    """What Lightning holds for an optimiser: steps all members' own."""
-
-    def __init__(self, members: Members) -> None:
-        super().__init__([nn.Parameter(torch.zeros(0))], {})
-        self.members = members
-        self.batch_idx = 0
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Forward, backward, and one step of every member."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        self.members.step(self.batch_idx)
-        return loss
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Zero every member's gradients."""
-        self.members.stack.zero_grads()
 
 
 class PopulationModule(lightning.LightningModule):
@@ -85,6 +52,7 @@ class PopulationModule(lightning.LightningModule):
         self._late: dict[int, dict[str, float]] = {}
         self._since = 0.0
         self._begun: dict[str, Any] = {}
+        self._batch: Any = None
 
     def setup(self, stage: str) -> None:
         """Every member's own, before anything is stacked.
@@ -100,6 +68,8 @@ class PopulationModule(lightning.LightningModule):
         self._run_hook("setup", members, stage)
         if before != [names_of(member.module) for member in members]:
             raise CannotBatchError("setup makes or replaces layers")
+        for member in members:
+            member.restore()
 
     def configure_optimizers(self) -> PopulationOptimizer:
         """Stack the members where the Trainer put this module."""
@@ -146,14 +116,18 @@ class PopulationModule(lightning.LightningModule):
         raised: dict[int, Exception] = {}
         for stream, mine in self.members.by_stream(having) if fitting else [(None, having)]:
             with stream.drawing() if stream is not None else nullcontext():
-                state, first = random_state(), None
+                state, ends = random_state(), list[Any]()
                 for member in mine:
                     restore_random_state(state)
                     with self._failing_alone(member, raised, name), self._logs_of_hook(member, name):
-                        getattr(member.module, name)(*arguments)
-                    first = first or random_state()
+                        given = (member.optimizer,) if name == "on_before_optimizer_step" else arguments
+                        getattr(member.module, name)(*given)
+                    ends.append(random_state())
                 # Whoever asks the Trainer first for the number of steps makes it open its loaders, which draws.
-                restore_random_state(first or state)
+                alike = ends if name in WITH_GRADIENTS else ends[1:]
+                if not all(same_random_state(one, alike[0]) for one in alike[1:]):
+                    raise CannotBatchError(f"{name} draws more random numbers for one candidate than for another")
+                restore_random_state(ends[0] if ends else state)
                 if stream is not None and not same_random_state(state, random_state()):
                     raise SeedsApartError
         self._refuse_if_all(raised, having)
@@ -163,13 +137,15 @@ class PopulationModule(lightning.LightningModule):
     @contextmanager
     def _logs_of_hook(self, member: Member, name: str) -> Iterator[None]:
         """``self.log`` inside a hook around training, where Lightning lets it be called."""
-        if not name.startswith("on_train_") or name == "on_train_end":
+        by_step = name in WITH_GRADIENTS
+        if not (by_step or name.startswith("on_train_")) or name == "on_train_end":
             yield
             return
         mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
+        default, batch = ({}, self._batch) if by_step else ({"on_step": False, "on_epoch": True}, None)
 
         def take(key: str, value: Any, options: Mapping[str, Any]) -> None:
-            mine.add(key, value, {"on_step": False, "on_epoch": True, **options}, None)
+            mine.add(key, value, {**default, **options}, batch)
 
         with logging_to(member.module, take):
             yield
@@ -178,7 +154,7 @@ class PopulationModule(lightning.LightningModule):
         """One step of every member; the sum of their losses, whose gradients do not mix."""
         self._optimizer.batch_idx = batch_idx
         step = self.members.losses(batch, batch_idx)
-        one = batch[0] if self.members.own_batches else batch
+        one = self._batch = batch[0] if self.members.own_batches else batch
         for name, value, options in step.logged:
             self._logged.add(name, value, options, one)
         if step.metric_calls:
@@ -201,6 +177,28 @@ class PopulationModule(lightning.LightningModule):
                 mine.add(name, value, options, batch)
 
             step.log_metrics(member.module, row, take)
+
+    def on_after_backward(self) -> None:
+        """Every member's own."""
+        self._run_with_gradients("on_after_backward")
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Every member's own."""
+        self._run_with_gradients("on_before_optimizer_step")
+
+    def _run_with_gradients(self, name: str) -> None:
+        """A hook that may read its member's gradients, and write into them.
+
+        Raises:
+            CannotBatchError: it puts other tensors in their place.
+        """
+        if not any(has_hook(member.module, name) for member in self.members.active[:1]):
+            return
+        self.members.kept.hand_out()
+        self.members.bind_grads()
+        self._run_hook(name, self.members.active)
+        if not self.members.stack.still_bound():
+            raise CannotBatchError(f"{name} puts other tensors in the place of gradients")
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch._C._functorch import _add_batch_dim, get_unwrapped, is_batchedtensor, maybe_get_bdim, maybe_get_level
 from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
+from torch.utils._pytree import tree_flatten, tree_map
 
 Whole = Callable[[Tensor], Tensor]
 """A function of ``[members, ...]``."""
@@ -52,3 +53,34 @@ def outside(x: Tensor, member: Tensor | None, function: Whole) -> Tensor:
                 y_k = function(x_k)
             return _add_batch_dim(y_k, 0, interpreter.level())
     return _Outside.apply(x, member, function)
+
+
+def one_by_one(function: Callable[..., Tensor], values: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
+    """``function`` of each member's values, one member after the other, called with one member's under ``vmap``.
+
+    Args:
+        function: returns a tensor; gradients flow as usual.
+        values: its positional arguments; at least one tensor in them is batched by the innermost ``vmap``.
+        named: its named arguments.
+    """
+    interpreter = retrieve_current_functorch_interpreter()
+    level = interpreter.level()
+
+    def whole(x: Any) -> Any:
+        return get_unwrapped(x).movedim(maybe_get_bdim(x), 0) if _is_of(x, level) else x
+
+    members = next(len(whole(x)) for x in tree_flatten((values, named))[0] if _is_of(x, level))
+    found = []
+    with interpreter.lower():
+        for row in range(members):
+
+            def own(x: Any, row: int = row) -> Any:
+                return whole(x)[row] if _is_of(x, level) else x
+
+            found.append(function(*tree_map(own, values), **tree_map(own, named)))
+        return _add_batch_dim(torch.stack(found), 0, level)
+
+
+def _is_of(x: Any, level: int) -> bool:
+    """Whether a value is batched by the ``vmap`` of this level."""
+    return isinstance(x, Tensor) and is_batchedtensor(x) and maybe_get_level(x) == level

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import get_unwrapped, is_batchedtensor
 from torch.func import vmap
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torchmetrics import Metric, MetricCollection
@@ -16,6 +17,7 @@ from torchmetrics import Metric, MetricCollection
 from autoact.sites.transformer import mend_copy_
 from autoact.training.log_calls import log_calls
 from autoact.training.population.grouped import GroupedActivation
+from autoact.training.population.outside import one_by_one
 from autoact.training.population.stack import Slot, Stack, names_of, slot_of
 from autoact.training.population.streams import StreamDropout
 from autoact.training.population.unbatched import CannotBatchError
@@ -42,33 +44,104 @@ class _Deferred:
 
 
 class _MetricStandIn(nn.Module):
-    """Notes what a metric is called with: metrics keep state, so that members' own run outside ``vmap``."""
+    """Notes what a metric is called with: metrics keep state, so that members' own run outside ``vmap``.
 
-    def __init__(self, name: str, calls: list[MetricCall]) -> None:
+    A value that may be a loss is computed here as well, by a copy that has seen nothing else.
+    """
+
+    def __init__(self, path: str, calls: list[MetricCall], metric: Any) -> None:
         super().__init__()
-        self.name = name
-        self._calls = calls
+        self._path, self._calls = path, calls
+        self._metric = (copy.deepcopy(metric),)  # no submodule
+        self._metric[0].reset()
 
     def forward(self, *values: Any, **named: Any) -> Any:
         """Note the values."""
-        self._calls.append((self.name, "forward", values, named))
+        self._calls.append((self._path, "forward", values, named))
         return _Deferred(len(self._calls) - 1)
 
     def update(self, *values: Any, **named: Any) -> None:
         """Note the values."""
-        self._calls.append((self.name, "update", values, named))
+        self._calls.append((self._path, "update", values, named))
 
     def of(self, module: Any) -> Any:
         """A member's own metric."""
-        return module.get_submodule(self.name)
+        return module.get_submodule(self._path)
+
+
+class _SingleStandIn(_MetricStandIn):
+    """Stands for one metric."""
+
+    _one_by_one = False
+
+    @property
+    def __class__(self) -> Any:
+        """The metric's own, for code that asks ``isinstance``."""
+        return type(vars(self)["_metric"][0]) if "_metric" in vars(self) else _SingleStandIn
+
+    @__class__.setter
+    def __class__(self, kind: Any) -> None:
+        raise CannotBatchError(f"training_step makes self.{self._path} a {kind.__name__}")
+
+    def forward(self, *values: Any, **named: Any) -> Any:
+        """Note the values; what depends on weights by a function that has a gradient may be a loss: it is computed."""
+        self.check()
+        noted = super().forward(*values, **named)
+        learnt = any(isinstance(x, Tensor) and _learns(x) for x in tree_flatten((values, named))[0])
+        if not learnt or self._metric[0].is_differentiable is False:
+            return noted
+        if not self._one_by_one:
+            try:
+                return self._learnt(self._value(*values, **named), noted)
+            except Exception:  # of code that vmap does not know, such as a condition on values
+                self._one_by_one = True
+        try:
+            return self._learnt(one_by_one(self._value, values, named), noted)
+        except Exception:  # its value can only be logged
+            return noted
+
+    @staticmethod
+    def _learnt(value: Any, noted: _Deferred) -> Any:
+        """A value that has a gradient; else what is known once the members' own metrics have been called."""
+        return value if isinstance(value, Tensor) and _learns(value) else noted
+
+    def _value(self, *values: Any, **named: Any) -> Any:
+        """Of these values alone."""
+        try:
+            return self._metric[0](*values, **named)
+        finally:
+            self._metric[0].reset()
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not the metric's state, such as a method that turns outputs into predictions.
+
+        Raises:
+            CannotBatchError: it is each candidate's own.
+        """
+        if name.startswith("__") or "_metric" not in vars(self):
+            raise AttributeError(name)
+        metric = vars(self)["_metric"][0]
+        if name in metric._defaults or name in ("compute", "reset", "metric_state"):
+            raise CannotBatchError(f"training_step asks for self.{self._path}.{name}, which is each candidate's own")
+        return getattr(metric, name)
+
+    def check(self) -> None:
+        """Refuse what the members' own metrics would not know of.
+
+        Raises:
+            CannotBatchError: a method has updated the metric.
+        """
+        if self._metric[0]._update_count:
+            self._metric[0].reset()
+            raise CannotBatchError(f"training_step updates self.{self._path} by a method of its own")
 
 
 class _CollectionStandIn(_MetricStandIn):
     """Stands for a collection, whose calls give a value for each of its metrics."""
 
-    def __init__(self, name: str, calls: list[MetricCall], keys: Sequence[str]) -> None:
-        super().__init__(name, calls)
-        self.keys = list(keys)
+    def __init__(self, path: str, calls: list[MetricCall], metric: Any) -> None:
+        super().__init__(path, calls, metric)
+        self.keys = list(map(str, metric.keys(keep_base=False)))
 
     def forward(self, *values: Any, **named: Any) -> dict[str, _Deferred]:
         """Note the values."""
@@ -77,7 +150,7 @@ class _CollectionStandIn(_MetricStandIn):
 
     def items(self, *_: Any, **__: Any) -> list[tuple[str, _OneOfCollection]]:
         """Its metrics, each by the name that it is logged under."""
-        return [(key, _OneOfCollection(self.name, key)) for key in self.keys]
+        return [(key, _OneOfCollection(self._path, key)) for key in self.keys]
 
 
 class _OneOfCollection:
@@ -163,6 +236,7 @@ class Template:
         self._metric_calls: list[MetricCall] = []
         for name, metric in _metrics(self.base):
             _replace(self.base, metric, _stand_in(name, metric, self._metric_calls))
+        self._metrics = [m for m in self.base.modules() if type(m) is _SingleStandIn]
         self._logged: list[tuple[str, Any, dict[str, Any]]] = []
         for name, call in log_calls(lambda *given: self._logged.append(given)).items():
             object.__setattr__(self.base, name, call)
@@ -235,6 +309,8 @@ class Template:
                 store[key] = value
         self._point(member)
         out = self.base.training_step(batch, batch_idx) if self._takes_index else self.base.training_step(batch)
+        for metric in self._metrics:
+            metric.check()
         loss = out.get("loss") if isinstance(out, Mapping) else out
         if not isinstance(loss, Tensor):
             raise CannotBatchError(f"training_step returned {type(out).__name__} without a loss")
@@ -272,6 +348,11 @@ class Template:
         return step
 
 
+def _learns(x: Tensor) -> bool:
+    """Whether a tensor inside ``vmap`` depends on weights; it does not say so itself."""
+    return bool((get_unwrapped(x) if is_batchedtensor(x) else x).requires_grad)
+
+
 def _metrics(base: nn.Module) -> list[tuple[str, nn.Module]]:
     """The metrics of a module by path, collections as a whole."""
     found: list[tuple[str, nn.Module]] = []
@@ -284,9 +365,7 @@ def _metrics(base: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _stand_in(name: str, metric: Any, calls: list[MetricCall]) -> _MetricStandIn:
     """What stands for a metric, or for a collection of them."""
-    if isinstance(metric, MetricCollection):
-        return _CollectionStandIn(name, calls, list(map(str, metric.keys(keep_base=False))))
-    return _MetricStandIn(name, calls)
+    return (_CollectionStandIn if isinstance(metric, MetricCollection) else _SingleStandIn)(name, calls, metric)
 
 
 def _aliases(base: nn.Module, name: str) -> list[Slot]:

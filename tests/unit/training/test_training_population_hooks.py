@@ -203,11 +203,11 @@ def test_an_empty_hook_is_none(tiny, net):
     def on_train_batch_end(self: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Nothing yet."""
 
-    module = with_hooks(net, on_train_batch_end=on_train_batch_end, on_after_backward=lambda self: None)
+    module = with_hooks(net, on_train_batch_end=on_train_batch_end, on_before_backward=lambda self, loss: None)
     assert not has_hook(module(), "on_train_batch_end")
     assert why_not(tiny(module), SessionOptions()) == ""
-    assert why_not(tiny(with_hooks(net, on_after_backward=lambda self: 1 + self.x)), SessionOptions()) == (
-        "Hooked has an on_after_backward of its own"
+    assert why_not(tiny(with_hooks(net, on_before_backward=lambda self, loss: 1 + self.x)), SessionOptions()) == (
+        "Hooked has an on_before_backward of its own"
     )
 
 
