@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.warned import warned_once
 
 VERBS = {
     "search": "search activations for a task, or for your own Lightning module",
@@ -93,7 +94,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if arguments[0] not in VERBS:
             raise unknown("verb", arguments[0], VERBS)
-        return int(importlib.import_module(f"autoact.cli.{arguments[0]}").run(list(arguments[1:])))
+        with warned_once():
+            return int(importlib.import_module(f"autoact.cli.{arguments[0]}").run(list(arguments[1:])))
     except AutoactError as error:
         print(f"autoact: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import lightning
+
+from autoact.cli.lightning_cli import CliFile, is_file
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
@@ -22,30 +27,50 @@ def own_task(config: Config) -> Task:
     assert config.module is not None
     if config.task.name is not None:
         raise AutoactError(f"task={config.task.name} and module={config.module} exclude each other: name one")
-    if config.datamodule is None:
+    if config.datamodule is None and not is_file(config.module):
         raise AutoactError("module=... needs datamodule=package.module:Class")
     if config.incumbent is not None:
         raise AutoactError(
             "incumbent=... needs a task of ours: with module=... autoact does not know which row of your data is which"
         )
-    module_class = load_trusted(config.module, "module", config.trust)
-    data_class = load_trusted(config.datamodule, "datamodule", config.trust)
+    files = {name: CliFile(name, config.trust) for name in (config.module, config.datamodule) if name and is_file(name)}
+    given, data_given = config.module_arguments, config.datamodule_arguments
+    data = config.datamodule or config.module
+    make_module = _maker(config, "module", config.module, given, lightning.LightningModule, files)
+    make_data = _maker(config, "datamodule", data, data_given, lightning.LightningDataModule, files)
     metric = _metric(config)
     if metric is None and (config.monitor is None or config.mode is None):
         raise AutoactError("module=... needs monitor=NAME and mode=max or mode=min: the validation value that decides")
     callbacks = [load_trusted(reference, "callbacks", config.trust) for reference in config.callbacks]
-    import lightning
-
-    return lightning_task(
-        lambda: _build(module_class, config.module_arguments, "module", config.module, lightning.LightningModule),
-        _build(data_class, config.datamodule_arguments, "datamodule", config.datamodule, lightning.LightningDataModule),
+    file = files.get(config.module)
+    callbacks += file.callbacks() if file else []
+    task = lightning_task(
+        make_module,
+        make_data(),
         monitor=config.monitor or f"val_{metric.name if metric else ''}",
         mode=config.mode or (metric.mode if metric else ""),
         metric=metric,
-        trainer=config.trainer,
+        trainer={**(file.trainer() if file else {}), **config.trainer},
         make_callbacks=lambda: [make() for make in callbacks],
         seed=config.data.seed,
     )
+    said = [line for one in files.values() for line in one.notes()]
+    return replace(task, facts={**task.facts, "notes": (*task.facts["notes"], *said)})
+
+
+def _maker(
+    config: Config, key: str, reference: str, arguments: Mapping[str, Any], wanted: Any, files: Mapping[str, CliFile]
+) -> Callable[[], Any]:
+    """A function that makes what ``module=`` or ``datamodule=`` names.
+
+    Raises:
+        AutoactError: it is not trusted, not there, or does not fit.
+    """
+    if reference in files:
+        make = files[reference].maker(key, arguments)
+        return lambda: _checked(make(), key, reference, wanted)
+    named = load_trusted(reference, key, config.trust)
+    return lambda: _build(named, arguments, key, reference, wanted)
 
 
 def _metric(config: Config) -> Metric | None:
@@ -65,7 +90,7 @@ def _metric(config: Config) -> Metric | None:
     return Metric(own, own, mode, function, ())
 
 
-def _build(kind: Any, arguments: dict[str, Any], key: str, reference: str | None, wanted: type) -> Any:
+def _build(kind: Any, arguments: Mapping[str, Any], key: str, reference: str, wanted: type) -> Any:
     """An object of the user's class, or what his function returns.
 
     Raises:
@@ -75,6 +100,15 @@ def _build(kind: Any, arguments: dict[str, Any], key: str, reference: str | None
         made = kind(**arguments)
     except TypeError as error:
         raise AutoactError(f"{key}={reference}: {error} (give arguments as {key}_arguments.NAME=VALUE)") from error
+    return _checked(made, key, reference, wanted)
+
+
+def _checked(made: Any, key: str, reference: str, wanted: type) -> Any:
+    """What was made, as Lightning's.
+
+    Raises:
+        AutoactError: it is something else.
+    """
     made = adopted(made, wanted)
     if not isinstance(made, wanted):
         raise AutoactError(f"{key}={reference} gives {type(made).__name__}, not a lightning.{wanted.__name__}")

@@ -22,6 +22,21 @@ def load_trusted(reference: str, key: str, trust: Sequence[str]) -> Any:
     Raises:
         AutoactError: the package is not trusted, or nothing is found there.
     """
+    check_trusted(reference, key, trust)
+    return load_reference(reference, key)
+
+
+def check_trusted(reference: str, key: str, trust: Sequence[str]) -> None:
+    """Refuse code of a package that is not trusted; of the others, those of the folder can be imported from now on.
+
+    Args:
+        reference: ``package.module:name``, or ``package.module.name``.
+        key: the configuration key that holds it, for messages.
+        trust: packages whose code may run; autoact's own recipes always may.
+
+    Raises:
+        AutoactError: the package is not trusted.
+    """
     module = reference.partition(":")[0]
     allowed = ["autoact", *trust]
     if not any(module == name or module.startswith(f"{name}.") for name in allowed):
@@ -30,4 +45,3 @@ def load_trusted(reference: str, key: str, trust: Sequence[str]) -> Any:
     # As ``python -m`` does: the user's own code lies in the folder from which he runs.
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return load_reference(reference, key)

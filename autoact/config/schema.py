@@ -77,7 +77,7 @@ class Config:
         trainer: arguments of ``lightning.Trainer``.
         metric: decides instead of ``task.metric``: a name, or your own as ``package.module:function``.
         metric_mode: direction of your own metric: ``max`` or ``min``.
-        module: your own LightningModule, ``package.module:Class``.
+        module: your own LightningModule, ``package.module:Class``, or a file of ``LightningCLI``, ``fit.yaml``.
         module_arguments: arguments of its class.
         datamodule: your own LightningDataModule.
         datamodule_arguments: arguments of its class.

@@ -15,6 +15,7 @@ from loky import BrokenProcessPool, ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
 from autoact.core.errors import AutoactError, first_line
+from autoact.core.warned import share_warnings
 from autoact.engines import worker
 from autoact.engines.early import environment, no_interrupts, take
 from autoact.engines.job import Workplace
@@ -71,7 +72,8 @@ class ProcessEngine(QueueingEngine):
     ) -> None:
         super().__init__(workers)
         self._set_up = (_file_of(packed(workplace)), threads, gpu_share)
-        self._remove = weakref.finalize(self, Path(self._set_up[0]).unlink, missing_ok=True)
+        self._remove = weakref.finalize(self, _remove, self._set_up[0])
+        share_warnings(Path(worker.warned_beside(self._set_up[0])))
         env = environment(threads)
         placed = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(workers)]
         self._seats = [_Seat(env | place) for place in placed]
@@ -169,3 +171,9 @@ def _file_of(content: bytes) -> str:
     with os.fdopen(handle, "wb") as file:
         file.write(content)
     return path
+
+
+def _remove(path: str) -> None:
+    """The files that the workers read."""
+    for file in (path, worker.warned_beside(path)):
+        Path(file).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import cloudpickle
 import torch
 
+from autoact.core.warned import share_warnings
 from autoact.engines.early import leave_with_driver
 from autoact.engines.job import Workplace
 from autoact.engines.message import reply_of
@@ -63,7 +64,19 @@ def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) ->
         gc.freeze()
         return os.getpid()
 
-    return reply_of(take)
+    reply = reply_of(take)
+    share_warnings(Path(warned_beside(path)), install=True)
+    return reply
+
+
+def warned_beside(path: str) -> str:
+    """The file, beside the workplace's, of the warnings that have been shown.
+
+    Example:
+        >>> warned_beside("autoact-1.workplace")
+        'autoact-1.workplace.warned'
+    """
+    return f"{path}.warned"
 
 
 def let_start_processes() -> None:

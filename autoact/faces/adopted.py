@@ -48,6 +48,20 @@ def is_of(own: type, kind: type) -> bool:
     return issubclass(own, kind) or _other(own, kind) is not None
 
 
+def base_of(own: Any, kind: type) -> type:
+    """``kind``, or what ``pytorch_lightning`` has in its place, where a class is derived from that.
+
+    Example:
+        >>> import pytorch_lightning
+        >>> base_of(pytorch_lightning.LightningModule, lightning.LightningModule).__module__
+        'pytorch_lightning.core.module'
+        >>> base_of(lightning.LightningModule, lightning.LightningModule).__module__
+        'lightning.pytorch.core.module'
+    """
+    other = _other(own, kind) if isinstance(own, type) and not issubclass(own, kind) else None
+    return other or kind
+
+
 def _other(own: type, kind: type) -> type | None:
     """What ``pytorch_lightning`` has in the place of ``kind``, where a class is derived from it."""
     named = [base for base in own.__mro__ if base.__name__ == kind.__name__]

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, IterableDataset
 
 from autoact.core.errors import AutoactError, first_line
+from autoact.training.quiet import quiet_lightning
 
 SEALED_NOTHING = "there is no sealed data, so nothing can be confirmed and nothing is recommended"
 NO_TEST = f"the datamodule has no test_dataloader: {SEALED_NOTHING}"
@@ -132,7 +133,8 @@ def _missing(made: Any) -> str:
         return "None"
     if isinstance(made, (list, tuple, Mapping)) and not made:
         return "no loader"
-    loaders = made.flattened if isinstance(made, CombinedLoader) else CombinedLoader(made).flattened
+    with quiet_lightning():
+        loaders = made.flattened if isinstance(made, CombinedLoader) else CombinedLoader(made).flattened
     return "a loader without batches" if min(map(_batches, loaders)) == 0 else ""
 
 

@@ -12,6 +12,7 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.core.values import check_value
+from autoact.core.warned import warned_once
 from autoact.engines.settings import PROCESSES, EngineSettings
 from autoact.faces.adopted import is_of
 from autoact.faces.foreign import lightning_task
@@ -102,7 +103,7 @@ def search(
     Raises:
         AutoactError: something does not fit, in one line.
     """
-    with SEARCH_CALL.errors():
+    with SEARCH_CALL.errors(), warned_once():
         check_value(objectives, list[str], "objectives")
         chosen = Settings(
             space=_space(space, candidates, granularity),

@@ -185,19 +185,14 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
     groups: dict[str, list[str]] = {}
     for name in chosen:
         groups.setdefault(_group_of(name, settings.granularity), []).append(name)
-    for group, members in groups.items():
-        if len({fingerprint(sites[name].current) for name in members}) > 1:
-            raise AutoactError(
-                f"granularity={settings.granularity} puts {', '.join(members)} into one dimension ({group}), but they "
-                f"hold different activations today: use granularity=site"
-            )
+    _check_alike(sites, groups, settings.granularity)
     for group, members in groups.items():  # copies of a part have the activations of what they are copied from
         groups[group] = [*members, *(site.name for site in sites.searchable if site.twin_of in members)]
     candidates = _candidates(settings.candidates)
     every = [name for members in groups.values() for name in members]
     baseline = Assignment({name: canonical(sites[name].current) for name in every})
     refused = {group: _refused(sites, members, candidates) for group, members in groups.items()}
-    _check_offered(candidates, refused)
+    _check_offered(sites, candidates, groups, refused)
     space = SearchSpace(
         groups={group: tuple(members) for group, members in groups.items()},
         candidates=candidates,
@@ -228,16 +223,64 @@ def _refused(sites: Sites, members: Sequence[str], candidates: Sequence[Choice])
     return {name: reason for name, reason in every.items() if reason}
 
 
-def _check_offered(candidates: Sequence[Choice], refused: Mapping[str, Mapping[str, str]]) -> None:
+def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity: str) -> None:
+    """Refuse dimensions whose sites hold different activations today.
+
+    Raises:
+        AutoactError: names one, and all sites to leave out.
+    """
+    told, others = "", list[str]()
+    for group, members in groups.items():
+        alike: dict[str, list[str]] = {}
+        for name in members:
+            alike.setdefault(fingerprint(sites[name].current), []).append(name)
+        if len(alike) > 1:
+            most = max(alike.values(), key=len)
+            others += [name for names in alike.values() if names is not most for name in names]
+            held = "; ".join(f"{sites[names[0]].current} at {', '.join(names)}" for names in alike.values())
+            told = told or f"those of {group!r} hold different activations today ({held})"
+    if told:
+        raise AutoactError(
+            f"space.granularity={granularity} gives all sites of a dimension one activation, but {told}: "
+            f"space.granularity=site searches each by itself, space.exclude={_listed(others)} leaves out those that "
+            "differ"
+        )
+
+
+def _check_offered(
+    sites: Sites,
+    candidates: Sequence[Choice],
+    groups: Mapping[str, Sequence[str]],
+    refused: Mapping[str, Mapping[str, str]],
+) -> None:
     """Refuse a candidate that is on offer nowhere.
 
     Raises:
-        AutoactError: names it and says why, for each dimension.
+        AutoactError: names it and says why, for each dimension, and which sites to leave out, where that helps.
     """
-    for choice in map(str, candidates):
-        reasons = dict.fromkeys(reasons[choice] for reasons in refused.values() if choice in reasons)
-        if all(choice in reasons for reasons in refused.values()):
-            raise AutoactError(f"{choice} can be tried nowhere in this model: {'; '.join(reasons)}")
+    for choice in candidates:
+        name = str(choice)
+        if not all(name in reasons for reasons in refused.values()):
+            continue
+        reasons = dict.fromkeys(reasons[name] for reasons in refused.values())
+        advice = ""
+        if len(groups) == 1:
+            (members,) = groups.values()
+            unfit = [member for member in members if _refusal(sites, {member: choice})]
+            if unfit and not _refusal(sites, dict.fromkeys([m for m in members if m not in unfit], choice)):
+                advice = f"; space.exclude={_listed(unfit)} leaves out the sites that it does not fit"
+            advice = advice if len(unfit) < len(members) else ""
+        raise AutoactError(f"{name} can be tried nowhere in this model: {'; '.join(reasons)}{advice}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a setting takes them.
+
+    Example:
+        >>> _listed(["net.1", "net.3"])
+        "['net.1','net.3']"
+    """
+    return f"[{','.join(map(repr, names))}]"
 
 
 def _is_identity(choice: Choice) -> bool:
@@ -250,7 +293,14 @@ def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
     names = [site.name for site in sites.searchable if not site.twin_of]
     if not names:
         reasons = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable]
-        raise AutoactError(f"no activation can be searched in this model. {'; '.join(reasons)}".strip())
+        for site in [site for site in sites if site.kept]:
+            name = site.name or "the model itself"
+            reasons.append(
+                f"{name} ({site.current}): kept, {site.kept}; space.include={_listed([site.name])} searches it"
+            )
+        if not reasons:
+            reasons = ["It calls none that autoact knows (python -m autoact activations lists them)"]
+        raise AutoactError(f"no activation can be searched in this model. {'; '.join(reasons)}")
     for glob in [*settings.include, *settings.exclude]:
         if not any(fnmatch.fnmatchcase(name, glob) for name in names):
             raise unknown("site", glob, names)

@@ -168,6 +168,7 @@ def test_a_copy_that_is_no_submodule_is_refused(hold):
     check_hidden_copies(model, find_sites(model, X))
 
 
+@pytest.mark.filterwarnings("ignore:Attribute 'net' is an instance of `nn.Module`")
 def test_what_save_hyperparameters_keeps_of_an_argument_is_never_run():
     class Module(lightning.LightningModule):
         def __init__(self, net: nn.Module) -> None:

@@ -6,6 +6,7 @@ import itertools
 import random
 
 import pytest
+import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import nn
 
@@ -66,7 +67,8 @@ def test_an_unknown_granularity_names_the_nearest():
 @pytest.mark.parametrize("granularity", ["block", "model"])
 def test_sites_that_differ_today_cannot_share_a_dimension(granularity):
     mixed = sites_of(layers__0__a="relu", layers__0__b="tanh")
-    with pytest.raises(AutoactError, match=r"layers\.0\.a, layers\.0\.b .*different activations today"):
+    told = r"\(relu at layers\.0\.a; tanh at layers\.0\.b\).*space\.exclude=\['layers\.0\.b'\]"
+    with pytest.raises(AutoactError, match=f"hold different activations today {told}"):
         space_of(mixed, granularity=granularity)
     alike = sites_of(layers__0__a="elu", layers__0__b="celu")  # one function, two names
     assert space_of(alike, granularity=granularity).size() == 3
@@ -97,6 +99,24 @@ def test_leaving_no_site_is_a_mistake_in_one_line():
     with pytest.raises(AutoactError, match=r"leaves no site\. Sites: encoder\.0\.act") as caught:
         space_of(exclude=["*"])
     assert "\n" not in str(caught.value)
+
+
+def test_what_to_leave_out_of_a_shared_dimension_can_be_pasted():
+    model = nn.Sequential(
+        nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)
+    )
+    sites = find_sites(model, torch.zeros(2, 2))
+    with pytest.raises(AutoactError, match=r"space\.exclude=\['3'\] leaves out those that differ"):
+        space_of(sites, granularity="model")
+    assert space_of(sites, granularity="model", exclude=["3"]).groups == {"activation": ("1", "5")}
+
+
+def test_what_is_kept_is_told_where_nothing_else_is_there():
+    model = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())
+    with pytest.raises(AutoactError, match=r"1 \(sigmoid\): kept, .*; space\.include=\['1'\] searches it"):
+        space_of(find_sites(model, torch.zeros(2, 2)))
+    with pytest.raises(AutoactError, match="It calls none that autoact knows"):
+        space_of(find_sites(nn.Linear(2, 1), torch.zeros(2, 2)))
 
 
 def test_a_model_without_sites_says_why_in_one_line():
