@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import lightning
 import torch
@@ -16,6 +16,8 @@ from autoact.faces.adopted import is_of
 from autoact.faces.load import load_recommendation
 from autoact.recommendation import Recommendation
 from autoact.sites import apply_, assignment_in
+from autoact.sites.restore import put_carried_
+from autoact.sites.rewrite import calls_rewritten, rewrite_
 
 Module = TypeVar("Module", bound=lightning.LightningModule)
 _HOOK = "configure_model"
@@ -176,20 +178,23 @@ def load_from_checkpoint(
         raise AutoactError(f"load_from_checkpoint takes the class of a LightningModule first, not {kind!r}")
 
     def on_load_checkpoint(self: Any, checkpoint: dict[str, Any]) -> None:
-        kind.on_load_checkpoint(self, checkpoint)
+        # Now, not afterwards: calls in the module's own methods are exchanged by a subclass of its class.
+        calls = calls_rewritten(self)
+        self.__class__ = kind
+        if calls:  # the module's __init__ has exchanged some
+            rewrite_(self, calls)
+        self.on_load_checkpoint(checkpoint)
         held = assignment_in(self.state_dict())
         carried = assignment_in(checkpoint["state_dict"])
         missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
         if missing:
             example = example_input if example_input is not None else self.example_input_array
-            apply_(self, missing, example_input=_on(example, self.device))
+            put_carried_(self, missing, _on(example, self.device))
 
     # Lightning's own way, with one step between building the module and loading its weights.
     added = {"on_load_checkpoint": on_load_checkpoint, "__module__": kind.__module__}
     between: Any = type(kind.__name__, (kind,), added)
-    loaded = between.load_from_checkpoint(checkpoint_path, **arguments)
-    loaded.__class__ = kind
-    return loaded
+    return cast(Module, between.load_from_checkpoint(checkpoint_path, **arguments))
 
 
 def _unwrap(module: lightning.LightningModule) -> None:

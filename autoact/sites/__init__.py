@@ -4,6 +4,7 @@ from autoact.sites.apply import apply, apply_
 from autoact.sites.consumers import Source, consumers
 from autoact.sites.find import find_sites
 from autoact.sites.initialise import initialise_, rescale_
+from autoact.sites.loading import watch_lenient_loads
 from autoact.sites.marker import assignment_in
 from autoact.sites.records import Site, Sites, Unreplaceable, Wiring
 from autoact.sites.resize import DoesNotFitError, Plan, plan_widths
@@ -29,3 +30,5 @@ __all__ = [
     "rescale_",
     "restore_",
 ]
+
+watch_lenient_loads()

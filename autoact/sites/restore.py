@@ -48,12 +48,13 @@ def restore_(
     held = assignment_in(model.state_dict())
     missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
     if missing:
-        _apply_carried(model, missing, example_input)
-    model.load_state_dict(dict(state_dict), strict=strict)
+        put_carried_(model, missing, example_input)
+    # As it is: torch keeps the versions of modules beside the keys (`_metadata`), which a plain dict would lose.
+    model.load_state_dict(state_dict, strict=strict)
     return model
 
 
-def _apply_carried(model: nn.Module, carried: Mapping[str, Choice], example_input: Any) -> None:
+def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input: Any) -> None:
     """Put activations in that are told for every name of a shared module: once where all names tell the same.
 
     Where they do not, or where a name is that of one use, each use has its own.

@@ -307,3 +307,74 @@ def test_from_a_file_and_a_policy(tmp_path):
         autoact.ApplyActivations(WANTED, "quality")
     with pytest.raises(autoact.AutoactError, match="not int"):
         autoact.ApplyActivations(3)
+
+
+class Functional(lightning.LightningModule):
+    """Calls its activation in its own ``forward``; changes itself where it is told to."""
+
+    def __init__(self, assignment=None):
+        super().__init__()
+        self.save_hyperparameters()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 1)
+        self.example_input_array = X[:2]
+        if assignment:
+            autoact.apply_(self, assignment, example_input=X[:2])
+
+    def forward(self, x):
+        return self.second(nn.functional.relu(self.first(x)))
+
+
+def saved(module, path):
+    """A checkpoint of a module that no Trainer has seen."""
+    about = {"pytorch-lightning_version": lightning.__version__, "hyper_parameters": dict(module.hparams)}
+    torch.save({"state_dict": module.state_dict(), **about}, path)
+    return path
+
+
+def functional_site(module):
+    return autoact.find_sites(module, X[:2]).searchable[0].name
+
+
+@pytest.mark.parametrize("in_init", [False, True], ids=["loaded", "changed in its own __init__"])
+def test_loading_back_what_a_module_calls_in_its_own_forward(in_init, tmp_path):
+    site = functional_site(Functional())
+    changed = (
+        Functional({site: "tanh"}) if in_init else autoact.apply(Functional(), {site: "tanh"}, example_input=X[:2])
+    )
+    path = saved(changed, tmp_path / "net.ckpt")
+    found = autoact.load_from_checkpoint(Functional, path, weights_only=True)
+    assert torch.equal(found(X), changed(X))
+    assert type(found) is type(changed), "one with the same calls exchanged"
+
+
+def test_loading_back_what_two_names_share(tmp_path):
+    class Shared(Functional):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ReLU()
+            self.same = self.act
+
+        def forward(self, x):
+            return self.second(self.same(self.act(self.first(x))))
+
+    changed = autoact.apply(Shared(), {"act": "tanh"}, example_input=X[:2])
+    found = autoact.load_from_checkpoint(Shared, saved(changed, tmp_path / "net.ckpt"), weights_only=True)
+    assert torch.equal(found(X), changed(X))
+
+
+@pytest.mark.parametrize("by", ["argument", "attribute"])
+@pytest.mark.filterwarnings("ignore:Found keys that are not in the model")
+def test_a_lenient_load_into_the_plain_class_says_what_to_do(by, tmp_path):
+    changed = autoact.apply(Net(), {"net.1": "tanh"})
+    path = saved(changed, tmp_path / "net.ckpt")
+
+    class Lenient(Net):
+        @property
+        def strict_loading(self):
+            return False
+
+    kind, arguments = (Net, {"strict": False}) if by == "argument" else (Lenient, {})
+    with pytest.warns(UserWarning, match=r"'net.1' was trained with tanh.*autoact.load_from_checkpoint"):
+        kind.load_from_checkpoint(path, weights_only=True, **arguments)
+    found = autoact.load_from_checkpoint(kind, path, weights_only=True, **arguments)
+    assert torch.equal(found(X), changed(X))
