@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autoact.faces.lightning import ApplyActivations, load_from_checkpoint
     from autoact.faces.load import load_recommendation
     from autoact.faces.optuna import assignment_from, suggest
+    from autoact.faces.pretrained import from_pretrained
     from autoact.faces.search import search
     from autoact.faces.sklearn import AutoActClassifier, AutoActRegressor
     from autoact.recommendation import Recommendation
@@ -53,6 +54,7 @@ __all__ = [
     "assignment_from",
     "assignment_in",
     "find_sites",
+    "from_pretrained",
     "initialise_",
     "load_from_checkpoint",
     "load_recommendation",
@@ -88,6 +90,7 @@ _HOMES = {
     "assignment_from": "autoact.faces.optuna",
     "assignment_in": "autoact.sites",
     "find_sites": "autoact.sites",
+    "from_pretrained": "autoact.faces.pretrained",
     "initialise_": "autoact.sites",
     "load_from_checkpoint": "autoact.faces.lightning",
     "load_recommendation": "autoact.faces.load",

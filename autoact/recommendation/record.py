@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from collections.abc import Mapping
@@ -158,8 +157,10 @@ class Recommendation:
                 (the search did not see them), all in one message; or no site at all would be replaced although the
                 policy recommends it.
         """
+        from autoact.sites.transformer import copied_model
+
         return self.apply_(
-            copy.deepcopy(model), policy, strict=strict, rescale=rescale, example_input=example_input, _depth=3
+            copied_model(model), policy, strict=strict, rescale=rescale, example_input=example_input, _depth=3
         )
 
     def apply_(

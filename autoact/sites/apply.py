@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import fnmatch
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +22,7 @@ from autoact.sites.pretrained import keep_config_true_
 from autoact.sites.records import Site, Sites
 from autoact.sites.resize import DoesNotFitError, Plan, check_sizes, draw_layers_, plan_widths, resize_
 from autoact.sites.standins import StandIns
-from autoact.sites.transformer import mend_copy_
+from autoact.sites.transformer import copied_model
 from autoact.sites.twins import scaled
 
 
@@ -45,9 +44,9 @@ def apply(
         >>> apply(model, {"1": "tanh"})[1], model[1]
         (ActivationModule(tanh), ReLU())
     """
-    copied = copy.deepcopy(model)
-    mend_copy_(model, copied)
-    return apply_(copied, assignment, example_input=example_input, sites=sites, rescale=rescale, per_use=per_use)
+    return apply_(
+        copied_model(model), assignment, example_input=example_input, sites=sites, rescale=rescale, per_use=per_use
+    )
 
 
 def apply_(

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from autoact.sites.marker import assignment_in, is_marker
+from autoact.activations.equality import fingerprint
+from autoact.activations.modules import recognise
+from autoact.core.errors import AutoactError
+from autoact.sites.marker import MARKER, assignment_in, is_marker
 
 _WRAPPED = "_autoact_watched"
 
@@ -52,46 +55,48 @@ def watch_lenient_loads() -> None:
 def _told(model: nn.Module, state_dict: Mapping[str, Any], result: Any) -> str:
     """What is to be said of a load; nothing where no weight was loaded, or none of a place with an activation."""
     missing, unexpected = getattr(result, "missing_keys", ()), getattr(result, "unexpected_keys", ())
-    dropped = [key for key in unexpected if is_marker(key) and _has_place(model, key)]
+    dropped = [key for key in unexpected if is_marker(key) and _computes_another(model, key)]
     unsaid = [key for key in missing if is_marker(key)]
     if not (dropped or unsaid) or not set(state_dict).difference(unexpected):
         return ""
+    kind = type(model).__name__
     if dropped:
-        return _weights_of_others(model, dropped)
-    # An adapter or a backbone loads a part; the weights of a whole model say what they belong to.
-    return _model_of_others(model, unsaid) if all(map(is_marker, missing)) else ""
-
-
-def _has_place(model: nn.Module, key: str) -> bool:
-    """Whether the model has what a marker's site is part of: the weights of a dropped head are no matter."""
-    owner = key.rpartition(".")[0].rpartition(".")[0]
-    try:
-        model.get_submodule(owner)
-    except AttributeError:
-        return False
-    return True
-
-
-def _weights_of_others(model: nn.Module, dropped: Iterable[str]) -> str:
-    """Weights that were trained with activations that the model does not have."""
-    carried = assignment_in(dropped)
-    site, choice = next(iter(carried.items()))
-    more = f" ({len(carried)} such places)" if len(carried) > 1 else ""
-    kind = type(model).__name__
+        return (
+            f"{kind} computes another function than these weights: {_trained(dropped)}, and strict=False drops that. "
+            f"Load into a fresh {kind} with autoact.restore_(model, state_dict, strict=False); a Lightning checkpoint "
+            f"with autoact.load_from_checkpoint({kind}, path, strict=False)"
+        )
+    if not all(map(is_marker, missing)):  # an adapter or a backbone; only whole weights say what they belong to
+        return ""
     return (
-        f"{kind} computes another function than these weights: {site!r} was trained with {choice}{more}, and "
-        f"strict=False drops that. Load into a fresh {kind} with autoact.restore_(model, state_dict, strict=False); a "
-        f"Lightning checkpoint with autoact.load_from_checkpoint({kind}, path, strict=False)"
-    )
-
-
-def _model_of_others(model: nn.Module, unsaid: Iterable[str]) -> str:
-    """Weights of an unchanged model in a changed one."""
-    held = assignment_in(unsaid)
-    site, choice = next(iter(held.items()))
-    more = f" ({len(held)} such places)" if len(held) > 1 else ""
-    kind = type(model).__name__
-    return (
-        f"{kind} computes another function than these weights: it has {choice} at {site!r}{more}, and the weights were "
+        f"{kind} computes another function than these weights: {_trained(unsaid, has=True)}, and the weights were "
         f"trained without. Load them into a fresh {kind} before autoact.apply; to train on from them here, ignore this"
     )
+
+
+def _computes_another(model: nn.Module, key: str) -> bool:
+    """Whether the model has what a marker's site is part of, and no such activation there by itself.
+
+    The weights of a head that was dropped are no matter.
+    """
+    site = key.rpartition(".")[0]
+    try:
+        model.get_submodule(site.rpartition(".")[0])
+    except AttributeError:
+        return False
+    try:
+        found = recognise(model.get_submodule(site))
+        return found is None or fingerprint(found) != fingerprint(assignment_in([key])[site])
+    except (AttributeError, AutoactError):  # a call in a method; an activation that is not registered here
+        return True
+
+
+def _trained(keys: list[str], *, has: bool = False) -> str:
+    """The first of some markers, and how many there are: ``'1' was trained with tanh (2 such places)``."""
+    site, _, name = keys[0].rpartition(".")
+    try:
+        name = str(assignment_in(keys[:1])[site])
+    except AutoactError:
+        name = name.removeprefix(MARKER)
+    more = f" ({len(keys)} such places)" if len(keys) > 1 else ""
+    return f"it has {name} at {site!r}{more}" if has else f"{site!r} was trained with {name}{more}"

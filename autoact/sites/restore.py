@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from autoact.core.choice import Choice
 from autoact.sites.apply import apply_
 from autoact.sites.find import find_sites
-from autoact.sites.marker import assignment_in
+from autoact.sites.marker import assignment_in, mark_
+from autoact.sites.pretrained import keep_config_true_
+from autoact.sites.records import Site, Sites
 
 
 def restore_(
@@ -22,7 +24,7 @@ def restore_(
         model: as the class makes it; sites that hold the activation already are left alone.
         state_dict: of a model that ``apply`` changed, or of an unchanged one.
         example_input: as in ``find_sites``; needed where an activation has weights per channel or is gated, or stands
-            for a functional call or for a module of your own.
+            for a functional call.
         strict: as in ``load_state_dict``.
 
     Returns:
@@ -60,8 +62,34 @@ def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input:
     Where they do not, or where a name is that of one use, each use has its own.
     """
     sites = find_sites(model, example_input)
+    if example_input is None:
+        sites = Sites([*sites, *_unrecognised(model, carried, sites)], sites.unreplaceable)
     told = [{carried.get(name) for name in site.names} for site in sites]
     if any(len(choices) > 1 for choices in told) or any(name not in sites for name in carried):
         sites = find_sites(model, example_input, per_use=True)
     once = {sites[name].name if name in sites else name: choice for name, choice in carried.items()}
-    apply_(model, once, example_input=example_input, sites=sites)
+    apply_(model, once, example_input=example_input, sites=sites, as_modules=True)
+    # A class that has the activation by itself now (by its configuration) would not take the weights' marker.
+    held = assignment_in(model.state_dict())
+    alone = {name: choice for name, choice in carried.items() if name not in held}
+    for name, choice in alone.items():
+        mark_(model.get_submodule(name), choice)
+    if alone:
+        keep_config_true_(model)
+
+
+def _unrecognised(model: nn.Module, carried: Mapping[str, Choice], sites: Sites) -> list[Site]:
+    """Sites at modules that are known for activations by running them alone: the weights say that they are.
+
+    ``transformers`` has its own classes of activations, for instance.
+    """
+    named: dict[int, list[str]] = {}
+    for name, part in model.named_modules(remove_duplicate=False):
+        plain = not any(True for _ in (*part.children(), *part.parameters()))
+        if name in carried and name not in sites and plain:
+            named.setdefault(id(part), []).append(name)
+    # What stands there is not known; that it is another activation is all that matters.
+    return [
+        Site(first, Choice("tanh" if carried[first].name == "relu" else "relu"), shared_as=tuple(others))
+        for first, *others in named.values()
+    ]

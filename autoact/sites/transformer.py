@@ -6,6 +6,7 @@ In evaluation ``nn.TransformerEncoderLayer`` computes in one fused kernel what i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -62,3 +63,10 @@ def mend_copy_(model: nn.Module, copied: nn.Module) -> None:
     for one, other in zip(model.modules(), copied.modules(), strict=True):
         if isinstance(one, nn.TransformerDecoderLayer) and "activation" in one._modules:
             hold_(other, other._modules["activation"])  # type: ignore[arg-type]
+
+
+def copied_model(model: nn.Module) -> nn.Module:
+    """A deep copy that computes what the model does; ``copy.deepcopy`` alone makes ReLU of some activations."""
+    copied = copy.deepcopy(model)
+    mend_copy_(model, copied)
+    return copied

@@ -1,9 +1,10 @@
-"""Models with a configuration: it says which activations they have, or ``save_pretrained`` refuses."""
+"""Models with a configuration: it says which activations they have, or the class alone does not load what is saved."""
 
 import copy
 import json
 import pickle
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -52,7 +53,7 @@ class Model(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder):
-        config, weights = torch.load(folder / "model.pt", weights_only=True)
+        config, weights = torch.load(Path(folder, "model.pt"), weights_only=True)
         model = cls(Config(**config))
         model.load_state_dict(weights)
         return model
@@ -123,33 +124,45 @@ def test_other_names_of_the_attribute(kind, attribute, monkeypatch):
     ],
     ids=["mixed", "in part", "not known", "other parameter", "nearly the same", "beyond the configuration"],
 )
-def test_what_the_configuration_cannot_say_is_refused(kind, assignment, tmp_path):
+def test_what_the_configuration_cannot_say_is_saved_beside_the_weights(kind, assignment, tmp_path):
     changed = autoact.apply(kind(Config(hidden_act="gelu")), assignment)
     assert changed.config.hidden_act == "gelu"
-    for model in (changed, copy.deepcopy(changed)):
-        with pytest.raises(autoact.AutoactError, match=r"save_pretrained would lose the activations of this Model"):
-            model.save_pretrained(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    for number, model in enumerate((changed, copy.deepcopy(changed), pickle.loads(pickle.dumps(changed)))):
+        with torch.no_grad():
+            model.pooler[0].weight.add_(number)
+        saved_and_loaded(model, kind, tmp_path / str(number), X)
 
 
-def test_refused_without_transformers(monkeypatch, tmp_path):
+def saved_and_loaded(changed, kind, folder, example):
+    """Save with a warning; the class alone fails, the advice of the warning works."""
+    folder.mkdir()
+    with pytest.warns(UserWarning, match=r"Model.from_pretrained alone cannot build .* will fail") as told:
+        changed.save_pretrained(folder)
+    with pytest.raises(FileNotFoundError):
+        kind.from_pretrained(folder)
+    advice = str(told[0].message).partition("load with ")[2]
+    assert advice == f"autoact.from_pretrained(Model, {str(folder)!r})"
+    found = eval(advice, {"autoact": autoact, "Model": kind})
+    assert type(found) is kind and torch.equal(found(example), changed(example))
+    assert autoact.assignment_in(found.state_dict()) == autoact.assignment_in(changed.state_dict())
+    return found
+
+
+def test_saved_beside_the_weights_without_transformers(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "transformers.activations", raising=False)
     monkeypatch.setattr(Model, "known", Known({"gelu": nn.GELU}))
-    changed = uniform(Model(Config(hidden_act="gelu")), "silu")
-    for model in (changed, pickle.loads(pickle.dumps(changed))):
-        with pytest.raises(autoact.AutoactError, match=r"\(silu\)"):
-            model.save_pretrained(tmp_path)
+    found = saved_and_loaded(uniform(Model(Config(hidden_act="gelu")), "silu"), Model, tmp_path / "first", X)
+    saved_and_loaded(found, Model, tmp_path / "second", X)
 
 
-def test_the_way_round_a_refusal(kind):
+def test_weights_alone_are_restored_and_guarded_again(kind, tmp_path):
     changed = autoact.apply(kind(Config(hidden_act="gelu")), {"layers.0.act": "silu"})
     again = autoact.restore_(kind(changed.config), changed.state_dict())
     assert torch.equal(again(X), changed(X))
-    with pytest.raises(autoact.AutoactError):
-        again.save_pretrained(None)
+    saved_and_loaded(again, kind, tmp_path / "again", X)
 
 
-def test_a_refusal_ends_when_the_configuration_can_say_it(kind, tmp_path):
+def test_the_guard_ends_when_the_configuration_can_say_it(kind, tmp_path):
     model = kind(Config(hidden_act="gelu"))
     autoact.apply_(model, {"layers.0.act": "silu"})
     assert "save_pretrained" in vars(model)
@@ -157,8 +170,26 @@ def test_a_refusal_ends_when_the_configuration_can_say_it(kind, tmp_path):
     model.save_pretrained(tmp_path)
     assert torch.equal(kind.from_pretrained(tmp_path)(X), model(X))
     autoact.apply_(model, {"layers.1.act": "relu"})
-    with pytest.raises(autoact.AutoactError):
-        model.save_pretrained(tmp_path)
+    saved_and_loaded(model, kind, tmp_path / "mixed", X)
+
+
+class Several(Model):
+    """Each layer has a place of its own in the configuration, one of them in a mapping."""
+
+    def __init__(self, config):
+        super().__init__(Config(hidden_act=config.first_act))
+        self.config = config
+        self.layers[1] = Layer(Config(hidden_act=config.more["act"]), self.known)
+
+
+def test_a_mixed_assignment_is_written_where_there_is_a_place_for_each(kind, tmp_path):
+    model = Several(Config(first_act="gelu", more={"act": "gelu"}, note="relu"))
+    changed = autoact.apply(model, {"layers.0.act": "silu", "layers.1.act": "relu"})
+    assert vars(changed.config) == {"first_act": "silu", "more": {"act": "relu"}, "note": "relu"}
+    changed.save_pretrained(tmp_path)
+    assert torch.equal(Several.from_pretrained(tmp_path)(X), changed(X))
+    one = autoact.apply(model, {"layers.1.act": "relu"})
+    assert vars(one.config) == {"first_act": "gelu", "more": {"act": "relu"}, "note": "relu"}
 
 
 def test_an_unchanged_model_is_left_alone(kind, tmp_path):
@@ -191,6 +222,8 @@ def transformers():
 IDS = {"input_ids": torch.arange(10).view(2, 5)}
 PIXELS = {"pixel_values": torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))}
 TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+T5 = {"vocab_size": 50, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+BOTH = {**IDS, "decoder_input_ids": torch.arange(6).view(2, 3)}
 REAL = {
     "BertForSequenceClassification": ("BertConfig", {"vocab_size": 50, **TINY}, IDS, "hidden_act"),
     "GPT2LMHeadModel": (
@@ -199,6 +232,7 @@ REAL = {
         IDS,
         "activation_function",
     ),
+    "T5ForConditionalGeneration": ("T5Config", T5, BOTH, "feed_forward_proj"),
     "LlamaForCausalLM": ("LlamaConfig", {"vocab_size": 50, "num_key_value_heads": 2, **TINY}, IDS, "hidden_act"),
     "ViTForImageClassification": ("ViTConfig", {"image_size": 32, "patch_size": 8, **TINY}, PIXELS, "hidden_act"),
     "ConvNextForImageClassification": (
@@ -239,15 +273,118 @@ def test_real_models_are_saved_with_their_activations(transformers, name, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_model_is_not_saved_without_its_activations(transformers, tmp_path):
+def test_a_gated_projection_and_its_parts_are_written(transformers, tmp_path):
+    """The stacks of T5 hold copies of its configuration, which says twice what it is."""
+    model, example, _ = real(transformers, "T5ForConditionalGeneration", feed_forward_proj="gated-gelu")
+    changed = changed_everywhere(model, example, "tanh")
+    for config in (changed.config, changed.encoder.config, changed.decoder.config):
+        assert (config.feed_forward_proj, config.dense_act_fn) == ("gated-tanh", "tanh")
+    changed.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(**example)[0], changed(**example)[0])
+
+
+CLIP = {
+    "text_config": {"vocab_size": 50, "max_position_embeddings": 20, "hidden_act": "gelu", **TINY},
+    "vision_config": {"image_size": 32, "patch_size": 8, "hidden_act": "gelu", **TINY},
+    "projection_dim": 8,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_mixed_assignment_is_written_where_each_part_has_its_place(transformers, tmp_path):
+    model, example = transformers.CLIPModel(transformers.CLIPConfig(**CLIP)).eval(), {**IDS, **PIXELS}
+    wanted = {site.name: "tanh" if "text" in site.name else "relu" for site in autoact.find_sites(model, example)}
+    changed = autoact.apply(model, wanted, example_input=example)
+    assert (changed.config.text_config.hidden_act, changed.config.vision_config.hidden_act) == ("tanh", "relu")
+    changed.save_pretrained(tmp_path)
+    again = transformers.CLIPModel.from_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(**example).logits_per_image, changed(**example).logits_per_image)
+
+
+def mixed_in(names, choices):
+    return {name: choices[number % len(choices)] for number, name in enumerate(names)}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("choices", [("tanh", "relu"), ("sine",), ("prelu", "swiglu")], ids="-".join)
+@pytest.mark.parametrize("name", ["BertForSequenceClassification", "GPT2LMHeadModel", "LlamaForCausalLM"])
+def test_what_a_real_configuration_cannot_say_is_saved_beside_the_weights(transformers, name, choices, tmp_path):
+    if "swiglu" in choices and not name.startswith("Bert"):
+        pytest.skip("its layers cannot change their width")
+    model, example, attribute = real(transformers, name)
+    names = [site.name for site in autoact.find_sites(model, example).searchable if "pooler" not in site.name]
+    changed = autoact.apply(model, mixed_in(names, choices), example_input=example)
+    before = getattr(changed.config, attribute)
+    changed.save_pretrained(tmp_path)
+    assert getattr(changed.config, attribute) == before, "the model's own configuration stays"
+    with pytest.raises(KeyError, match=r"load with autoact.from_pretrained"):
+        type(model).from_pretrained(tmp_path)
+    known = {} if choices in (("tanh", "relu"), ("sine",)) else {"example_input": example}
+    again, loading = autoact.from_pretrained(type(model), tmp_path, output_loading_info=True, **known)
+    assert not any(loading.values()), "no key is missing, none is too many"
+    again.save_pretrained(tmp_path / "second")
+    for found in (again, autoact.from_pretrained(type(model), tmp_path / "second", example_input=example)):
+        assert getattr(found.config, attribute) == before
+        with torch.no_grad():
+            assert torch.equal(found.eval()(**example)[0], changed(**example)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_part_of_a_real_model_is_saved_with_its_activations_too(transformers, tmp_path):
     model, example, _ = real(transformers, "BertForSequenceClassification")
     changed = changed_everywhere(model, example, "sine")
-    for refused in (changed, changed.bert):
-        with pytest.raises(autoact.AutoactError, match="save_pretrained would lose"):
-            refused.save_pretrained(tmp_path)
+    changed.bert.save_pretrained(tmp_path)
+    with pytest.raises(KeyError):
+        transformers.BertModel.from_pretrained(tmp_path)
+    again = autoact.from_pretrained(transformers.BertModel, tmp_path)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(**example)[0], changed.bert(**example)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_places_of_a_real_model_that_do_not_follow_its_configuration(transformers, tmp_path):
     # These convolutions call ReLU between them, whatever the configuration says.
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
     model = transformers.ResNetForImageClassification(config).eval()
-    with pytest.raises(autoact.AutoactError, match="save_pretrained would lose"):
-        changed_everywhere(model, PIXELS, "tanh").save_pretrained(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    changed = changed_everywhere(model, PIXELS, "tanh")
+    changed.save_pretrained(tmp_path)
+    with pytest.raises(KeyError):
+        type(model).from_pretrained(tmp_path)
+    again = autoact.from_pretrained(type(model), tmp_path, example_input=PIXELS)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(**PIXELS)[0], changed(**PIXELS)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_model_saved_over_a_changed_one_is_told(transformers, tmp_path):
+    model, example, _ = real(transformers, "BertForSequenceClassification")
+    changed_everywhere(model, example, "sine").save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(autoact.AutoactError, match=r"holds two models: config.json was saved later"):
+        autoact.from_pretrained(type(model), tmp_path)
+    (tmp_path / "assignment.json").unlink()
+    again = autoact.from_pretrained(type(model), tmp_path)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(**example)[0], model(**example)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_model_in_half_precision(transformers, tmp_path):
+    model, example, _ = real(transformers, "ViTForImageClassification")
+    names = [site.name for site in autoact.find_sites(model, example).searchable]
+    changed = autoact.apply(model, mixed_in(names, ("tanh", "prelu")), example_input=example).bfloat16()
+    changed.save_pretrained(tmp_path)
+    again = autoact.from_pretrained(type(model), tmp_path, example_input=example)
+    assert {weight.dtype for weight in again.parameters()} == {torch.bfloat16}
+    halves = {name: value.bfloat16() for name, value in example.items()}
+    with torch.no_grad():
+        assert torch.equal(again.eval()(**halves)[0], changed(**halves)[0])

@@ -77,6 +77,23 @@ def test_nothing_is_said_where_nothing_is_wrong():
     assert len(backbone) == 1
 
 
+def test_nothing_is_said_where_the_class_has_the_activation_by_itself():
+    weights = autoact.apply(net(), {"1": "tanh", "3": "leaky_relu(negative_slope=0.2)"}).state_dict()
+    model = net()
+    model[1], model[3] = nn.Tanh(), nn.LeakyReLU(0.2)
+    assert told(lambda: model.load_state_dict(weights, strict=False)) == []
+    model[3] = nn.LeakyReLU(0.1)
+    (message,) = told(lambda: model.load_state_dict(weights, strict=False))
+    assert "'3' was trained with leaky_relu(negative_slope=0.2)," in message
+
+
+@pytest.mark.parametrize("marker", ["1.autoact:not_registered_here", "1.autoact:no activation("])
+def test_a_marker_that_cannot_be_read_is_told_all_the_same(marker):
+    weights = {**net().state_dict(), marker: torch.empty(0, dtype=torch.uint8)}
+    (message,) = told(lambda: net().load_state_dict(weights, strict=False))
+    assert f"'1' was trained with {marker.partition(':')[2]}, and" in message
+
+
 def test_a_strict_load_fails_as_ever():
     with pytest.raises(RuntimeError, match=r'Unexpected key.*"1.autoact:tanh"'):
         net().load_state_dict(autoact.apply(net(), CHANGED).state_dict())

@@ -56,3 +56,51 @@ def test_any_mapping_will_do():
     weights = collections.ChainMap(dict(trained.state_dict()))
     found, x = autoact.restore_(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), weights), torch.randn(2, 3)
     assert torch.equal(found(x), trained(x))
+
+
+class Later(nn.Module):
+    """The same class in a later version: it has the chosen activations by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.act = nn.Linear(3, 3), nn.Tanh()
+
+    def forward(self, x):
+        return self.act(self.layer(x))
+
+
+class Earlier(Later):
+    def __init__(self):
+        super().__init__()
+        self.act = nn.ReLU()
+
+
+def test_a_class_that_has_the_activation_by_itself_takes_the_weights():
+    x = torch.randn(2, 3)
+    trained = autoact.apply(Earlier(), {"act": "tanh"})
+    found = autoact.restore_(Later(), trained.state_dict())
+    assert torch.equal(found(x), trained(x))
+    assert autoact.assignment_in(found.state_dict()) == autoact.assignment_in(trained.state_dict())
+
+
+class OfTheirOwn(nn.Module):
+    """An activation that is known by its values only, so not without running it."""
+
+    def forward(self, x):
+        return 0.5 * (x + x.abs())
+
+
+def test_an_activation_of_their_own_needs_no_example():
+    def net():
+        act = OfTheirOwn()
+        return nn.Sequential(nn.Linear(3, 3), act, nn.Linear(3, 3), act, nn.Linear(3, 1))
+
+    x = torch.randn(2, 3)
+    sites = autoact.find_sites(net(), x)
+    trained = autoact.apply(net(), dict.fromkeys(sites.names, "tanh"), example_input=x)
+    found = autoact.restore_(net(), trained.state_dict())
+    assert torch.equal(found(x), trained(x)) and str(found[1]) == str(found[3]) == "ActivationModule(tanh)"
+    learnt = autoact.apply(net(), {"1": "prelu"}, example_input=x, per_use=True)
+    with pytest.raises(autoact.AutoactError, match="example_input"):
+        autoact.restore_(net(), learnt.state_dict())
+    assert torch.equal(autoact.restore_(net(), learnt.state_dict(), example_input=x)(x), learnt(x))
