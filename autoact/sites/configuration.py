@@ -38,11 +38,11 @@ def write_activations_(config: Any, module: nn.Module) -> bool:
         config: of the model.
         module: one that ``apply_`` has changed.
     """
-    best = unlike(_built(module, as_saved(config)), module)
+    names, places = _names(module), activation_places(config)
+    best = unlike(_built(module, as_saved(config)), module) if names else None
     if best == 0:
         return True
-    names, places = _names(module), activation_places(config)
-    if best is None or not names or not places:
+    if best is None or not places:
         return False
     chosen: dict[Path, str] = {}
     # One by one, and at last places that act together only.
