@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -62,24 +64,20 @@ def from_pretrained(kind: type[Model], folder: str | Path, *, example_input: Any
         ...     from_pretrained(Net, folder)[1]
         ActivationModule(tanh)
     """
-    if not (
-        isinstance(kind, type) and issubclass(kind, nn.Module) and callable(getattr(kind, "from_pretrained", None))
-    ):
-        name = getattr(kind, "__name__", repr(kind))
-        raise AutoactError(f"from_pretrained takes the class of a model that has a from_pretrained first, not {name}")
-    local = _local(folder, arguments)
+    _check_kind(kind)
+    whole = _local(folder, arguments)
+    local = whole / arguments.get("subfolder", "")
     saved = Saved.read(local)
     if saved is None:
         return cast(Model, kind.from_pretrained(folder, **arguments))  # type: ignore[attr-defined]
     if both := saved.replaced(local):
         raise _two_models(local, both[0].name)
-    if saved.config and "config" not in arguments:
-        arguments = {"config": _true_config(kind, local, saved.config), **arguments}
     weights = local / saved.weights
-    given = weights if isinstance(folder, Path) else str(weights)
+    given = {name: value for name, value in arguments.items() if name != "subfolder"}
     try:
-        with _activations_put_in(kind, saved.assignment, example_input):
-            loaded = kind.from_pretrained(given, **arguments)  # type: ignore[attr-defined]
+        with _true_config(kind, local, saved) as config, _activations_put_in(kind, saved.assignment, example_input):
+            where = weights if isinstance(folder, Path) else str(weights)
+            loaded = kind.from_pretrained(where, **{**config, **given})  # type: ignore[attr-defined]
     except AutoactError as error:
         if saved.model == kind.__name__:
             raise
@@ -93,20 +91,34 @@ def from_pretrained(kind: type[Model], folder: str | Path, *, example_input: Any
     return cast(Model, loaded)
 
 
+def _check_kind(kind: Any) -> None:
+    """Whether it is the class of a model that can be loaded.
+
+    Raises:
+        AutoactError: it is not.
+    """
+    is_model = isinstance(kind, type) and issubclass(kind, nn.Module)
+    if not (is_model and callable(getattr(kind, "from_pretrained", None))):
+        name = getattr(kind, "__name__", repr(kind))
+        raise AutoactError(f"from_pretrained takes the class of a model that has a from_pretrained first, not {name}")
+
+
 def _local(folder: str | Path, arguments: Mapping[str, Any]) -> Path:
     """The folder on this machine, fetched from the hub if there is none of that name.
 
     Raises:
-        AutoactError: there is none, and no ``huggingface_hub`` to ask.
+        AutoactError: there is none, and it is no name of the hub, or there is no ``huggingface_hub`` to ask.
     """
     if Path(folder).is_dir():
         return Path(folder)
+    if isinstance(folder, Path) or folder.count("/") > 1 or folder.startswith((".", "/", "~")):
+        raise AutoactError(f"there is no folder {str(folder)!r}")
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise AutoactError(f"there is no folder {str(folder)!r}, and huggingface_hub is not installed") from None
+        raise AutoactError(f"there is no folder {folder!r}, and huggingface_hub is not installed") from None
     known = ("revision", "cache_dir", "token", "local_files_only", "force_download")
-    return Path(snapshot_download(str(folder), **{name: arguments[name] for name in known if name in arguments}))
+    return Path(snapshot_download(folder, **{name: arguments[name] for name in known if name in arguments}))
 
 
 def _two_models(folder: Path, name: str) -> AutoactError:
@@ -117,14 +129,20 @@ def _two_models(folder: Path, name: str) -> AutoactError:
     )
 
 
-def _true_config(kind: Any, folder: Path, values: Mapping[str, str]) -> Any:
-    """The saved configuration with the activations that the class has to be built with.
+@contextlib.contextmanager
+def _true_config(kind: Any, folder: Path, saved: Saved) -> Iterator[dict[str, str]]:
+    """The argument that tells the class the activations it has to be built with, where its saved configuration is not.
 
     Raises:
-        AutoactError: it was written over.
+        AutoactError: the configuration was written over, or the class is one without.
     """
+    if not saved.config:
+        yield {}
+        return
+    if not hasattr(getattr(kind, "config_class", None), "get_config_dict"):
+        raise AutoactError(f"{kind.__name__} has no configuration of transformers")
     data, _ = kind.config_class.get_config_dict(str(folder))
-    for place, value in values.items():
+    for place, value in saved.config.items():
         path = tuple(place.split("."))
         try:
             overwritten = get(data, path) != UNKNOWN
@@ -133,7 +151,10 @@ def _true_config(kind: Any, folder: Path, values: Mapping[str, str]) -> Any:
         if overwritten:
             raise _two_models(folder, "config.json")
         put(data, path, value)
-    return kind.config_class.from_dict(data)
+    # As a file: the class takes its other arguments into account as ever (`num_labels=3`).
+    with tempfile.TemporaryDirectory() as other:
+        Path(other, "config.json").write_text(json.dumps(data), encoding="utf-8")
+        yield {"config": other}
 
 
 @contextlib.contextmanager

@@ -61,12 +61,10 @@ def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input:
 
     Where they do not, or where a name is that of one use, each use has its own.
     """
-    sites = find_sites(model, example_input)
-    if example_input is None:
-        sites = Sites([*sites, *_unrecognised(model, carried, sites)], sites.unreplaceable)
+    sites = _sites(model, carried, example_input)
     told = [{carried.get(name) for name in site.names} for site in sites]
     if any(len(choices) > 1 for choices in told) or any(name not in sites for name in carried):
-        sites = find_sites(model, example_input, per_use=True)
+        sites = _sites(model, carried, example_input, per_use=True)
     once = {sites[name].name if name in sites else name: choice for name, choice in carried.items()}
     apply_(model, once, example_input=example_input, sites=sites, as_modules=True)
     # A class that has the activation by itself now (by its configuration) would not take the weights' marker.
@@ -76,6 +74,14 @@ def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input:
         mark_(model.get_submodule(name), choice)
     if alone:
         keep_config_true_(model)
+
+
+def _sites(model: nn.Module, carried: Mapping[str, Choice], example_input: Any, *, per_use: bool = False) -> Sites:
+    """The sites of a model, and those that the weights alone tell."""
+    sites = find_sites(model, example_input, per_use=per_use)
+    if example_input is not None:
+        return sites
+    return Sites([*sites, *_unrecognised(model, carried, sites)], sites.unreplaceable)
 
 
 def _unrecognised(model: nn.Module, carried: Mapping[str, Choice], sites: Sites) -> list[Site]:

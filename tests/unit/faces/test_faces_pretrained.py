@@ -273,3 +273,20 @@ def test_other_files_of_that_name(edited, message, tmp_path):
     file.write_text("{")
     with pytest.raises(autoact.AutoactError, match="was not written by this version"):
         autoact.from_pretrained(Plain, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["./none", "/no/such/folder", "a/b/c", Path("none")])
+def test_a_folder_that_is_not_there(folder):
+    with pytest.raises(autoact.AutoactError, match="there is no folder"):
+        autoact.from_pretrained(Plain, folder)
+
+
+def test_a_class_without_the_configuration_of_the_saved_one(tmp_path):
+    _, changed = changed_model("plain")
+    with pytest.warns(UserWarning):
+        changed.save_pretrained(tmp_path)
+    file = tmp_path / "assignment.json"
+    edited = {**json.loads(file.read_text()), "model": "Other", "config": {"hidden_act": "relu"}}
+    file.write_text(json.dumps(edited))
+    with pytest.raises(autoact.AutoactError, match=r"is of a Other, .*: Plain has no configuration of transformers"):
+        autoact.from_pretrained(Plain, tmp_path)
