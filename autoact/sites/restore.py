@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,9 +52,25 @@ def restore_(
     missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
     if missing:
         put_carried_(model, missing, example_input)
-    # As it is: torch keeps the versions of modules beside the keys (`_metadata`), which a plain dict would lose.
-    model.load_state_dict(state_dict, strict=strict)
+    model.load_state_dict(_with_versions(model, state_dict), strict=strict)
     return model
+
+
+def _with_versions(model: nn.Module, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The weights with the versions of the modules that wrote them, which torch keeps beside the keys.
+
+    Files of safetensors have none. Some classes (torchvision's MNASNet) refuse weights without: those are told the
+    versions that they write themselves; torch's own modules read such weights as they always have.
+    """
+    if getattr(state_dict, "_metadata", None) is not None:
+        return state_dict
+    weights = OrderedDict(state_dict)
+    weights._metadata = {  # type: ignore[attr-defined]
+        name: {"version": part._version}
+        for name, part in model.named_modules()
+        if not type(part).__module__.startswith("torch.")
+    }
+    return weights
 
 
 def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input: Any) -> None:

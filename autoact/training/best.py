@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -72,7 +73,7 @@ class Best:
                 raise Diverged(f"weights are not finite in epoch {epoch}")
             self.value, self.epoch = value, epoch
             self.metrics = {name: logged[name] for name in own if name in logged}
-            self._weights = {key: _copy(entry) for key, entry in module.state_dict().items()}
+            self._weights = copied_weights(module)
 
     def ended(self, logged: Mapping[str, float], epoch: int) -> None:
         """Append what an epoch logged to the curve; what training logged at the best epoch is known only now."""
@@ -102,6 +103,22 @@ def weights_are_finite(module: torch.nn.Module) -> bool:
         True
     """
     return all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters())
+
+
+def copied_weights(module: torch.nn.Module) -> OrderedDict[str, Any]:
+    """A module's state dict in memory of its own: a row of a stacked tensor would be pickled with all the others.
+
+    It keeps the versions of modules, which some look at when they load (torchvision's MNASNet).
+
+    Example:
+        >>> dict(copied_weights(torch.nn.Linear(1, 1))._metadata)
+        {'': {'version': 1}}
+    """
+    state = module.state_dict()
+    weights = OrderedDict((key, _copy(entry)) for key, entry in state.items())
+    if hasattr(state, "_metadata"):
+        weights._metadata = copy.deepcopy(state._metadata)  # type: ignore[attr-defined]
+    return weights
 
 
 def _copy(entry: Any) -> Any:

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from autoact.core.records import FAILED, Candidate
 from autoact.tasks.task import Task
-from autoact.training.best import Best
+from autoact.training.best import Best, copied_weights
 from autoact.training.callbacks import Patience
 from autoact.training.lightning_session import SessionOptions, build_module
 from autoact.training.trained import Trained
@@ -108,7 +108,7 @@ class Member(Trained):
         if self.optimizer is None:
             assert self.paused is not None, "it has trained before"
             return self.paused
-        checkpoint = {"state_dict": {key: _own(value) for key, value in self.module.state_dict().items()}}
+        checkpoint: dict[str, Any] = {"state_dict": copied_weights(self.module)}
         self.module.on_save_checkpoint(checkpoint)
         return {
             "checkpoint": copy.deepcopy(checkpoint),
@@ -137,8 +137,3 @@ class Member(Trained):
             checkpoint = copy.deepcopy(self.paused["checkpoint"])
             self.module.on_load_checkpoint(checkpoint)
             self.module.load_state_dict(checkpoint["state_dict"])
-
-
-def _own(value: Any) -> Any:
-    """A copy in memory of its own: a row of a stacked tensor would be pickled with all the others."""
-    return value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)

@@ -41,6 +41,14 @@ def test_a_module_sees_the_version_that_wrote_its_weights(change, through_a_file
     assert weights._metadata[""] == {"version": 2}, "and the weights stay as they were"
 
 
+def test_files_without_versions(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    x, trained = torch.randn(2, 3), autoact.apply(Versioned(), {"layers.1": "tanh"})
+    safetensors.save_file(trained.state_dict(), str(tmp_path / "weights"))
+    found = autoact.restore_(Versioned(), safetensors.load_file(str(tmp_path / "weights")))
+    assert torch.equal(found(x), trained(x))
+
+
 def test_batch_normalisation_of_another_version():
     trained = autoact.apply(nn.Sequential(nn.BatchNorm1d(3), nn.ReLU()), {"1": "tanh"})
     weights = trained.state_dict()

@@ -14,6 +14,7 @@ from torch.optim import lr_scheduler as schedulers
 from autoact.core.records import COMPLETE, STOPPED
 from autoact.tasks.metrics import Metric
 from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.population import PopulationSession
 
 
 def outcome(session: Any) -> Any:
@@ -187,3 +188,30 @@ def test_seconds_add_up_over_pauses(tiny, candidate):
     other = LightningSession(tiny())
     other.resume(copy.deepcopy(session.checkpoint()))
     assert other.advance()[0].seconds > first > 0
+
+
+class _Versioned(torch.nn.Module):
+    """Takes weights by the version that wrote them, as torchvision's MNASNet does."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
+        if local_metadata.get("version") != 2:
+            raise ValueError(f"version shall be set to 2 instead of {local_metadata.get('version')}")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+@pytest.mark.parametrize("kind", [LightningSession, PopulationSession])
+def test_modules_that_look_at_the_version_of_their_weights(tiny, candidate, net, kind):
+    def versioned():
+        module = net()
+        module.versioned = _Versioned()
+        return module
+
+    session = kind(tiny(versioned), SessionOptions())
+    session.start([(0, candidate("tanh")), (1, candidate("relu"))][: 1 if kind is LightningSession else 2])
+    session.advance(1)
+    again = kind(tiny(versioned), SessionOptions())
+    again.resume(pickle.loads(pickle.dumps(session.checkpoint())))
+    again.advance()
+    assert {record.status for record in again.records()} == {COMPLETE}, [record.reason for record in again.records()]
