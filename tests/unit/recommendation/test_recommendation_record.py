@@ -425,3 +425,29 @@ def test_large_files_are_refused_before_they_are_read(tmp_path: Path, monkeypatc
 def test_a_stream_without_end_is_refused() -> None:
     with pytest.raises(AutoactError, match="larger than 4 MB"):
         load_recommendation("/dev/zero")
+
+
+class Decoder(nn.Module):
+    """torch's decoder layer forgets an activation that is a module when it is copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerDecoderLayer(4, 1, 8, activation=nn.SiLU(), batch_first=True, dropout=0.0)
+        self.net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(self.layer(x, x))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_copy_computes_what_the_model_does_elsewhere(strict: bool) -> None:
+    x, decoder = torch.randn(2, 3, 4), Decoder()
+    seen = {
+        "layer.activation": {"current": "silu", "shape": [2, 3, 8], "channels": 8, "channel_dim": -1},
+        "net.1": {"current": "relu", "shape": [2, 3, 4], "channels": 4, "channel_dim": -1},
+    }
+    chosen = Policy(True, Assignment({"net.1": "tanh"}), {}, 1, "better")
+    rec = replace(recommendation(), policies={"quality": chosen}, sites=seen)
+    changed = rec.apply(decoder, example_input=x, strict=strict)
+    decoder.net[1] = nn.Tanh()
+    assert torch.equal(changed(x), decoder(x))
