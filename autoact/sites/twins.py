@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
+from autoact.sites.equivalent import equal_module
 from autoact.sites.initialise import is_held
 from autoact.sites.locate import activation_modules, modules_with_names
 from autoact.sites.records import Site, Sites
+from autoact.sites.run import undisturbed
 
 _DEPTH = 2
 # Attributes of modules that hold no copy which is ever run: ``save_hyperparameters`` keeps one of its arguments to log.
@@ -40,6 +43,7 @@ def with_twins(model: nn.Module, sites: Sites) -> Sites:
     for copied, original in _pairs(model, sites):
         mine = [site for site in sites if _inside(site.name, original) and not site.twin_of]
         other = {site.name: _moved(site.name, original, copied) for site in mine}
+        present |= _acting(model, [other[s.name] for s in mine if not s.call and other[s.name] not in present])
         if any(present.get(other[s.name], s.current) != s.current or (not s.call and other[s.name] not in present)
                for s in mine):  # fmt: skip
             continue  # built alike, with other activations: not meant to be the same
@@ -56,8 +60,33 @@ def with_twins(model: nn.Module, sites: Sites) -> Sites:
                 order=len(sites) + len(twins),
             )
             twins.append(twin)
+    twins = _to_the_first(twins)
     names = {name for twin in twins for name in twin.names}
     return Sites([*found.values(), *twins], [item for item in sites.unreplaceable if item.name not in names])
+
+
+def _to_the_first(twins: list[Site]) -> list[Site]:
+    """A copy of a copy is one of the first: an average of a net that holds a teacher of its own."""
+    of = {twin.name: twin.twin_of for twin in twins}
+
+    def first(name: str) -> str:
+        while name in of:
+            name = of[name]
+        return name
+
+    return [dataclasses.replace(twin, twin_of=first(twin.twin_of)) for twin in twins]
+
+
+def _acting(model: nn.Module, names: Sequence[str]) -> dict[str, Choice]:
+    """Modules of the user's own that the run did not call, and that compute an activation."""
+    found: dict[str, Choice] = {}
+    parts = dict(model.named_modules(remove_duplicate=False))
+    for name in [name for name in names if name in parts]:
+        with undisturbed(parts[name]):
+            choice = equal_module(parts[name])
+        if choice is not None:
+            found[name] = choice
+    return found
 
 
 def copies_told(sites: Sites) -> tuple[str, ...]:

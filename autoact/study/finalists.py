@@ -96,7 +96,10 @@ def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: A
         if number and time.monotonic() - began > STEP_SECONDS:
             break
         for name, assignment in assignments.items():
-            taken[name] += seconds_per_step(task, options, 1, 1, STEPS, assignments=[assignment])
+            try:
+                taken[name] += seconds_per_step(task, options, 1, 1, STEPS, assignments=[assignment])
+            except Exception:  # a later step than the one that why_not has tried
+                return {}
     return {name: 1000.0 * median(seconds) for name, seconds in taken.items()}
 
 

@@ -89,6 +89,10 @@ class Best:
         """What a resumed training needs."""
         return copy.deepcopy({k: getattr(self, k) for k in ("value", "epoch", "metrics", "curve", "_weights")})
 
+    def known(self) -> dict[str, Any]:
+        """What a record of a paused training needs: everything but the weights."""
+        return self.state_dict() | {"_weights": {}}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of ``state_dict``."""
         for name, value in state_dict.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
@@ -52,12 +53,25 @@ class BestEpoch(Best, Callback):
     def __init__(self, monitor: str, mode: str) -> None:
         super().__init__(monitor, mode)
         self._by_validation: set[str] = set()
-        self._before: set[str] = set()
+        self._before: dict[str, torch.Tensor] = {}
         self._validated = False
+        self._logged: dict[str, torch.Tensor] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A training that goes on finds what it has logged: hooks may ask for the last validation's values."""
+        trainer.callback_metrics.update(self._logged)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hold on to what was logged."""
+        self._logged = {name: value.detach().clone() for name, value in trainer.callback_metrics.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs."""
+        return super().state_dict() | {"_by_validation": set(self._by_validation), "_logged": dict(self._logged)}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note what was logged before, to tell which names are the validation's."""
-        self._before = set(trainer.callback_metrics)
+        self._before = dict(trainer.callback_metrics)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the weights where the monitored value is the best so far."""
@@ -65,8 +79,10 @@ class BestEpoch(Best, Callback):
             return
         logged = logged_values(trainer)
         self._validated = True
-        self._by_validation |= set(logged) - self._before
-        self.validated(logged, self._by_validation, trainer.current_epoch + 1, pl_module)
+        now = trainer.callback_metrics
+        own = {name for name in logged if now[name] is not self._before.get(name)}
+        self._by_validation |= own - set(self._before)
+        self.validated(logged, own, trainer.current_epoch + 1, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append what the epoch logged to the curve; not what Lightning still holds of an earlier validation."""

@@ -44,6 +44,7 @@ from autoact.training.randomness import random_state, restore_random_state
 from autoact.training.said import said
 from autoact.training.trained import Trained
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS
+from autoact.training.unsaved import UnsavedState
 
 
 class Run(Trained):
@@ -61,13 +62,16 @@ class Run(Trained):
         self.failure: tuple[str, str] | None = None
         self.finished = False
         self.saved: bytes | None = None
+        self.again = False
         self.replicates: tuple[float, ...] = ()
         self.random: dict[str, Any] | None = None
         lightning.seed_everything(candidate.seed, verbose=False)
         self.module = build_module(task, candidate, rescale=options.rescale)
         self.datamodule = task.datamodule(candidate.seed, candidate.fold)
         self._options = options
-        self._callbacks = [*task.make_callbacks(), self.best, self.pause, OptimizerSettings(candidate.settings)]
+        own = list(task.make_callbacks())
+        self.unsaved = UnsavedState(own)
+        self._callbacks = [*own, self.best, self.pause, OptimizerSettings(candidate.settings), self.unsaved]
         if task.metric is not None:
             # The score is logged before anything monitors it.
             self._callbacks.insert(0, PredictionScore(task.metric, task.monitor))
@@ -161,12 +165,25 @@ class Run(Trained):
                     f"epoch (trainer.max_epochs={self.budget})"
                 )
             self.best.restore_(self.module)
+        elif self.unsaved.found:
+            self.again = True
         else:
             self.random = random_state()
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "paused.ckpt"
                 self.trainer.save_checkpoint(path)
                 self.saved = path.read_bytes()
+
+    def anew(self) -> Run:
+        """The same training, from its start: of what it holds, a checkpoint would lose some (see ``Unsaved``)."""
+        fresh = Run(self.number, self.candidate, self.task, self._options)
+        fresh.seconds = self.seconds
+        return fresh
+
+    def remember(self, known: dict[str, Any], seconds: float) -> None:
+        """Take over what is known of a paused run that will start again."""
+        self.best.load_state_dict(known)
+        self.again, self.seconds = True, seconds
 
     def resume(self, saved: bytes, random: dict[str, Any], seconds: float) -> None:
         """Take over the state of a paused run; what is known of its epochs so far is known at once."""
@@ -252,8 +269,10 @@ class LightningSession:
     def advance(self, to: int | None = None) -> list[TrialRecord]:
         """Train each up to epoch ``to``, or to the end; returns a record each, in the order of the start."""
         with quiet_lightning(), fixed_threads(self.options.threads):
-            for run in self.runs.values():
-                run.advance(to)
+            for number, run in self.runs.items():
+                if run.again and (to is None or run.epochs < to):
+                    self.runs[number] = run.anew()
+                self.runs[number].advance(to)
         return self.records()
 
     def keep(self, numbers: Collection[int]) -> None:
@@ -286,6 +305,7 @@ class LightningSession:
                 "saved": run.saved,
                 "random": run.random,
                 "seconds": run.seconds,
+                "again": run.best.known() if run.again else None,
             }
             for run in pending
         }
@@ -296,6 +316,8 @@ class LightningSession:
             self.start([(int(number), Candidate.from_dict(state["candidate"]))])
             if state["saved"] is not None:
                 self.runs[int(number)].resume(state["saved"], state["random"], state["seconds"])
+            elif state.get("again") is not None:
+                self.runs[int(number)].remember(state["again"], state["seconds"])
 
 
 def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules: bool = True) -> Any:

@@ -7,11 +7,17 @@ from pathlib import Path
 
 from autoact.core.errors import first_line
 
-# Parts of messages that speak of our own stand-ins -> what they mean to a user.
+# Parts of messages that speak of our own stand-ins, or to the authors of torch -> what they mean to a user.
 _MEANINGS = {
     "_Deferred": "the value of a metric is used for more than self.log",
     "_MetricStandIn": "a metric is used for more than a call, update and self.log",
     "'GroupedActivation' object has no attribute": "an attribute of an activation is read",
+    "it must override the setup_context staticmethod": "an autograd.Function cannot be batched",
+    "support the deepcopy protocol": "a module holds a computed tensor, as torch.nn.utils.weight_norm does "
+    "(torch.nn.utils.parametrizations.weight_norm does not)",
+    "call Tensor.requires_grad_()": "gradients are asked for inside the step (requires_grad_)",
+    "inplace arithmetic(self, *extra_args) is not possible": "a candidate's values are written into a tensor made in "
+    "the step, which is one for all",
 }
 
 

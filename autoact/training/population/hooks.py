@@ -91,11 +91,14 @@ class MemberTrainer:
         return getattr(vars(self)["_trainer"], name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Nobody stops the others."""
-        if name == "should_stop":
-            self._member.stopping = bool(value)
-        else:
-            setattr(self._trainer, name, value)
+        """Nobody stops the others.
+
+        Raises:
+            CannotBatchError: something else is set, which is all members'.
+        """
+        if name != "should_stop":
+            raise CannotBatchError(f"a hook sets self.trainer.{name}, which all candidates share")
+        self._member.stopping = bool(value)
 
     @property
     def should_stop(self) -> bool:
@@ -144,7 +147,19 @@ class _MemberStrategy:
             raise AttributeError(name)
         if name in ("_lightning_optimizers", "optimizers"):
             return self._own.optimizers
+        if name in ("setup_optimizers", "setup"):
+            raise CannotBatchError(f"a hook calls self.trainer.strategy.{name}, which all candidates share")
         return self._own.model if name in ("model", "lightning_module") else getattr(self._strategy, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Nothing is set for the others.
+
+        Raises:
+            CannotBatchError: something is.
+        """
+        if name not in ("_strategy", "_own"):
+            raise CannotBatchError(f"a hook sets self.trainer.strategy.{name}, which all candidates share")
+        object.__setattr__(self, name, value)
 
 
 class StepTrainer(MemberTrainer):
@@ -171,5 +186,19 @@ class StepTrainer(MemberTrainer):
 
     @property
     def strategy(self) -> Any:
-        """The Trainer's."""
-        return vars(self)["_trainer"].strategy
+        """The Trainer's, without its optimisers."""
+        return _StepStrategy(vars(self)["_trainer"].strategy, self)
+
+
+class _StepStrategy(_MemberStrategy):
+    """The Trainer's strategy as a training step of all members sees it."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything but what differs.
+
+        Raises:
+            CannotBatchError: the step asks for the optimiser.
+        """
+        if name in ("_lightning_optimizers", "optimizers"):
+            raise CannotBatchError("training_step asks for the optimiser, whose param_groups are each candidate's own")
+        return super().__getattr__(name)

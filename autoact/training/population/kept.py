@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import get_unwrapped, is_batchedtensor, maybe_get_bdim
 
+from autoact.training.module_state import is_plain, parts_of, token_of
 from autoact.training.population.streams import StreamDropout
 from autoact.training.population.unbatched import CannotBatchError
 
@@ -19,8 +19,6 @@ _DEPTH = 4
 _MISSING = object()
 # How far what a step keeps may lie from what it keeps alone.
 _CLOSE = 1e-3
-# What every module has, and what Lightning writes itself.
-_OWN = frozenset(vars(lightning.LightningModule())) | {"training", "log", "log_dict"}
 # What tells torch's transformers, in evaluation, which activation they hold.
 _ACTIVATION = ("activation", "activation_relu_or_gelu", "use_nested_tensor")
 _TRANSFORMERS = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
@@ -60,8 +58,10 @@ class Kept:
         if len(modules) == len(self.modules):
             return
         self.modules = list(modules)
-        for path, part in _parts(self._base):
-            for key in [key for key, value in vars(part).items() if _counts(key, value) and _rows_of(value, 0, _DEPTH)]:
+        for path, part in parts_of(self._base):
+            for key in [
+                key for key, value in vars(part).items() if is_plain(key, value) and _rows_of(value, 0, _DEPTH)
+            ]:
                 part.__dict__.pop(key)
                 self._bar(path, part, key)
         self._before = self._tokens()
@@ -70,13 +70,13 @@ class Kept:
         """The members' own code has run: the template takes over what is equal, and may not read what is not."""
         changed: dict[tuple[str, str], Any] = {}
         dropouts = [(path, part) for path, part in self._base.named_modules() if isinstance(part, StreamDropout)]
-        for path, part in [*_parts(self._base), *dropouts]:
+        for path, part in [*parts_of(self._base), *dropouts]:
             mine = [module.get_submodule(path) for module in self.modules]
-            for key in dict.fromkeys(key for one in mine for key, value in vars(one).items() if _counts(key, value)):
+            for key in dict.fromkeys(key for one in mine for key, value in vars(one).items() if is_plain(key, value)):
                 if key in _ACTIVATION and isinstance(part, _TRANSFORMERS):
                     continue
                 values = [vars(one).get(key, _MISSING) for one in mine]
-                token = [_token(value, _DEPTH) for value in values]
+                token = [token_of(value, _DEPTH) for value in values]
                 if self._seen.get((path, key)) == token:
                     continue
                 self._seen[path, key] = token
@@ -99,7 +99,7 @@ class Kept:
             self._write(changed, self._base, module, row)
         for path, key in changed:
             mine = [vars(module.get_submodule(path)).get(key, _MISSING) for module in self.modules]
-            self._seen[path, key] = [_token(value, _DEPTH) for value in mine]
+            self._seen[path, key] = [token_of(value, _DEPTH) for value in mine]
         self._before = now
 
     def disagreeing(self) -> str:
@@ -118,10 +118,10 @@ class Kept:
     def _tokens(self) -> dict[tuple[str, str], Any]:
         """What tells whether an attribute of the template has changed."""
         return {
-            (path, key): _token(value, _DEPTH)
-            for path, part in _parts(self._base)
+            (path, key): token_of(value, _DEPTH)
+            for path, part in parts_of(self._base)
             for key, value in vars(part).items()
-            if _counts(key, value)
+            if is_plain(key, value)
         }
 
     def _write(
@@ -215,18 +215,6 @@ def _same_tensors(one: Tensor, other: Tensor, close: float) -> bool:
     return one.device == other.device and torch.allclose(one, other, rtol=close, atol=close, equal_nan=True)
 
 
-def _parts(base: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Parts of a template that stand for the same part of each member."""
-    for path, part in base.named_modules():
-        if path == "" or not type(part).__module__.startswith("autoact."):
-            yield path, part
-
-
-def _counts(key: str, value: Any) -> bool:
-    """Whether an attribute is the user's, and no part of the module."""
-    return key not in _OWN and not isinstance(value, nn.Module)
-
-
 def _rows_of(value: Any, row: int, depth: int) -> dict[int, Tensor]:
     """For each tensor of all members' numbers that a value holds, by its id: one member's."""
     if isinstance(value, Tensor):
@@ -240,41 +228,3 @@ def _rows_of(value: Any, row: int, depth: int) -> dict[int, Tensor]:
     for item in value.values() if isinstance(value, Mapping) else inside:
         found |= _rows_of(item, row, depth - 1)
     return found
-
-
-def _token(value: Any, depth: int) -> Any:
-    """Something that is equal for equal contents, and cheap."""
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
-        return value
-    if isinstance(value, Tensor):
-        batched = is_batchedtensor(value)
-        return _Self(value), value._version if not batched and not value.is_inference() else -1
-    if depth == 0 or callable(value) or isinstance(value, (nn.Module, type)):
-        return _Self(value)
-    return _Self(value), _token_of_contents(value, depth - 1)
-
-
-def _token_of_contents(value: Any, depth: int) -> Any:
-    """The same for what a value holds."""
-    if isinstance(value, Mapping):
-        return [(_token(key, 1), _token(item, depth)) for key, item in value.items()]
-    if isinstance(value, (list, tuple)):
-        return [_token(item, depth) for item in value]
-    if isinstance(value, Set):
-        return len(value)
-    return _token_of_contents(getattr(value, "__dict__", {}), depth)
-
-
-class _Self:
-    """An object, equal to itself alone; it is held on to, so that no later one can have its address."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: Any) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Self) and other.held is self.held
-
-    def __hash__(self) -> int:
-        return id(self.held)

@@ -118,6 +118,12 @@ class Logged:
                     found[f"{name}_epoch"] = whole
         return found
 
+    @property
+    def names_at_end(self) -> set[str]:
+        """Names whose value comes with the end of the epoch, and not with its steps."""
+        names = [name for name, entry in self._entries.items() if entry.on_epoch]
+        return {*names, *(f"{name}_epoch" for name in names)}
+
     def floats(self, *, over: bool = True) -> dict[str, float]:
         """The values of one member as floats; what is not a single number is left out."""
         return {name: float(value) for name, value in self.values(over=over).items() if value.numel() == 1}

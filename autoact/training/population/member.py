@@ -17,6 +17,7 @@ from autoact.training.best import Best, copied_weights
 from autoact.training.callbacks import Patience
 from autoact.training.lightning_session import SessionOptions, build_module
 from autoact.training.trained import Trained
+from autoact.training.unsaved import Unsaved
 
 
 class Member(Trained):
@@ -32,6 +33,9 @@ class Member(Trained):
         failure: status and reason, where it failed.
         stopping: early stopping has spoken.
         logged: what was logged last, by name, as the Trainer's ``callback_metrics`` would have it.
+        by_validation: names that only validations have logged.
+        again: it is paused, and will start again: it holds what would be lost (see ``Unsaved``).
+        watch: sees what it holds.
     """
 
     def __init__(self, number: int, candidate: Candidate, task: Task, options: SessionOptions) -> None:
@@ -50,9 +54,12 @@ class Member(Trained):
         self.failure: tuple[str, str] | None = None
         self.stopping = False
         self.logged: dict[str, float] = {}
+        self.by_validation: set[str] = set()
         self.finished = False
         self.replicates: tuple[float, ...] = ()
         self.paused: dict[str, Any] | None = None
+        self.again = False
+        self.watch: Unsaved | None = None
 
     @property
     def epochs(self) -> int:
@@ -73,6 +80,18 @@ class Member(Trained):
         """It fails alone, for this reason."""
         said = str(reason).strip() or type(reason).__name__
         self.failure = (FAILED, said.splitlines()[0])
+
+    def epoch_ended(self, logged: Mapping[str, float], validated: Mapping[str, float] | None, epoch: int) -> None:
+        """Append an epoch to the curve as a Trainer's callback sees it: with all that is logged by then.
+
+        Args:
+            logged: all that was logged in it.
+            validated: what its validation logged; None where there was none: what an earlier one logged is left out.
+            epoch: counted from 1.
+        """
+        self.logged |= logged
+        stale = set() if validated is not None else self.by_validation - set(logged)
+        self.best.ended({name: value for name, value in self.logged.items() if name not in stale}, epoch)
 
     def stop(self, logged: Mapping[str, float], validated: Mapping[str, float] | None) -> None:
         """Ask the early stopping about the epoch that has ended.
@@ -105,6 +124,8 @@ class Member(Trained):
 
     def pause(self, random: Mapping[str, Any] | None) -> dict[str, Any]:
         """Everything that goes on in another population, with the state of the random numbers."""
+        if self.again:
+            return {"again": True, "best": self.best.known(), "seconds": self.seconds, "random": None}
         if self.optimizer is None:
             assert self.paused is not None, "it has trained before"
             return self.paused
@@ -117,6 +138,8 @@ class Member(Trained):
             "best": self.best.state_dict(),
             "stoppers": [copy.deepcopy(stopper.state_dict()) for stopper in self.stoppers],
             "stopping": self.stopping,
+            "logged": dict(self.logged),
+            "by_validation": sorted(self.by_validation),
             "steps": self.steps,
             "seconds": self.seconds,
             "random": copy.deepcopy(random),
@@ -125,10 +148,15 @@ class Member(Trained):
     def go_on(self, paused: dict[str, Any]) -> None:
         """Take over what ``pause`` gave; the module follows in ``restore``, the optimiser when it is made."""
         self.paused = paused
+        if paused.get("again"):
+            self.best.load_state_dict(copy.deepcopy(paused["best"]))
+            self.again, self.seconds = True, paused["seconds"]
+            return
         self.best.load_state_dict(copy.deepcopy(paused["best"]))
         for stopper, state in zip(self.stoppers, paused["stoppers"], strict=True):
             stopper.load_state_dict(copy.deepcopy(state))
         self.stopping = paused["stopping"]
+        self.logged, self.by_validation = dict(paused["logged"]), set(paused["by_validation"])
         self.steps, self.seconds = paused["steps"], paused["seconds"]
 
     def restore(self) -> None:

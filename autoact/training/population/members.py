@@ -12,14 +12,16 @@ from torch.utils._pytree import tree_map
 from autoact.activations import registry
 from autoact.core.choice import Choice
 from autoact.training.population.grouped import Groups, Part, part_of
-from autoact.training.population.hooks import MemberTrainer, StepTrainer
+from autoact.training.population.hooks import VALIDATION_HOOKS, MemberTrainer, StepTrainer, has_hook
 from autoact.training.population.kept import Kept
 from autoact.training.population.member import Member
 from autoact.training.population.optimisers import Stepper, configure
 from autoact.training.population.stack import Entry, Stack
 from autoact.training.population.streams import Stream, key_of
+from autoact.training.population.structure import Structure
 from autoact.training.population.template import Step, Template
 from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
+from autoact.training.unsaved import Unsaved
 
 
 class Members:
@@ -39,6 +41,7 @@ class Members:
         self.streams = list(streams)
         self.stack: Stack
         self.kept: Kept
+        self._structure: Structure
         self.stepper: Stepper
         self._template: Template
         self._device = torch.device("cpu")
@@ -69,8 +72,27 @@ class Members:
         """
         if self.stack.touched():
             raise CannotBatchError(f"{name} freezes, unfreezes or replaces weights")
+        self._structure.follow([member.module for member in self.active], name)
         self.kept.gather()
         self.stepper.forget()
+
+    def validated(self) -> None:
+        """The members' validations have run: take over what they did."""
+        if any(has_hook(member.module, hook) for member in self.active[:1] for hook in VALIDATION_HOOKS):
+            self.settled("validation")
+        else:
+            self.kept.gather()
+
+    def watch(self) -> None:
+        """From here on it is seen what a pause would lose."""
+        for member in self.active:
+            member.watch = Unsaved(member.module, [member.optimizer])
+
+    def watched(self) -> None:
+        """The hooks before training have run."""
+        for member in self.active:
+            if member.watch is not None:
+                member.watch.started(member.module, [member.optimizer])
 
     @property
     def complete(self) -> list[Member]:
@@ -93,7 +115,8 @@ class Members:
             member.module.trainer = MemberTrainer(trainer, member)
         own = StepTrainer(trainer, None)
         self._template = Template(waiting[0].module, self._sites, streams=self.own_batches, trainer=own)
-        self.kept = Kept(self._template.base, [member.module for member in waiting])
+        modules = [member.module for member in waiting]
+        self.kept, self._structure = Kept(self._template.base, modules), Structure(self._template.base, modules)
         self._stack(waiting)
         for member in waiting:
             if member.optimizer is None:

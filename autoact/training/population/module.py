@@ -49,7 +49,6 @@ class PopulationModule(lightning.LightningModule):
         self._validation: dict[int, Logged] = {}
         self._predictions: dict[int, Predictions] = {}
         self._modes: list[tuple[nn.Module, bool]] = []
-        self._late: dict[int, dict[str, float]] = {}
         self._since = 0.0
         self._begun: dict[str, Any] = {}
         self._batch: Any = None
@@ -77,13 +76,15 @@ class PopulationModule(lightning.LightningModule):
         return PopulationOptimizer(self.members)
 
     def on_fit_start(self) -> None:
-        """Every member's own."""
+        """Every member's own; from here on it is watched for what a pause would lose."""
+        self.members.watch()
         self._run_hook("on_fit_start", self.members.active)
 
     def on_train_start(self) -> None:
         """Start the clock; then every member's own."""
         self._since = time.perf_counter()
         self._run_hook("on_train_start", self.members.active)
+        self.members.watched()
 
     def on_train_epoch_start(self) -> None:
         """Every member's own; with several seeds, nothing may be drawn from now on but from one of them."""
@@ -258,12 +259,14 @@ class PopulationModule(lightning.LightningModule):
         members = [m for m in self._judged if m.failure is None]
         for member in members:
             with self._failing_alone(member, raised):
+                before = set(member.logged)
                 if is_overridden("on_validation_epoch_end", member.module):
                     member.logged |= self._validation[member.number].floats(over=False)
                     self._hook(member, "on_validation_epoch_end", None)
                 found = self._validation[member.number].floats()
                 if member.number in self._predictions:
                     found[self.task.monitor] = self._predictions[member.number].value(epoch)
+                member.by_validation |= set(found) - before
                 self._validated[member.number] = found
                 if self.trainer.state.fn == "fit":
                     member.best.validated(found, found, epoch, member.module)
@@ -276,7 +279,7 @@ class PopulationModule(lightning.LightningModule):
         for part, mode in self._modes:
             part.training = mode
         if self.trainer.state.fn == "fit":
-            self.members.kept.gather()
+            self.members.validated()
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch: curves, early stopping, schedulers; those that are done leave the stack.
@@ -296,8 +299,7 @@ class PopulationModule(lightning.LightningModule):
         self._run_hook("on_train_epoch_end", self.members.active)
         for member in [m for m in self.members.active if m.failure is None]:
             late = self._metrics_logged[member.number].floats() if member.number in self._metrics_logged else {}
-            self._late[member.number] = self._late.get(member.number, {}) | late
-            member.logged |= late
+            member.logged |= late  # after the callbacks: they see it with the next epoch
             logged = fresh[member.number] | late
             member.stop(logged, self._validated.get(member.number))
             self.members.stepper.epoch_ended(member, epoch, logged)
@@ -317,14 +319,15 @@ class PopulationModule(lightning.LightningModule):
             member.seconds += share
             if member.failure is not None:
                 continue
-            logged = {name: float(column[row]) for name, column in columns.items()}
+            trained = {name: float(column[row]) for name, column in columns.items()}
+            ending = {name: trained[name] for name in self._logged.names_at_end if name in trained}
             if member.number in self._metrics_logged:
-                logged |= self._metrics_logged[member.number].floats(over=False)
-            logged |= self._validated.get(member.number, {})
-            # What the hook logs comes after the callbacks: they see it with the next epoch.
-            member.best.ended(self._late.get(member.number, {}) | logged, epoch)
-            member.logged |= logged
-            fresh[member.number] = logged
+                mine = self._metrics_logged[member.number]
+                trained |= (found := mine.floats(over=False))
+                ending |= {name: found[name] for name in mine.names_at_end if name in found}
+            # As with Lightning: steps log before the validation, the end of an epoch after it.
+            fresh[member.number] = trained | self._validated.get(member.number, {}) | ending
+            member.epoch_ended(fresh[member.number], self._validated.get(member.number), epoch)
         return fresh
 
     def scores(self) -> dict[int, tuple[float, tuple[float, ...]]]:

@@ -105,6 +105,9 @@ class Population:
                         f"epoch (trainer.max_epochs={most})"
                     )
                 member.finish()
+            elif member.watch is not None:
+                member.watch.ended(member.module, [member.optimizer])
+                member.again = member.watch.found
 
     def checkpoint(self, member: Member) -> dict[str, Any]:
         """The state of a paused member."""

@@ -22,6 +22,7 @@ from autoact.training.population.streams import Stream
 from autoact.training.population.support import begin, first_batch, set_up, why_not
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
+from autoact.training.said import said
 from autoact.training.threads import fastest_threads
 
 SIZES = (1, 4, 16, 64)
@@ -85,8 +86,12 @@ def probe(
     """
     reason = why_not(task, options)
     available = max(1, torch.get_num_threads() // workers)
+
+    def alone(why: str) -> Probed:
+        return Probed(1, options.threads or min(available, fastest_threads(task, options.device)), why, {})
+
     if reason:
-        return Probed(1, options.threads or min(available, fastest_threads(task, options.device)), reason, {})
+        return alone(reason)
     wanted = [options.threads] if options.threads else sorted({1, available})
     limits = _Limits(options.device, workers, most_seconds, free(options.device))
     best: tuple[float, int, int] | None = None
@@ -103,6 +108,8 @@ def probe(
         except torch.OutOfMemoryError:
             ended = f"memory does not hold {size} candidates"
             break
+        except Exception as error:  # a later step than the one that why_not has tried cannot be batched
+            return alone(f"{type(task.make_module()).__name__} cannot be batched: {said(error)}")
         threads = min(trials, key=trials.__getitem__)
         found[size] = trials[threads]
         if best is not None and trials[threads] >= WORTH * best[0]:

@@ -65,6 +65,7 @@ class PopulationSession:
 
     def advance(self, to: int | None = None) -> list[TrialRecord]:
         """Train all up to epoch ``to``, or to the end; returns a record each, in the order of the start."""
+        self._begin_again(to)
         self._form()
         with quiet_lightning(), fixed_threads(self.options.threads):
             waiting = list(self._populations)
@@ -77,6 +78,20 @@ class PopulationSession:
                     waiting = instead + waiting
         self._singles.advance(to)
         return self.records()
+
+    def _begin_again(self, to: int | None) -> None:
+        """Members that a pause would have changed train from their start, in populations of their own."""
+        again = [m for m in self._members.values() if m.active and m.again and (to is None or m.epochs < to)]
+        with quiet_lightning():
+            for member in again:
+                fresh = Member(member.number, member.candidate, self.task, self.options)
+                fresh.seconds = member.seconds
+                self._members[member.number] = fresh
+                for population in self._populations:
+                    population.all = [m for m in population.all if m is not member]
+                if member.number not in self._fresh:
+                    self._fresh.append(member.number)
+        self._populations = [population for population in self._populations if population.all]
 
     def _advance(self, population: Population, to: int | None) -> list[Population] | None:
         """Advance one population; others, untrained, that take its place where it cannot go on as it is."""
@@ -112,7 +127,8 @@ class PopulationSession:
         self._singles.start([(member.number, member.candidate)])
         self._singles.runs[member.number].advance(to)
         if self._singles.runs[member.number].failure is None:
-            self._go_alone(error)
+            name = type(self._singles.runs[member.number].module).__name__
+            self._go_alone(f"{name} cannot be batched: {said(error)}")
         return [population] if population.all else []
 
     def _halves(self, population: Population, before: Mapping[int, Any]) -> list[Population]:
@@ -136,7 +152,7 @@ class PopulationSession:
 
         A bug in the user's code comes up there again, with its own traceback.
         """
-        self._go_alone(error)
+        self._go_alone(said(error))
         alone = [member for member in population.all if member.active]
         for member in alone:
             del self._members[member.number]
@@ -144,10 +160,10 @@ class PopulationSession:
         population.all = [member for member in population.all if not member.active]
         return [population] if population.all else []
 
-    def _go_alone(self, error: Exception) -> None:
+    def _go_alone(self, reason: str) -> None:
         """From here on nothing trains as a population."""
         if not self.options.alone:
-            self.reason = self.options.alone = said(error)
+            self.reason = self.options.alone = reason
             warnings.warn(f"candidates train one by one, not together: {self.reason}", stacklevel=5)
 
     def _rebuilt(self, member: Member, state: dict[str, Any] | None) -> Member:

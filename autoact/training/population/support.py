@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,21 +130,66 @@ def _stepped(pair: Sequence[Member], batch: Any, trainer: lightning.Trainer, opt
     name = type(pair[0].module).__name__
     try:
         begin(pair, trainer, options.device)
+        if listens := _listeners(pair[0].module):  # its setup may have registered some
+            return listens
         template = Template(pair[0].module, [], streams=False, trainer=StepTrainer(trainer, None))
         kept, begun = Kept(template.base, [member.module for member in pair]), random_state()
         alone = [_alone(member, batch, begun) for member in pair]
         restore_random_state(begun)
         stack = Stack([m.module for m in pair], [], {})
         together = template.run(stack, batch, 0, own_batches=False).loss_k
-        together.sum().backward()
+        _backward(together)
     except (CannotBatchError, NoLossError) as error:
-        return f"{name}: {error}"
+        return f"{name}: {said(error)}"
     except Exception as error:  # whatever the user's code does that vmap does not know
         return f"{name}.training_step cannot be batched: {said(error)}"
     if keeps := kept.disagreeing():
         return f"{name}.{keeps}"
     different = next((found for row, one in enumerate(alone) if (found := _different(one, row, together, stack))), "")
-    return f"{name}.training_step gives another {different} when it is batched" if different else ""
+    if different:
+        return f"{name}.training_step gives another {different} when it is batched"
+    return _again(pair[0], batch)
+
+
+def _again(member: Member, batch: Any) -> str:
+    """Whether the optimiser asks for the loss several times in one step, as L-BFGS and SAM do."""
+    try:
+        if member.optimizer is None or not _may_ask(member.optimizer):
+            return ""
+        asked = 0
+
+        def closure() -> Any:
+            nonlocal asked
+            asked += 1
+            with torch.enable_grad():
+                loss = own_loss(member.module, batch).sum()
+                loss.backward()
+            return loss
+
+        member.optimizer.step(closure)
+    except Exception:  # of the user's code: a single training meets it too, and tells
+        return ""
+    times = f"{type(member.optimizer).__name__}.step asks for the loss {asked} times, at other weights each time"
+    return times if asked > 1 else ""
+
+
+def _may_ask(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimiser may ask for the loss more than once: those of torch do not, but for one."""
+    return type(optimizer) is torch.optim.LBFGS or not type(optimizer).__module__.startswith("torch.optim.")
+
+
+def _backward(loss_k: torch.Tensor) -> None:
+    """The backward pass of all members.
+
+    Raises:
+        CannotBatchError: it runs layers again, which hold nobody's weights by then.
+    """
+    try:
+        loss_k.sum().backward()
+    except Exception as error:
+        if any("checkpoint" in frame.filename for frame in traceback.extract_tb(error.__traceback__)):
+            raise CannotBatchError("its backward pass runs layers again, as torch.utils.checkpoint does") from error
+        raise
 
 
 def begin(members: Sequence[Member], trainer: lightning.Trainer, device: torch.device) -> None:
@@ -158,10 +204,10 @@ def begin(members: Sequence[Member], trainer: lightning.Trainer, device: torch.d
         before = names_of(member.module)
         for hook in ("setup", *BEFORE):
             if has_hook(member.module, hook):
-                if hook != "setup" and member.optimizer is None:
-                    configure(member, {})
                 with logging_to(member.module, nowhere):
                     getattr(member.module, hook)(*(["fit"] if hook == "setup" else []))
+            if hook == "setup" and member.optimizer is None:
+                configure(member, {})
         if before != names_of(member.module):
             raise CannotBatchError("setup makes or replaces layers")
 

@@ -182,3 +182,64 @@ def test_what_save_hyperparameters_keeps_of_an_argument_is_never_run():
     model = Module(nn.Sequential(part(), nn.Linear(4, 1)))
     assert model._hparams_initial["net"] is not model.net
     check_hidden_copies(model, find_sites(model, X))
+
+
+class Lambda(nn.Module):
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+        self.calls = 0
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x)
+
+
+def with_own(function: Any = lambda x: F.relu(x)) -> Any:
+    return lambda: nn.Sequential(nn.Linear(4, 8), Lambda(function), nn.Linear(8, 4))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_activations_of_the_users_own_have_twins(training):
+    model = Averaged(with_own()).train(training)
+    sites = find_sites(model, X)
+    (twin,) = [site for site in sites if site.twin_of]
+    assert {twin.name, twin.twin_of} == {"net.1", "ema.1"}
+    assert not sites.unreplaceable
+    chosen = apply_(model, {"net.1": "tanh", "ema.1": "tanh"}, sites=sites)
+    assert set(chosen.net.state_dict()) == set(chosen.ema.state_dict())
+    for mode in (True, False):
+        h = chosen.net[0](X)
+        torch.testing.assert_close(chosen.train(mode)(X), chosen.head(chosen.net[2](torch.tanh(h))))
+
+
+def test_parts_that_are_alike_but_for_the_users_own_activation_are_no_copies():
+    class Two(Teacher):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.ema = with_own()(), with_own(torch.tanh)()
+
+    assert not any(site.twin_of for site in find_sites(Two(), X))
+
+
+def test_copies_of_copies_are_copies_of_the_first():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.student = part()
+            self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+
+        def forward(self, x: Any) -> Any:
+            return self.student(x) + self.teacher(x)
+
+    class Taught(Teacher):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = Net()
+            self.ema = copy.deepcopy(self.net).requires_grad_(False)
+
+    sites = find_sites(Taught(), X)
+    first = [site.name for site in sites if not site.twin_of]
+    assert len(first) == 1
+    assert [site.twin_of for site in sites if site.twin_of] == first * 3
+    space = build_space(sites, SpaceSettings(candidates=["tanh", "relu"]), {})
+    assert {len(group) for group in space.groups.values()} == {4}

@@ -211,6 +211,45 @@ def test_an_empty_hook_is_none(tiny, net):
     )
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_layers_that_a_hook_sets_to_evaluation(agree, tiny, net, seeds):
+    def evaluate(self: Any) -> None:
+        self.dropout.train(self.current_epoch == 1)
+
+    session = agree(tiny(lambda: with_hooks(net, on_train_epoch_start=evaluate)(dropout=0.5)), seeds=seeds)
+    assert session.reason == ""
+
+
+def test_modes_that_differ_between_candidates(agree, tiny, net):
+    def evaluate(self: Any) -> None:
+        self.dropout.train(self.current_epoch == 0 or self.optimizers().param_groups[0]["lr"] > 0.025)
+
+    with pytest.warns(UserWarning, match=r"self\.dropout\.training differs between candidates after on_train_epoch"):
+        agree(tiny(lambda: with_hooks(net, on_train_epoch_start=evaluate)(dropout=0.5)))
+
+
+def by_epoch(self: Any) -> None:
+    self.log(f"began/{self.current_epoch}", 1.0)
+
+
+def logs_in_both(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = loss_of(self, batch)
+    self.log("rows", float(len(batch[0])), on_step=False, on_epoch=True, reduce_fx="sum")
+    self.log("both", loss.detach(), on_step=not self.training, on_epoch=True)
+    self.log("val_loss", loss.detach(), on_step=False, on_epoch=True)
+    return loss
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_what_is_logged_last_counts_and_stays(agree, tiny, net, every):
+    """Training's values of an epoch come after the validation's; one that is not logged again is the one before."""
+    module = with_hooks(net, on_train_epoch_start=by_epoch, training_step=logs_in_both, validation_step=logs_in_both)
+    session = agree(tiny(module, trainer={"max_epochs": 4, "check_val_every_n_epoch": every}))
+    assert session.reason == ""
+    assert session.records()[0].curve[-1]["rows"] == 16
+    assert {"began/0", "began/3"} <= set(session.records()[0].curve[-1])
+
+
 def freeze(self: Any) -> None:
     self.first.requires_grad_(self.current_epoch < 1)
 
@@ -227,8 +266,75 @@ def needs_own(self: Any, batch: Any, batch_idx: int) -> Any:
     return loss_of(self, batch) * self.trainer.callback_metrics.get("val_loss", 1.0)
 
 
+def listen(self: Any) -> None:
+    self.head.register_forward_hook(lambda module, given, result: 0.5 * result)
+
+
+def listen_to_gradients(self: Any) -> None:
+    self.norms = []
+    self.head.weight.register_hook(lambda grad: self.norms.append(float(grad.norm())))
+
+
+def log_gradients(self: Any) -> None:
+    self.log("largest", max(self.norms))
+
+
+def listen_in_setup(self: Any, stage: str) -> None:
+    listen_to_gradients(self)
+
+
+def switch_layer(self: Any) -> None:
+    if self.current_epoch:
+        self.dropout = nn.Dropout(0.9)
+
+
+def switch_while_validating(self: Any) -> None:
+    self.dropout = nn.Dropout(0.9)
+
+
+def restart(self: Any) -> None:
+    if self.current_epoch == 1:
+        self.trainer.strategy.setup_optimizers(self.trainer)
+
+
+def another_optimizer(self: Any) -> None:
+    if self.current_epoch == 1:
+        self.trainer.optimizers = [torch.optim.SGD(self.parameters(), lr=0.1)]
+
+
+def accumulate_later(self: Any) -> None:
+    if self.current_epoch == 1:
+        self.trainer.accumulate_grad_batches = 2
+
+
 ALONE: dict[str, tuple[dict[str, Any], str]] = {
     "freezes": ({"on_train_epoch_start": freeze}, "on_train_epoch_start freezes, unfreezes or replaces weights"),
+    "hooks on layers": ({"on_train_start": listen}, "on_train_start registers hooks on layers or weights"),
+    "hooks on gradients": (
+        {"on_train_epoch_start": listen_to_gradients, "on_train_epoch_end": log_gradients},
+        "Hooked.head.weight has a hook on its gradient",
+    ),
+    "hooks on gradients from setup": (
+        {"setup": listen_in_setup, "on_train_epoch_end": log_gradients},
+        "Hooked.head.weight has a hook on its gradient",
+    ),
+    "another layer": ({"on_train_epoch_start": switch_layer}, "on_train_epoch_start replaces layers"),
+    "another layer after validation": (
+        {"on_validation_epoch_end": switch_while_validating},
+        "validation replaces layers",
+    ),
+    "the optimisers anew": (
+        {"on_train_epoch_start": restart},
+        "a hook calls self.trainer.strategy.setup_optimizers, which all candidates share",
+    ),
+    "another optimiser": (
+        {"on_train_epoch_start": another_optimizer},
+        "a hook sets self.trainer.optimizers, which all candidates share",
+    ),
+    "another Trainer": (
+        {"on_train_epoch_start": accumulate_later},
+        "a hook sets self.trainer.accumulate_grad_batches, which all candidates share",
+    ),
     "layers in setup": ({"setup": grow}, "Hooked: setup makes or replaces layers"),
     "differs": (
         {"on_train_epoch_start": draw_scale, "training_step": step_with_beta},

@@ -69,7 +69,6 @@ LATE = {
     "replaces": ({"configure_optimizers": lambda self: Sign(self.parameters(), "replaces")}, "Sign.step puts other"),
     "forgets": ({"configure_optimizers": lambda self: Sign(self.parameters(), "forgets")}, "Sign.step puts other"),
     "closure": ({"configure_optimizers": lambda self: Sign(self.parameters(), "closure")}, "not callable"),
-    "lbfgs": ({"configure_optimizers": lambda self: torch.optim.LBFGS(self.parameters(), lr=0.1)}, "closure"),
 }
 
 

@@ -70,13 +70,32 @@ def asks_the_optimizer(self: Any, batch: Any, batch_idx: int) -> Any:
     return self.loss(batch) * (1 + self.optimizers().param_groups[0]["lr"])
 
 
+def own_gradients(self: Any, batch: Any, batch_idx: int) -> Any:
+    x = batch[0].clone().requires_grad_(True)
+    (grad,) = torch.autograd.grad(self(x).sum(), x, create_graph=True)
+    return self.loss(batch) + 0.1 * grad.square().sum()
+
+
+def draws_a_share(self: Any, batch: Any, batch_idx: int) -> Any:
+    return self.loss(batch) * (torch.distributions.Beta(0.4, 0.4).sample())
+
+
+def fills(self: Any, batch: Any, batch_idx: int) -> Any:
+    out = torch.zeros(len(batch[0]), 2)
+    out[:, 0] = self(batch[0])[:, 0]
+    return out.square().mean()
+
+
 STEPS = {
     item: rf"calling \.item\(\) on a Tensor {HERE}",
     branch: rf"data-dependent control flow {HERE}",
     nothing: r"training_step returned NoneType without a loss",
     uses_a_metric: rf"a metric is used for more than self\.log {HERE}",
     selects: rf"dynamic shape {HERE}",
-    asks_the_optimizer: rf"param_groups.* {HERE}",
+    asks_the_optimizer: rf"asks for the optimiser, whose param_groups are each candidate's own {HERE}",
+    own_gradients: rf"gradients are asked for inside the step \(requires_grad_\) {HERE}",
+    draws_a_share: rf"an autograd.Function cannot be batched {HERE}",
+    fills: rf"written into a tensor made in the step, which is one for all {HERE}",
 }
 
 
@@ -146,7 +165,8 @@ LAYERS = {
     "gradient hook": (HookedWeight, r"second\.weight has a hook on its gradient"),
     "backward hook": (HookedLayer, r"second has a hook on its backward pass"),
     "spectral norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)), r"Batching rule|batching"),
-    "checkpointed": (lambda: Checkpointed(4, 4), r"cannot be batched"),
+    "checkpointed": (lambda: Checkpointed(4, 4), r"backward pass runs layers again, as torch.utils.checkpoint does"),
+    "weights of a hook": (lambda: nn.utils.weight_norm(nn.Linear(4, 4)), r"holds a computed tensor, as torch.*_norm"),
     "recurrent": (lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), First(), nn.Flatten()), r"aten::gru"),
     "cumulative batch norm": (lambda: nn.BatchNorm1d(4, momentum=None), r"\.item\(\)"),
     "scripted": (lambda: torch.jit.script(nn.Linear(4, 4)), r"cannot be batched"),
@@ -168,6 +188,23 @@ def test_a_layer_that_cannot_be_batched(tiny, net, layer):
     make, expected = LAYERS[layer]
     reason = why_not(tiny(module_with(net, second=make)), SessionOptions())
     assert re.search(expected, reason), reason
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_optimiser_that_asks_for_the_loss_again(agree, tiny, net, times):
+    class Sharp(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            for _ in range(times if closure else 0):
+                closure()
+            return super().step()
+
+    session = agree(tiny(lambda: net(lambda module: Sharp(module.parameters(), lr=0.05))))
+    assert session.reason == ("" if times == 1 else "Sharp.step asks for the loss 2 times, at other weights each time")
+
+
+def test_lbfgs(agree, tiny, net):
+    session = agree(tiny(lambda: net(lambda module: torch.optim.LBFGS(module.parameters(), lr=0.1, max_iter=2))))
+    assert session.reason == "LBFGS.step asks for the loss 2 times, at other weights each time"
 
 
 def test_several_loaders(tiny, rows, net):

@@ -116,3 +116,23 @@ def test_a_schedule_of_fewer_steps_than_are_tried_is_no_obstacle(tiny, net):
 
     task = tiny(lambda: net(optimiser), trainer={"max_epochs": 1})  # two steps in all
     assert len(probe_of.seconds_per_step(task, SessionOptions(), 2, 1)) == probe_of.STEPS
+
+
+def draws_later(self: Any, batch: Any, batch_idx: int) -> Any:
+    loss = torch.nn.functional.mse_loss(self(batch[0])[:, 0], batch[1])
+    return loss * (torch.distributions.Beta(0.4, 0.4).sample() if batch_idx else 1.0)
+
+
+def gives_nothing_later(self: Any, batch: Any, batch_idx: int) -> Any:
+    return None if batch_idx else torch.nn.functional.mse_loss(self(batch[0])[:, 0], batch[1])
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [(draws_later, "an autograd.Function cannot be batched"), (gives_nothing_later, "NoneType without a loss")],
+)
+def test_a_later_step_that_cannot_be_batched_is_a_reason_and_no_end(tiny, net, step, reason):
+    found = probe(tiny(type("Mine", (net,), {"training_step": step})), SessionOptions())
+    assert (found.population, found.seconds_per_step) == (1, {})
+    assert reason in found.reason
+    assert found.reason.startswith("Mine cannot be batched: ")
