@@ -14,6 +14,8 @@ from torch._C._functorch import is_batchedtensor
 
 # Containers inside containers are looked into as deep as this.
 DEPTH = 4
+# Bytes of an array that is looked into: larger ones are data, which nobody writes.
+_SMALL = 2**20
 # What every module has, and what Lightning writes itself.
 _OWN = frozenset(vars(lightning.LightningModule())) | {"training", "log", "log_dict"}
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -69,7 +71,7 @@ def token_of(value: Any, depth: int = DEPTH) -> Any:
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return value
     if isinstance(value, np.ndarray):
-        return Same(value), hash(value.tobytes())
+        return Same(value), hash(value.tobytes()) if value.nbytes <= _SMALL and not value.dtype.hasobject else 0
     if isinstance(value, _GENERATORS):
         return Same(value), _drawn(value)
     if isinstance(value, nn.Parameter):  # training writes into it
