@@ -25,6 +25,10 @@ class Watch(Callback):
         self.rates.append([float(group["lr"]) for group in groups])
         self.decays.append([group["weight_decay"] for group in groups if "weight_decay" in group])
 
+    def state_dict(self) -> dict[str, Any]:
+        """What it keeps is in a checkpoint: a pause goes on, and does not start again."""
+        return {"rates": self.rates, "decays": self.decays}
+
 
 def watched(task_of: Any, candidate: Any, net: Any, optimiser: Any, epochs: int = 4) -> tuple[Watch, Any]:
     """What the optimisers held, and the record, after a training under ``candidate``."""
