@@ -90,7 +90,8 @@ class UnsavedState(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the module's own."""
-        self._watch, self._started = Unsaved(pl_module, trainer.optimizers, self._callbacks), False
+        self._watch = Unsaved(pl_module, trainer.optimizers, self._callbacks)
+        self._started = trainer.ckpt_path is not None  # optimisers then get their state after this
         if trainer.max_steps != -1:  # Lightning then goes on with an epoch that has no batch
             self._watch.found = True
 

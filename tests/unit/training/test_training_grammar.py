@@ -21,7 +21,7 @@ from autoact.training.population import PopulationSession
 from autoact.training.quiet import quiet_lightning
 
 CLOSE = 1e-6
-DRAWN = [drawn(seed, habits) for seed, habits in zip(range(20), [2, 3, 4, 5] * 5, strict=True)]
+DRAWN = [drawn(seed, habits) for seed, habits in zip(range(16), [2, 3, 4, 5] * 4, strict=True)]
 
 
 def task_of(habits: Habits) -> Task:

@@ -102,8 +102,15 @@ def last_value(self: Any) -> None:
         self.log("first", 3.0)
 
 
+def one_cycle(self: Any) -> Any:
+    optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.25, total_steps=self.trainer.estimated_stepping_batches)
+    return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+
 SAVED: dict[str, dict[str, Any]] = {
     "plain": {},
+    "schedule": {"configure_optimizers": one_cycle},
     "metrics that are logged": {"validation_step": metrics_logged_as_they_are},
     "lists that are cleared": {"training_step": collects, "on_train_epoch_end": clear},
     "what was logged": {"on_train_epoch_end": last_value},
