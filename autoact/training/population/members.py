@@ -111,7 +111,7 @@ class Members:
         # Members with equal activations lie side by side: their groups are slices.
         waiting.sort(key=lambda member: [str(member.candidate.assignment[site]) for site in self._sites])
         for member in waiting:
-            member.module.to(device)
+            trainer.precision_plugin.convert_module(member.module.to(device))
             member.module.trainer = MemberTrainer(trainer, member)
         own = StepTrainer(trainer, None)
         self._template = Template(waiting[0].module, self._sites, streams=self.own_batches, trainer=own)

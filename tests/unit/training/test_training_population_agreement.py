@@ -191,3 +191,10 @@ def test_hooks_of_the_validation_log_for_their_member(agree, tiny, net):
     hooks = {"on_validation_epoch_start": begin, "validation_step": validate, "on_validation_epoch_end": end}
     session = agree(tiny(module_with(net, **hooks)))
     assert session.reason == ""
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_double_precision_of_the_trainer(agree, tiny, seeds):
+    session = agree(tiny(trainer={"precision": "64-true"}), seeds=seeds)
+    assert session.reason == ""
+    assert {p.dtype for module in session.modules().values() for p in module.parameters()} == {torch.float64}
