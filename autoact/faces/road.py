@@ -28,8 +28,7 @@ from autoact.faces.search_files import SearchFiles, make_folder
 from autoact.faces.searched import what_is_searched
 from autoact.faces.shape import Shape, shape_of
 from autoact.faces.terms import Terms
-from autoact.sites import Sites, find_sites
-from autoact.sites.initialise import holding
+from autoact.sites import Sites
 from autoact.sites.twins import check_hidden_copies, copies_told
 from autoact.space.settings import SpaceSettings
 from autoact.space.space import SearchSpace, build_space
@@ -51,7 +50,7 @@ from autoact.timing.table import LatencyTable
 from autoact.tracking.store import shown
 from autoact.training.configured import configured_settings
 from autoact.training.lightning_session import SessionOptions
-from autoact.training.loaded import loaded_told, loaded_weights
+from autoact.training.loaded import loaded_told, loaded_weights, sites_of
 from autoact.training.population import PopulationSession
 from autoact.training.population.support import set_up
 from autoact.training.rehearsal import rehearse
@@ -143,8 +142,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     module = task.make_module()
     module.configure_model()
     loaded = loaded_weights(task)
-    with holding(module, loaded):
-        sites = find_sites(module, task.example_input).named(settings.space.include)
+    sites = sites_of(task).named(settings.space.include)
     check_hidden_copies(module, sites)
     check_validation(set_up(task))
     configured = configured_settings(task, device)

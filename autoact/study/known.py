@@ -16,6 +16,7 @@ from autoact.timing.cost import cost_per_million
 from autoact.timing.measure import measure_table
 from autoact.timing.settings import HardwareSettings
 from autoact.timing.table import BATCHES, LatencyTable
+from autoact.training.loaded import sites_of
 
 KnownBefore = Callable[[Assignment], Mapping[str, float]]
 
@@ -87,7 +88,10 @@ def calibrate(
         task.make_input,
         [(group, choice) for group in space.groups for choice in space.choices_of(group)],
         lambda model, group, choice: apply(
-            model, dict.fromkeys(space.groups[group], choice), example_input=task.example_input
+            model,
+            dict.fromkeys(space.groups[group], choice),
+            example_input=task.example_input,
+            sites=sites_of(task),
         ),
         hardware=hardware,
         current={group: str(space.baseline[sites[0]]) for group, sites in space.groups.items()},

@@ -37,7 +37,7 @@ from autoact.training.callbacks import (
     PredictionScore,
     StopWhen,
 )
-from autoact.training.loaded import loaded_weights
+from autoact.training.loaded import loaded_weights, sites_of
 from autoact.training.one_step import site_at_fault
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
@@ -325,9 +325,15 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
     module = task.make_module()
     module.configure_model()
     if candidate.assignment:
-        example = task.example_input
         with holding(module, loaded_weights(task)):
-            apply_(module, candidate.assignment, example_input=example, rescale=rescale, as_modules=as_modules)
+            apply_(
+                module,
+                candidate.assignment,
+                example_input=task.example_input,
+                sites=sites_of(task),
+                rescale=rescale,
+                as_modules=as_modules,
+            )
     return module
 
 

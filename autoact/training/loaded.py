@@ -1,4 +1,4 @@
-"""Weights that a module loads: those that no seed changes."""
+"""What is alike in all fresh modules of a task: the weights that they load, which no seed changes, and their sites."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 import lightning
 import torch
 
+from autoact.sites import Sites, find_sites
+from autoact.sites.initialise import holding
 from autoact.tasks.task import Task
 from autoact.training.randomness import random_state, restore_random_state
 
 _known: weakref.WeakKeyDictionary[Callable[[], Any], frozenset[str]] = weakref.WeakKeyDictionary()
+_sites: weakref.WeakKeyDictionary[Callable[[], Any], Sites] = weakref.WeakKeyDictionary()
 
 
 def loaded_weights(task: Task) -> frozenset[str]:
@@ -30,6 +33,32 @@ def loaded_weights(task: Task) -> frozenset[str]:
     found = _known.get(task.make_module)
     if found is None:
         found = _known[task.make_module] = _alike(*(_drawn(task, seed) for seed in (0, 1)))
+    return found
+
+
+def sites_of(task: Task) -> Sites:
+    """The sites of a fresh module of the task, with loaded weights held; looked for once in a process.
+
+    Random numbers go on as if nothing had been drawn.
+
+    Raises:
+        AutoactError: see ``find_sites``.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> net = lambda: torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1))
+        >>> sites_of(SimpleNamespace(make_module=net, example_input=torch.zeros(2, 3))).names
+        ('1',)
+    """
+    found = _sites.get(task.make_module)
+    if found is None:
+        state = random_state()
+        try:
+            module = _made(task)
+            with holding(module, loaded_weights(task)):
+                found = _sites[task.make_module] = find_sites(module, task.example_input)
+        finally:
+            restore_random_state(state)
     return found
 
 
@@ -54,11 +83,17 @@ def _drawn(task: Task, seed: int) -> dict[str, torch.Tensor]:
     state = random_state()
     try:
         lightning.seed_everything(seed, verbose=False)
-        module = task.make_module()
-        getattr(module, "configure_model", lambda: None)()
+        module = _made(task)
         return {name: parameter.detach() for name, parameter in module.named_parameters() if _matrix(parameter)}
     finally:
         restore_random_state(state)
+
+
+def _made(task: Task) -> Any:
+    """A fresh module, with the layers that its ``configure_model`` makes."""
+    module = task.make_module()
+    getattr(module, "configure_model", lambda: None)()
+    return module
 
 
 def _matrix(parameter: torch.Tensor) -> bool:
