@@ -72,8 +72,11 @@ def _fit(run: Run, example: Any, axis: int, whole: list[Tensor]) -> int | None:
     found = _INDEPENDENT
     for chosen in ([samples - 1], [samples - 1, 0]):
         index = torch.tensor(chosen)
+        cut = taken(example, axis, samples, index)
+        if samples_along(cut, axis) != len(index):
+            return None  # it cannot be cut
         try:
-            part = list(tensors_in(run(taken(example, axis, samples, index))))
+            part = list(tensors_in(run(cut)))
         except Exception:  # whatever the user's forward raises: samples do not lie here
             return None
         found = min(found, _agreement(whole, part, samples, index))

@@ -43,7 +43,8 @@ class Exported:
 def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
     """Write an ONNX file with any number of rows, and verify it; one that differs is not kept.
 
-    Inputs to compare are drawn with the mean and deviation of the example that the model was logged with.
+    Inputs to compare are drawn with the mean and deviation of the example that the model was logged with; those of
+    codes, such as tokens, are its own in another order.
 
     Args:
         model: read back by ``fetch_model``.
@@ -68,7 +69,8 @@ def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
                 assert program is not None
                 program.save(made)
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            raise AutoactError(f"the model cannot be exported to ONNX: {first_line(error)}") from error
+            told = first_line(error.__cause__ or error)  # of the exporter's own errors the cause says what it was
+            raise AutoactError(f"the model cannot be exported to ONNX: {told}") from error
         difference, largest = _compared(model, example, made)
         if not difference <= TOLERANCE * max(1.0, largest):
             raise AutoactError(
@@ -87,9 +89,7 @@ def _compared(model: FetchedModel, example: torch.Tensor, file: Path) -> tuple[f
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    generator = torch.Generator().manual_seed(0)
-    shape, mean, deviation = example.shape[1:], float(example.mean()), max(float(example.std()), 1e-3)
-    inputs = [example, *(torch.randn(rows, *shape, generator=generator) * deviation + mean for rows in ROWS)]
+    inputs = [example, *(_drawn(example, rows) for rows in ROWS)]
     difference = largest = 0.0
     for x in inputs:
         with torch.no_grad():
@@ -102,6 +102,15 @@ def _compared(model: FetchedModel, example: torch.Tensor, file: Path) -> tuple[f
         difference = max(difference, float((theirs - ours).abs().max().nan_to_num(torch.inf)))
         largest = max(largest, float(ours.abs().max()))
     return difference, largest
+
+
+def _drawn(example: torch.Tensor, rows: int) -> torch.Tensor:
+    """As many rows, with the mean and deviation of an example; of codes such as tokens, its own in another order."""
+    generator = torch.Generator().manual_seed(rows)
+    if not example.is_floating_point():
+        return example.flatten()[torch.randint(example.numel(), (rows, *example.shape[1:]), generator=generator)]
+    mean, deviation = float(example.mean()), max(float(example.std()), 1e-3)
+    return torch.randn(rows, *example.shape[1:], generator=generator) * deviation + mean
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from autoact.core.errors import AutoactError, SealedError, first_line
+from autoact.core.held import held_in
 from autoact.data.first_batch import first_of, prepared
 from autoact.faces.adopted import adopted
 from autoact.faces.batch_axis import batch_axis, input_maker, samples_along
@@ -255,7 +256,9 @@ def _options(module: lightning.LightningModule, batch: Any) -> list[Any]:
     if isinstance(batch, (tuple, list)):
         return [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch), *_of_several(module, batch[:1])]
     if not isinstance(batch, Mapping):
-        return [(batch,)]
+        held, wanted = held_in(batch), inspect.signature(module.forward).parameters
+        named = {key: held[key] for key in wanted if key in held}
+        return [(batch,), *([named] if named else [])]
     named = {key: batch[key] for key in inspect.signature(module.forward).parameters if key in batch}
     single = [value for value in batch.values() if isinstance(value, torch.Tensor)]
     whole = [(batch,), dict(batch), *([named] if named else [])]

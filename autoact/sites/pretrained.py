@@ -6,6 +6,7 @@ whatever its configuration is, if it has one.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping
@@ -53,11 +54,22 @@ def _settle(part: nn.Module) -> None:
     config = _config(part)
     # Others may save a copy that was made before, or none.
     is_saved = hasattr(config, "to_dict") and hasattr(config, "model_type") and not hasattr(part, "_hub_mixin_config")
-    written = bool(held) and is_saved and write_activations_(config, part)
+    written = bool(held) and is_saved and _write_activations_(part, config)
     if written or getattr(part, _IGNORED, None):
         setattr(part, _IGNORED, ignored | held if written else ignored)
     if held and not written:
         vars(part)[_SAVE] = GuardedSave(part)
+
+
+def _write_activations_(part: nn.Module, config: Any) -> bool:
+    """Let a configuration build the model as it is: one of its own, for others may be built of the one that it has."""
+    own = copy.deepcopy(config)
+    if not write_activations_(own, part):
+        return False
+    for module in part.modules():
+        for name in [name for name, value in vars(module).items() if value is config]:
+            vars(module)[name] = own
+    return _config(part) is own
 
 
 def _config(part: nn.Module) -> Any:

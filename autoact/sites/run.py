@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from autoact.core.errors import AutoactError
+from autoact.core.held import held_in
 
 
 def run_model(model: nn.Module, example_input: Any, call: Callable[[], Any] | None) -> Any:
@@ -88,7 +89,7 @@ def copied(example_input: Any) -> Any:
 
 
 def tensors_in(result: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, lists, mappings and dataclass instances.
+    """The tensors in nested tuples, lists, mappings, dataclass instances and batches of graphs (``to_dict``).
 
     Example:
         >>> len(list(tensors_in({"logits": torch.zeros(1), "hidden": (torch.zeros(1), None)})))
@@ -105,6 +106,8 @@ def tensors_in(result: Any) -> Iterator[Tensor]:
     elif dataclasses.is_dataclass(result) and not isinstance(result, type):
         for item in dataclasses.fields(result):
             yield from tensors_in(getattr(result, item.name))
+    else:
+        yield from tensors_in(held_in(result))
 
 
 def memory_of(tensor: Tensor) -> tuple[int, int] | None:

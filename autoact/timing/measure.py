@@ -16,6 +16,7 @@ from torch import nn
 
 from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
+from autoact.core.held import held_in
 from autoact.core.statistics import median, median_error
 from autoact.timing.clock import Clock, Timing, fixed_threads, time_alternating
 from autoact.timing.settings import HardwareSettings, describe, resolve_device
@@ -280,7 +281,7 @@ def to_device(value: Any, device: torch.device) -> Any:
         if hasattr(value, "_fields"):  # a named tuple takes its fields one by one
             return type(value)(*moved)
         return type(value)(moved)
-    return value
+    return value.to(device) if held_in(value) else value
 
 
 def call_model(model: nn.Module, batch: Any) -> Any:

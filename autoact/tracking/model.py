@@ -238,11 +238,11 @@ def fetch_model(store: Store | None, source: str) -> FetchedModel:
             for file in (folder / EXTRA).glob("*")
             if file.suffix in (".json", ".yaml")
         }
-        return FetchedModel(module, graph, texts, version, _example(folder))
+        return FetchedModel(module, graph, texts, version, _example(folder, graph))
 
 
-def _example(folder: Path) -> Any:
-    """The input example, as an array; None where there is none."""
+def _example(folder: Path, graph: Any) -> Any:
+    """The input example, as an array of the type that the graph takes; None where there is none."""
     file = folder / "input_example.json"
     if not file.is_file():
         return None
@@ -251,4 +251,7 @@ def _example(folder: Path) -> Any:
     import numpy as np
 
     data = json.loads(file.read_text(encoding="utf-8"))
-    return np.array(data, dtype=np.float32) if isinstance(data, list) else None
+    if not isinstance(data, list):
+        return None
+    taken = next(tensors_in(graph.example_inputs), torch.zeros(0))
+    return np.array(data, dtype=torch.zeros(0, dtype=taken.dtype).numpy().dtype)

@@ -29,6 +29,7 @@ from autoact.sites import find_sites
 from autoact.tasks.metrics import METRICS
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.loaded import sites_of
 from autoact.training.population import PopulationSession
 
 NAMES = ("relu", "tanh", "gelu", "softplus", "prelu", "snake_learnable", "swish_beta", "elu", "identity")
@@ -370,6 +371,7 @@ def test_other_shapes_make_populations_of_their_own():
     count = ROWS + VALIDATION
     task = recipe_task(lambda: TabularRegressor(5, 1, width=next(widths)), draw(count, 5), draw(count, seed=2), "rmse")
     site = "layers.0.act"
+    sites_of(task)  # makes modules of its own, once
     session = PopulationSession(task, SessionOptions(population=4, alone=""))
     session.start([(n, Candidate(Assignment({site: "tanh"}))) for n in range(4)])
     session.advance()

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from autoact.core.errors import AutoactError
 from autoact.faces.batch_axis import batch_axis, input_maker, samples_along
+from autoact.sites.run import tensors_in
+from autoact.timing.measure import to_device
 
 
 @dataclasses.dataclass
@@ -103,3 +105,31 @@ def test_where_there_is_no_single_sample_the_reason_and_a_way_out_are_told() -> 
     loader = DataLoader(Graphs(), batch_size=4, collate_fn=broken)
     with pytest.raises(AutoactError, match="single samples of its loader raise ValueError: four graphs, please"):
         input_maker(over_graphs, next(iter(loader)), None, lambda batch: batch, loader, "Net")
+
+
+class Held:
+    """A batch of graphs as an object, like those of ``torch_geometric``."""
+
+    def __init__(self, **tensors: Tensor) -> None:
+        self.__dict__.update(tensors)
+
+    def to_dict(self) -> dict[str, Tensor]:
+        return dict(vars(self))
+
+    def to(self, device: Any) -> Held:
+        return Held(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+def test_an_object_that_holds_tensors_is_put_together_by_the_loader_too() -> None:
+    def collate(graphs: Any) -> Held:
+        return Held(**dict(zip(("x", "edges", "graph"), together(graphs), strict=True)))
+
+    def run(batch: Held) -> Tensor:
+        return over_graphs((batch.x, batch.edges, batch.graph))
+
+    loader = DataLoader(Graphs(), batch_size=4, collate_fn=collate)
+    batch = next(iter(loader))
+    assert len(list(tensors_in(batch))) == 3 and to_device(batch, torch.device("cpu")).x.equal(batch.x)
+    assert batch_axis(run, batch) is None
+    make = input_maker(run, batch, None, lambda batch: batch, loader, "Net")
+    assert [run(make(size)).shape for size in (1, 2, 9)] == [(1, 3), (2, 3), (9, 3)]

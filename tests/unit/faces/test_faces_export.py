@@ -50,6 +50,15 @@ def test_one_that_computes_something_else_is_not_written(model: FetchedModel, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_of_tokens(model: FetchedModel, tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.ReLU(), nn.Flatten(), nn.Linear(12, 1)).eval()
+    example = torch.randint(0, 9, (4, 3))
+    graph = torch.export.export(net, (example,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    tokens = FetchedModel(graph.module(), graph, {}, None, example.numpy())
+    made = to_onnx(tokens, tmp_path / "model.onnx")
+    assert made.shape == (3,) and made.difference < 1e-5 < made.largest
+
+
 def test_without_the_packages_it_says_what_to_install(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     nothing = FetchedModel(None, None, {}, None, None)

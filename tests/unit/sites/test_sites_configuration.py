@@ -191,6 +191,16 @@ def test_a_mixed_assignment_is_written_where_there_is_a_place_for_each(kind, tmp
     assert vars(one.config) == {"first_act": "gelu", "more": {"act": "relu"}, "note": "relu"}
 
 
+def test_others_that_are_built_of_the_same_configuration_stay_as_they_are(kind):
+    config = Config(hidden_act="gelu")
+    first = kind(config)
+    autoact.apply_(first, dict.fromkeys(LAYERS, "silu"))
+    assert (config.hidden_act, first.config.hidden_act) == ("gelu", "silu")
+    assert [site.current.name for site in autoact.find_sites(kind(config))][:2] == ["gelu", "gelu"]
+    autoact.apply_(first, dict.fromkeys(LAYERS, "relu"))
+    assert (config.hidden_act, first.config.hidden_act) == ("gelu", "relu")
+
+
 def test_an_unchanged_model_is_left_alone(kind, tmp_path):
     same = autoact.apply(kind(Config(hidden_act="gelu")), dict.fromkeys(LAYERS, "gelu"))
     same.save_pretrained(tmp_path)

@@ -72,6 +72,17 @@ class Untraceable(nn.Module):
         return self.net(x) if float(x.sum()) > 0 else -self.net(x)
 
 
+def test_a_model_of_tokens_comes_back_with_an_example_of_tokens(store: Store) -> None:
+    net = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.ReLU(), nn.Linear(12, 1)).eval()
+    example = torch.randint(0, 9, (4, 3))
+    logged = log_model(
+        store, "own", net, example, name="t", params={}, metrics={}, tags={}, files={}, register="tokens-autoact"
+    )
+    assert logged.version is not None
+    fetched = fetch_model(store, logged.version.uri)
+    assert fetched.example.dtype == "int64" and torch.equal(torch.from_numpy(fetched.example), example)
+
+
 def test_a_model_that_is_no_graph_keeps_its_weights_and_says_so(store: Store) -> None:
     logged = log(store, Untraceable(), torch.randn(4, 4))
     assert logged.model_uri is None and "cannot be exported as a graph" in logged.note

@@ -1,0 +1,20 @@
+"""Objects of other libraries that hold values by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def held_in(value: Any) -> Mapping[str, Any]:
+    """What an object that holds tensors by name has, such as a batch of ``torch_geometric``; nothing of any other.
+
+    Example:
+        >>> held_in(3)
+        {}
+    """
+    to_dict = getattr(value, "to_dict", None)
+    if isinstance(value, type) or not callable(to_dict) or not callable(getattr(value, "to", None)):
+        return {}
+    held = to_dict()
+    return held if isinstance(held, Mapping) else {}
