@@ -57,8 +57,12 @@ def warned_once() -> Iterator[None]:
     Code that records warnings, as ``pytest.warns`` does, records each of them.
 
     Example:
-        >>> with warned_once():
-        ...     warnings.warn("the scaler has not been fitted", stacklevel=1)
+        >>> with warnings.catch_warnings(), warned_once():
+        ...     warnings.simplefilter("always")
+        ...     warnings.showwarning.show = lambda message, *_: print(message)
+        ...     for _ in range(3):
+        ...         warnings.warn("the scaler has not been fitted", stacklevel=1)
+        the scaler has not been fitted
     """
     before = warnings.showwarning
     if isinstance(before, _Once):
