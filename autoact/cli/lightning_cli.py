@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from autoact.core.errors import AutoactError, first_line
 from autoact.core.lazy import optional
 from autoact.faces.adopted import base_of
 from autoact.tasks.metrics import load_reference
+from autoact.training.trainer_arguments import trainer_parameters
 
 SUFFIXES = (".yaml", ".yml", ".json")
 # Packages whose classes need no trust: they are what autoact itself runs on.
@@ -103,7 +103,7 @@ class CliFile:
 
     def trainer(self) -> dict[str, Any]:
         """Arguments of the Trainer that differ from its own defaults, and that a search does not decide by itself."""
-        known = inspect.signature(lightning.Trainer.__init__).parameters
+        known = trainer_parameters()
         return {
             name: value
             for name, value in self._trainer().items()
@@ -112,7 +112,7 @@ class CliFile:
 
     def notes(self) -> list[str]:
         """What the file says and nothing here reads, a line each."""
-        known = inspect.signature(lightning.Trainer.__init__).parameters
+        known = trainer_parameters()
         found = [
             f"{self.file}: trainer.{name}={value} is not used: {_OURS[name]}"
             for name, value in self._trainer().items()

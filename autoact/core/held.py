@@ -14,7 +14,7 @@ def held_in(value: Any) -> Mapping[str, Any]:
         {}
     """
     to_dict = getattr(value, "to_dict", None)
-    if isinstance(value, type) or not callable(to_dict) or not callable(getattr(value, "to", None)):
+    if to_dict is None or isinstance(value, type) or not callable(getattr(value, "to", None)):
         return {}
     held = to_dict()
     return held if isinstance(held, Mapping) else {}

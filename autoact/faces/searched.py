@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoact.sites import Sites
-from autoact.space.space import SearchSpace
+from autoact.space.space import SearchSpace, listed
 
 # Sites that are named in one line.
 MOST_NAMES = 8
@@ -17,7 +17,9 @@ def what_is_searched(sites: Sites, space: SearchSpace) -> list[str]:
     for reason in dict.fromkeys(site.kept for site in sites if site.kept):
         mine = [site for site in sites if site.kept == reason]
         shown = _first_of([f"{site.name or 'the model itself'} ({site.current})" for site in mine])
-        lines.append(f"kept: {shown}: {reason}; space.include=['*','{mine[0].name}'] searches {mine[0].name} too")
+        lines.append(
+            f"kept: {shown}: {reason}; space.include={listed(['*', mine[0].name])} searches {mine[0].name} too"
+        )
     return [*lines, *(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)]
 
 

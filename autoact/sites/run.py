@@ -106,8 +106,8 @@ def tensors_in(result: Any) -> Iterator[Tensor]:
     elif dataclasses.is_dataclass(result) and not isinstance(result, type):
         for item in dataclasses.fields(result):
             yield from tensors_in(getattr(result, item.name))
-    else:
-        yield from tensors_in(held_in(result))
+    elif held := held_in(result):
+        yield from tensors_in(held)
 
 
 def memory_of(tensor: Tensor) -> tuple[int, int] | None:

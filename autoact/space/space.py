@@ -242,7 +242,7 @@ def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity:
     if told:
         raise AutoactError(
             f"space.granularity={granularity} gives all sites of a dimension one activation, but {told}: "
-            f"space.granularity=site searches each by itself, space.exclude={_listed(others)} leaves out those that "
+            f"space.granularity=site searches each by itself, space.exclude={listed(others)} leaves out those that "
             "differ"
         )
 
@@ -268,16 +268,16 @@ def _check_offered(
             (members,) = groups.values()
             unfit = [member for member in members if _refusal(sites, {member: choice})]
             if unfit and not _refusal(sites, dict.fromkeys([m for m in members if m not in unfit], choice)):
-                advice = f"; space.exclude={_listed(unfit)} leaves out the sites that it does not fit"
+                advice = f"; space.exclude={listed(unfit)} leaves out the sites that it does not fit"
             advice = advice if len(unfit) < len(members) else ""
         raise AutoactError(f"{name} can be tried nowhere in this model: {'; '.join(reasons)}{advice}")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names as a setting takes them.
 
     Example:
-        >>> _listed(["net.1", "net.3"])
+        >>> listed(["net.1", "net.3"])
         "['net.1','net.3']"
     """
     return f"[{','.join(map(repr, names))}]"
@@ -296,7 +296,7 @@ def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
         for site in [site for site in sites if site.kept]:
             name = site.name or "the model itself"
             reasons.append(
-                f"{name} ({site.current}): kept, {site.kept}; space.include={_listed([site.name])} searches it"
+                f"{name} ({site.current}): kept, {site.kept}; space.include={listed([site.name])} searches it"
             )
         if not reasons:
             reasons = ["It calls none that autoact knows (python -m autoact activations lists them)"]

@@ -33,6 +33,16 @@ _NOTHING_LEFT = {
 }
 
 
+def trainer_parameters() -> dict[str, inspect.Parameter]:
+    """What ``lightning.Trainer`` takes, with its defaults.
+
+    Example:
+        >>> trainer_parameters()["max_epochs"].default is None
+        True
+    """
+    return {name: p for name, p in inspect.signature(lightning.Trainer.__init__).parameters.items() if name != "self"}
+
+
 def check_trainer(arguments: Mapping[str, Any]) -> None:
     """Refuse arguments that ``lightning.Trainer`` does not take, or with which no search could go on.
 
@@ -45,9 +55,7 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
         ...
         autoact.core.errors.AutoactError: trainer.devices=2: every candidate trains on one device; ...
     """
-    allowed = [
-        name for name in inspect.signature(lightning.Trainer.__init__).parameters if name not in ("self", "callbacks")
-    ]
+    allowed = [name for name in trainer_parameters() if name != "callbacks"]
     for name in arguments:
         if name == "callbacks":
             raise AutoactError("trainer.callbacks: name callbacks by reference, callbacks=[package.module:Class]")

@@ -370,10 +370,9 @@ def test_other_shapes_make_populations_of_their_own():
     widths = itertools.cycle([8, 6])
     count = ROWS + VALIDATION
     task = recipe_task(lambda: TabularRegressor(5, 1, width=next(widths)), draw(count, 5), draw(count, seed=2), "rmse")
-    site = "layers.0.act"
     sites_of(task)  # makes modules of its own, once
     session = PopulationSession(task, SessionOptions(population=4, alone=""))
-    session.start([(n, Candidate(Assignment({site: "tanh"}))) for n in range(4)])
+    session.start([(n, Candidate(Assignment({"layers.0.act": "tanh"}))) for n in range(4)])
     session.advance()
     assert [[m.number for m in p.all] for p in session._populations] == [[0, 2], [1, 3]]
     assert {record.status for record in session.records()} == {COMPLETE}

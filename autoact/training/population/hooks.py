@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dis
-from types import FunctionType
+import functools
+from types import CodeType, FunctionType
 from typing import Any
 
 import lightning
@@ -71,8 +72,14 @@ def has_hook(module: Any, name: str) -> bool:
     function = getattr(getattr(module, name), "__func__", None)
     if not isinstance(function, FunctionType):
         return True
-    steps = list(dis.get_instructions(function))
-    return not all(s.opname in _NOTHING and (s.opname != "LOAD_CONST" or s.argval is None) for s in steps)
+    return not _does_nothing(function.__code__)
+
+
+@functools.lru_cache(maxsize=1024)
+def _does_nothing(code: CodeType) -> bool:
+    """Whether a function's code returns None and does nothing else; asked for at every step."""
+    steps = dis.get_instructions(code)
+    return all(s.opname in _NOTHING and (s.opname != "LOAD_CONST" or s.argval is None) for s in steps)
 
 
 class MemberTrainer:

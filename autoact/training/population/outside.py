@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._C._functorch import _add_batch_dim, get_unwrapped, is_batchedtensor, maybe_get_bdim, maybe_get_level
 from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 Whole = Callable[[Tensor], Tensor]
 """A function of ``[members, ...]``."""
@@ -66,18 +66,14 @@ def one_by_one(function: Callable[..., Tensor], values: tuple[Any, ...], named: 
     interpreter = retrieve_current_functorch_interpreter()
     level = interpreter.level()
 
-    def whole(x: Any) -> Any:
-        return get_unwrapped(x).movedim(maybe_get_bdim(x), 0) if _is_of(x, level) else x
-
-    members = next(len(whole(x)) for x in tree_flatten((values, named))[0] if _is_of(x, level))
+    leaves, spec = tree_flatten((values, named))
     found = []
     with interpreter.lower():
-        for row in range(members):
-
-            def own(x: Any, row: int = row) -> Any:
-                return whole(x)[row] if _is_of(x, level) else x
-
-            found.append(function(*tree_map(own, values), **tree_map(own, named)))
+        rows = [get_unwrapped(x).movedim(maybe_get_bdim(x), 0).unbind(0) if _is_of(x, level) else None for x in leaves]
+        for row in range(max(len(of_members) for of_members in rows if of_members is not None)):
+            mine = [x if own is None else own[row] for x, own in zip(leaves, rows, strict=True)]
+            arguments, keywords = tree_unflatten(mine, spec)
+            found.append(function(*arguments, **keywords))
         return _add_batch_dim(torch.stack(found), 0, level)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from autoact.training.population.unbatched import CannotBatchError
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state, same_random_state
 from autoact.training.said import said
+from autoact.training.trainer_arguments import trainer_parameters
 
 # Trainer arguments that a population honours; others may be given their default.
 _ARGUMENTS = frozenset(
@@ -103,7 +103,7 @@ def _callbacks(task: Task) -> str:
 
 def _trainer(task: Task) -> str:
     """A Trainer argument that a population cannot honour."""
-    known = inspect.signature(lightning.Trainer.__init__).parameters
+    known = trainer_parameters()
     for name, value in task.trainer.items():
         if name == "precision" and value not in _PRECISIONS:
             return f"trainer.precision={value}"
