@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,18 +110,24 @@ class CliFile:
             if name != "callbacks" and name not in _OURS and (name not in known or value != known[name].default)
         }
 
-    def notes(self) -> list[str]:
-        """What the file says and nothing here reads, a line each."""
-        known = trainer_parameters()
-        found = [
-            f"{self.file}: trainer.{name}={value} is not used: {_OURS[name]}"
-            for name, value in self._trainer().items()
-            if name in _OURS and value not in (known[name].default, None, "auto", 1)
-        ]
+    def notes(self, serves: Collection[str]) -> list[str]:
+        """What the file says and nothing here reads, a line each.
+
+        Args:
+            serves: what it is given for: ``module``, ``datamodule`` or both.
+        """
+        known, found, read = trainer_parameters(), list[str](), {"class_path", "init_args", "seed_everything"}
+        if "module" in serves:
+            read |= {"model", "optimizer", "trainer"} | ({"lr_scheduler"} if self.said.get("optimizer") else set())
+            found = [
+                f"{self.file}: trainer.{name}={value} is not used: {_OURS[name]}"
+                for name, value in self._trainer().items()
+                if name in _OURS and value not in (known[name].default, None, "auto", 1)
+            ]
+        read |= {"data"} if "datamodule" in serves else set()
         seed = self.said.get("seed_everything")
         if type(seed) is int:
             found.append(f"{self.file}: seed_everything={seed} is not used: search.seed={seed} sets the search's")
-        read = {"model", "data", "optimizer", "lr_scheduler", "trainer", "seed_everything", "class_path", "init_args"}
         others = [name for name, value in self.said.items() if name not in read and value is not None]
         return found + ([f"{self.file}: {', '.join(others)} is not used"] if others else [])
 

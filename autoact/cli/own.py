@@ -54,7 +54,8 @@ def own_task(config: Config) -> Task:
         make_callbacks=lambda: [make() for make in callbacks],
         seed=config.data.seed,
     )
-    said = [line for one in files.values() for line in one.notes()]
+    serves = {"module": config.module, "datamodule": data}
+    said = [line for name, one in files.items() for line in one.notes([k for k, v in serves.items() if v == name])]
     return replace(task, facts={**task.facts, "notes": (*task.facts["notes"], *said)})
 
 
