@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.warned import warned_once
@@ -81,6 +84,34 @@ def out_of_memory(error: Exception) -> str:
     )
 
 
+@contextmanager
+def ends_as_interrupted() -> Iterator[None]:
+    """What asks a process to end (SIGTERM of a cluster's scheduler, SIGHUP of a closed terminal) is taken for Ctrl-C.
+
+    A signal that somebody ignores (``nohup``) or handles already stays theirs.
+
+    Example:
+        >>> with ends_as_interrupted():
+        ...     pass
+    """
+
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asking = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    ours = [number for number in asking if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; returns the exit code: 0 done, 1 a regression (check), 2 a user's mistake, 130 interrupted."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -94,7 +125,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if arguments[0] not in VERBS:
             raise unknown("verb", arguments[0], VERBS)
-        with warned_once():
+        with warned_once(), ends_as_interrupted():
             return int(importlib.import_module(f"autoact.cli.{arguments[0]}").run(list(arguments[1:])))
     except AutoactError as error:
         print(f"autoact: {' '.join(str(error).split())}", file=sys.stderr)

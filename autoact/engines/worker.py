@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,5 +91,11 @@ def let_start_processes() -> None:
 
 
 def work(payload: bytes) -> bytes:
-    """Run a packed job."""
-    return reply_of(lambda: _desk.take().run(cloudpickle.loads(payload)))
+    """Run a packed job.
+
+    A worker that is told to end while it trains (SIGTERM) ends: its engine gives the job to another one.
+    """
+    try:
+        return reply_of(lambda: _desk.take().run(cloudpickle.loads(payload)))
+    except KeyboardInterrupt:
+        os._exit(128 + signal.SIGTERM)

@@ -41,6 +41,10 @@ def _no_autologging() -> Iterator[None]:
 def quiet_lightning() -> Iterator[None]:
     """Silence Lightning's information and repeated advice, and MLflow's autologging; every other warning passes.
 
+    Raises:
+        KeyboardInterrupt: the process was asked to end (SIGTERM) while a Trainer ran. Lightning catches that signal and
+            leaves with exit code 0, as though all had been done.
+
     Example:
         >>> with quiet_lightning():
         ...     pass
@@ -57,6 +61,12 @@ def quiet_lightning() -> Iterator[None]:
         try:
             with _no_autologging():
                 yield
+        except SystemExit as ended:
+            from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+            if isinstance(ended, SIGTERMException):
+                raise KeyboardInterrupt from ended
+            raise
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

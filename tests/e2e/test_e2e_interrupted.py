@@ -1,4 +1,4 @@
-"""A search that is stopped goes on: Ctrl-C, a killed process."""
+"""A search that is stopped goes on: Ctrl-C, a signal of a scheduler, a killed process."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 # Enough to be caught in the middle of it.
-LONG = ["engine=processes", "search.trials=500", "trainer.max_epochs=20", "search.patience=null"]
+LONG = ["search.trials=500", "trainer.max_epochs=20", "search.patience=null"]
 AGAIN = ["search.trials=8", "trainer.max_epochs=20", "search.patience=null", "confirm.seeds=0"]
 
 
@@ -19,8 +19,8 @@ AGAIN = ["search.trials=8", "trainer.max_epochs=20", "search.patience=null", "co
 def stop(small):
     """Start a search in a process of its own, send it a signal once two trials are done, and wait for its end."""
 
-    def run(folder, number):
-        command = [sys.executable, "-m", "autoact", "search", *small, *LONG, f"output={folder}"]
+    def run(folder, number, engine="processes"):
+        command = [sys.executable, "-m", "autoact", "search", *small, *LONG, f"engine={engine}", f"output={folder}"]
         # Files, not pipes: a worker that outlives its driver would hold a pipe open.
         out, error = folder / "out.txt", folder / "error.txt"
         with out.open("w") as first, error.open("w") as second:
@@ -47,11 +47,12 @@ def states(folder):
     return {state.name: sum(trial.state is state for trial in trials) for state in optuna.trial.TrialState}
 
 
-def test_an_interrupted_search_says_so_and_goes_on(stop, small, cli, trials, tmp_path):
-    code, out, error = stop(tmp_path, signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_says_so_and_goes_on(stop, small, cli, trials, tmp_path, number):
+    code, out, error = stop(tmp_path, number)
     assert code == 130, error
     assert "Verdict: Interrupted after" in out and "the same command goes on from here" in out
-    assert "Traceback" not in error
+    assert "Traceback" not in error and "leaked" not in error
     before = trials(tmp_path)
     assert 2 <= len(before) < 500
     assert states(tmp_path)["RUNNING"] == 0
@@ -61,6 +62,15 @@ def test_an_interrupted_search_says_so_and_goes_on(stop, small, cli, trials, tmp
     assert f"the study goes on from {len(before)} trials" in done.out
     assert trials(tmp_path)[: len(before)] == before
     assert len(trials(tmp_path)) == max(8, len(before))
+
+
+def test_a_search_that_trains_in_the_drivers_process_ends_where_it_is_told_to(stop, trials, tmp_path):
+    # Lightning catches the signal while it trains, and would end the process with 0.
+    code, _, error = stop(tmp_path, signal.SIGTERM, engine="inline")
+    assert code == 130, error
+    assert "Traceback" not in error
+    assert 2 <= len(trials(tmp_path)) < 500
+    assert states(tmp_path)["RUNNING"] == 0
 
 
 def test_a_killed_search_goes_on(stop, small, cli, trials, tmp_path):
