@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,9 @@ import lightning
 from autoact.cli.lightning_cli import CliFile, is_file
 from autoact.config.references import load_trusted
 from autoact.config.schema import Config
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, nearest
 from autoact.faces.adopted import adopted
+from autoact.faces.callbacks import callbacks_in
 from autoact.faces.foreign import lightning_task
 from autoact.tasks.metrics import Metric, check_metric
 from autoact.tasks.task import Task
@@ -41,8 +43,8 @@ def own_task(config: Config) -> Task:
     metric = _metric(config)
     if metric is None and (config.monitor is None or config.mode is None):
         raise AutoactError("module=... needs monitor=NAME and mode=max or mode=min: the validation value that decides")
-    callbacks = [load_trusted(reference, "callbacks", config.trust) for reference in config.callbacks]
     file = files.get(config.module)
+    callbacks = [_callbacks_of(reference, config.trust) for reference in config.callbacks]
     callbacks += file.callbacks() if file else []
     task = lightning_task(
         make_module,
@@ -51,7 +53,7 @@ def own_task(config: Config) -> Task:
         mode=config.mode or (metric.mode if metric else ""),
         metric=metric,
         trainer={**(file.trainer() if file else {}), **config.trainer},
-        make_callbacks=lambda: [make() for make in callbacks],
+        make_callbacks=lambda: [one for make in callbacks for one in callbacks_in(make())],
         seed=config.data.seed,
     )
     serves = {"module": config.module, "datamodule": data}
@@ -72,6 +74,56 @@ def _maker(
         return lambda: _checked(make(), key, reference, wanted)
     named = load_trusted(reference, key, config.trust)
     return lambda: _build(named, arguments, key, reference, wanted)
+
+
+def _callbacks_of(reference: str, trust: Sequence[str]) -> Callable[[], Any]:
+    """A function that makes what one entry of ``callbacks=`` names: a callback, or several that a function returns.
+
+    Raises:
+        AutoactError: it is not trusted, not there, needs arguments, or makes something else.
+    """
+    named = load_trusted(reference, "callbacks", trust)
+    if not callable(named):
+        raise AutoactError(
+            f"callbacks={reference} is an object, which all trainings would share: name its class, or a function "
+            "without arguments that returns a fresh one"
+        )
+    where, advice = f"callbacks={reference}", "name a function without arguments that returns it"
+
+    def make() -> Any:
+        return _call(named, {}, where, advice)
+
+    callbacks_in(make(), where)  # what does not fit is known before anything is read
+    return make
+
+
+def _call(kind: Any, arguments: Mapping[str, Any], where: str, advice: str) -> Any:
+    """What a class, or a function, makes of its arguments; what their code raises stays as it is.
+
+    Raises:
+        AutoactError: the arguments do not fit.
+    """
+    name = getattr(kind, "__qualname__", type(kind).__name__)
+    try:
+        takes = inspect.signature(kind)
+    except (TypeError, ValueError):
+        return kind(**arguments)  # it has no signature that can be read
+    known = [p.name for p in takes.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    try:
+        takes.bind(**arguments)
+    except TypeError as error:
+        unknown = next((one for one in arguments if one not in known), None)
+        close = nearest(unknown, known) if unknown is not None else []
+        hint = f": did you mean {' or '.join(close)}?" if close else ""
+        raise AutoactError(
+            f"{where}: {name}: {error}{hint}. It takes {', '.join(known) or 'none'} ({advice})"
+        ) from error
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise AutoactError(f"{where}: {error} ({advice})") from error  # of the class behind its **kwargs
 
 
 def _metric(config: Config) -> Metric | None:
@@ -97,10 +149,12 @@ def _build(kind: Any, arguments: Mapping[str, Any], key: str, reference: str, wa
     Raises:
         AutoactError: the arguments do not fit, or it is something else than Lightning's.
     """
-    try:
-        made = kind(**arguments)
-    except TypeError as error:
-        raise AutoactError(f"{key}={reference}: {error} (give arguments as {key}_arguments.NAME=VALUE)") from error
+    if isinstance(kind, wanted):
+        raise AutoactError(
+            f"{key}={reference} is an object, which all trainings would share: name its class, or a function that "
+            "returns a fresh one"
+        )
+    made = _call(kind, arguments, f"{key}={reference}", f"give arguments as {key}_arguments.NAME=VALUE")
     return _checked(made, key, reference, wanted)
 
 

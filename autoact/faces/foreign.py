@@ -19,13 +19,15 @@ from autoact.core.held import held_in
 from autoact.data.first_batch import first_of, prepared
 from autoact.faces.adopted import adopted
 from autoact.faces.batch_axis import batch_axis, input_maker, samples_along
+from autoact.faces.callbacks import UNSEEN, callbacks_in, unseen
 from autoact.faces.loaders import has_test, has_validation, loaders_in, training_loader, why_untested
 from autoact.faces.made import maker_of
+from autoact.faces.stepped import given_by_step
+from autoact.faces.unfitted import unfitted
 from autoact.sites.run import tensors_in
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
 from autoact.timing.measure import call_model
-from autoact.training.lightning_session import trainer_from
 from autoact.training.quiet import quiet_lightning
 from autoact.training.trainer_arguments import check_trainer
 
@@ -76,7 +78,7 @@ def lightning_task(
     with quiet_lightning():
         lightning.seed_everything(seed, verbose=False)
         held = hold_still(datamodule)
-        held.trainer = trainer_from(trainer or {}, torch.device("cpu"), [])  # as in fit, whose Trainer takes its place
+        held.trainer = unfitted(make_module, trainer or {})  # as in fit, whose Trainer takes its place
         loader = training_loader(prepared(held), type(datamodule))
         batch = first_of(loader)
         make, problem = maker_of(make_module, held, trainer or {})
@@ -90,7 +92,8 @@ def lightning_task(
         if axis is not None and samples_along(example, axis) == 1:
             example = make_input(2)  # a graph made from one sample takes no other number of them
         untested = why_untested(held, datamodule)
-    kind, digest = type(module), _digest(batch)
+    kind, digest, given = type(module), _digest(batch), trainer or {}
+    dropped = [type(one).__name__ for one in callbacks_in(make_callbacks()) if unseen(one, given)]
     return Task(
         name=name or kind.__name__,
         make_module=make,
@@ -103,7 +106,7 @@ def lightning_task(
         metric=metric,
         open_test=None if untested else held.open_test,
         trainer=dict(trainer or {}),
-        make_callbacks=lambda: [adopted(callback, lightning.Callback) for callback in make_callbacks()],
+        make_callbacks=lambda: [one for one in callbacks_in(make_callbacks()) if not unseen(one, given)],
         identity={
             "module": f"{kind.__module__}:{kind.__qualname__}",
             "source": _source(kind),
@@ -113,10 +116,12 @@ def lightning_task(
         },
         facts={
             "data": type(datamodule).__name__,
-            "summary": f"{type(datamodule).__name__} with {kind.__name__}, {_described(batch)}",
+            "summary": ", ".join(
+                filter(None, (f"{type(datamodule).__name__} with {kind.__name__}", _described(batch)))
+            ),
             "fingerprint": digest,
             "recipe": f"{kind.__module__}:{kind.__qualname__}",
-            "notes": _doubtful(monitor, mode),
+            "notes": (*_doubtful(monitor, mode), *([UNSEEN.format(", ".join(dropped))] if dropped else [])),
         },
         warning=untested,
     )
@@ -195,8 +200,13 @@ def hold_still(datamodule: lightning.LightningDataModule) -> Any:
         opened.openings = [*getattr(held, "openings", []), reason]
         return opened
 
-    held.setup, held.prepare_data, held.test_dataloader, held.open_test = setup, prepare_data, sealed, open_test
+    held.setup, held.prepare_data, held.teardown = setup, prepare_data, _kept
+    held.test_dataloader, held.open_test = sealed, open_test
     return held
+
+
+def _kept(stage: str | None = None) -> None:
+    """Stands in the place of ``teardown``: what one training would free, those after it use."""
 
 
 def _example(
@@ -227,6 +237,13 @@ def _example(
         return example, lambda other, number=number: _options(module, other)[number]
     if given is not None and problem is None:
         return given, lambda other: other
+    stepped = given_by_step(module, batch)
+    if stepped is not None:
+        try:
+            _run(module, stepped)
+            return stepped, lambda other: given_by_step(module, other)
+        except Exception as error:
+            problem = error
     cause = f"{type(problem).__name__}: {first_line(problem) if problem is not None and str(problem) else ''}"
     if unfinished is not None:
         raise AutoactError(

@@ -35,6 +35,19 @@ class Data(lightning.LightningDataModule):
 class Quiet(lightning.Callback):
     pass
 
+class Loud(lightning.Callback):
+    def __init__(self, word):
+        super().__init__()
+
+def two():
+    return [Quiet(), Quiet()]
+
+class Wide(Net):
+    def __init__(self, **rest):
+        super().__init__(**rest)
+
+shared, shared_net = Quiet(), Net()
+
 class Plain:
     pass
 
@@ -81,6 +94,11 @@ def test_a_function_can_decide_instead_of_what_the_module_logs():
     assert (task.monitor, task.mode, task.metric.name) == ("val_score", "min", "score")
 
 
+def test_a_function_may_return_several_callbacks():
+    task = task_of(*BOTH, *JUDGED, "callbacks=[own_code:two,own_code:Quiet]")
+    assert [type(one).__name__ for one in task.make_callbacks()] == ["Quiet"] * 3
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -93,7 +111,12 @@ def test_a_function_can_decide_instead_of_what_the_module_logs():
         ([*BOTH, *JUDGED, "metric=f1"], "the module logs what decides"),
         ([*BOTH, "metric=own_code:score"], "metric_mode=max or metric_mode=min"),
         ([*BOTH, "metric=own_code:scroe", "metric_mode=max"], "did you mean score"),
-        ([*BOTH, *JUDGED, "module_arguments.widht=3"], "give arguments as module_arguments.NAME=VALUE"),
+        ([*BOTH, *JUDGED, "module_arguments.widht=3"], "did you mean width.*give arguments as module_arguments.NAME"),
+        ([*BOTH, *JUDGED, "module=own_code:Wide", "module_arguments.widht=3"], "unexpected keyword argument 'widht'"),
+        ([*BOTH, *JUDGED, "module=own_code:shared_net"], "an object, which all trainings would share: name its class"),
+        ([*BOTH, *JUDGED, "callbacks=own_code:shared"], "an object, which all trainings would share: name its class"),
+        ([*BOTH, *JUDGED, "callbacks=own_code:Loud"], "missing a required argument: 'word'.*without arguments"),
+        ([*BOTH, *JUDGED, "callbacks=own_code:Plain"], "gives Plain, not a lightning.Callback"),
         ([*BOTH, *JUDGED, "datamodule_arguments.n=3"], "give arguments as datamodule_arguments.NAME=VALUE"),
         ([*BOTH, *JUDGED, "module=own_code:Plain"], "gives Plain, not a lightning.LightningModule"),
         ([*BOTH, *JUDGED, "datamodule=own_code:Net"], "gives Net, not a lightning.LightningDataModule"),

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from autoact.core.errors import AutoactError, SealedError
 from autoact.faces.foreign import hold_still, lightning_task
+from autoact.training.lightning_session import trainer_from
+from autoact.training.quiet import quiet_lightning
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -204,6 +206,60 @@ def test_batches_of_other_forms_are_understood(module: Any, data: Any) -> None:
     task = lightning_task(module, data(), monitor="val_loss", mode="min")
     made = module()
     assert made(*task.make_input(4)).shape == (4, 1)
+
+
+class Reversed(Net):
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return nn.functional.mse_loss(self(batch[1]), batch[0])
+
+
+class ReversedData(Data):
+    def train_dataloader(self) -> Any:
+        return [(torch.ones(6, 3), torch.ones(6, 1))]
+
+
+def test_what_the_training_step_hands_to_forward_is_found() -> None:
+    task = lightning_task(Reversed, ReversedData(), monitor="val_loss", mode="min")
+    assert task.make_input(4).shape == (4, 1)
+
+
+class Judged(Net):
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", self.training_step(batch, batch_idx))
+
+
+class Freed(Data):
+    """Makes its parts by stage, asks for the module, and frees them after each training, as Lightning describes."""
+
+    def setup(self, stage: str | None = None) -> None:
+        super().setup(stage)
+        self.seen = self.trainer.lightning_module.net[0].in_features  # type: ignore[union-attr]
+
+    def teardown(self, stage: str) -> None:
+        del self.parts
+
+
+def test_a_datamodule_that_frees_its_parts_is_kept_for_the_next_training() -> None:
+    task = lightning_task(Net, Freed(), monitor="val_loss", mode="min")
+    held = task.make_datamodule(0)
+    for _ in range(2):
+        with quiet_lightning():
+            trainer_from({"max_epochs": 1, "limit_val_batches": 0}, torch.device("cpu"), []).fit(
+                Judged(), datamodule=held
+            )
+    assert held.seen == 1 and len(held.train_dataloader()) == 4
+
+
+def test_callbacks_that_only_show_are_left_out_and_told() -> None:
+    task = lightning_task(
+        Net,
+        Data(),
+        monitor="val_loss",
+        mode="min",
+        make_callbacks=lambda: [lightning.pytorch.callbacks.RichModelSummary(), lightning.Callback()],
+    )
+    assert [type(one) for one in task.make_callbacks()] == [lightning.Callback]
+    assert any("left out" in note and "RichModelSummary" in note for note in task.facts["notes"])
 
 
 class Odd(Net):
