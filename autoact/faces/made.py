@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,10 +10,11 @@ import lightning
 import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.faces.adopted import adopted
 from autoact.training.lightning_session import attached, trainer_from
 from autoact.training.quiet import quiet_lightning
+from autoact.training.randomness import random_state, restore_random_state
 
 _CPU = torch.device("cpu")
 
@@ -27,6 +29,9 @@ def maker_of(
     under a Trainer that knows the data; ``fit`` does not run it again, which could put fresh layers in the place of
     changed ones. A ``setup`` that makes no layers is left to ``fit``.
 
+    Modules that hold one network between them (made outside of the function, or as the default of an argument) are
+    copied: a training would otherwise go on with the weights of the one before.
+
     Args:
         make_module: the user's own.
         datamodule: set up.
@@ -38,9 +43,11 @@ def maker_of(
     Raises:
         AutoactError: ``make_module`` returns something else.
     """
+    first = adopted(make_module(), lightning.LightningModule)
+    fresh = _copied(make_module) if _share(first, make_module) else make_module
 
     def whole(*, with_setup: bool = False) -> Any:
-        module = adopted(make_module(), lightning.LightningModule)
+        module = adopted(fresh(), lightning.LightningModule)
         if not isinstance(module, lightning.LightningModule):
             raise AutoactError(f"make_module returns a {type(module).__name__}, not a lightning.LightningModule")
         hooks: dict[str, tuple[Any, ...]] = {"setup": ("fit",)} if with_setup else {}
@@ -54,8 +61,44 @@ def maker_of(
         module.trainer = None
         return module
 
-    makes_layers, problem = _setup_makes_layers(adopted(make_module(), lightning.LightningModule), datamodule, trainer)
+    first = first if fresh is make_module else adopted(fresh(), lightning.LightningModule)
+    makes_layers, problem = _setup_makes_layers(first, datamodule, trainer)
     return (lambda: whole(with_setup=True)) if makes_layers else whole, problem
+
+
+def _share(one: Any, make_module: Callable[[], Any]) -> bool:
+    """Whether what a function returned first has layers or weights in common with what it returns next."""
+    if not isinstance(one, torch.nn.Module):
+        return False
+    state = random_state()
+    other = make_module()
+    restore_random_state(state)
+    return not {*map(id, _parts(one))}.isdisjoint(map(id, _parts(other)))
+
+
+def _parts(module: torch.nn.Module) -> list[Any]:
+    """All that a training of a module changes."""
+    return [*module.modules(), *module.parameters(), *module.buffers()]
+
+
+def _copied(make_module: Callable[[], Any]) -> Callable[[], Any]:
+    """A function that returns copies of what another one returns.
+
+    Raises:
+        AutoactError: it cannot be copied.
+    """
+
+    def copied() -> Any:
+        made = make_module()
+        try:
+            return copy.deepcopy(made)
+        except Exception as error:  # of the user's code, or of tensors that are results
+            raise AutoactError(
+                f"the modules that make_module returns share layers, which cannot be copied ({type(error).__name__}: "
+                f"{first_line(error)}): make all layers inside of the function, for each module its own"
+            ) from error
+
+    return copied
 
 
 def _setup_makes_layers(module: Any, datamodule: Any, trainer: Mapping[str, Any]) -> tuple[bool, Exception | None]:

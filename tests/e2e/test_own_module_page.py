@@ -28,8 +28,8 @@ FEWER = [
 def test_each_command_runs(command, cli, tmp_path, monkeypatch):
     (source,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "shop.py").write_text(source, encoding="utf-8")
-    (file,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-    (tmp_path / "fit.yaml").write_text(file, encoding="utf-8")
+    for name, file in re.findall(r"This is `(\w+\.yaml)`[^\n]*\n\n```yaml\n(.*?)```", TEXT, re.DOTALL):
+        (tmp_path / name).write_text(file, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("shop", None)

@@ -189,3 +189,54 @@ def test_a_search_goes_through_to_the_end(tmp_path: Any) -> None:
     )  # fmt: skip
     assert [record.status for record in result.records] == ["complete"] * 3
     assert "net.1" in result.recommendation.sites
+
+
+class Around(Net):
+    """Takes its network, and has a loss that all its objects share."""
+
+    def __init__(self, net: nn.Module, loss: nn.Module = nn.MSELoss()) -> None:  # noqa: B008
+        super().__init__()
+        self.net, self.loss = net, loss
+
+
+def test_modules_that_share_a_network_are_copied() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(), nn.Linear(4, 1))
+    make, _ = maker_of(lambda: Around(net), Data(), {})
+    one, other = make(), make()
+    assert one.net is not net and one.net is not other.net and one.loss is not other.loss
+    one.eval()
+    with torch.no_grad():
+        one.net[0].weight.zero_()
+    assert net.training and other.training and torch.equal(other.net[0].weight, net[0].weight)
+    assert bool(net[0].weight.any())
+
+
+def test_modules_of_their_own_are_not_copied() -> None:
+    made: list[Any] = []
+
+    def make_module() -> Any:
+        made.append(Around(layers(3), nn.L1Loss()))
+        return made[-1]
+
+    make, _ = maker_of(make_module, Data(), {})
+    assert make() is made[-1]
+
+
+def test_a_shared_network_that_cannot_be_copied_is_told() -> None:
+    net = layers(3)
+    net.frozen = torch.zeros(2, requires_grad=True) * 2  # a result, which has a history
+    with pytest.raises(AutoactError, match=r"share layers, which cannot be copied.*make all layers inside"):
+        maker_of(lambda: Around(net), Data(), {})
+
+
+def test_a_search_leaves_a_shared_network_as_it_is(tmp_path: Any) -> None:
+    net = layers(3)
+    before = [weight.detach().clone() for weight in net.parameters()]
+    result = autoact.search(
+        lambda: Around(net), Data(), monitor="val_loss", mode="min", trials=3, candidates=["relu", "tanh"],
+        output=tmp_path, objectives=["quality"], trainer={"max_epochs": 1}, engine="inline", tracking="none",
+        quiet=True, confirm=ConfirmSettings(seeds=0),
+    )  # fmt: skip
+    assert [record.status for record in result.records] == ["complete"] * 3
+    assert all(map(torch.equal, before, net.parameters()))
+    assert isinstance(net[1], nn.ReLU) and net.training
