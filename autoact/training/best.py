@@ -17,18 +17,25 @@ class Diverged(ArithmeticError):  # noqa: N818  (says what happened to the trial
     """Training produced values that are not finite; the trial fails alone, with this reason."""
 
 
-def logged_value(monitor: str, logged: Mapping[str, float]) -> float:
+def logged_value(monitor: str, logged: Mapping[str, float], *, trained: Collection[str] = ()) -> float:
     """The monitored value among what was logged.
+
+    Args:
+        monitor: its name.
+        logged: all values.
+        trained: names of those that training logged and validation did not: they are not proposed.
 
     Raises:
         AutoactError: it is not there; names the nearest and all others.
     """
     if monitor not in logged:
         # With several validation loaders Lightning adds to each name which one it is of.
-        close = [name for name in logged if name.startswith(f"{monitor}/dataloader_idx_")] or nearest(monitor, logged)
+        own = [name for name in logged if name not in trained]
+        close = [name for name in own if name.startswith(f"{monitor}/dataloader_idx_")] or nearest(monitor, own)
         hint = f": did you mean {' or '.join(close)}?" if close else "."
-        names = ", ".join(sorted(logged)) or "nothing"
-        raise AutoactError(f"monitor={monitor} was not logged by validation{hint} Logged: {names}")
+        names = ", ".join(sorted(own)) or "nothing"
+        others = f"; by training: {', '.join(sorted(trained))}" if trained else ""
+        raise AutoactError(f"monitor={monitor} was not logged by validation{hint} Logged: {names}{others}")
     return logged[monitor]
 
 

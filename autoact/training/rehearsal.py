@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from autoact.core.errors import AutoactError
 from autoact.tasks.task import Task
@@ -29,6 +31,23 @@ _SHORT: Mapping[str, Any] = {
 }
 
 
+class _Heard(Callback):
+    """Notes what validation logs."""
+
+    def __init__(self) -> None:
+        self.names = set[str]()
+        self._before: dict[str, Any] = {}
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what training has logged so far."""
+        self._before = dict(trainer.callback_metrics)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What is new, or another value, is validation's."""
+        now = trainer.callback_metrics
+        self.names |= {name for name, value in now.items() if value is not self._before.get(name)}
+
+
 def rehearse(task: Task, device: torch.device) -> None:
     """Train the module as it is on one batch, and validate it on one, to see whether the monitored value is logged.
 
@@ -36,7 +55,7 @@ def rehearse(task: Task, device: torch.device) -> None:
     raises, the first trial tells. The state of the random numbers is put back.
 
     Raises:
-        AutoactError: validation does not log ``task.monitor``; names what it logs.
+        AutoactError: validation does not log ``task.monitor``, or there is none; names what it logs.
     """
     if task.metric is not None or task.make_callbacks():
         return
@@ -44,8 +63,14 @@ def rehearse(task: Task, device: torch.device) -> None:
     state = random_state()
     try:
         with quiet_lightning():
-            trainer = trainer_for(short, device, [])
-            trainer.fit(task.make_module(), datamodule=task.make_datamodule(0))
+            module, heard = task.make_module(), _Heard()
+            if not is_overridden("validation_step", module, LightningModule):
+                raise AutoactError(
+                    f"{type(module).__name__} has no validation_step, so nothing logs monitor={task.monitor}: define "
+                    f"it, with self.log({task.monitor!r}, ...)"
+                )
+            trainer = trainer_for(short, device, [heard])
+            trainer.fit(module, datamodule=task.make_datamodule(0))
     except AutoactError:
         raise
     except Exception:  # of the user's code: a whole training of the baseline is the judge
@@ -53,4 +78,5 @@ def rehearse(task: Task, device: torch.device) -> None:
     finally:
         restore_random_state(state)
     if trainer.fit_loop.epoch_loop.val_loop._has_run:
-        logged_value(task.monitor, {name: float(value.mean()) for name, value in trainer.callback_metrics.items()})
+        logged = {name: float(value.mean()) for name, value in trainer.callback_metrics.items()}
+        logged_value(task.monitor, logged, trained=set(logged) - heard.names)

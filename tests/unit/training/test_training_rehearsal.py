@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback
 
 from autoact.core.errors import AutoactError
@@ -20,7 +21,8 @@ def test_the_monitored_value_is_looked_for_and_nothing_is_drawn(tiny):
     assert torch.equal(torch.random.get_rng_state(), before)
     with pytest.raises(
         AutoactError,
-        match=r"monitor=val_los was not logged by validation: did you mean val_loss or train_loss\? Logged",
+        match=r"monitor=val_los was not logged by validation: did you mean val_loss\? Logged: val_loss.*; by training: "
+        "train_loss",
     ):
         rehearse(tiny(monitor="val_los"), CPU)
 
@@ -88,3 +90,20 @@ def test_names_of_any_letters_are_found(tiny, net, name):
     rehearse(tiny(Odd, monitor=name), CPU)
     with pytest.raises(AutoactError, match=r"was not logged by validation\. Logged: "):
         rehearse(tiny(Odd, monitor="zzzzzzzzz"), CPU)
+
+
+def test_values_of_training_alone_are_not_proposed(tiny, net):
+    class Returns(net):
+        def validation_step(self, batch: Any, batch_idx: int) -> dict[str, torch.Tensor]:
+            return {"val_loss": torch.zeros(())}
+
+    with pytest.raises(AutoactError, match=r"not logged by validation\. Logged: nothing; by training: train_loss"):
+        rehearse(tiny(Returns), CPU)
+
+
+def test_a_module_without_validation_step_is_told_what_is_missing(tiny, net):
+    class Trains(net):
+        validation_step = LightningModule.validation_step
+
+    with pytest.raises(AutoactError, match=r"Trains has no validation_step, so nothing logs monitor=val_loss: define"):
+        rehearse(tiny(Trains), CPU)
