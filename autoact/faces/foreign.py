@@ -20,7 +20,7 @@ from autoact.data.first_batch import first_of, prepared
 from autoact.faces.adopted import adopted
 from autoact.faces.batch_axis import batch_axis, input_maker, samples_along
 from autoact.faces.callbacks import UNSEEN, callbacks_in, unseen
-from autoact.faces.loaders import has_test, has_validation, loaders_in, training_loader, why_untested
+from autoact.faces.loaders import check_steps, has_test, has_validation, loaders_in, training_loader, why_untested
 from autoact.faces.made import maker_of
 from autoact.faces.stepped import given_by_step
 from autoact.faces.unfitted import unfitted
@@ -80,6 +80,7 @@ def lightning_task(
         held = hold_still(datamodule)
         held.trainer = unfitted(make_module, trainer or {})  # as in fit, whose Trainer takes its place
         loader = training_loader(prepared(held), type(datamodule))
+        check_steps(loader, trainer or {})
         batch = first_of(loader)
         make, problem = maker_of(make_module, held, trainer or {})
         module = make()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,37 @@ def training_loader(held: Any, kind: type) -> Any:
         AutoactError: there is no loader, or no batch in it, and what to do.
     """
     return _present(held, kind.__name__, "train_dataloader", "to train on")
+
+
+def check_steps(loader: Any, trainer: Mapping[str, Any]) -> None:
+    """Refuse a number of steps that ends every training before its first validation.
+
+    Args:
+        loader: of the training batches.
+        trainer: arguments of ``lightning.Trainer`` that the user set.
+
+    Raises:
+        AutoactError: it does; says how many steps an epoch has.
+
+    Example:
+        >>> check_steps(DataLoader(range(40), batch_size=10), {"max_steps": 4})
+    """
+    most, limit = trainer.get("max_steps", -1), trainer.get("limit_train_batches")
+    # Within an epoch, or by the user's own count, Lightning validates at other times.
+    if most < 0 or trainer.get("val_check_interval") is not None or not isinstance(loader, DataLoader):
+        return
+    if isinstance(loader.dataset, IterableDataset):
+        return
+    batches = len(loader)
+    if limit is not None:
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / (trainer.get("accumulate_grad_batches") or 1))
+    first = steps * (trainer.get("check_val_every_n_epoch") or 1)
+    if most < first:
+        raise AutoactError(
+            f"trainer.max_steps={most} ends a training before its first validation, which comes after {first} steps: "
+            f"set trainer.max_steps={first} or more"
+        )
 
 
 def check_validation(datamodule: Any) -> None:

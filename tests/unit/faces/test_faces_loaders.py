@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 import autoact
 from autoact.core.errors import AutoactError
 from autoact.faces.foreign import hold_still
-from autoact.faces.loaders import NO_TEST, SEALED_NOTHING, check_validation, training_loader, why_untested
+from autoact.faces.loaders import NO_TEST, SEALED_NOTHING, check_steps, check_validation, training_loader, why_untested
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 ROWS = TensorDataset(torch.zeros(20, 1), torch.zeros(20, 1))
@@ -147,3 +147,26 @@ def test_a_search_without_validation_rows_is_refused_before_anything_trains(tmp_
     kind = type("Bare", (Data,), {"val_dataloader": lightning.LightningDataModule.val_dataloader})
     with pytest.raises(AutoactError, match="Bare has no val_dataloader, so there are no rows to choose by"):
         autoact.search(Net, kind(), monitor="val_loss", mode="min", output=tmp_path, quiet=True, tracking="none")
+
+
+@pytest.mark.parametrize(
+    ("trainer", "first"),
+    [
+        ({"max_steps": 3}, 4),
+        ({"max_steps": 4}, 0),
+        ({"max_steps": -1}, 0),
+        ({}, 0),
+        ({"max_steps": 3, "limit_train_batches": 3}, 0),
+        ({"max_steps": 1, "limit_train_batches": 0.5}, 2),
+        ({"max_steps": 1, "accumulate_grad_batches": 2}, 2),
+        ({"max_steps": 7, "check_val_every_n_epoch": 2}, 8),
+        ({"max_steps": 3, "val_check_interval": 2}, 0),
+    ],
+)
+def test_steps_that_end_before_the_first_validation(trainer: dict[str, Any], first: int) -> None:
+    loader = DataLoader(TensorDataset(torch.zeros(40, 1)), batch_size=10)
+    if not first:
+        check_steps(loader, trainer)
+        return
+    with pytest.raises(AutoactError, match=rf"comes after {first} steps: set trainer\.max_steps={first} or more"):
+        check_steps(loader, trainer)
