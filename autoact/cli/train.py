@@ -287,7 +287,7 @@ def _log(config: Config, task: Any, trained: Any, recommendation: Any, store: An
     if logged.model_uri:
         uri = logged.version.uri if logged.version else logged.model_uri
         alias = f" ({logged.version.alias})" if logged.version else ""
-        out.print(f"  load it{alias}: mlflow.pyfunc.load_model({uri!r})", markup=False, soft_wrap=True)
+        out.print(f"  load it{alias}: mlflow.{logged.flavor}.load_model({uri!r})", markup=False, soft_wrap=True)
 
 
 def _beside(config: Config, trained: Any, recommendation: Any, prepared: Any, task: Any) -> dict[str, str]:

@@ -14,6 +14,7 @@ import torch
 
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.lazy import optional
+from autoact.sites.run import tensors_in
 from autoact.tracking.model import FetchedModel
 
 # Numbers of rows that are compared.
@@ -58,13 +59,16 @@ def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
     if model.example is None:
         raise AutoactError("the model was logged without an input example: train it again")
     example = torch.from_numpy(model.example)
+    with torch.no_grad():
+        count = sum(1 for _ in tensors_in(model.module(example)))
+    outputs = [OUTPUT] if count == 1 else [f"{OUTPUT}_{number}" for number in range(count)]
     target = Path(path).expanduser()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model.onnx"
         try:
             with _quiet():
                 program = torch.onnx.export(
-                    model.graph, (example,), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
+                    model.graph, (example,), dynamo=True, verbose=False, input_names=[INPUT], output_names=outputs
                 )
                 assert program is not None
                 program.save(made)
@@ -93,14 +97,16 @@ def _compared(model: FetchedModel, example: torch.Tensor, file: Path) -> tuple[f
     difference = largest = 0.0
     for x in inputs:
         with torch.no_grad():
-            ours = model.module(x)
-        theirs = torch.from_numpy(session.run([OUTPUT], {INPUT: x.numpy()})[0])
-        if theirs.shape != ours.shape:
-            raise AutoactError(
-                f"ONNX Runtime gives shape {tuple(theirs.shape)} where PyTorch gives {tuple(ours.shape)}"
-            )
-        difference = max(difference, float((theirs - ours).abs().max().nan_to_num(torch.inf)))
-        largest = max(largest, float(ours.abs().max()))
+            results = list(tensors_in(model.module(x)))
+        computed = session.run(None, {INPUT: x.numpy()})
+        for ours, theirs in zip(results, map(torch.from_numpy, computed), strict=True):
+            if theirs.shape != ours.shape:
+                raise AutoactError(
+                    f"ONNX Runtime gives shape {tuple(theirs.shape)} where PyTorch gives {tuple(ours.shape)}"
+                )
+            apart = (theirs.double() - ours.double()).abs()
+            difference = max(difference, float(apart.max().nan_to_num(torch.inf)))
+            largest = max(largest, float(ours.double().abs().max()))
     return difference, largest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +24,10 @@ WEIGHTS = "model.safetensors"
 # Where MLflow puts the files that lie beside a model.
 EXTRA = "extra_files"
 TOO_MANY = "the model takes more than one tensor"
+NO_TENSOR = "the model takes its tensor inside of something else"
+SEVERAL = "mlflow.pyfunc predicts one plain tensor, and the model returns something else: load it with mlflow.pytorch"
+# Parts of MLflow.
+PYFUNC, PYTORCH = "pyfunc", "pytorch"
 # Numbers of rows that a graph has to take before it is registered.
 ROWS = (1, 2, 7)
 
@@ -34,9 +39,10 @@ class LoggedModel:
     Attributes:
         run_id: the run.
         model_uri: loads with ``mlflow.pyfunc.load_model``; None where the model cannot be exported as a graph.
-        note: why not, in that case.
+        note: why not, in that case; or what is unusual about loading it.
         store: the store's URI, without passwords.
         version: in the registry; None where it was not registered.
+        flavor: the part of MLflow whose ``load_model`` loads it.
     """
 
     run_id: str
@@ -44,6 +50,7 @@ class LoggedModel:
     note: str
     store: str
     version: Version | None = None
+    flavor: str = PYFUNC
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def log_model(
     run_id, version = str(run.info.run_id), None
     if uri is not None and register is not None:
         version = Registry(store).register(register, uri, run_id, task, tags)
-    return LoggedModel(run_id, uri, note, shown(store.uri), version)
+    return LoggedModel(run_id, uri, note, shown(store.uri), version, PYTORCH if note == SEVERAL else PYFUNC)
 
 
 def _keyed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,23 +176,55 @@ def _written(module: Any, files: Mapping[str, str], folder: Path) -> list[Path]:
 
 
 def _log_graph(module: Any, example: Any, beside: list[Path]) -> tuple[str | None, str]:
-    """The model as an exported graph; None and the reason where it cannot be exported."""
+    """The model as an exported graph; None and the reason where it cannot be exported.
+
+    A model that returns one tensor has a signature of its output, too, for which MLflow has ``pyfunc`` predict.
+    """
     import mlflow
 
     left = "only its weights are logged, and nothing is registered"
-    if not isinstance(example, torch.Tensor):
-        return None, f"{TOO_MANY}: {left}"
-    if trouble := _not_any_rows(module, example):
+    tensor = only_tensor(module, example)
+    if tensor is None:
+        why = TOO_MANY if sum(1 for _ in tensors_in(example)) > 1 else NO_TENSOR
+        return None, f"{why}: {left}"
+    if trouble := _not_any_rows(module, tensor):
         return None, f"{trouble}: {left}"
+    with torch.no_grad():
+        one = isinstance(module(tensor), torch.Tensor)
     info = mlflow.pytorch.log_model(
         module,
         name="model",
-        input_example=example.numpy(),
+        signature=None if one else mlflow.models.infer_signature(tensor.numpy()),
+        input_example=tensor.numpy(),
         serialization_format="pt2",
         pip_requirements=["torch"],
         extra_files=[str(file) for file in beside],
     )
-    return str(info.model_uri), ""
+    return str(info.model_uri), "" if one else SEVERAL
+
+
+def only_tensor(module: Any, example: Any) -> torch.Tensor | None:
+    """The one tensor that a model takes, whether an example hands it over alone, in a tuple or by its name.
+
+    Args:
+        module: the model.
+        example: an input, as in ``find_sites``.
+
+    Returns:
+        The tensor; None where ``module(tensor)`` is not what the example says.
+
+    Example:
+        >>> x, linear = torch.zeros(2, 3), torch.nn.Linear(3, 1)
+        >>> [only_tensor(linear, example) is x for example in (x, (x,), {"input": x}, (x, x), {"other": x})]
+        [True, True, True, False, False]
+    """
+    if isinstance(example, Mapping) and len(example) == 1:
+        first = next(iter(inspect.signature(module.forward).parameters.values()), None)
+        named = first is not None and first.kind is first.POSITIONAL_OR_KEYWORD and first.name in example
+        example = tuple(example.values()) if named else None
+    if isinstance(example, list | tuple) and len(example) == 1:
+        (example,) = example
+    return example if isinstance(example, torch.Tensor) else None
 
 
 def _not_any_rows(module: Any, example: torch.Tensor) -> str:

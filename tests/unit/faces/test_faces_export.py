@@ -59,6 +59,29 @@ def test_a_model_of_tokens(model: FetchedModel, tmp_path: Path) -> None:
     assert made.shape == (3,) and made.difference < 1e-5 < made.largest
 
 
+class Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, raw = self.net(x).chunk(2, -1)
+        return mean, nn.functional.softplus(raw)
+
+
+def test_a_model_of_two_outputs(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    net, example = Two().eval(), torch.randn(4, 4)
+    graph = torch.export.export(net, (example,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    made = to_onnx(FetchedModel(graph.module(), graph, {}, None, example.numpy()), tmp_path / "model.onnx")
+    assert made.difference < 1e-5 < made.largest
+    session = onnxruntime.InferenceSession(str(made.file), providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["out_0", "out_1"]
+    x = torch.randn(3, 4)
+    for found, wanted in zip(session.run(None, {"x": x.numpy()}), net(x), strict=True):
+        torch.testing.assert_close(torch.from_numpy(found), wanted.detach())
+
+
 def test_without_the_packages_it_says_what_to_install(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     nothing = FetchedModel(None, None, {}, None, None)

@@ -63,6 +63,66 @@ def test_it_loads_back_and_computes_the_same_for_any_number_of_rows(store: Store
     assert run.info.status == "FINISHED" and run.data.params["act.1"] == "snake"
 
 
+class Scaled(nn.Module):
+    """Gives a mean and a deviation, of rows that it calls by their name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+    def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        mean, raw = self.net(rows).chunk(2, -1)
+        return {"mean": mean, "deviation": nn.functional.softplus(raw) + 1e-4}
+
+
+def test_a_model_of_several_outputs_is_registered_and_says_what_loads_it(store: Store) -> None:
+    import mlflow
+
+    module = Scaled()
+    logged = log(store, module, {"rows": torch.randn(4, 4)}, register="several-outputs", task="several")
+    assert logged.version is not None and "load it with mlflow.pytorch" in logged.note and logged.flavor == "pytorch"
+    with using(store):
+        loaded = mlflow.pytorch.load_model(logged.version.uri)
+    fetched = fetch_model(store, "models:/several-outputs@candidate")
+    for rows in (1, 2, 7):
+        x = torch.randn(rows, 4)
+        wanted = module(x)
+        for found in (loaded(x), fetched.module(x)):
+            torch.testing.assert_close(found, wanted)
+
+
+class ByName(nn.Module):
+    """Takes one tensor under a name, as batches that are dicts hand it over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(4, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.net(image)
+
+
+@pytest.mark.parametrize("example", [{"image": torch.randn(4, 4)}, (torch.randn(4, 4),)])
+def test_one_tensor_under_its_name_or_in_a_tuple_is_one_tensor(store: Store, example: Any) -> None:
+    import mlflow
+
+    module = ByName()
+    logged = log(store, module, example)
+    assert logged.note == "" and logged.flavor == "pyfunc"
+    with using(store):
+        loaded = mlflow.pyfunc.load_model(logged.model_uri)
+    x = torch.randn(7, 4)
+    np.testing.assert_allclose(np.asarray(loaded.predict(x.numpy())), module(x).detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("example", "why"),
+    [((torch.ones(2, 4), torch.ones(2, 4)), "takes more than one tensor"), (({"x": torch.ones(2, 4)},), "inside of")],
+)
+def test_what_is_no_single_tensor_is_told(store: Store, example: Any, why: str) -> None:
+    assert why in log(store, ByName(), example).note
+
+
 class Untraceable(nn.Module):
     def __init__(self) -> None:
         super().__init__()
