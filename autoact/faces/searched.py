@@ -20,7 +20,10 @@ def what_is_searched(sites: Sites, space: SearchSpace) -> list[str]:
         lines.append(
             f"kept: {shown}: {reason}; space.include={listed(['*', mine[0].name])} searches {mine[0].name} too"
         )
-    return [*lines, *(f"not searched: {item.name}: {item.reason}" for item in sites.unreplaceable)]
+    return [
+        *lines,
+        *(f"not searched: {item.name or 'the model itself'}: {item.reason}" for item in sites.unreplaceable),
+    ]
 
 
 def _first_of(names: Sequence[str]) -> str:

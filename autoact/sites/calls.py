@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import torch.fx
@@ -173,7 +173,8 @@ def _call_around(frame: FrameType | None, names: Mapping[int, str]) -> FoundCall
             callee = made(node.func, frame.f_locals, frame.f_globals)
         except LookupError:
             return None
-        if getattr(callee, "__self__", None) is not None or id(callee) in names:
+        holder = getattr(callee, "__self__", None)  # of a function that is written in C, as F.gelu is: its module
+        if not (holder is None or isinstance(holder, ModuleType)) or id(callee) in names:
             return None
         choice = _choice_of_callee(callee)
         if choice is None:

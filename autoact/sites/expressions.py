@@ -25,6 +25,8 @@ _BENDS = FUNCTIONS | frozenset(_BENDING.split())
 _POINTWISE = _BENDS | _CASTS | frozenset(_LINEAR)
 _MAKING = "zeros zeros_like ones ones_like full full_like new_zeros new_ones new_full tensor as_tensor scalar_tensor"
 _MAKES = frozenset(_MAKING.split())
+_RANDOM = "rand randn rand_like randn_like uniform exponential normal bernoulli empty empty_like"
+_NOISE = frozenset(_RANDOM.split())
 _LONGEST = 30
 _MOST_LEAVES = 6
 
@@ -87,6 +89,7 @@ class Expressions:
         self._made = TensorTags[float]()
         self._expressions = TensorTags[tuple[Expression, ...]]()
         self._pending = TensorTags[frozenset[int]]()
+        self._noise = TensorTags[bool]()
         self._count = 0
         self.reaching_weights: set[int] = set()
 
@@ -100,21 +103,31 @@ class Expressions:
         """
         # What is known of the arguments is asked for first: the function may write into them.
         name, inputs = name_of(function), list(tensors_in([*args, *kwargs.values()]))
+        if name == "broadcast_tensors":  # each result is its own argument, in another shape
+            return tuple(self.run(torch.broadcast_to, (x, shape), {})[0] for x, shape in _broadcast(inputs)), None
+        inputs = inputs[:1] if name in _CASTS else inputs  # x.to(y) has none of the numbers of y
         kinds = {self._kind(tensor) for tensor in inputs}
         constants = {id(x): number for x in inputs if (number := self._constant(x)) is not None}
         held = [(x.numel(), steps) for x in inputs if (steps := self._pending.get(x))]
         operands = [x for x in inputs if id(x) not in constants]
         known = [{e.leaf_id: e for e in (self._expressions.get(x) or ())} | {id(x): _itself(x)} for x in operands]
+        drawn = [self._noise.get(x) is not None for x in inputs]
         result = function(*args, **kwargs)
         if name == "__setitem__":
             return result, self._set_where(args, kinds, known)
         if name in _MAKES and isinstance(result, Tensor):
             self._note_made(name, result)
             return result, None
+        if isinstance(result, Tensor) and _is_noise(name, function, kinds):
+            self._note_noise(result)
+            return result, None
         if "own" in kinds:
             self.reaching_weights.update(*(steps for _, steps in held))
+        if any(drawn) and name in _PRODUCTS:
+            held = []  # what scales random numbers is no activation, whatever reads them
         for made in tensors_in(result):
             self._kinds.set(made, _kind_of_result(kinds))
+            self._noise.set(made, True if drawn and all(drawn) else None)
             kept = [steps for numel, steps in held if numel == made.numel()]
             self._pending.set(made, frozenset[int]().union(*kept) if kept else None)
         if not isinstance(result, Tensor) or name not in _POINTWISE or not operands or "out" in kwargs:
@@ -159,6 +172,13 @@ class Expressions:
         self._kinds.set(result, "constant")
         if result.numel() and not result.is_meta and (name not in ("tensor", "as_tensor") or result.numel() == 1):
             self._made.set(result, float(result.flatten()[0]))
+
+    def _note_noise(self, result: Tensor) -> None:
+        """Note a tensor of random numbers: they come from no weights, whatever gave their shape."""
+        self._kinds.set(result, "constant")
+        self._noise.set(result, True)
+        self._pending.set(result, None)
+        self._expressions.set(result, None)
 
     def _step(self, call: _Call, operands: list[Tensor], known: list[dict[int, Expression]], result: Tensor) -> Step:
         """The step that a call is; its result is tagged."""
@@ -226,6 +246,18 @@ class _Call:
         return lambda z: self.function(
             *(other(a, z) for a in self.args), **{k: other(a, z) for k, a in self.kwargs.items()}
         )
+
+
+def _broadcast(tensors: list[Tensor]) -> list[tuple[Tensor, torch.Size]]:
+    """Tensors, each with the shape that all are brought to."""
+    shape = torch.broadcast_shapes(*(x.shape for x in tensors))
+    return [(x, shape) for x in tensors]
+
+
+def _is_noise(name: str, function: Any, kinds: set[str]) -> bool:
+    """Whether a function's result depends on no number that it is given: random numbers, or room for them."""
+    written = getattr(function, "__name__", "") != name  # x.normal_() forgets x; torch.normal(mean, deviation) does not
+    return name in _NOISE and (written or name.endswith("_like") or not kinds & {"own", "weighted"})
 
 
 def _itself(x: Tensor) -> Expression:

@@ -43,7 +43,7 @@ def check_model(model: object) -> nn.Module:
         raise AutoactError(f"the model must be a torch.nn.Module instance, not {_described(model)}")
     if isinstance(model, torch.jit.ScriptModule):
         raise AutoactError("a scripted model cannot be changed: give the model before torch.jit.script or trace")
-    if any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) is not None for m in model.modules()):
+    if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
         raise AutoactError("a compiled model cannot be changed: give the model before torch.compile")
     return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +10,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from autoact.core.choice import Choice
+from autoact.core.errors import AutoactError
 from autoact.sites.apply import apply_
 from autoact.sites.find import find_sites
 from autoact.sites.marker import assignment_in, mark_
 from autoact.sites.pretrained import keep_config_true_
 from autoact.sites.records import Site, Sites
+
+# Where training loops put the weights in a checkpoint.
+_INNER = ("state_dict", "model_state_dict", "model")
+# What wrappers put before the names of weights.
+_WRAPPERS = {"module.": "DataParallel or DistributedDataParallel", "_orig_mod.": "torch.compile"}
 
 
 def restore_(
@@ -32,7 +39,7 @@ def restore_(
         ``model``.
 
     Raises:
-        AutoactError: sites that the model does not have.
+        AutoactError: sites that the model does not have, or something else than a model's weights.
         RuntimeError: weights that do not fit, as ``load_state_dict`` raises it.
 
     Example:
@@ -47,6 +54,7 @@ def restore_(
         RuntimeError: Error(s) in loading state_dict for Sequential:
             Unexpected key(s) in state_dict: "1.autoact:tanh"...
     """
+    _check_weights(model, state_dict)
     carried = assignment_in(state_dict)
     held = assignment_in(model.state_dict())
     missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
@@ -54,6 +62,31 @@ def restore_(
         put_carried_(model, missing, example_input)
     model.load_state_dict(_with_versions(model, state_dict), strict=strict)
     return model
+
+
+def _check_weights(model: nn.Module, state_dict: Any) -> None:
+    """Refuse what holds weights, and is not the weights.
+
+    Raises:
+        AutoactError: a file, a whole checkpoint, or weights whose names a wrapper changed.
+    """
+    if not isinstance(state_dict, Mapping):
+        given = (
+            f"the file {str(state_dict)!r}" if isinstance(state_dict, str | os.PathLike) else type(state_dict).__name__
+        )
+        raise AutoactError(
+            f"restore_ takes weights, not {given}: torch.load(file, weights_only=True) or "
+            "safetensors.torch.load_file(file) reads them"
+        )
+    inner = next((name for name in _INNER if isinstance(state_dict.get(name), Mapping)), None)
+    if inner is not None and not any(isinstance(value, Tensor) for value in state_dict.values()):
+        raise AutoactError(f"this is a whole checkpoint: give the weights in it, checkpoint[{inner!r}]")
+    wrapper = next((w for w in _WRAPPERS if state_dict and all(key.startswith(w) for key in state_dict)), None)
+    if wrapper is not None and not any(key.startswith(wrapper) for key in model.state_dict()):
+        raise AutoactError(
+            f"every name in these weights begins with {wrapper!r}, from {_WRAPPERS[wrapper]}: give them without, "
+            f"{{key.removeprefix({wrapper!r}): value for key, value in weights.items()}}"
+        )
 
 
 def _with_versions(model: nn.Module, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:

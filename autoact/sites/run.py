@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -29,13 +29,14 @@ def run_model(model: nn.Module, example_input: Any, call: Callable[[], Any] | No
     if lazy:
         raise AutoactError(f"the parameter {lazy[0]} is not initialised yet (lazy module): run the model once first")
     try:
-        if call is not None:
-            return call()
-        if isinstance(example_input, Mapping):
-            return model(**example_input)
-        if isinstance(example_input, list | tuple):
-            return model(*example_input)
-        return model(example_input)
+        with _as_written(model):
+            if call is not None:
+                return call()
+            if isinstance(example_input, Mapping):
+                return model(**example_input)
+            if isinstance(example_input, list | tuple):
+                return model(*example_input)
+            return model(example_input)
     except Exception as error:
         lines = str(error).strip().splitlines()
         cause = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
@@ -46,6 +47,24 @@ def run_model(model: nn.Module, example_input: Any, call: Callable[[], Any] | No
             "or a dict of keyword arguments"
         )
         raise AutoactError(f"the model's forward raised {cause}; {advice}") from error
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether ``torch.compile`` was called on a module itself, or on the ``forward`` of its class."""
+    given = (hasattr(module, "_orig_mod"), getattr(module, "_compiled_call_impl", None) is not None)
+    return any(given) or hasattr(module.forward, "_torchdynamo_orig_callable")
+
+
+def _as_written(model: nn.Module) -> AbstractContextManager[Any]:
+    """Runs what is compiled in a model as the Python that it was made of: a compiled part shows nothing of its inside.
+
+    Example:
+        >>> with _as_written(nn.Sequential(torch.compile(nn.ReLU()))):
+        ...     pass
+    """
+    if any(is_compiled(part) for part in model.modules()):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
 
 
 @contextmanager

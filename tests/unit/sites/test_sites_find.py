@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from autoact.activations import registry
 from autoact.activations.modules import build
 from autoact.core.errors import AutoactError
-from autoact.sites import find_sites
+from autoact.sites import apply, find_sites
 
 
 class Residual(nn.Module):
@@ -286,9 +286,55 @@ def test_models_that_cannot_be_walked_are_refused() -> None:
     inside = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     inside.compile()
     with pytest.raises(AutoactError, match=r"before torch\.compile"):
-        find_sites(nn.Sequential(inside))
+        find_sites(inside)
     with pytest.raises(AutoactError, match="run the model once first"):
         find_sites(nn.Sequential(nn.LazyLinear(3), nn.ReLU()), torch.zeros(2, 4))
+
+
+class Body(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.act, self.out = nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(nn.functional.gelu(self.act(self.layer(x))))
+
+
+class WithCompiledPart(nn.Module):
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.body, self.out = Body(), nn.Linear(4, 1)
+        if how == "function":
+            self.body = torch.compile(self.body, backend="eager")  # type: ignore[assignment]
+        else:
+            self.body.compile(backend="eager")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.tanh(self.body(x)))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, when its compiler is imported
+@pytest.mark.parametrize(("how", "part"), [("function", "body._orig_mod"), ("method", "body")])
+def test_sites_in_and_around_compiled_parts_are_found_and_replaced(how: str, part: str) -> None:
+    model, x = WithCompiledPart(how), torch.randn(3, 4)
+    found = find_sites(model, x)
+    assert found.names == (f"{part}.act", f"{part}.forward_gelu_1", "forward_tanh_1")
+    assert found.unreplaceable == ()
+    changed = apply(model, {f"{part}.act": "sine", f"{part}.forward_gelu_1": "softsign"}, example_input=x)
+    body = model.body if how == "method" else model.body._orig_mod
+    inner = body.out(nn.functional.softsign(torch.sin(body.layer(x))))  # type: ignore[union-attr, operator]
+    assert torch.allclose(changed(x), model.out(torch.tanh(inner)))  # type: ignore[arg-type]
+
+
+class CompiledForward(Body):
+    @torch.compile(backend="eager")
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(nn.functional.gelu(self.act(self.layer(x))))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forward_that_is_compiled_by_a_decorator_is_read_as_it_is_written() -> None:
+    assert find_sites(CompiledForward(), torch.randn(3, 4)).names == ("act", "forward_gelu_1")
 
 
 def test_identity_placeholders_are_no_sites_but_ours_are() -> None:

@@ -113,6 +113,9 @@ class Forms(nn.Module):
     def get_attribute(self, x: Tensor) -> Tensor:
         return getattr(F, self.name)(x)
 
+    def get_attribute_in_c(self, x: Tensor) -> Tensor:
+        return getattr(F, "softplus")(x)  # noqa: B009
+
     def helper(self, x: Tensor) -> Tensor:
         return swish(x)
 
@@ -146,6 +149,7 @@ class Forms(nn.Module):
         ("by_name", "by_name_BY_NAME_1", "gelu"),
         ("made_before", "made_before_MADE_1", "silu"),
         ("get_attribute", "get_attribute_getattr_1", "relu"),
+        ("get_attribute_in_c", "get_attribute_in_c_getattr_1", "softplus"),
         ("helper", "helper_swish_1", "silu"),
         ("squared", "squared_clamp_1", "relu"),
     ],
@@ -237,6 +241,38 @@ class Arithmetic(nn.Module):
 def test_arithmetic_is_neither_searched_nor_told() -> None:
     found = find_sites(Arithmetic(), ROWS)
     assert (found.names, found.unreplaceable) == ((), ())
+
+
+class Drawn(nn.Module):
+    """What scales random numbers, and what is made of them alone: encoders of variational models, Gumbel noise."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.fc, self.out = how, nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, raw = self.fc(x), self.fc(x)
+        if self.how == "gumbel":
+            return self.out(mean - torch.log(-torch.log(torch.rand_like(raw) + 1e-9) + 1e-9))
+        deviation = torch.exp(0.5 * raw)
+        if self.how == "distribution":
+            return self.out(torch.distributions.Normal(mean, deviation).rsample())
+        if self.how == "in_place":
+            return self.out(torch.empty_like(deviation).normal_().mul(deviation).add_(mean))
+        if self.how == "read_too":
+            return self.out(mean + deviation)
+        return self.out(mean + deviation * torch.randn(deviation.shape).to(deviation))
+
+
+@pytest.mark.parametrize("how", ["product", "in_place", "distribution", "gumbel"])
+def test_what_scales_random_numbers_is_no_activation_to_register(how: str) -> None:
+    found = find_sites(Drawn(how), ROWS)
+    assert (found.names, found.unreplaceable) == ((), ())
+
+
+def test_the_same_function_without_random_numbers_is_told() -> None:
+    (told,) = find_sites(Drawn("read_too"), ROWS).unreplaceable
+    assert "calls exp()" in told.reason
 
 
 SOURCE = """

@@ -112,3 +112,40 @@ def test_an_activation_of_their_own_needs_no_example():
     with pytest.raises(autoact.AutoactError, match="example_input"):
         autoact.restore_(net(), learnt.state_dict())
     assert torch.equal(autoact.restore_(net(), learnt.state_dict(), example_input=x)(x), learnt(x))
+
+
+def changed():
+    return autoact.apply(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), {"1": "tanh"})
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (lambda: "net.ckpt", r"takes weights, not the file 'net\.ckpt': torch\.load\(file"),
+        (
+            lambda: {"epoch": 3, "state_dict": changed().state_dict()},
+            r"give the weights in it, checkpoint\['state_dict'\]",
+        ),
+        (lambda: torch.nn.DataParallel(changed()).state_dict(), r"begins with 'module\.', from DataParallel"),
+        (
+            lambda: {f"_orig_mod.{k}": v for k, v in changed().state_dict().items()},
+            r"'_orig_mod\.', from torch\.compile",
+        ),
+    ],
+)
+def test_what_holds_weights_and_is_not_the_weights_is_refused_with_what_to_do(given, why):
+    with pytest.raises(autoact.AutoactError, match=why):
+        autoact.restore_(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), given())
+
+
+def test_the_advice_on_a_wrapper_works():
+    net, x = changed(), torch.randn(2, 3)
+    weights = torch.nn.DataParallel(net).state_dict()
+    weights = {key.removeprefix("module."): value for key, value in weights.items()}
+    assert torch.equal(autoact.restore_(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), weights)(x), net(x))
+
+
+def test_a_model_whose_own_part_has_the_name_of_a_wrapper_is_restored():
+    fresh = lambda: nn.ModuleDict({"module": nn.Sequential(nn.Linear(3, 3), nn.ReLU())})  # noqa: E731
+    trained = autoact.apply(fresh(), {"module.1": "tanh"})
+    assert str(autoact.restore_(fresh(), trained.state_dict())["module"][1]) == "ActivationModule(tanh)"
