@@ -24,7 +24,7 @@ from autoact.faces.loaders import check_steps, has_test, has_validation, loaders
 from autoact.faces.made import maker_of
 from autoact.faces.stepped import given_by_step
 from autoact.faces.unfitted import unfitted
-from autoact.sites.run import tensors_in
+from autoact.sites.run import is_compiled, tensors_in
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
 from autoact.timing.measure import call_model
@@ -84,6 +84,7 @@ def lightning_task(
         batch = first_of(loader)
         make, problem = maker_of(make_module, held, trainer or {})
         module = make()
+        _refuse_compiled(module)
         example, pick = _example(module, batch, problem)
         if not any(True for _ in tensors_in(example)):
             raise AutoactError("the batch holds no tensor: autoact times and searches modules that take tensors")
@@ -125,6 +126,22 @@ def lightning_task(
             "notes": (*_doubtful(monitor, mode), *([UNSEEN.format(", ".join(dropped))] if dropped else [])),
         },
         warning=untested,
+    )
+
+
+def _refuse_compiled(module: lightning.LightningModule) -> None:
+    """Refuse a module of which a part is compiled: each candidate would be compiled anew, in each training.
+
+    Raises:
+        AutoactError: the part's name.
+    """
+    name = next((name for name, part in module.named_modules() if is_compiled(part)), None)
+    if name is None:
+        return
+    kind = type(module).__name__
+    raise AutoactError(
+        f"{name or kind} is compiled (torch.compile), and each candidate would be compiled anew in each training: "
+        f"have {kind} built without torch.compile here, and compile it where the recommendation is applied"
     )
 
 

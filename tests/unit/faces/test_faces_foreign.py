@@ -274,6 +274,18 @@ def test_a_module_that_cannot_be_called_says_what_to_do() -> None:
         lightning_task(Odd, Data(), monitor="val_loss", mode="min")
 
 
+class Compiled(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net[1].compile(backend="eager")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, when its compiler is imported
+def test_a_compiled_part_is_refused_by_its_name() -> None:
+    with pytest.raises(AutoactError, match=r"^net\.1 is compiled .* have Compiled built without torch\.compile"):
+        lightning_task(Compiled, Data(), monitor="val_loss", mode="min")
+
+
 def test_the_direction_is_checked() -> None:
     with pytest.raises(AutoactError, match=r"mode='maximum'.*Allowed: max, min"):
         lightning_task(Net, Data(), monitor="val_loss", mode="maximum")
