@@ -67,6 +67,17 @@ def user_frame(below: FrameType | None = None) -> FrameType | None:
     return None
 
 
+def in_distribution() -> bool:
+    """Whether a distribution of torch runs: what it bends is its own arithmetic, such as a guard of probabilities."""
+    frame: FrameType | None = sys._getframe(1)
+    last = user_frame()
+    while frame is not None and frame is not last:
+        if str(frame.f_globals.get("__name__", "")).startswith("torch.distributions"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def line_of(frame: FrameType | None) -> str:
     """File and line of a frame."""
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "unknown line"

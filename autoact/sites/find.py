@@ -350,7 +350,8 @@ def _refused(place: _Place, first: _Run, why: str) -> Unreplaceable:
 def _told(item: FoundCall, problem: str) -> Unreplaceable:
     """A call that cannot be replaced."""
     does = f"computes {item.choice}" if item.written_out else f"calls {item.function}()"
-    reason = f"{does} at {item.line}: {problem}; make it a module to have it replaced"
+    advice = "" if item.function == "glu" else "; make it a module to have it replaced"  # nn.GLU is none either
+    reason = f"{does} at {item.line}: {problem}{advice}"
     return Unreplaceable(item.inside, "functional", reason)
 
 

@@ -17,6 +17,7 @@ from autoact.sites.calls import (
     expression_call,
     function_call,
     hidden_call,
+    in_distribution,
     scripted_now,
     unknown_call,
     user_frame,
@@ -104,7 +105,8 @@ class FunctionalCalls:
         if within is None or not (named or step is not None):
             return result
         inside, module = within
-        if not type(module).__module__.startswith("torch.") or isinstance(module, torch.fx.GraphModule):
+        of_torch = type(module).__module__.startswith("torch.") and not isinstance(module, torch.fx.GraphModule)
+        if not of_torch and not in_distribution():
             memory = key(result) if isinstance(result, Tensor) else None
             with _disable_current_modes():  # what is computed to know it is no part of the run
                 noted = self._note(function, args, kwargs, inside, step, memory, named=named)

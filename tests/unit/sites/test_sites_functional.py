@@ -275,6 +275,38 @@ def test_the_same_function_without_random_numbers_is_told() -> None:
     assert "calls exp()" in told.reason
 
 
+class Chosen(nn.Module):
+    """Reads the probabilities that a distribution of torch guards and bends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.out = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = torch.distributions.Categorical(F.softmax(self.fc(x), -1))
+        return self.out(spread.logits) + spread.entropy()[..., None]
+
+
+def test_the_arithmetic_of_a_distribution_is_not_told() -> None:
+    found = find_sites(Chosen(), ROWS)
+    assert (found.names, found.unreplaceable) == ((), ())
+
+
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.out = nn.Linear(4, 4), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(F.glu(self.fc(x)))
+
+
+def test_what_no_module_would_change_has_no_such_advice() -> None:
+    (told,) = find_sites(Gated(), ROWS).unreplaceable
+    assert told.reason.startswith(f"calls glu() at {FILE}:")
+    assert told.reason.endswith("it is gated: it halves its input")
+
+
 SOURCE = """
 import torch
 from torch import nn
