@@ -20,6 +20,8 @@ class Net(nn.Module):
 
 def test_what_the_model_itself_holds_has_a_name() -> None:
     sites = find_sites(Net(), torch.randn(2, 4))
-    lines = what_is_searched(sites, build_space(sites, SpaceSettings(), {"learning_rate": 0.1}))
+    lines = what_is_searched(
+        sites, build_space(sites, SpaceSettings(candidates=["relu", "tanh"]), {"learning_rate": 0.1})
+    )
     assert lines[0] == "searched: forward_relu_1"
     assert lines[1].startswith("not searched: the model itself: calls cos() at test_faces_searched.py:")
