@@ -323,7 +323,7 @@ def test_sites_in_and_around_compiled_parts_are_found_and_replaced(how: str, par
     changed = apply(model, {f"{part}.act": "sine", f"{part}.forward_gelu_1": "softsign"}, example_input=x)
     body = model.body if how == "method" else model.body._orig_mod
     inner = body.out(nn.functional.softsign(torch.sin(body.layer(x))))  # type: ignore[union-attr, operator]
-    assert torch.allclose(changed(x), model.out(torch.tanh(inner)))  # type: ignore[arg-type]
+    assert torch.allclose(changed(x), model.out(torch.tanh(inner)))
 
 
 class CompiledForward(Body):
