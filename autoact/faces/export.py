@@ -52,7 +52,8 @@ def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
         path: the file to write.
 
     Raises:
-        AutoactError: packages are missing, the model cannot be exported, or ONNX Runtime computes something else.
+        AutoactError: packages are missing, the model cannot be exported or draws random numbers, or ONNX Runtime
+            computes something else.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         optional(name, wanted_for="format=onnx", extra="onnx")
@@ -60,7 +61,13 @@ def to_onnx(model: FetchedModel, path: str | Path) -> Exported:
         raise AutoactError("the model was logged without an input example: train it again")
     example = torch.from_numpy(model.example)
     with torch.no_grad():
-        count = sum(1 for _ in tensors_in(model.module(example)))
+        once, again = (list(tensors_in(model.module(example))) for _ in range(2))
+    if not all(torch.equal(one.nan_to_num(), other.nan_to_num()) for one, other in zip(once, again, strict=True)):
+        raise AutoactError(
+            "the model draws random numbers when it is called, so what ONNX Runtime computes cannot be compared with "
+            "PyTorch: nothing was written"
+        )
+    count = len(once)
     outputs = [OUTPUT] if count == 1 else [f"{OUTPUT}_{number}" for number in range(count)]
     target = Path(path).expanduser()
     with tempfile.TemporaryDirectory() as folder:

@@ -82,6 +82,18 @@ def test_a_model_of_two_outputs(tmp_path: Path) -> None:
         torch.testing.assert_close(torch.from_numpy(found), wanted.detach())
 
 
+class Sampling(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.randn_like(x)
+
+
+def test_a_model_that_draws_random_numbers_is_told(model: FetchedModel, tmp_path: Path) -> None:
+    drawing = FetchedModel(Sampling(), model.graph, {}, None, model.example)
+    with pytest.raises(AutoactError, match="draws random numbers when it is called"):
+        to_onnx(drawing, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_the_packages_it_says_what_to_install(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     nothing = FetchedModel(None, None, {}, None, None)

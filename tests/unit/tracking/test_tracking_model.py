@@ -91,6 +91,24 @@ def test_a_model_of_several_outputs_is_registered_and_says_what_loads_it(store: 
             torch.testing.assert_close(found, wanted)
 
 
+class Sampling(nn.Module):
+    """Draws in evaluation, as variational models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) + torch.randn_like(x)
+
+
+def test_a_model_that_draws_random_numbers_is_registered(store: Store) -> None:
+    logged = log(store, Sampling(), torch.zeros(4, 4), register="drawn", task="drawn")
+    assert logged.note == "" and logged.version is not None
+    drawn = fetch_model(store, "models:/drawn@candidate").module(torch.zeros(7, 4))
+    assert drawn.shape == (7, 4) and len(drawn.unique()) > 4
+
+
 class ByName(nn.Module):
     """Takes one tensor under a name, as batches that are dicts hand it over."""
 
