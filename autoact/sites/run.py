@@ -59,7 +59,7 @@ def _as_written(model: nn.Module) -> AbstractContextManager[Any]:
     """Runs what is compiled in a model as the Python that it was made of: a compiled part shows nothing of its inside.
 
     Example:
-        >>> with _as_written(nn.Sequential(torch.compile(nn.ReLU()))):
+        >>> with _as_written(nn.Sequential(nn.Linear(2, 2), nn.ReLU())):
         ...     pass
     """
     if any(is_compiled(part) for part in model.modules()):
