@@ -219,9 +219,10 @@ def _check_parts(make_module: Any, datamodule: Any, trainer: Any, callbacks: Any
         AutoactError: says what to write.
     """
     if isinstance(make_module, torch.nn.Module) or not callable(make_module):
-        name = type(make_module).__name__
+        given = type(make_module).__name__
+        name = given if isinstance(make_module, torch.nn.Module) else "Net"
         raise AutoactError(
-            f"make_module is a {name}, not a function that returns a fresh one: give lambda: {name}(...)"
+            f"make_module is a {given}, not a function that returns a fresh module: give lambda: {name}(...)"
         )
     if isinstance(datamodule, type):
         raise AutoactError(f"datamodule is the class {datamodule.__name__}: give an object, {datamodule.__name__}(...)")

@@ -90,8 +90,9 @@ def _loaders(task: Task) -> str:
     """Several loaders at once, whose batches a population does not take apart."""
     datamodule = set_up(task)
     for made in ("train_dataloader", "val_dataloader"):
-        if isinstance(getattr(datamodule, made)(), (Mapping, list, tuple, CombinedLoader)):
-            return f"{type(datamodule).__name__}.{made} returns several loaders"
+        given = getattr(datamodule, made)()
+        if isinstance(given, (Mapping, list, tuple, CombinedLoader)):
+            return f"{type(datamodule).__name__}.{made} returns loaders in a {type(given).__name__}"
     return ""
 
 

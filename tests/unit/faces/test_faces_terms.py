@@ -100,7 +100,7 @@ WRONG = [
     ({"trainer": {"callbacks": []}}, "callbacks are no argument of the Trainer here, callbacks=lambda: [...]"),
     ({"trainer": [1]}, "trainer=list must be arguments, such as"),
     ({"callbacks": []}, "callbacks must be a function that returns fresh ones: callbacks=lambda: [...]"),
-    ({"make_module": Net()}, "make_module is a Net, not a function that returns a fresh one: give lambda: Net(...)"),
+    ({"make_module": Net()}, "make_module is a Net, not a function that returns a fresh module: give lambda: Net(...)"),
     ({"make_module": 3}, "make_module is a int, not a function"),
     ({"datamodule": Data}, "datamodule is the class Data: give an object, Data(...)"),
     ({"datamodule": [1]}, "datamodule is a list, not a lightning.LightningDataModule"),

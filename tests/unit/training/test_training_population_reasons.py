@@ -213,7 +213,7 @@ def test_several_loaders(tiny, rows, net):
             return [super().val_dataloader()] * 2
 
     assert why_not(tiny(make_datamodule=lambda seed: Several()), SessionOptions()) == (
-        "Several.val_dataloader returns several loaders"
+        "Several.val_dataloader returns loaders in a list"
     )
 
 
