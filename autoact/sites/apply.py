@@ -18,6 +18,7 @@ from autoact.sites.find import called_names, find_sites
 from autoact.sites.initialise import multiply_, weight_factors
 from autoact.sites.locate import activation_modules, put
 from autoact.sites.marker import mark_
+from autoact.sites.module_hooks import take_hooks_
 from autoact.sites.pretrained import keep_config_true_
 from autoact.sites.records import Site, Sites
 from autoact.sites.resize import DoesNotFitError, Plan, check_sizes, draw_layers_, plan_widths, resize_
@@ -258,7 +259,9 @@ def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan, twin: bool
             module.requires_grad_(False)
     mark_(module, choice)
     _protect_(module, site)
-    return module.train(model.get_submodule(site.name).training)
+    replaced = model.get_submodule(site.name)
+    take_hooks_(module, replaced)
+    return module.train(replaced.training)
 
 
 def _protect_(module: nn.Module, site: Site) -> None:

@@ -12,6 +12,7 @@ from autoact.core.choice import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.equivalent import choice_of_function
 from autoact.sites.locate import Located, put
+from autoact.sites.module_hooks import take_hooks_
 from autoact.sites.rewrite import Call, calls_rewritten, rewrite_
 from autoact.sites.source import NoSourceError
 from autoact.sites.transformer import fast_paths, hold_, is_layer
@@ -96,7 +97,9 @@ class StandIns:
         if not isinstance(before, nn.Module):
             self._for_function(layer, choice)
             return
-        put(self._model, names, build(choice).train(before.training))
+        module = build(choice).train(before.training)
+        take_hooks_(module, before)
+        put(self._model, names, module)
         self._undo.append(lambda: put(self._model, names, before))
 
     def for_call(self, owner: str, call: Call, choice: Choice) -> None:

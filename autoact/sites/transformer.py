@@ -13,6 +13,8 @@ from typing import Any, TypeGuard
 import torch.nn.functional as F
 from torch import nn
 
+from autoact.sites.module_hooks import take_gradient_hooks_
+
 Layer = nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
 
 
@@ -69,4 +71,5 @@ def copied_model(model: nn.Module) -> nn.Module:
     """A deep copy that computes what the model does; ``copy.deepcopy`` alone makes ReLU of some activations."""
     copied = copy.deepcopy(model)
     mend_copy_(model, copied)
+    take_gradient_hooks_(copied, model)
     return copied

@@ -89,8 +89,24 @@ class Best:
             self.metrics = {**logged, **self.metrics}
 
     def restore_(self, module: Any) -> None:
-        """Put the best epoch's weights into ``module``, a LightningModule."""
-        module.load_state_dict(self._weights, strict=module.strict_loading)
+        """Put the best epoch's weights into ``module``, a LightningModule.
+
+        Raises:
+            AutoactError: its parameters have other names or shapes by now.
+        """
+        try:
+            module.load_state_dict(self._weights, strict=module.strict_loading)
+        except RuntimeError as error:
+            here = set(module.state_dict())
+            was, now = sorted(set(self._weights) - here), sorted(here - set(self._weights))
+            if not was and not now:
+                raise
+            raise AutoactError(
+                f"the weights of epoch {self.epoch}, the best, do not fit {type(module).__name__} any more: "
+                f"parameters had other names in that epoch ({', '.join(was[:2]) or 'none'}) than at the end of the "
+                f"training ({', '.join(now[:2]) or 'none'}): keep the callback or hook that exchanges them out of the "
+                "search (of ModelPruning: make_pruning_permanent=False)"
+            ) from error
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from autoact.tasks.metrics import Metric
 from autoact.training.best import Best
@@ -140,7 +141,7 @@ def _scale_learning_rate(optimizers: Sequence[Any], schedulers: Sequence[Any], f
 
 def _scale_scheduler(scheduler: Any, factor: float) -> None:
     """Multiply every rate that a scheduler holds: the whole schedule is scaled, its floor and ceiling included."""
-    for inner in getattr(scheduler, "_schedulers", ()):  # SequentialLR, ChainedScheduler
+    for inner in (*getattr(scheduler, "_schedulers", ()), *inner_schedulers(scheduler)):  # SequentialLR, warm-ups
         _scale_scheduler(inner, factor)
     for key in ("base_lrs", "max_lrs", "min_lrs", "_last_lr"):
         if hasattr(scheduler, key):
@@ -148,6 +149,20 @@ def _scale_scheduler(scheduler: Any, factor: float) -> None:
     for key in ("eta_min", "default_min_lr"):
         if isinstance(getattr(scheduler, key, None), (int, float)):
             setattr(scheduler, key, getattr(scheduler, key) * factor)
+
+
+def inner_schedulers(scheduler: Any) -> list[Any]:
+    """Schedules that one of somebody's own holds: a warm-up with what comes after it.
+
+    Their ``state_dict`` pickles the inner one, whose optimiser would then be a copy that nothing trains with. torch's
+    own classes know what they hold.
+    """
+    if type(scheduler).__module__.startswith("torch."):
+        return []
+    held = [
+        one for value in vars(scheduler).values() for one in (value if isinstance(value, (list, tuple)) else (value,))
+    ]
+    return [one for one in held if isinstance(one, (LRScheduler, ReduceLROnPlateau))]
 
 
 def optimizer_settings(optimizers: Sequence[Any]) -> dict[str, float]:

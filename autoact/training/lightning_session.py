@@ -71,7 +71,14 @@ class Run(Trained):
         self._options = options
         own = list(task.make_callbacks())
         self.unsaved = UnsavedState(own)
-        self._callbacks = [*own, self.best, self.pause, OptimizerSettings(candidate.settings), self.unsaved]
+        self._callbacks = [
+            self.unsaved.first,
+            *own,
+            self.best,
+            self.pause,
+            OptimizerSettings(candidate.settings),
+            self.unsaved,
+        ]
         if task.metric is not None:
             # The score is logged before anything monitors it.
             self._callbacks.insert(0, PredictionScore(task.metric, task.monitor))
@@ -165,7 +172,9 @@ class Run(Trained):
                     f"epoch (trainer.max_epochs={self.budget})"
                 )
             self.best.restore_(self.module)
-        elif self.unsaved.found:
+            return
+        self.unsaved.closed(self.module)
+        if self.unsaved.found:
             self.again = True
         else:
             self.random = random_state()

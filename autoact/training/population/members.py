@@ -86,13 +86,19 @@ class Members:
     def watch(self) -> None:
         """From here on it is seen what a pause would lose."""
         for member in self.active:
-            member.watch = Unsaved(member.module, [member.optimizer])
+            member.watch = Unsaved(member.module, [member.optimizer], (), [c.scheduler for c in member.schedulers])
 
     def watched(self) -> None:
         """The hooks before training have run."""
         for member in self.active:
             if member.watch is not None:
                 member.watch.started(member.module, [member.optimizer])
+
+    def ending(self) -> None:
+        """The hooks after training have not run yet."""
+        for member in self.active:
+            if member.watch is not None:
+                member.watch.ending(member.module)
 
     @property
     def complete(self) -> list[Member]:

@@ -94,6 +94,7 @@ class PopulationModule(lightning.LightningModule):
 
     def on_train_end(self) -> None:
         """What members do at the end, of those that are left."""
+        self.members.ending()
         self._close(self.members.active)
 
     def teardown(self, stage: str) -> None:

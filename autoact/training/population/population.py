@@ -106,6 +106,7 @@ class Population:
                     )
                 member.finish()
             elif member.watch is not None:
+                member.watch.closed(member.module)
                 member.watch.ended(member.module, [member.optimizer])
                 member.again = member.watch.found
 

@@ -19,6 +19,8 @@ from autoact.core.choice import Assignment
 from autoact.core.records import Candidate
 from autoact.data.datamodule import TensorBatches
 from autoact.data.first_batch import first_of, prepared
+from autoact.sites.locate import activation_modules
+from autoact.sites.module_hooks import own_hooks
 from autoact.tasks.task import Task
 from autoact.timing.clock import fixed_threads
 from autoact.timing.measure import to_device
@@ -75,7 +77,7 @@ def _hooks(module: Any) -> str:
 
 
 def _listeners(module: Any) -> str:
-    """A hook on gradients, which are all members' in a population."""
+    """A hook on gradients or on an activation, which are all members' in a population."""
     name = type(module).__name__
     for path, parameter in module.named_parameters():
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
@@ -83,7 +85,8 @@ def _listeners(module: Any) -> str:
     for path, part in module.named_modules():
         if part._backward_hooks or part._backward_pre_hooks:
             return f"{name}.{path} has a hook on its backward pass".replace(". has", " has")
-    return ""
+    hooked = next((item.name for item in activation_modules(module) if own_hooks(item.module)), None)
+    return "" if hooked is None else f"{name}.{hooked} is an activation with a hook, which would see all candidates"
 
 
 def _loaders(task: Task) -> str:

@@ -154,6 +154,12 @@ class HookedLayer(nn.Linear):
         self.register_full_backward_hook(lambda module, before, after: (before[0] * 2,))
 
 
+class WatchedActivation(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(4, 4), nn.ReLU())
+        self[1].register_forward_hook(lambda module, before, after: 2 * after)
+
+
 class Checkpointed(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         from torch.utils.checkpoint import checkpoint
@@ -164,6 +170,7 @@ class Checkpointed(nn.Linear):
 LAYERS = {
     "gradient hook": (HookedWeight, r"second\.weight has a hook on its gradient"),
     "backward hook": (HookedLayer, r"second has a hook on its backward pass"),
+    "hook on an activation": (WatchedActivation, r"second\.1 is an activation with a hook, which would see all"),
     "spectral norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)), r"Batching rule|batching"),
     "checkpointed": (lambda: Checkpointed(4, 4), r"backward pass runs layers again, as torch.utils.checkpoint does"),
     "weights of a hook": (lambda: nn.utils.weight_norm(nn.Linear(4, 4)), r"holds a computed tensor, as torch.*_norm"),

@@ -9,9 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelPruning, WeightAveraging
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MaxMetric, MeanMetric
 
+from autoact.core.errors import AutoactError
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population import PopulationSession
 
@@ -65,6 +68,84 @@ def another_optimizer(self: Any) -> None:
         self.trainer.strategy.optimizers = [torch.optim.SGD(self.parameters(), lr=0.1)]
 
 
+class Sam(torch.optim.Optimizer):
+    """Steps with another optimiser, at the gradients of a point nearby; its state_dict does not know the other's."""
+
+    def __init__(self, parameters: Any, **settings: Any) -> None:
+        super().__init__(parameters, settings)
+        self.base_optimizer = torch.optim.SGD(self.param_groups, **settings)
+        self.param_groups = self.base_optimizer.param_groups
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        with torch.enable_grad():
+            loss = closure()
+        moves = [torch.zeros_like(p) if p.grad is None else 0.05 * p.grad.sign() for p in parameters]
+        torch._foreach_add_(parameters, moves)
+        with torch.enable_grad():
+            closure()
+        torch._foreach_sub_(parameters, moves)
+        self.base_optimizer.step()
+        return loss
+
+
+class WarmUp(LRScheduler):
+    """Holds the schedule that comes after it."""
+
+    def __init__(self, optimizer: Any, after: Any) -> None:
+        self.after = after
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        return self.after.get_last_lr() if self.last_epoch > 3 else [0.5 * rate for rate in self.base_lrs]
+
+    def step(self, epoch: Any = None) -> None:
+        if self.last_epoch > 2:
+            self.after.step()
+        super().step()
+
+
+def sharp(self: Any) -> Any:
+    return Sam(self.parameters(), lr=0.02, momentum=0.9)
+
+
+def warm_up(self: Any) -> Any:
+    optimizer = torch.optim.SGD(self.parameters(), lr=0.05)
+    after = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20)
+    return [optimizer], [{"scheduler": WarmUp(optimizer, after), "interval": "step"}]
+
+
+def halve(self: Any) -> None:
+    for parameter in self.parameters():
+        parameter.data.copy_(0.5 * parameter.data)
+
+
+def fill(self: Any) -> None:
+    self.head.weight.data.fill_(0.1)
+
+
+class Signs(torch.optim.Optimizer):
+    """Of somebody's own; all it knows is in its groups and its state."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
+        for group in self.param_groups:
+            for p in [p for p in group["params"] if p.grad is not None]:
+                p.add_(p.grad.sign(), alpha=-group["lr"])
+        return loss
+
+
+def signs(self: Any) -> Any:
+    optimizer = Signs(self.parameters(), 0.01)
+    return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.7)]
+
+
 KEPT: dict[str, dict[str, Any]] = {
     "counter": {"training_step": counts},
     "weights drawn at the start": {"on_fit_start": draw_weights},
@@ -72,9 +153,17 @@ KEPT: dict[str, dict[str, Any]] = {
     "metric of all epochs": {"on_validation_epoch_end": best_so_far},
     "hook registered at the start": {"on_train_start": listen},
     "another optimiser": {"on_train_epoch_start": another_optimizer},
+    "an optimiser inside another": {"configure_optimizers": sharp},
+    "a schedule inside another": {"configure_optimizers": warm_up},
+    "weights written at the end": {"on_train_end": halve},
+    "weights written through data": {"on_fit_start": fill},
     "callback": {},
+    "averages": {},
     "max_steps": {},
 }
+
+
+CALLBACKS: dict[str, Any] = {"callback": Average, "averages": WeightAveraging}
 
 
 def metrics_logged_as_they_are(self: Any, batch: Any, batch_idx: int) -> None:
@@ -110,6 +199,7 @@ def one_cycle(self: Any) -> Any:
 
 SAVED: dict[str, dict[str, Any]] = {
     "plain": {},
+    "an optimiser of their own": {"configure_optimizers": signs},
     "schedule": {"configure_optimizers": one_cycle},
     "metrics that are logged": {"validation_step": metrics_logged_as_they_are},
     "lists that are cleared": {"training_step": collects, "on_train_epoch_end": clear},
@@ -144,7 +234,7 @@ def test_a_pause_changes_nothing(tiny, net, mixed, what, kind):
         return module
 
     trainer = {"max_epochs": 4, "max_steps": 7} if what == "max_steps" else {"max_epochs": 4}
-    task = tiny(make, make_callbacks=lambda: [Average()] if what == "callback" else [], trainer=trainer)
+    task = tiny(make, make_callbacks=lambda: [CALLBACKS[what]()] if what in CALLBACKS else [], trainer=trainer)
     straight, _ = trained(kind, task, mixed())
     for pauses in ((1,), (1, 3)):
         found, again = trained(kind, task, mixed(), pauses)
@@ -164,3 +254,20 @@ def test_seconds_of_both_trainings_count(tiny, net, candidate):
     assert session.records()[0].seconds == first, "there is nothing to train"
     session.advance()
     assert session.records()[0].seconds > first
+
+
+def test_parameters_that_are_renamed_at_the_end_are_told(tiny, net, candidate):
+    task = tiny(net, make_callbacks=lambda: [ModelPruning("l1_unstructured", amount=0.3)])
+    session = LightningSession(task, SessionOptions())
+    session.start([(0, candidate())])
+    with pytest.raises(AutoactError, match=r"_mask.* than at the end .*make_pruning_permanent=False"):
+        session.advance()
+
+
+def test_pruning_that_is_not_made_permanent_is_searched(tiny, net, candidate):
+    def callbacks() -> Any:
+        return [ModelPruning("l1_unstructured", amount=0.3, make_pruning_permanent=False)]
+
+    session = LightningSession(tiny(net, make_callbacks=callbacks), SessionOptions())
+    session.start([(0, candidate())])
+    assert session.advance()[0].complete
