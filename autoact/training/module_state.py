@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+from array import array
+from collections import deque
 from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
+from types import GeneratorType, MemberDescriptorType
 from typing import Any
 
 import lightning
@@ -67,7 +71,17 @@ class Same:
 
 
 def token_of(value: Any, depth: int = DEPTH) -> Any:
-    """Something that is equal for equal contents, and cheap."""
+    """Something that is equal for equal contents, and cheap.
+
+    What does not show how far it has come, such as a generator, is equal to nothing.
+
+    Example:
+        >>> queue = deque([1], maxlen=2)
+        >>> before = token_of(queue)
+        >>> queue.append(2)
+        >>> before == token_of(queue)
+        False
+    """
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return value
     if isinstance(value, np.ndarray):
@@ -79,11 +93,26 @@ def token_of(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, Tensor):
         batched = is_batchedtensor(value)
         return Same(value), value._version if not batched and not value.is_inference() else -1
+    if isinstance(value, GeneratorType) or type(value).__module__ == "itertools":
+        return Same(object())
     if depth == 0 or callable(value) or isinstance(value, (nn.Module, type)):
         return Same(value)
     if isinstance(value, (Mapping, list, tuple, Set)):
         return type(value), _contents(value, depth - 1)
-    return Same(value), _contents(vars(value) if isinstance(getattr(value, "__dict__", None), dict) else {}, depth - 1)
+    items = list(value) if isinstance(value, (deque, array, bytearray)) else []
+    return Same(value), _contents(attributes_of(value), depth - 1), _contents(items, depth - 1)
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object holds by name, in its slots, too."""
+    found = dict(value.__dict__) if isinstance(getattr(value, "__dict__", None), dict) else {}
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in [slots] if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and isinstance(vars(kind).get(name), MemberDescriptorType):
+                with suppress(AttributeError):  # an empty slot
+                    found[name] = vars(kind)[name].__get__(value)
+    return found
 
 
 def _contents(value: Any, depth: int) -> Any:

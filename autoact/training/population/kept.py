@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch._C._functorch import get_unwrapped, is_batchedtensor, maybe_get_bdim
 
-from autoact.training.module_state import is_plain, parts_of, token_of
+from autoact.training.module_state import attributes_of, is_plain, parts_of, token_of
 from autoact.training.population.streams import StreamDropout
 from autoact.training.population.unbatched import CannotBatchError
 
@@ -200,10 +201,10 @@ def _same_contents(one: Any, other: Any, depth: int, close: float) -> bool:
     """Whether what two values of one type hold is equal; what cannot be looked into counts as equal."""
     if isinstance(one, Mapping):
         return list(one) == list(other) and all(same(one[key], other[key], depth, close=close) for key in one)
-    if isinstance(one, (list, tuple)):
+    if isinstance(one, (list, tuple, deque)):
         return len(one) == len(other) and all(same(a, b, depth, close=close) for a, b in zip(one, other, strict=True))
-    if isinstance(getattr(one, "__dict__", None), dict) and vars(one):
-        return same(vars(one), vars(other), depth, close=close)
+    if attributes := attributes_of(one):
+        return same(attributes, attributes_of(other), depth, close=close)
     unknown = type(one).__eq__ is object.__eq__ and not isinstance(one, torch.Generator)
     return unknown or bool(one == other)
 
@@ -223,7 +224,7 @@ def _rows_of(value: Any, row: int, depth: int) -> dict[int, Tensor]:
         return {id(value): get_unwrapped(value).detach().select(maybe_get_bdim(value), row).clone()}
     if depth == 0 or isinstance(value, (str, bytes, nn.Module, type)) or callable(value):
         return {}
-    inside: Any = value if isinstance(value, (list, tuple, Set)) else getattr(value, "__dict__", {}).values()
+    inside: Any = value if isinstance(value, (list, tuple, Set, deque)) else attributes_of(value).values()
     found: dict[int, Tensor] = {}
     for item in value.values() if isinstance(value, Mapping) else inside:
         found |= _rows_of(item, row, depth - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import deque
 from typing import Any
 
 import pytest
@@ -43,6 +44,23 @@ class Average(Callback):
 def counts(self: Any, batch: Any, batch_idx: int) -> Any:
     self.calls = getattr(self, "calls", 0) + 1
     return loss_of(self, batch) / self.calls
+
+
+def remembers(self: Any, batch: Any, batch_idx: int) -> Any:
+    self.queue.append(self.first(batch[0]).mean(0).detach())
+    return loss_of(self, batch) + (self.first(batch[0]).mean(0) - torch.stack(list(self.queue)).mean(0)).pow(2).sum()
+
+
+class Slotted:
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+
+def counts_in_slots(self: Any, batch: Any, batch_idx: int) -> Any:
+    self.slots.calls += 1
+    return loss_of(self, batch) / self.slots.calls
 
 
 def draw_weights(self: Any) -> None:
@@ -148,6 +166,8 @@ def signs(self: Any) -> Any:
 
 KEPT: dict[str, dict[str, Any]] = {
     "counter": {"training_step": counts},
+    "queue": {"training_step": remembers},
+    "slots": {"training_step": counts_in_slots},
     "weights drawn at the start": {"on_fit_start": draw_weights},
     "weights unfrozen once": {"on_train_epoch_start": unfreeze_once},
     "metric of all epochs": {"on_validation_epoch_end": best_so_far},
@@ -231,6 +251,7 @@ def test_a_pause_changes_nothing(tiny, net, mixed, what, kind):
     def make() -> Any:
         module = type("Mine", (net,), {**KEPT, **SAVED}[what])()
         module.best, module.mean, module.outputs = MaxMetric(), MeanMetric(), []
+        module.queue, module.slots = deque(maxlen=3), Slotted()
         return module
 
     trainer = {"max_epochs": 4, "max_steps": 7} if what == "max_steps" else {"max_epochs": 4}
