@@ -133,7 +133,8 @@ class UnsavedState(Callback):
         self._watch = Unsaved(pl_module, trainer.optimizers, self._callbacks, schedulers)
         self.first.watch = self._watch
         self._started = trainer.ckpt_path is not None  # optimisers then get their state after this
-        if trainer.max_steps != -1:  # Lightning then goes on with an epoch that has no batch
+        # With max_steps, Lightning goes on with an epoch that has no batch; loaders made anew draw at other times.
+        if trainer.max_steps != -1 or trainer.reload_dataloaders_every_n_epochs:
             self._watch.found = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -180,9 +180,11 @@ KEPT: dict[str, dict[str, Any]] = {
     "callback": {},
     "averages": {},
     "max_steps": {},
+    "loaders made anew": {},
 }
 
 
+TRAINERS = {"max_steps": {"max_steps": 7}, "loaders made anew": {"reload_dataloaders_every_n_epochs": 1}}
 CALLBACKS: dict[str, Any] = {"callback": Average, "averages": WeightAveraging}
 
 
@@ -254,7 +256,7 @@ def test_a_pause_changes_nothing(tiny, net, mixed, what, kind):
         module.queue, module.slots = deque(maxlen=3), Slotted()
         return module
 
-    trainer = {"max_epochs": 4, "max_steps": 7} if what == "max_steps" else {"max_epochs": 4}
+    trainer = {"max_epochs": 4, **TRAINERS.get(what, {})}
     task = tiny(make, make_callbacks=lambda: [CALLBACKS[what]()] if what in CALLBACKS else [], trainer=trainer)
     straight, _ = trained(kind, task, mixed())
     for pauses in ((1,), (1, 3)):
