@@ -134,7 +134,7 @@ class UnsavedState(Callback):
         self.first.watch = self._watch
         self._started = trainer.ckpt_path is not None  # optimisers then get their state after this
         # With max_steps, Lightning goes on with an epoch that has no batch; loaders made anew draw at other times.
-        if trainer.max_steps != -1 or getattr(trainer, "reload_dataloaders_every_n_epochs", 0):
+        if trainer.max_steps != -1 or getattr(trainer, "reload_dataloaders_every_n_epochs", False):
             self._watch.found = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
