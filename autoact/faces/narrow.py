@@ -11,7 +11,7 @@ from autoact.core.choice import Assignment
 from autoact.core.errors import AutoactError
 from autoact.space.space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
 from autoact.tasks.task import Task
-from autoact.training.in_force import settings_in_force, untrained_weights
+from autoact.training.in_force import SetUpError, settings_in_force, untrained_weights
 
 _WORDS = {LEARNING_RATE: "learning rate", WEIGHT_DECAY: "weight decay"}
 
@@ -65,7 +65,15 @@ def _trained(task: Task, space: SearchSpace, device: torch.device, name: str) ->
     if not tried:
         return space, []
     fixed = {site: choice for site, choice in space.baseline.items() if site not in tried}
-    untrained = untrained_weights(task, device, Assignment({**fixed, **tried}))
+    try:
+        untrained = untrained_weights(task, device, Assignment({**fixed, **tried}))
+    except SetUpError as error:
+        reason = f"learnable activations: {name} cannot be set up for training with their weights ({error})"
+        refused = {group: dict(reasons) for group, reasons in space.refused.items()}
+        for group, chosen in learnable.items():
+            if others := _others(space, chosen, group):
+                refused.setdefault(group, {}).update(dict.fromkeys(others, reason))
+        return replace(space, refused=refused), [reason]
     refused = {group: dict(reasons) for group, reasons in space.refused.items()}
     told: dict[str, None] = {}
     for group, sites in space.groups.items():
@@ -78,11 +86,16 @@ def _trained(task: Task, space: SearchSpace, device: torch.device, name: str) ->
             f"{name}.configure_optimizers holds their weights, which would never be trained; "
             "give it self.parameters(), or a group with that layer, to have them tried"
         )
-        for choice in learnable[group]:
-            if choice != str(space.baseline[sites[0]]):
-                refused.setdefault(group, {})[choice] = reason
-                told[reason] = None
+        for choice in _others(space, learnable[group], group):
+            refused.setdefault(group, {})[choice] = reason
+            told[reason] = None
     return replace(space, refused=refused), list(told)
+
+
+def _others(space: SearchSpace, choices: list[str], group: str) -> list[str]:
+    """Choices of a group without the baseline's own."""
+    own = str(space.baseline[space.groups[group][0]])
+    return [choice for choice in choices if choice != own]
 
 
 def _all_left(space: SearchSpace, sites: tuple[str, ...], untrained: dict[str, list[str]]) -> bool:

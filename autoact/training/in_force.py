@@ -18,6 +18,7 @@ from autoact.training.callbacks import OptimizerSettings
 from autoact.training.lightning_session import build_module, trainer_for
 from autoact.training.quiet import quiet_lightning
 from autoact.training.randomness import random_state, restore_random_state
+from autoact.training.said import said
 
 # Steps of the optimisers that are watched, and batches after which nobody waits for them any longer.
 STEPS, BATCHES = 3, 64
@@ -26,6 +27,10 @@ _CLOSE = 1e-3
 
 class _EnoughError(Exception):
     """What was to be seen has been seen."""
+
+
+class SetUpError(Exception):
+    """A training cannot be set up with an assignment; says what was raised, and where."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,11 @@ class _Watch(lightning.Callback):
         seen: as it was set, then after each step: by then everything that writes a rate has done so.
         trained: ids of the parameters that the optimisers hold.
         module: what is trained.
+        error: that the training ended in; None where it was seen.
     """
 
     module: Any
+    error: Exception | None = None
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -95,7 +102,7 @@ def settings_in_force(
     """
     base = _watched(task, device, {}, STEPS)
     changed = _watched(task, device, other, STEPS)
-    if base is None or changed is None or len(changed.seen) < 2 or len(base.seen) != len(changed.seen):
+    if base.error or changed.error or len(changed.seen) < 2 or len(base.seen) != len(changed.seen):
         return {}
     found: dict[str, str] = {}
     pairs = list(zip(base.seen[1:], changed.seen[1:], strict=True))
@@ -117,11 +124,16 @@ def settings_in_force(
 def untrained_weights(task: Task, device: torch.device, assignment: Assignment) -> dict[str, list[str]]:
     """Site -> weights of its activation that no optimiser holds, once ``assignment`` is applied.
 
-    Nothing is told of a module that cannot be set up so: the search meets that itself.
+    Nothing is told of a module that cannot be set up with its own activations: the search meets that itself.
+
+    Raises:
+        SetUpError: with the assignment it cannot, and with its own activations it can.
     """
     watch = _watched(task, device, {}, 0, assignment)
-    if watch is None:
-        return {}
+    if watch.error is not None:
+        if _watched(task, device, {}, 0).error is not None:
+            return {}
+        raise SetUpError(said(watch.error)) from watch.error
     found = {}
     for site in assignment:
         named = dict(watch.module.get_submodule(site).named_parameters())
@@ -133,8 +145,8 @@ def untrained_weights(task: Task, device: torch.device, assignment: Assignment) 
 
 def _watched(
     task: Task, device: torch.device, settings: Mapping[str, float], steps: int, assignment: Assignment | None = None
-) -> _Watch | None:
-    """What a short training shows; None where it fails. Random numbers go on as if nothing had been drawn."""
+) -> _Watch:
+    """What a short training shows, or the error that it ends in. Random numbers go on as if nothing had been drawn."""
     watch, state = _Watch(steps), random_state()
     callbacks = [callback for callback in task.make_callbacks() if not isinstance(callback, Checkpoint)]
     try:
@@ -144,9 +156,9 @@ def _watched(
             trainer = trainer_for(task, device, [*callbacks, OptimizerSettings(settings), watch])
             trainer.fit(watch.module, datamodule=task.make_datamodule(0))
     except _EnoughError:
-        return watch
-    except Exception:  # whatever the user's code raises: it does so again where trials are trained, and is told there
-        return None
+        pass
+    except Exception as error:  # of the user's code: it is raised again where trials are trained, and told there
+        watch.error = error
     finally:
         restore_random_state(state)
     return watch

@@ -106,6 +106,33 @@ def test_an_activation_that_would_not_learn():
     )
 
 
+def in_two_groups(net: Any) -> Any:
+    """As minGPT has it: weights of layers that it knows decay, biases do not, and nothing else is expected."""
+    decaying = {f"{name}.weight" for name, part in net.named_modules() if isinstance(part, torch.nn.Linear)}
+    left = [name for name, _ in net.named_parameters() if name not in decaying and not name.endswith("bias")]
+    assert not left, f"parameters {left} were not separated into either set"
+    return net.parameters()
+
+
+def test_activations_that_the_optimizer_refuses():
+    space, notes = narrow(lambda: Net(in_two_groups))
+    assert notes == ()
+    assert space.choices_of("act") == ["relu", "tanh"]
+    (note,) = space.notes
+    assert note.startswith(
+        "not tried everywhere: learnable activations: Net cannot be set up for training with their weights (parameters "
+        "['act.weight'] were not separated into either set (test_faces_narrow.py:"
+    )
+
+
+def test_a_module_that_cannot_be_set_up_at_all_is_told_where_it_trains():
+    def refuse(net: Any) -> Any:
+        raise ValueError("never")
+
+    space, _ = narrow(lambda: Net(refuse))
+    assert "prelu" in space.choices_of("act")
+
+
 def test_a_copy_need_not_learn():
     space, _ = narrow(Copied)
     assert [*space.groups.values()] == [("ema.1", "net.1")]
