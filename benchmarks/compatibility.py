@@ -313,8 +313,8 @@ rows; what is counted and tried:
   (outputs, gates, ...); *searched*: the rest; *fixed*: activations that cannot be replaced, which a search lists with
   the reason.
 - *population*: candidates train together with the same results as alone, that many times as fast ({members} members, a
-  dozen rows, {epochs} epochs: overhead counts most). A search tries for a few steps first, and trains together where that
-  is faster. A number in brackets: candidates train one by one, for that reason.
+  dozen rows, {epochs} epochs: overhead counts most). A search tries for a few steps first, and trains together where
+  that is faster. A number in brackets: candidates train one by one, for that reason.
 - *search*: {trials} trials of {candidates}, without a final check.
 - *registered*: logged to MLflow, read back, and equal; *ONNX*: that model exported, and equal in ONNX Runtime.
 - *reloaded*: the weights put into a fresh model by `autoact.restore_`, and equal.

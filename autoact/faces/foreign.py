@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader
 
 from autoact.core.errors import AutoactError, SealedError, first_line
@@ -268,9 +269,15 @@ def _example(
             f"{type(module).__name__}.setup('fit') raises {type(unfinished).__name__} ({first_line(unfinished)}), and "
             f"without it the module cannot be called on a batch of the datamodule ({cause})"
         ) from unfinished
+    kind = type(module).__name__
+    if not is_overridden("forward", module, lightning.LightningModule):
+        raise AutoactError(
+            f"{kind} has no forward, whose activations are searched and timed: define {kind}.forward, which takes what "
+            "training_step hands to its layers, and call it there"
+        )
     raise AutoactError(
-        f"{type(module).__name__} cannot be called on a batch of the datamodule ({cause}): define forward(x) for "
-        "batches (x, y), or set self.example_input_array"
+        f"{kind} cannot be called on a batch of the datamodule ({cause}): define forward(x) for batches (x, y), or set "
+        "self.example_input_array"
     )
 
 

@@ -39,7 +39,7 @@ def given_by_step(module: lightning.LightningModule, batch: Any) -> Any:
         >>> given_by_step(Net(), {"label": torch.zeros(1), "pixels": torch.ones(2)})
         tensor([1., 1.])
     """
-    if not is_overridden("forward", module, torch.nn.Module):
+    if not is_overridden("forward", module, lightning.LightningModule):
         return None
     modes = [(part, part.training) for part in module.modules()]
     own = module.__dict__.get("forward")

@@ -267,6 +267,19 @@ class Odd(Net):
         return a
 
 
+def test_a_module_without_forward():
+    class Bare(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(1, 1)
+
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            return self.net(batch[0]).sum()
+
+    with pytest.raises(AutoactError, match=r"^Bare has no forward, .*define Bare\.forward, which takes what"):
+        lightning_task(Bare, Data(), monitor="val_loss", mode="min")
+
+
 def test_a_module_that_cannot_be_called_says_what_to_do() -> None:
     with pytest.raises(
         AutoactError, match=r"Odd cannot be called on a batch.*define forward\(x\).*example_input_array"
