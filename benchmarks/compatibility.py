@@ -314,7 +314,8 @@ rows; what is counted and tried:
   the reason.
 - *population*: candidates train together with the same results as alone, that many times as fast ({members} members, a
   dozen rows, {epochs} epochs: overhead counts most). A search tries for a few steps first, and trains together where
-  that is faster. A number in brackets: candidates train one by one, for that reason.
+  that is faster. Each ratio was measured once, while the machine did other work: take 0.7x to 1.4x as no difference.
+  A number in brackets: candidates train one by one, for that reason.
 - *search*: {trials} trials of {candidates}, without a final check.
 - *registered*: logged to MLflow, read back, and equal; *ONNX*: that model exported, and equal in ONNX Runtime.
 - *reloaded*: the weights put into a fresh model by `autoact.restore_`, and equal.

@@ -42,7 +42,7 @@ class TerminalView(Observer):
             self._told = now
             self.out.print("Measuring what each activation costs on this device, one swap at a time ...")
         if done == swaps:
-            self.out.print(f"  latency table: {swaps} groups of swaps measured")
+            self.out.print(f"  latency table: {swaps} {'group' if swaps == 1 else 'groups'} of swaps measured")
         elif now - self._told > TELL_AGAIN:
             self._told = now
             self.out.print(f"  {done} of {swaps} groups of swaps measured")
