@@ -9,24 +9,26 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoact.core.moved_modules import find_moved_modules
+
 if TYPE_CHECKING:
     from autoact.activations import Activation, Parameter, register
-    from autoact.core.choice import Assignment, Choice
+    from autoact.core.assignment import Assignment, Choice
     from autoact.core.errors import AutoactError
     from autoact.engines.settings import EngineSettings
-    from autoact.faces.lightning import ApplyActivations, load_from_checkpoint
-    from autoact.faces.load import load_recommendation
-    from autoact.faces.optuna import assignment_from, suggest
-    from autoact.faces.pretrained import from_pretrained
-    from autoact.faces.search import search
-    from autoact.faces.sklearn import AutoActClassifier, AutoActRegressor
+    from autoact.integrations.huggingface import from_pretrained
+    from autoact.integrations.lightning.callback import ApplyActivations, load_from_checkpoint
+    from autoact.integrations.lightning.search import search
+    from autoact.integrations.optuna import assignment_from, suggest
+    from autoact.integrations.sklearn.estimators import AutoActClassifier, AutoActRegressor
+    from autoact.latency.hardware import HardwareSettings
     from autoact.recommendation import Recommendation
     from autoact.sites import Site, Sites, apply, apply_, assignment_in, find_sites, initialise_, rescale_, restore_
     from autoact.space.settings import SpaceSettings
     from autoact.study.settings import ConfirmSettings, RungSettings, SearchSettings
     from autoact.tasks.objectives import objective
-    from autoact.timing.settings import HardwareSettings
     from autoact.tracking.settings import TrackingSettings
+    from autoact.workflows.load_recommendation import load_recommendation
 
 __version__ = "0.1.0"
 
@@ -68,15 +70,15 @@ __all__ = [
 
 _HOMES = {
     "Activation": "autoact.activations",
-    "ApplyActivations": "autoact.faces.lightning",
-    "Assignment": "autoact.core.choice",
-    "AutoActClassifier": "autoact.faces.sklearn",
-    "AutoActRegressor": "autoact.faces.sklearn",
+    "ApplyActivations": "autoact.integrations.lightning.callback",
+    "Assignment": "autoact.core.assignment",
+    "AutoActClassifier": "autoact.integrations.sklearn.estimators",
+    "AutoActRegressor": "autoact.integrations.sklearn.estimators",
     "AutoactError": "autoact.core.errors",
-    "Choice": "autoact.core.choice",
+    "Choice": "autoact.core.assignment",
     "ConfirmSettings": "autoact.study.settings",
     "EngineSettings": "autoact.engines.settings",
-    "HardwareSettings": "autoact.timing.settings",
+    "HardwareSettings": "autoact.latency.hardware",
     "Parameter": "autoact.activations",
     "Recommendation": "autoact.recommendation",
     "RungSettings": "autoact.study.settings",
@@ -87,25 +89,27 @@ _HOMES = {
     "TrackingSettings": "autoact.tracking.settings",
     "apply": "autoact.sites",
     "apply_": "autoact.sites",
-    "assignment_from": "autoact.faces.optuna",
+    "assignment_from": "autoact.integrations.optuna",
     "assignment_in": "autoact.sites",
     "find_sites": "autoact.sites",
-    "from_pretrained": "autoact.faces.pretrained",
+    "from_pretrained": "autoact.integrations.huggingface",
     "initialise_": "autoact.sites",
-    "load_from_checkpoint": "autoact.faces.lightning",
-    "load_recommendation": "autoact.faces.load",
+    "load_from_checkpoint": "autoact.integrations.lightning.callback",
+    "load_recommendation": "autoact.workflows.load_recommendation",
     "objective": "autoact.tasks.objectives",
     "register": "autoact.activations",
     "rescale_": "autoact.sites",
     "restore_": "autoact.sites",
-    "search": "autoact.faces.search",
-    "suggest": "autoact.faces.optuna",
+    "search": "autoact.integrations.lightning.search",
+    "suggest": "autoact.integrations.optuna",
 }
 
 # In a wheel conf/ and recipes/ lie inside this package; in a checkout they lie beside it.
 _CHECKOUT = Path(__file__).resolve().parent.parent
 if not (Path(__file__).resolve().parent / "recipes").is_dir() and (_CHECKOUT / "recipes").is_dir():
     __path__.append(str(_CHECKOUT))
+
+find_moved_modules()
 
 
 def __getattr__(name: str) -> Any:

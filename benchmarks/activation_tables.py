@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from autoact.activations import build
-from autoact.core.records import Candidate
+from autoact.core.trial import Candidate
 from autoact.training.population.session import PopulationSession
 from benchmarks.machine import origin
 from benchmarks.problem import DATA, Problem, make_ready

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autoact.core.records import Candidate, TrialRecord
+from autoact.core.trial import Candidate, TrialRecord
 from autoact.engines.job import Job
-from autoact.study.events import Observer, SearchInfo
+from autoact.study.callbacks import Observer, SearchInfo
 from benchmarks.problem import Problem, Run, Trial, make_ready, mlflow_store
 
 # What a competitor called autoact-NAME sets beside the defaults: the one place that knows of engines and rungs.
@@ -72,7 +72,7 @@ def uncounted_imports(watch: Stopwatch, baseline: Candidate) -> Iterator[None]:
     Lightning and torch import much of themselves when they are first used: so each worker trains one epoch first, as
     the workers of the other competitors do.
     """
-    home: Any = importlib.import_module("autoact.faces.late")
+    home: Any = importlib.import_module("autoact.workflows.searching.lazy_engine")
     original = home.open_engine
 
     def open_engine(*arguments: Any, **named: Any) -> Any:
@@ -96,9 +96,9 @@ def search(problem: Problem, folder: Path, more: Sequence[str], arm: str = "auto
     """The search of ``python -m autoact search``, without its terminal and its final check."""
     import mlflow.pytorch  # noqa: F401  (imports do not count)
 
-    from autoact.faces.road import run_search
-    from autoact.tracking.choose import make_tracker
+    from autoact.tracking.factory import make_tracker
     from autoact.tracking.settings import TrackingSettings
+    from autoact.workflows.search import run_search
 
     fixed = ["confirm=none", f"search.trials={problem.trials}", f"search.threads={problem.threads}"]
     workshop = make_ready(problem, folder, *fixed, *more)

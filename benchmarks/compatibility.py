@@ -95,7 +95,7 @@ def _examine(entry: Entry, output: Path, found: Found) -> None:
     """Fill the row, step by step."""
     import autoact
     from autoact.training.lightning_session import SessionOptions
-    from autoact.training.population.support import why_not
+    from autoact.training.population.eligibility import why_not
 
     subject = entry.make()
     trainer = {"max_epochs": EPOCHS}
@@ -133,7 +133,7 @@ def _examine(entry: Entry, output: Path, found: Found) -> None:
 
 def task_of(subject: Subject, trainer: dict[str, Any]) -> Any:
     """The same task as the search's."""
-    from autoact.faces.foreign import lightning_task
+    from autoact.integrations.lightning.task import lightning_task
 
     return lightning_task(
         subject.make_module,
@@ -187,10 +187,10 @@ def changed(task: Any, assignment: Any) -> Any:
 def registered(task: Any, assignment: Any, output: Path, found: Found) -> tuple[str, str]:
     """Whether the model is registered and gives the same values when read back, and whether that one is exported."""
     from autoact import AutoactError
-    from autoact.faces.export import to_onnx
-    from autoact.tracking.model import fetch_model, log_model
+    from autoact.tracking.models.model_artifacts import fetch_model, log_model
     from autoact.tracking.settings import TrackingSettings
     from autoact.tracking.store import Store
+    from autoact.workflows.export_onnx import to_onnx
 
     module, store = changed(task, assignment), Store(TrackingSettings(), output)
     logged = log_model(
@@ -227,8 +227,8 @@ def difference(one: Any, other: Any, example: Any) -> str:
     """``yes`` where two models compute the same, else by how much they differ."""
     import torch
 
-    from autoact.sites.run import tensors_in
-    from autoact.timing.measure import call_model
+    from autoact.latency.build_table import call_model
+    from autoact.sites.tracing.dry_run import tensors_in
 
     with torch.no_grad():
         results = [[*tensors_in(call_model(model, example))] for model in (one, other)]

@@ -9,26 +9,26 @@ from typing import Any
 
 import optuna
 
-from autoact.core.choice import Choice
-from autoact.core.records import COMPLETE, Candidate, TrialRecord
+from autoact.core.assignment import Choice
+from autoact.core.trial import COMPLETE, Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.engines.job import Job, Outcome
+from autoact.latency.hardware import HardwareSettings
+from autoact.latency.latency_table import BatchTable, Estimate, LatencyTable
+from autoact.latency.timer import Timing
 from autoact.sites import Site, Sites
+from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
-from autoact.space.space import SearchSpace, build_space
-from autoact.study.events import SearchInfo
-from autoact.study.finalists import Measured
-from autoact.study.identity import Identity
-from autoact.study.known import Known
-from autoact.study.ledger import Ledger
-from autoact.study.result import SearchResult
+from autoact.study.callbacks import SearchInfo
+from autoact.study.confirmation.end_to_end_timing import Measured
+from autoact.study.execution.predicted_costs import Known
+from autoact.study.outcome.result import SearchResult
 from autoact.study.search import Search
 from autoact.study.settings import ConfirmSettings, SearchSettings
+from autoact.study.storage.study_identity import Identity
+from autoact.study.storage.trial_store import Ledger
 from autoact.tasks.objectives import select
 from autoact.tasks.task import Task
-from autoact.timing.clock import Timing
-from autoact.timing.settings import HardwareSettings
-from autoact.timing.table import BatchTable, Estimate, LatencyTable
 
 # Labels of the activations at each site: what they stand for is the drawer's affair.
 LABELS = ("relu", "tanh", "gelu", "elu", "silu", "mish")

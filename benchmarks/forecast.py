@@ -19,21 +19,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate, TrialRecord
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate, TrialRecord
 from autoact.study.budget import Budget
-from autoact.study.events import Observer
+from autoact.study.callbacks import Observer
 from autoact.study.forecast import Expected, Forecast
 from autoact.study.settings import ConfirmSettings, SearchSettings
 
 
 def record(file: Path, overrides: Sequence[str]) -> None:
     """Run a search and write what happened when."""
-    from autoact.cli.build import prepared_search
+    from autoact.cli.from_config import prepared_search
     from autoact.config.compose import compose, settings
-    from autoact.faces.road import run_search
     from autoact.report.terminal import TerminalView
     from autoact.study import search
+    from autoact.workflows.search import run_search
 
     began = time.monotonic()
     events: list[list[Any]] = []

@@ -33,12 +33,12 @@ from typing import Any
 
 import numpy as np
 
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate
-from autoact.study.again import Retrained, Turn
-from autoact.study.paired import gain_of
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate
+from autoact.study.confirmation.paired_differences import gain_of
+from autoact.study.confirmation.retraining import Retrained, Turn
 from autoact.tasks.metrics import METRICS, Metric
-from autoact.training.scores import left_out
+from autoact.training.predictions import left_out
 from benchmarks.drawn import CLAIM, LABELS, SITES, Draw, study
 from benchmarks.machine import markdown_table, origin, origin_lines
 from benchmarks.pool import Pool, opaque, train_pool

@@ -99,7 +99,7 @@ def _processor() -> str:
     """The processor's name."""
     import torch
 
-    from autoact.timing.settings import describe
+    from autoact.latency.hardware import describe
 
     return str(describe(torch.device("cpu"))["processor"])
 

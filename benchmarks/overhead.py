@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoact.study.events import Observer
+from autoact.study.callbacks import Observer
 from benchmarks.machine import judged, markdown_table, middle, origin, origin_lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,10 +82,10 @@ def timed_jobs() -> Iterator[list[float]]:
 
 def time_search(trials: int, tracking: str, more: Sequence[str]) -> dict[str, float]:
     """Seconds of a search from its start to its last trial, and how many of them were jobs of the engine."""
-    from autoact.cli.build import prepared_search
+    from autoact.cli.from_config import prepared_search
     from autoact.config.compose import compose, settings
-    from autoact.faces.road import run_search
-    from autoact.tracking.choose import make_tracker
+    from autoact.tracking.factory import make_tracker
+    from autoact.workflows.search import run_search
 
     with tempfile.TemporaryDirectory() as folder, timed_jobs() as jobs:
         fixed = ["task=churn", "confirm=none", "hardware=cpu", "engine=inline", f"search.trials={trials}"]
@@ -126,10 +126,10 @@ def probe_memory(kind: str, members: int) -> float:
     """Peak memory of this process in MiB, after two epochs of so many trainings."""
     import torch
 
-    from autoact.config.assemble import recipe_task
     from autoact.config.compose import compose, settings
-    from autoact.core.choice import Assignment
-    from autoact.core.records import Candidate
+    from autoact.config.recipe_task import recipe_task
+    from autoact.core.assignment import Assignment
+    from autoact.core.trial import Candidate
     from autoact.training.lightning_session import LightningSession, SessionOptions
     from autoact.training.population import PopulationSession
 
@@ -223,8 +223,8 @@ def compare_applied(names: str, batch: int, options: argparse.Namespace) -> tupl
     import torch
 
     import autoact
-    from autoact.core.statistics import median, median_error
-    from autoact.timing.clock import time_alternating
+    from autoact.core.stats import median, median_error
+    from autoact.latency.timer import time_alternating
 
     inputs, width = 46, 64
     chosen = names.split("/") if "/" in names else [names] * 3

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from autoact.activations import registry
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population.session import PopulationSession
 
@@ -130,8 +130,8 @@ def _scaled(factor: float) -> Any:
 
 def _task(problem: str, folder: Path, epochs: int, width: int) -> Any:
     """The recipe's task on a file whose test part is the pool of rows."""
-    from autoact.config.assemble import recipe_task
     from autoact.config.compose import compose, settings
+    from autoact.config.recipe_task import recipe_task
 
     file = folder / f"{problem}.csv"
     common = [
@@ -143,7 +143,7 @@ def _task(problem: str, folder: Path, epochs: int, width: int) -> Any:
         "confirm.references=false",
     ]
     if problem == "churn":
-        from autoact.data.churn import simulate_churn
+        from autoact.data.sources.simulated_churn import simulate_churn
 
         simulate_churn(ROWS + 3000, seed=1).to_csv(file, index=False)
         task = ["task=classification", "data.target=Churn", "data.positive=Yes", "data.drop=[customerID]"]

@@ -72,8 +72,8 @@ class Measured:
 
 def make_task(name: str, width: int) -> tuple[Any, list[str]]:
     """A recipe's task at a width, and the activations that a search tries by default."""
-    from autoact.config.assemble import recipe_task
     from autoact.config.compose import compose, settings
+    from autoact.config.recipe_task import recipe_task
 
     config = settings(compose([*RECIPES[name], f"recipe.arguments.width={width}"]))
     return recipe_task(config), list(config.space.candidates)
@@ -91,9 +91,9 @@ def mixture(sites: Sequence[str], names: Sequence[str], members: int) -> list[di
 
 def time_steps(task: Any, choices: Sequence[dict[str, str]], steps: int, threads: int, device: torch.device) -> float:
     """Median ms of a training step of a population with these assignments, per member."""
-    from autoact.core.choice import Assignment
+    from autoact.core.assignment import Assignment
     from autoact.training.lightning_session import SessionOptions
-    from autoact.training.population.probe import seconds_per_step
+    from autoact.training.population.size_probe import seconds_per_step
 
     assignments = [Assignment(chosen) for chosen in choices]
     taken = seconds_per_step(task, SessionOptions(device), len(choices), threads, steps, assignments)

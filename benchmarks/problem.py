@@ -189,7 +189,7 @@ def make_ready(problem: Problem, folder: Path, *more: str) -> Workshop:
         folder: where the run may write.
         more: further settings of autoact's search, as on its command line.
     """
-    from autoact.cli.build import prepared_search
+    from autoact.cli.from_config import prepared_search
     from autoact.config.compose import compose, settings
 
     config = settings(compose([*problem.overrides(), f"output={folder}", *more]))

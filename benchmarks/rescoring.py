@@ -128,7 +128,7 @@ def score_points(
     Yields:
         The key of a point, and its qualities.
     """
-    from autoact.core.records import Candidate
+    from autoact.core.trial import Candidate
 
     workshop = make_ready(problem, folder)
     task, space = workshop.task, workshop.space
@@ -163,8 +163,8 @@ def _session(task: Any, problem: Problem) -> Any:
 
 def shared_latencies(problem: Problem, folder: Path, table: Path) -> tuple[Any, float]:
     """What tells every point's latency in ms, from one table that is measured once, and the slowest assignment's."""
-    from autoact.core.choice import Assignment
-    from autoact.study.known import calibrate
+    from autoact.core.assignment import Assignment
+    from autoact.study.execution.predicted_costs import calibrate
 
     workshop = make_ready(problem, folder)
     space = workshop.space

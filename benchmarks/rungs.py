@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from autoact.core.pareto import front, hypervolume
-from autoact.core.records import Candidate, TrialRecord
-from autoact.study.known import calibrate
-from autoact.study.rungs import Rung, Standing, rungs_of, so_far
+from autoact.core.trial import Candidate, TrialRecord
+from autoact.latency.hardware import HardwareSettings
+from autoact.study.execution.predicted_costs import calibrate
+from autoact.study.execution.successive_halving import Rung, Standing, rungs_of, so_far
 from autoact.study.settings import RungSettings
 from autoact.tasks.objectives import LATENCY, QUALITY, Objective
-from autoact.timing.settings import HardwareSettings
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population.session import PopulationSession
 from benchmarks.machine import markdown_table, middle, origin, origin_lines

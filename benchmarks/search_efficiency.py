@@ -13,8 +13,8 @@ a latency. Of the front that a run found by what it saw, the mean qualities coun
 part of that of the table's true front, up to the table's worst values; losses and what is known in logarithms. In each
 replicate every arm sees the same trainings of the same configuration, in turn where it trains one several times; the
 mean of those counts. Rows "by estimates" pick the front of the same trials by shrunken estimates, as a search picks its
-finalists. autoact is ``autoact.study.proposer.Proposer``, the code that a search runs, once per budget; where a table
-has a baseline, it starts with three seeds of it, as a search starts.
+finalists. autoact is ``autoact.study.proposal.sampler.Proposer``, the code that a search runs, once per budget; where a
+table has a baseline, it starts with three seeds of it, as a search starts.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from autoact.core.errors import AutoactError
-from autoact.core.statistics import paired_interval, quantile
-from autoact.study.memory import DIRECTIONS, quiet
-from autoact.study.proposer import REPLICATE, WORTH, Axis, Proposer, Seen
-from autoact.study.surrogate import fit
+from autoact.core.stats import paired_interval, quantile
+from autoact.study.proposal.optuna_samplers import DIRECTIONS, quiet
+from autoact.study.proposal.sampler import REPLICATE, WORTH, Axis, Proposer, Seen
+from autoact.study.proposal.surrogate import fit
 from benchmarks.machine import markdown_table, origin, origin_lines
 
 TABLES = ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization")

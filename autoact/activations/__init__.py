@@ -3,7 +3,7 @@
 ``autoact.activations.gain.gain(choice)`` tells the scale for the weights that consume an activation's output.
 """
 
-from autoact.activations.equality import fingerprint
+from autoact.activations.fingerprint import fingerprint
 from autoact.activations.modules import (
     ActivationModule,
     GatedActivation,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autoact.activations import registry
 from autoact.activations.spec import Activation
-from autoact.core.choice import Choice
+from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 
 _EDGE = 14.0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autoact.activations import registry
-from autoact.core.choice import Choice
+from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError, unknown
 
 _BOUND = ("activation", "_named")

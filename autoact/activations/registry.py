@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoact.activations import plugins
+from autoact.activations import entry_points
 from autoact.activations.catalogue import ROWS
 from autoact.activations.spec import Activation, Function, Parameter
-from autoact.core.choice import Choice
+from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError, unknown
 
 
@@ -54,7 +54,7 @@ _table = _Table(ROWS)
 
 def _load_plugins() -> None:
     """Add what installed packages bring, once each."""
-    for entry_point, rows in plugins.load():
+    for entry_point, rows in entry_points.load():
         before = dict(_table.rows), dict(_table.by_key)
         try:
             for row in rows:
@@ -63,7 +63,7 @@ def _load_plugins() -> None:
         except AutoactError as error:
             _table.rows, _table.by_key = before
             raise AutoactError(f"entry point {entry_point.name!r} ({entry_point.value}): {error}") from error
-        plugins.done(entry_point)
+        entry_points.done(entry_point)
 
 
 def get(name: str) -> Activation:

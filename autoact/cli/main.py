@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.warned import warned_once
+from autoact.core.warn_once import warned_once
 
 VERBS = {
     "search": "search activations for a task, or for your own Lightning module",
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str]) -> int:
         if arguments[0] not in VERBS:
             raise unknown("verb", arguments[0], VERBS)
         with warned_once(), ends_as_interrupted():
-            return int(importlib.import_module(f"autoact.cli.{arguments[0]}").run(list(arguments[1:])))
+            return int(importlib.import_module(f"autoact.cli.verbs.{arguments[0]}").run(list(arguments[1:])))
     except AutoactError as error:
         print(f"autoact: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, get_args
 
-from autoact.config.keys import KEYS, refuse_unknown
-from autoact.config.mistakes import one_line
-from autoact.config.overrides import read_override
+from autoact.config.error_messages import one_line
+from autoact.config.groups import GROUPS, options, search_path
+from autoact.config.key_names import KEYS, refuse_unknown
+from autoact.config.override_syntax import read_override
 from autoact.config.schema import FREE, Config
-from autoact.config.tree import GROUPS, options, search_path
 from autoact.core.errors import AutoactError
-from autoact.core.overrides_text import quoted
+from autoact.core.override_text import quoted
 
 
 def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_name: str = "config") -> Any:

@@ -7,9 +7,9 @@ from typing import Any, Optional
 
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
+from autoact.latency.hardware import HardwareSettings
 from autoact.space.settings import SpaceSettings
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
-from autoact.timing.settings import HardwareSettings
 from autoact.tracking.settings import TrackingSettings
 
 

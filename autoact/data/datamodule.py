@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.prepared import Prepared
-from autoact.data.sealed import Part
+from autoact.data.prepared_data import Prepared
+from autoact.data.sealed_test import Part
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_ROWS = 4096

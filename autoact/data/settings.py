@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.overrides_text import override
+from autoact.core.override_text import override
 
 SOURCES = ("csv", "parquet", "npz", "openml", "sklearn", "simulated")
 SPLITS = ("auto", "stratified", "random", "time", "group")

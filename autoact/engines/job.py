@@ -10,7 +10,7 @@ from typing import Any
 from autoact.activations import registry
 from autoact.activations.catalogue import ROWS
 from autoact.core.errors import AutoactError
-from autoact.core.records import FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.trial import FAILED, STOPPED, Candidate, TrialRecord
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
 from autoact.training.session import Session

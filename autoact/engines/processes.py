@@ -15,12 +15,12 @@ from loky import BrokenProcessPool, ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
 from autoact.core.errors import AutoactError, first_line
-from autoact.core.warned import share_warnings
-from autoact.engines import worker
-from autoact.engines.early import environment, no_interrupts, take
+from autoact.core.warn_once import share_warnings
 from autoact.engines.job import Workplace
-from autoact.engines.message import packed, result_of
-from autoact.engines.queueing import RETRIES, QueueingEngine, Ticket
+from autoact.engines.job_queue import RETRIES, QueueingEngine, Ticket
+from autoact.engines.workers import worker
+from autoact.engines.workers.prestart import environment, no_interrupts, take
+from autoact.engines.workers.serialization import packed, result_of
 
 
 class _Seat:
@@ -46,7 +46,7 @@ class ProcessEngine(QueueingEngine):
     """Runs jobs in fresh interpreters, one job per process at a time; see ``autoact.engines.engine.Engine``.
 
     Workers start with the constructor, beside whatever the caller does next, unless they were started already (see
-    ``autoact.engines.early``); the script that starts them needs no
+    ``autoact.engines.workers.prestart``); the script that starts them needs no
     ``if __name__ == "__main__"``. A worker that dies is replaced, and its job runs again.
 
     Args:

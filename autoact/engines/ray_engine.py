@@ -19,12 +19,12 @@ import torch
 
 import autoact
 from autoact.core.errors import AutoactError, first_line
-from autoact.core.lazy import optional
+from autoact.core.imports import optional
 from autoact.engines.job import Workplace
-from autoact.engines.message import packed, reply_of, result_of
-from autoact.engines.queueing import QueueingEngine, Ticket
+from autoact.engines.job_queue import QueueingEngine, Ticket
+from autoact.engines.resources import workers_here
 from autoact.engines.settings import EngineSettings
-from autoact.engines.size import workers_here
+from autoact.engines.workers.serialization import packed, reply_of, result_of
 
 CONNECT_SECONDS = 5.0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.values import check_values
+from autoact.core.typed_values import check_values
 
 INLINE, PROCESSES, RAY = "inline", "processes", "ray"
 ENGINES = (INLINE, PROCESSES, RAY)

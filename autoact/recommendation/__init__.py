@@ -1,5 +1,5 @@
 """Floor 3: the recommendation file. Needs torch and PyYAML alone."""
 
-from autoact.recommendation.record import Policy, Recommendation, load_recommendation
+from autoact.recommendation.recommendation import Policy, Recommendation, load_recommendation
 
 __all__ = ["Policy", "Recommendation", "load_recommendation"]

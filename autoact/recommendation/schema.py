@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.recommendation.printed import printable
+from autoact.recommendation.safe_text import printable
 
 KIND, FORMAT = "autoact-recommendation", 2
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autoact.report.table import Table, effect_lines, final_table, tuning_line
-from autoact.study.result import SearchResult
+from autoact.report.result_table import Table, effect_lines, final_table, tuning_line
+from autoact.study.outcome.result import SearchResult
 
 
 def to_markdown(result: SearchResult) -> str:

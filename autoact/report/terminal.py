@@ -9,11 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from autoact.core.records import PRUNED, TrialRecord
+from autoact.core.trial import PRUNED, TrialRecord
 from autoact.report.console import console
-from autoact.report.table import effect_lines, final_table, number, tuning_line
-from autoact.study.events import Observer, SearchInfo
-from autoact.study.result import SearchResult
+from autoact.report.result_table import effect_lines, final_table, number, tuning_line
+from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.outcome.result import SearchResult
 
 # Seconds after which something that takes long says again how far it is.
 TELL_AGAIN = 10.0
@@ -116,8 +116,8 @@ def _outcome(record: TrialRecord) -> str:
     """What came of a trial, in few words.
 
     Example:
-        >>> from autoact.core.choice import Assignment
-        >>> from autoact.core.records import Candidate
+        >>> from autoact.core.assignment import Assignment
+        >>> from autoact.core.trial import Candidate
         >>> _outcome(TrialRecord(3, Candidate(Assignment({})), "pruned", rungs={6: 0.81234}))
         '0.8123 at epoch 6, stopped'
     """

@@ -1,15 +1,15 @@
 """Floor 2: the sites of a model and their replacement. Knows torch models; nothing of timing, data or searches."""
 
-from autoact.sites.apply import apply, apply_
-from autoact.sites.consumers import Source, consumers
-from autoact.sites.find import find_sites
+from autoact.sites.discovery.find import find_sites
 from autoact.sites.initialise import initialise_, rescale_
-from autoact.sites.loading import watch_lenient_loads
-from autoact.sites.marker import assignment_in
-from autoact.sites.records import Site, Sites, Unreplaceable, Wiring
-from autoact.sites.resize import DoesNotFitError, Plan, plan_widths
-from autoact.sites.restore import restore_
-from autoact.sites.rewrite import Call
+from autoact.sites.replacement.apply import apply, apply_
+from autoact.sites.replacement.layer_widths import DoesNotFitError, Plan, plan_widths
+from autoact.sites.replacement.lenient_loading import watch_lenient_loads
+from autoact.sites.replacement.restore import restore_
+from autoact.sites.replacement.state_dict_marker import assignment_in
+from autoact.sites.rewriting.method_rewrite import Call
+from autoact.sites.site import Site, Sites, Unreplaceable, Wiring
+from autoact.sites.tracing.weight_consumers import Source, consumers
 
 __all__ = [
     "Call",

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from autoact.activations.gain import gain
-from autoact.core.choice import Choice
+from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
-from autoact.sites.consumers import Source, consumers
-from autoact.sites.locate import activation_modules
+from autoact.sites.tracing.locate import activation_modules
+from autoact.sites.tracing.weight_consumers import Source, consumers
 
 _HELD = "_autoact_held"
 

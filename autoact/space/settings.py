@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from autoact.core.values import check_values
+from autoact.core.typed_values import check_values
 
 
 @dataclass

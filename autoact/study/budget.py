@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from autoact.core.records import TrialRecord
+from autoact.core.trial import TrialRecord
+from autoact.study.confirmation.shortlist import most_trainings
 from autoact.study.forecast import Forecast
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.study.shortlist import most_trainings
 
 # A check has at least so many seeds, however short the minutes are, and takes this share of them at most.
 FEWEST_SEEDS, MOST_OF_TIME = 3, 0.5

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from autoact.core.records import Candidate, TrialRecord
-from autoact.space.space import SearchSpace
-from autoact.study.again import same
-from autoact.study.at_once import chosen_at_once
-from autoact.study.batches import Trainer
+from autoact.core.trial import Candidate, TrialRecord
+from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
-from autoact.study.choosing import Choosing, Chosen
-from autoact.study.conclusion import Found
-from autoact.study.confirmation import Claim, Confirmation, finalists
-from autoact.study.estimates import Estimates
-from autoact.study.events import Observer
-from autoact.study.finalists import Measured, measure_finalists, timed_ratios
-from autoact.study.known import Known
-from autoact.study.ledger import Ledger
+from autoact.study.callbacks import Observer
+from autoact.study.confirmation.choose_on_validation import Choosing, Chosen
+from autoact.study.confirmation.claim_on_test import Claim, Confirmation, finalists
+from autoact.study.confirmation.end_to_end_timing import Measured, measure_finalists, timed_ratios
+from autoact.study.confirmation.retraining import same
+from autoact.study.confirmation.shrinkage import Estimates
+from autoact.study.confirmation.single_stage import chosen_at_once
+from autoact.study.confirmation.verdict import hopeful, settled
+from autoact.study.execution.batch_trainer import Trainer
+from autoact.study.execution.predicted_costs import Known
+from autoact.study.outcome.build_result import Found
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
-from autoact.study.verdict import hopeful, settled
-from autoact.tasks.limits import Limits
+from autoact.study.storage.trial_store import Ledger
+from autoact.tasks.constraints import Limits
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted

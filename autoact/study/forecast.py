@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoact.core.records import PRUNED, TrialRecord
-from autoact.study.rungs import STOPPABLE
+from autoact.core.trial import PRUNED, TrialRecord
+from autoact.study.execution.successive_halving import STOPPABLE
 
 # Records that say how many epochs trainings take: the latest ones; fewer than these say nothing yet.
 RECENT, FEWEST = 40, 6

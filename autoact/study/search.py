@@ -7,25 +7,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import CONFIGURED, RAISED, Candidate, TrialRecord
+from autoact.core.trial import CONFIGURED, RAISED, Candidate, TrialRecord
 from autoact.engines.engine import Engine
-from autoact.space.space import SearchSpace
-from autoact.study.batches import Place, Trainer
+from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
-from autoact.study.claims import Claims
-from autoact.study.conclusion import Found, conclude
-from autoact.study.estimates import Estimates, estimate
-from autoact.study.events import Observer, SearchInfo
+from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.confirmation.shrinkage import Estimates, estimate
+from autoact.study.execution.batch_trainer import Place, Trainer
+from autoact.study.execution.predicted_costs import Known
+from autoact.study.execution.successive_halving import Rung
 from autoact.study.final_check import FinalCheck, Measure, Stand, different
 from autoact.study.forecast import Expected, Forecast
-from autoact.study.known import Known
-from autoact.study.ledger import Ledger
-from autoact.study.planner import HANDED_DOWN, Planner
-from autoact.study.result import SearchResult
-from autoact.study.rungs import Rung
+from autoact.study.outcome.build_result import Found, conclude
+from autoact.study.outcome.result import SearchResult
+from autoact.study.proposal.planner import HANDED_DOWN, Planner
 from autoact.study.selection import Front, Selection, select
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.tasks.limits import Limits
+from autoact.study.storage.leases import Claims
+from autoact.study.storage.trial_store import Ledger
+from autoact.tasks.constraints import Limits
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 

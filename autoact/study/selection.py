@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoact.core.pareto import dominates, front, knee
-from autoact.core.records import CONFIGURED, TrialRecord
-from autoact.space.space import SearchSpace
-from autoact.study.again import same
-from autoact.study.history import REPLICATE
-from autoact.study.planner import is_uniform_alternative
-from autoact.tasks.limits import UNLIMITED, Limits
+from autoact.core.trial import CONFIGURED, TrialRecord
+from autoact.space.search_space import SearchSpace
+from autoact.study.confirmation.retraining import same
+from autoact.study.proposal.planner import is_uniform_alternative
+from autoact.study.proposal.trial_observations import REPLICATE
+from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task
 

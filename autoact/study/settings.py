@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.values import check_values
-from autoact.tasks.limits import Limits
+from autoact.core.typed_values import check_values
+from autoact.tasks.constraints import Limits
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 DEFAULT_TRIALS = 60

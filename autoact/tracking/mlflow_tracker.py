@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoact.core.records import COMPLETE, FAILED, PRUNED, TrialRecord
+from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.report.markdown import to_markdown
-from autoact.study.events import Observer, SearchInfo
-from autoact.study.result import SearchResult
+from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.outcome.result import SearchResult
 from autoact.tasks.objectives import QUALITY
-from autoact.tracking.abandoned import say_abandoned
-from autoact.tracking.entries import (
+from autoact.tracking.abandoned_runs import say_abandoned
+from autoact.tracking.payloads import (
     TAG,
     Entries,
     Point,

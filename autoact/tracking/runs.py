@@ -8,7 +8,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from autoact.tracking.entries import Entries
+from autoact.tracking.payloads import Entries
 from autoact.tracking.store import Store, reach
 
 # A request holds 1,000 metrics, 100 parameters, 100 tags and one million characters; parameters and tags can be long.

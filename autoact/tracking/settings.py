@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from autoact.core.errors import unknown
-from autoact.core.values import check_values
+from autoact.core.typed_values import check_values
 
 BACKENDS, CHILDREN = ("mlflow", "none"), ("all", "front", "none")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError
-from autoact.tracking.moved import follow
+from autoact.tracking.relocated_store import follow
 from autoact.tracking.settings import TrackingSettings
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"

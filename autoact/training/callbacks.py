@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from autoact.tasks.metrics import Metric
-from autoact.training.best import Best
-from autoact.training.scores import Predictions
+from autoact.training.predictions import Predictions
+from autoact.training.state.best_epoch import Best
 
 
 class Interrupted(Exception):  # noqa: N818  (an order, not an error)

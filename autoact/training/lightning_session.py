@@ -18,16 +18,15 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from autoact.core.choice import Assignment
+from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError, first_line
-from autoact.core.records import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
+from autoact.core.trial import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
 from autoact.data.first_batch import first_of, prepared
+from autoact.latency.build_table import to_device
+from autoact.latency.timer import fixed_threads
 from autoact.sites import apply_
 from autoact.sites.initialise import holding
 from autoact.tasks.task import Task
-from autoact.timing.clock import fixed_threads
-from autoact.timing.measure import to_device
-from autoact.training.best import Diverged, weights_are_finite
 from autoact.training.callbacks import (
     BestEpoch,
     Interrupted,
@@ -37,14 +36,15 @@ from autoact.training.callbacks import (
     PredictionScore,
     StopWhen,
 )
-from autoact.training.loaded import loaded_weights, sites_of
-from autoact.training.one_step import site_at_fault
-from autoact.training.quiet import quiet_lightning
-from autoact.training.randomness import random_state, restore_random_state
-from autoact.training.said import said
-from autoact.training.trained import Trained
+from autoact.training.preflight.loaded_weights import loaded_weights, sites_of
+from autoact.training.preflight.one_step import site_at_fault
+from autoact.training.quiet_lightning import quiet_lightning
+from autoact.training.state.best_epoch import Diverged, weights_are_finite
+from autoact.training.state.random_state import random_state, restore_random_state
+from autoact.training.state.training_state import Trained
+from autoact.training.state.unsaved_state import UnsavedState
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS
-from autoact.training.unsaved import UnsavedState
+from autoact.training.user_errors import said
 
 
 class Run(Trained):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from autoact.core.records import Candidate, TrialRecord
+from autoact.core.trial import Candidate, TrialRecord
 
 
 class Session(Protocol):

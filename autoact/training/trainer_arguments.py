@@ -9,7 +9,7 @@ from typing import Any
 import lightning
 
 from autoact.core.errors import AutoactError, first_line, unknown
-from autoact.training.quiet import quiet_lightning
+from autoact.training.quiet_lightning import quiet_lightning
 
 TRAINER_DEFAULTS: Mapping[str, Any] = {
     "max_epochs": 50,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoact.sites import apply, find_sites, restore_
-from autoact.sites.marker import is_marker
+from autoact.sites.replacement.state_dict_marker import is_marker
 
 transformers = pytest.importorskip("transformers")
 

@@ -22,12 +22,12 @@ from torch import nn
 
 import autoact
 from autoact.activations import registry
-from autoact.core.choice import Assignment
+from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
-from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
-from autoact.engines import queueing
+from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.engines import job_queue
+from autoact.engines.factory import open_engine
 from autoact.engines.job import Job, Outcome, Workplace
-from autoact.engines.open import open_engine
 from autoact.engines.settings import EngineSettings
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
@@ -331,7 +331,7 @@ def test_a_worker_that_dies_loses_nothing(remote, straight, tmp_path):
 
 
 def test_a_job_that_kills_its_workers_falls_alone(remote, straight, monkeypatch):
-    monkeypatch.setattr(queueing, "RETRIES", 1)
+    monkeypatch.setattr(job_queue, "RETRIES", 1)
     killer = remote.engine.submit(Job(((12, candidate(seed=KILLS_ALWAYS)), (13, candidate()))))
     outcomes = remote.run(*(Job((one,)) for one in THREE))
     assert [timeless(outcome.records) for outcome in outcomes] == [timeless([record]) for record in straight]

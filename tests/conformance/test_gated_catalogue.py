@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autoact.activations import registry
 from autoact.activations.catalogue import ROWS as EVERY_ROW
-from autoact.activations.equality import fingerprint
+from autoact.activations.fingerprint import fingerprint
 from autoact.activations.gain import gain
 from autoact.activations.modules import GatedActivation, build, recognise
 from autoact.activations.spec import Activation

@@ -17,20 +17,20 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 from torchmetrics.classification import BinaryAccuracy
 
-from autoact.core.choice import Assignment
-from autoact.core.records import COMPLETE, FAILED, Candidate
+from autoact.core.assignment import Assignment
+from autoact.core.trial import COMPLETE, FAILED, Candidate
 from autoact.data.datamodule import TensorDataModule
-from autoact.data.folds import fold_of
-from autoact.data.prepared import Prepared
-from autoact.data.sealed import Part, SealedTest
+from autoact.data.preparation.cross_validation import fold_of
+from autoact.data.prepared_data import Prepared
+from autoact.data.sealed_test import Part, SealedTest
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
 from autoact.sites import find_sites
 from autoact.tasks.metrics import METRICS
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession, SessionOptions
-from autoact.training.loaded import sites_of
 from autoact.training.population import PopulationSession
+from autoact.training.preflight.loaded_weights import sites_of
 
 NAMES = ("relu", "tanh", "gelu", "softplus", "prelu", "snake_learnable", "swish_beta", "elu", "identity")
 EPOCHS = 3
@@ -387,7 +387,7 @@ def test_a_population_holds_no_more_than_was_asked_for():
 
 
 def test_one_that_does_not_fit_into_memory_is_halved(monkeypatch):
-    from autoact.training.population.members import Members
+    from autoact.training.population.member_group import Members
 
     task, stacked = own_task(), Members.losses
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from autoact.core.errors import AutoactError
 from autoact.data.prepare import prepare
-from autoact.data.saved import SavedPreprocessing
+from autoact.data.preprocessing_file import SavedPreprocessing
 from autoact.data.settings import DataSettings
 
 ROWS = 40

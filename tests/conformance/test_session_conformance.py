@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autoact.core.choice import Assignment
+from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
-from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population import PopulationSession

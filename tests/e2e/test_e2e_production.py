@@ -4,7 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from autoact.core.choice import Assignment
+from autoact.core.assignment import Assignment
 from autoact.recommendation import load_recommendation
 
 # In the process below nothing can be imported but these; the second line is what torch itself needs.

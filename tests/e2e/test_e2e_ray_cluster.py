@@ -19,11 +19,11 @@ import pytest
 import torch
 from torch import nn
 
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate
+from autoact.engines.factory import open_engine
 from autoact.engines.inline import InlineEngine
 from autoact.engines.job import Job, Workplace
-from autoact.engines.open import open_engine
 from autoact.engines.settings import EngineSettings
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import autoact
-from autoact.core.choice import Assignment
+from autoact.core.assignment import Assignment
 from autoact.recommendation import load_recommendation
-from autoact.tracking.registry import CANDIDATE, Registry, using
+from autoact.tracking.models.model_registry import CANDIDATE, Registry, using
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import Store
 
@@ -162,9 +162,9 @@ def by_hand(place, registry, new, folder):
     """Scores from the weights, the user's own way: the recipe, ``restore_``, the data layer's preprocessing."""
     from safetensors.torch import load_file
 
+    from autoact.data.preparation.tables import encode_frame
     from autoact.data.prepare import prepare
     from autoact.data.settings import DataSettings
-    from autoact.data.tables import encode_frame
     from autoact.recipes.tabular import TabularClassifier
 
     settings = DataSettings(path=str(place / "table.csv"), target="left", drop=["who"])

@@ -8,11 +8,11 @@ import yaml
 from safetensors.torch import load_file
 
 import autoact
-from autoact.config.assemble import recipe_task
 from autoact.config.compose import compose, settings
-from autoact.faces.load import load_recommendation
+from autoact.config.recipe_task import recipe_task
 from autoact.recommendation import Recommendation
-from autoact.recommendation.digest import digests
+from autoact.recommendation.checksums import digests
+from autoact.workflows.load_recommendation import load_recommendation
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_on_the_training_rows_alone_the_validation_rows_judge(recommended, small
 
 def test_the_validation_rows_are_learnt_from_and_the_test_rows_are_not(recommended, monkeypatch):
     from autoact.data.prepare import prepare
-    from autoact.faces.train import WHOLE, train_recommended
+    from autoact.workflows.train import WHOLE, train_recommended
 
     config = settings(compose(["task=cancer", "trainer.max_epochs=40"]))
     apart, prepared = (prepare(config.data, "classification", whole=whole) for whole in (False, True))

@@ -42,7 +42,7 @@ def train(searched, small, cli, runs):
     ],
 )
 def test_the_store_refuses_before_the_training(word, message, train, monkeypatch):
-    monkeypatch.setattr("autoact.faces.train.train_recommended", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr("autoact.workflows.train.train_recommended", lambda *_, **__: pytest.fail("it was trained"))
     done = train(word)
     assert done.code == 2 and message in done.err and done.err.count("\n") == 1
 
@@ -72,7 +72,7 @@ def test_a_store_that_fails_after_the_training_costs_no_model(train, monkeypatch
 
 
 def test_a_bug_after_the_training_costs_no_model_either(train, monkeypatch):
-    monkeypatch.setattr("autoact.tracking.model.log_model", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("autoact.tracking.models.model_artifacts.log_model", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError) as error:
         train("policy=baseline")
     assert load_file(kept_in(error.value.__notes__[0]) / "model.safetensors")
@@ -91,7 +91,7 @@ def test_an_interrupted_upload_ends_its_run(train, runs, monkeypatch):
 def test_a_model_that_cannot_be_written_is_an_error(tmp_path):
     from torch import nn
 
-    from autoact.tracking.model import keep_model
+    from autoact.tracking.models.model_artifacts import keep_model
 
     (tmp_path / "file").write_text("")
     with pytest.raises(AutoactError, match=r"the model cannot be written to .*file/a-b-model-"):

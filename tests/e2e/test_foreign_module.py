@@ -189,7 +189,7 @@ def autoact_confirm(seeds: int) -> Any:
 
 
 def autoact_hardware() -> Any:
-    from autoact.timing.settings import HardwareSettings
+    from autoact.latency.hardware import HardwareSettings
 
     return HardwareSettings(device="cpu", rounds=3, min_ms=0.5, throughput_batch=64)
 

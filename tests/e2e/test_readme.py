@@ -15,8 +15,8 @@ import yaml
 
 from autoact.cli.main import VERBS, main
 from autoact.config.compose import compose
-from autoact.config.keys import KEYS, is_free
-from autoact.config.tree import GROUPS, options
+from autoact.config.groups import GROUPS, options
+from autoact.config.key_names import KEYS, is_free
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

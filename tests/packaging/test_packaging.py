@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 PROBE = """
 import autoact, importlib, importlib.util, pkgutil, sys
 from autoact.config.compose import compose, settings
-from autoact.config.references import load_trusted
-from autoact.config.tree import GROUPS, conf_dir, options
+from autoact.config.trusted_code import load_trusted
+from autoact.config.groups import GROUPS, conf_dir, options
 thorough, count = "thoroughly" in sys.argv, 0
 for group in GROUPS:
     choices = options(group)
@@ -103,7 +103,7 @@ def run(*command, cwd=None):
 def test_the_wheel_holds_every_file_and_no_other(wheel):
     files = [file for kind in ("*.py", "*.json") for file in (ROOT / "autoact").rglob(kind)]
     expected = {f"autoact/{file.relative_to(ROOT / 'autoact')}" for file in files} | {"autoact/py.typed"}
-    expected = {name.removeprefix("autoact/faces/") if "/hydra_plugins/" in name else name for name in expected}
+    expected = {name.removeprefix("autoact/integrations/") if "/hydra_plugins/" in name else name for name in expected}
     for folder in ("conf", "recipes"):
         files = [file for file in (ROOT / folder).rglob("*") if file.suffix in (".py", ".yaml")]
         expected |= {f"autoact/{folder}/{file.relative_to(ROOT / folder)}" for file in files}
@@ -129,7 +129,7 @@ def test_the_versions_agree():
 def test_every_folder_is_listed_as_a_package():
     folders = {file.parent for file in (ROOT / "autoact").rglob("__init__.py")}
     expected = {".".join(folder.relative_to(ROOT).parts) for folder in folders} | {"autoact.conf", "autoact.recipes"}
-    expected = {name.removeprefix("autoact.faces.") if "hydra_plugins" in name else name for name in expected}
+    expected = {name.removeprefix("autoact.integrations.") if "hydra_plugins" in name else name for name in expected}
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected | {"hydra_plugins"}
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
     {"core"},
     {"activations"},
-    {"sites", "timing", "data"},
+    {"sites", "latency", "data"},
     {"space", "tasks", "recommendation"},
     {"training"},
     {"engines"},
@@ -24,7 +24,8 @@ FLOORS = [
     {"report"},
     {"tracking"},
     {"config"},
-    {"faces"},
+    {"workflows"},
+    {"integrations"},
     {"cli"},
 ]
 FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in folders}
@@ -32,9 +33,9 @@ FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in f
 # Where a library may be imported at all, anywhere in a file.
 HOMES = {
     "torch": set(FLOOR) - {"core", "space", "report"},
-    "lightning": {"data", "training", "tracking", "faces", "cli"},
+    "lightning": {"data", "training", "tracking", "workflows", "integrations", "cli"},
     "torchmetrics": {"training"},
-    "optuna": {"space", "study", "tracking", "faces"},
+    "optuna": {"space", "study", "tracking", "workflows", "integrations"},
     "sqlalchemy": {"study", "tracking"},
     "grpc": {"study"},
     "filelock": {"study"},
@@ -43,8 +44,8 @@ HOMES = {
     "cloudpickle": {"engines"},
     "mlflow": {"tracking", "cli"},
     "safetensors": {"tracking"},
-    "hydra": {"config", "faces", "cli"},
-    "omegaconf": {"config", "faces", "cli"},
+    "hydra": {"config", "integrations", "cli"},
+    "omegaconf": {"config", "workflows", "integrations", "cli"},
     "rich": {"report", "cli"},
     "yaml": {"recommendation", "config", "tracking", "cli"},
     "numpy": set(FLOOR) - {"core", "activations", "sites", "recommendation"},
@@ -54,7 +55,7 @@ LIGHT = {
     "core": set(),
     "activations": {"torch"},
     "sites": {"torch"},
-    "timing": {"torch", "numpy"},
+    "latency": {"torch", "numpy"},
     "recommendation": {"torch", "yaml"},
 }
 
@@ -210,26 +211,39 @@ def _public():
     return [[name] for name in autoact.__all__]
 
 
-BASE = {"autoact": "", "autoact.core.errors": "", "autoact.sites.find": "", "autoact.data.split": ""}
+BASE = {
+    "autoact": "",
+    "autoact.core.errors": "",
+    "autoact.sites.discovery.find": "",
+    "autoact.data.preparation.split": "",
+}
 
 
 @pytest.mark.parametrize(
     ("module", "source", "message"),
     [
-        ("autoact.core.records", "from autoact.sites.find import x", "sites is not below core"),
-        ("autoact.sites.apply", "def f():\n    import autoact.data.split", "data is not below sites"),
-        ("autoact.core.records", "if TYPE_CHECKING:\n    from autoact.sites.find import x", "sites is not below core"),
-        ("autoact.core.records", "import torch", "torch is imported in"),
-        ("autoact.core.records", "def f():\n    import requests", "the standard library only"),
-        ("autoact.sites.apply", "import numpy as np", "numpy is imported in"),
+        ("autoact.core.trial", "from autoact.sites.discovery.find import x", "sites is not below core"),
+        (
+            "autoact.sites.replacement.apply",
+            "def f():\n    import autoact.data.preparation.split",
+            "data is not below sites",
+        ),
+        (
+            "autoact.core.trial",
+            "if TYPE_CHECKING:\n    from autoact.sites.discovery.find import x",
+            "sites is not below core",
+        ),
+        ("autoact.core.trial", "import torch", "torch is imported in"),
+        ("autoact.core.trial", "def f():\n    import requests", "the standard library only"),
+        ("autoact.sites.replacement.apply", "import numpy as np", "numpy is imported in"),
         ("autoact.study.search", "import mlflow.pytorch", "mlflow is imported in cli, tracking only"),
         ("autoact.study.search", "optional('mlflow', wanted_for='x')", "mlflow is imported in"),
-        ("autoact.space.space", "from lightning import Trainer", "lightning is imported in"),
+        ("autoact.space.search_space", "from lightning import Trainer", "lightning is imported in"),
         ("autoact.training.session", "import optuna", "optuna is imported in"),
-        ("autoact.faces.road", "from autoact.recipes.tabular import T", "recipes are leaves"),
-        ("autoact.faces.road", "importlib.import_module('autoact.recipes')", "recipes are leaves"),
-        ("autoact.faces.road", "from autoact import search", "the public face is for users"),
-        ("autoact.faces.road", "from . import plan", "relative"),
+        ("autoact.workflows.search", "from autoact.recipes.tabular import T", "recipes are leaves"),
+        ("autoact.workflows.search", "importlib.import_module('autoact.recipes')", "recipes are leaves"),
+        ("autoact.workflows.search", "from autoact import search", "the public face is for users"),
+        ("autoact.workflows.search", "from . import plan", "relative"),
     ],
 )
 def test_the_checker_sees_it(module, source, message):
@@ -238,15 +252,18 @@ def test_the_checker_sees_it(module, source, message):
 
 
 def test_the_checker_sees_cycles():
-    first, second = "from autoact.sites.find import x", "def f():\n    from autoact.sites.apply import y"
-    wrong = problems({**BASE, "autoact.sites.apply": first, "autoact.sites.find": second})
-    assert len(wrong) == 1 and wrong[0].startswith("cycle: ") and "autoact.sites.apply" in wrong[0]
+    first, second = (
+        "from autoact.sites.discovery.find import x",
+        "def f():\n    from autoact.sites.replacement.apply import y",
+    )
+    wrong = problems({**BASE, "autoact.sites.replacement.apply": first, "autoact.sites.discovery.find": second})
+    assert len(wrong) == 1 and wrong[0].startswith("cycle: ") and "autoact.sites.replacement.apply" in wrong[0]
 
 
 def test_the_checker_lets_good_imports_pass():
-    good = "import json\nimport torch\nfrom autoact.core.errors import E\nfrom autoact.sites.find import x"
-    assert problems({**BASE, "autoact.sites.apply": good}) == []
-    assert problems({**BASE, "autoact": "if TYPE_CHECKING:\n    from autoact.sites.find import x"}) == []
+    good = "import json\nimport torch\nfrom autoact.core.errors import E\nfrom autoact.sites.discovery.find import x"
+    assert problems({**BASE, "autoact.sites.replacement.apply": good}) == []
+    assert problems({**BASE, "autoact": "if TYPE_CHECKING:\n    from autoact.sites.discovery.find import x"}) == []
 
 
 @pytest.mark.parametrize(

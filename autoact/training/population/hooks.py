@@ -11,7 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from autoact.training.population.unbatched import CannotBatchError
+from autoact.training.population.vmap.errors import CannotBatchError
 
 # Hooks around training: each member's own runs, one after the other.
 BEFORE = ("on_fit_start", "on_train_start", "on_train_epoch_start")

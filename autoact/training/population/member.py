@@ -11,13 +11,13 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from autoact.core.records import FAILED, Candidate
+from autoact.core.trial import FAILED, Candidate
 from autoact.tasks.task import Task
-from autoact.training.best import Best, copied_weights
 from autoact.training.callbacks import Patience
 from autoact.training.lightning_session import SessionOptions, build_module
-from autoact.training.trained import Trained
-from autoact.training.unsaved import Unsaved
+from autoact.training.state.best_epoch import Best, copied_weights
+from autoact.training.state.training_state import Trained
+from autoact.training.state.unsaved_state import Unsaved
 
 
 class Member(Trained):

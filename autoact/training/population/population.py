@@ -10,17 +10,17 @@ from typing import Any
 import lightning
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import FAILED
+from autoact.core.trial import FAILED
 from autoact.data.datamodule import TensorDataModule
 from autoact.data.first_batch import prepared
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted, PauseAt, StopWhen
 from autoact.training.lightning_session import SessionOptions, trainer_for
 from autoact.training.population.member import Member
-from autoact.training.population.members import Members
-from autoact.training.population.module import PopulationModule
-from autoact.training.population.streams import Key, Stream, StreamBatches, StreamValidation, key_of
-from autoact.training.randomness import random_state
+from autoact.training.population.member_group import Members
+from autoact.training.population.population_module import PopulationModule
+from autoact.training.population.seed_streams import Key, Stream, StreamBatches, StreamValidation, key_of
+from autoact.training.state.random_state import random_state
 
 
 class Population:

@@ -10,18 +10,18 @@ import torch
 
 from autoact.activations import registry
 from autoact.core.errors import AutoactError
-from autoact.core.records import Candidate, TrialRecord
+from autoact.core.trial import Candidate, TrialRecord
+from autoact.latency.timer import fixed_threads
 from autoact.tasks.task import Task
-from autoact.timing.clock import fixed_threads
 from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.population.eligibility import seeds_can_share, why_not
 from autoact.training.population.member import Member
 from autoact.training.population.population import Population
-from autoact.training.population.stack import names_of
-from autoact.training.population.streams import key_of
-from autoact.training.population.support import seeds_can_share, why_not
-from autoact.training.population.unbatched import CannotBatchError, SeedsApartError
-from autoact.training.quiet import quiet_lightning
-from autoact.training.said import said
+from autoact.training.population.seed_streams import key_of
+from autoact.training.population.vmap.errors import CannotBatchError, SeedsApartError
+from autoact.training.population.vmap.stacked_parameters import names_of
+from autoact.training.quiet_lightning import quiet_lightning
+from autoact.training.user_errors import said
 
 
 class PopulationSession:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoact.activations import plugins, registry
+from autoact.activations import entry_points, registry
 
 
 @pytest.fixture(autouse=True)
 def _registry_as_found() -> Iterator[None]:
     table = registry._table
-    rows, by_key, done = dict(table.rows), dict(table.by_key), set(plugins._done)
+    rows, by_key, done = dict(table.rows), dict(table.by_key), set(entry_points._done)
     yield
     table.rows, table.by_key = rows, by_key
-    plugins._done.clear()
-    plugins._done.update(done)
-    plugins.forget()
+    entry_points._done.clear()
+    entry_points._done.update(done)
+    entry_points.forget()

@@ -7,7 +7,7 @@ import autoact.activations as activations
 from autoact.activations import registry
 from autoact.activations.gain import gain
 from autoact.activations.spec import Activation, Parameter
-from autoact.core.choice import Choice
+from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate
 from autoact.tasks.metrics import METRICS
 from benchmarks import honesty
 from benchmarks.drawn import Draw, study

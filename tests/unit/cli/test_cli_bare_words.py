@@ -2,9 +2,9 @@
 
 import pytest
 
+from autoact.cli.config_arguments import read
 from autoact.cli.main import main
-from autoact.cli.options import read
-from autoact.config.tree import GROUPS
+from autoact.config.groups import GROUPS
 from autoact.core.errors import AutoactError
 
 

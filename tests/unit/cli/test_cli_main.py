@@ -10,7 +10,7 @@ import pytest
 
 from autoact.cli import main as cli
 from autoact.cli.main import VERBS, main
-from autoact.config.keys import KEYS
+from autoact.config.key_names import KEYS
 from autoact.core.errors import AutoactError
 
 # What takes seconds to import, and the libraries that a list of verbs does not need.
@@ -32,7 +32,7 @@ def imported(*arguments):
 
 
 def test_every_verb_has_a_file():
-    assert [verb for verb in VERBS if importlib.util.find_spec(f"autoact.cli.{verb}") is None] == []
+    assert [verb for verb in VERBS if importlib.util.find_spec(f"autoact.cli.verbs.{verb}") is None] == []
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 2), (["--help"], 0), (["-h"], 0), (["help"], 0)])
@@ -140,7 +140,7 @@ def test_a_machine_that_is_too_small_is_one_line(error, size, monkeypatch, capsy
     def run(*_):
         raise error
 
-    monkeypatch.setattr(importlib.import_module("autoact.cli.show"), "run", run)
+    monkeypatch.setattr(importlib.import_module("autoact.cli.verbs.show"), "run", run)
     assert main(["show"]) == 2
     said = capsys.readouterr().err
     assert (

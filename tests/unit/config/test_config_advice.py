@@ -11,8 +11,8 @@ import pytest
 import autoact
 from autoact.cli.main import VERBS
 from autoact.config.compose import compose
-from autoact.config.keys import KEYS, is_free
-from autoact.config.tree import GROUPS, options
+from autoact.config.groups import GROUPS, options
+from autoact.config.key_names import KEYS, is_free
 from autoact.core.errors import AutoactError
 
 HERE = Path(autoact.__file__).parent
@@ -84,7 +84,7 @@ def test_every_command_that_a_message_names_exists() -> None:
 
 def test_every_flag_of_a_usage_is_taken_by_its_verb() -> None:
     for verb in VERBS:
-        module = importlib.import_module(f"autoact.cli.{verb}")
+        module = importlib.import_module(f"autoact.cli.verbs.{verb}")
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         tree = ast.parse(source)
         constants = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoact.cli.options import read
-from autoact.config.keys import KEYS
-from autoact.config.tree import GROUPS
+from autoact.cli.config_arguments import read
+from autoact.config.groups import GROUPS
+from autoact.config.key_names import KEYS
 from autoact.core.errors import AutoactError
 from autoact.data.prepare import prepare
 

@@ -8,8 +8,8 @@ import yaml
 
 from autoact.activations import canonical, fingerprint, get
 from autoact.config.compose import compose, settings
-from autoact.config.references import load_trusted
-from autoact.config.tree import GROUPS, conf_dir, options
+from autoact.config.groups import GROUPS, conf_dir, options
+from autoact.config.trusted_code import load_trusted
 from autoact.core.errors import AutoactError
 from autoact.tasks.metrics import resolve
 
@@ -26,7 +26,7 @@ def read(*overrides, config_dirs=(), config_name="config"):
 
 def test_every_yaml_file_is_a_choice_of_a_group():
     files = {file.relative_to(conf_dir()).with_suffix("").as_posix() for file in conf_dir().rglob("*.yaml")}
-    # What other applications of Hydra see; tests/unit/faces/test_faces_hydra.py.
+    # What other applications of Hydra see; tests/unit/integrations/test_integrations_hydra.py.
     files = {name for name in files if not name.startswith("plugin/")}
     assert files == {"config", *(f"{group}/{choice}" for group, choice in CHOICES)}
     folders = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()}
@@ -63,7 +63,7 @@ def test_candidates_are_in_the_catalogue_and_different(choice):
 
 
 def test_the_default_candidates_are_those_of_the_python_face():
-    from autoact.faces.search import DEFAULT_CANDIDATES
+    from autoact.integrations.lightning.search import DEFAULT_CANDIDATES
 
     assert tuple(read().space.candidates) == DEFAULT_CANDIDATES
 

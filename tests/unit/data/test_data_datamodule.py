@@ -19,8 +19,8 @@ from autoact.core.errors import AutoactError, SealedError
 from autoact.data import datamodule
 from autoact.data.datamodule import TensorBatches, TensorDataModule, epoch_order
 from autoact.data.prepare import prepare
-from autoact.data.prepared import Prepared
-from autoact.data.sealed import Part
+from autoact.data.prepared_data import Prepared
+from autoact.data.sealed_test import Part
 from autoact.data.settings import DataSettings
 
 # Lightning 2.6 asks torch 2.13 in a way that torch will drop.

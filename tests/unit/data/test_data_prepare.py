@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from autoact.core.errors import AutoactError, SealedError
-from autoact.data.churn import simulate_churn
+from autoact.data.preparation.tables import encode_frame
 from autoact.data.prepare import prepare
 from autoact.data.settings import DataSettings
-from autoact.data.tables import encode_frame
+from autoact.data.sources.simulated_churn import simulate_churn
 
 CHURN = DataSettings(source="simulated", name="churn", drop=["customerID"])
 

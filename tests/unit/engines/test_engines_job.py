@@ -6,9 +6,9 @@ import cloudpickle
 import pytest
 
 from autoact.activations import registry
-from autoact.core.choice import Assignment
+from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
-from autoact.core.records import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
 from autoact.engines.inline import InlineEngine
 from autoact.engines.job import Job, Workplace
 from autoact.tasks.objectives import Objective

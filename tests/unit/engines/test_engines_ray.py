@@ -36,7 +36,7 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr("autoact.core.lazy.importlib.import_module", missing)
+    monkeypatch.setattr("autoact.core.imports.importlib.import_module", missing)
     with pytest.raises(
         AutoactError, match=r"^engine=ray needs the package ray: pip install '.\[ray\]' in a checkout of autoact$"
     ):

@@ -5,9 +5,9 @@ import torch
 from omegaconf import OmegaConf
 
 from autoact.core.errors import AutoactError
-from autoact.engines import size
+from autoact.engines import resources
+from autoact.engines.factory import open_engine
 from autoact.engines.inline import InlineEngine
-from autoact.engines.open import open_engine
 from autoact.engines.settings import EngineSettings
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -48,19 +48,19 @@ def test_workers_that_share_a_gpu(share, workers):
 
 
 def test_cores_are_divided(monkeypatch):
-    monkeypatch.setattr(size, "cpu_count", lambda: 8)
-    assert size.workers_here(EngineSettings(), CPU) == 8
-    assert size.workers_here(EngineSettings(workers=3), CPU) == 3
-    assert size.workers_here(EngineSettings(name="inline"), CPU) == 1
-    assert [size.threads_each(workers) for workers in (1, 3, 8, 20)] == [8, 2, 1, 1]
+    monkeypatch.setattr(resources, "cpu_count", lambda: 8)
+    assert resources.workers_here(EngineSettings(), CPU) == 8
+    assert resources.workers_here(EngineSettings(workers=3), CPU) == 3
+    assert resources.workers_here(EngineSettings(name="inline"), CPU) == 1
+    assert [resources.threads_each(workers) for workers in (1, 3, 8, 20)] == [8, 2, 1, 1]
 
 
 def test_gpus_are_shared_out(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
-    assert size.gpus_here(EngineSettings(), CUDA) == ["2", "5", "7"]
-    assert size.gpus_here(EngineSettings(max_gpus=2), CUDA) == ["2", "5"]
-    assert size.gpus_here(EngineSettings(), torch.device("cuda:1")) == ["5"]
-    assert size.workers_here(EngineSettings(max_gpus=2, gpu_memory_fraction=0.25), CUDA) == 8
+    assert resources.gpus_here(EngineSettings(), CUDA) == ["2", "5", "7"]
+    assert resources.gpus_here(EngineSettings(max_gpus=2), CUDA) == ["2", "5"]
+    assert resources.gpus_here(EngineSettings(), torch.device("cuda:1")) == ["5"]
+    assert resources.workers_here(EngineSettings(max_gpus=2, gpu_memory_fraction=0.25), CUDA) == 8
 
 
 def test_the_engine_that_is_named_is_opened():

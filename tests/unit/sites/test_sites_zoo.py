@@ -149,8 +149,8 @@ def test_the_check_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
             return self.out(torch.ops.aten.relu(self.fc(x)) + torch.tanh(self.fc(x)))
 
     check_nothing_is_missed(Net(), (torch.zeros(2, 4),))
-    monkeypatch.setattr("autoact.sites.functional.FUNCTIONS", frozenset({"tanh"}))
-    monkeypatch.setattr("autoact.sites.functional.written_out", lambda function: None)
-    monkeypatch.setattr("autoact.sites.expressions._BENDS", frozenset({"tanh"}))
+    monkeypatch.setattr("autoact.sites.discovery.functional_sites.FUNCTIONS", frozenset({"tanh"}))
+    monkeypatch.setattr("autoact.sites.discovery.functional_sites.written_out", lambda function: None)
+    monkeypatch.setattr("autoact.sites.discovery.expressions._BENDS", frozenset({"tanh"}))
     with pytest.raises(AssertionError, match="missed in silence"):
         check_nothing_is_missed(Net(), (torch.zeros(2, 4),))

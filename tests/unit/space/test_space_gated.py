@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autoact.config.tree import conf_dir
-from autoact.core.choice import Assignment, Choice
+from autoact.config.groups import conf_dir
+from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
-from autoact.core.records import Candidate
+from autoact.core.trial import Candidate
 from autoact.recommendation import Policy, Recommendation, load_recommendation
 from autoact.sites import find_sites
+from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
-from autoact.space.space import SearchSpace, build_space
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession
 

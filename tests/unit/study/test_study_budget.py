@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autoact.core.records import Candidate
+from autoact.core.trial import Candidate
 from autoact.study import search as search_module
 from autoact.study.budget import Budget, expected_trainings, smaller_checks
 from autoact.study.forecast import Expected, Forecast

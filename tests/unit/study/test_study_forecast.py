@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoact.core.records import Candidate
+from autoact.core.trial import Candidate
 from autoact.study.forecast import Expected, Forecast
 
 

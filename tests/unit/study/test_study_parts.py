@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import nn
 
-from autoact.core.choice import Assignment
+from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
-from autoact.core.records import Candidate
-from autoact.study import finalists as finalists_module
-from autoact.study.finalists import Measured, measure_finalists, ratios
-from autoact.study.identity import digest, identify
-from autoact.study.known import calibrate, describe_hardware
+from autoact.core.trial import Candidate
+from autoact.latency.hardware import HardwareSettings
+from autoact.latency.latency_table import LatencyTable
+from autoact.study.confirmation import end_to_end_timing as finalists_module
+from autoact.study.confirmation.end_to_end_timing import Measured, measure_finalists, ratios
+from autoact.study.execution.predicted_costs import calibrate, describe_hardware
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, RungSettings, SearchSettings
+from autoact.study.storage.study_identity import digest, identify
 from autoact.tasks.objectives import Objective
-from autoact.timing.settings import HardwareSettings
-from autoact.timing.table import LatencyTable
 
 LATENCY, COST = Objective("latency", "ms", "min"), Objective("cost", "USD", "min")
 

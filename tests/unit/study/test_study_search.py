@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoact.study.events import Observer
+from autoact.study.callbacks import Observer
 from autoact.study.settings import SAMPLERS, ConfirmSettings, SearchSettings
 from autoact.tasks.objectives import Objective
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import RAISED, Candidate, TrialRecord
+from autoact.core.trial import RAISED, Candidate, TrialRecord
 from autoact.study import search as search_module
-from autoact.study.ledger import Ledger
 from autoact.study.settings import SearchSettings
+from autoact.study.storage.trial_store import Ledger
 
 pytestmark = pytest.mark.usefixtures("timed_by_table")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate
 from autoact.study.selection import front_of, margin_of, select
 from autoact.tasks.objectives import Objective
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from autoact.core.choice import Choice
-from autoact.report.table import final_table
+from autoact.core.assignment import Choice
+from autoact.latency.timer import Timing
+from autoact.report.result_table import final_table
 from autoact.sites import Site, Sites
-from autoact.study.choosing import FIRST_SEED
-from autoact.study.finalists import Measured
-from autoact.study.recommend import recommendation
-from autoact.study.result import Row
-from autoact.study.rows import reference_note
+from autoact.study.confirmation.choose_on_validation import FIRST_SEED
+from autoact.study.confirmation.end_to_end_timing import Measured
+from autoact.study.outcome.result import Row
+from autoact.study.outcome.table_rows import reference_note
+from autoact.study.outcome.to_recommendation import recommendation
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.timing.clock import Timing
 
 pytestmark = pytest.mark.usefixtures("timed_by_table")
 

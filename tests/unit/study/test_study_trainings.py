@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autoact.core.records import Candidate
+from autoact.core.trial import Candidate
 from autoact.engines.inline import InlineEngine
 from autoact.engines.job import Workplace
 from autoact.study.settings import ConfirmSettings, SearchSettings

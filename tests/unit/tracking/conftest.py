@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from autoact.core.choice import Assignment
-from autoact.core.records import COMPLETE, FAILED, Candidate, TrialRecord
-from autoact.core.statistics import Interval
-from autoact.study.events import SearchInfo
-from autoact.study.result import Row, SearchResult
+from autoact.core.assignment import Assignment
+from autoact.core.stats import Interval
+from autoact.core.trial import COMPLETE, FAILED, Candidate, TrialRecord
+from autoact.study.callbacks import SearchInfo
+from autoact.study.confirmation.verdict import Ruling
+from autoact.study.outcome.result import Row, SearchResult
 from autoact.study.selection import Selection
-from autoact.study.verdict import Ruling
 from autoact.tasks.objectives import Objective
 
 FACTS = {

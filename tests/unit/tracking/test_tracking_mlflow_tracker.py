@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.study.events import Observer
-from autoact.tracking.choose import make_tracker
+from autoact.study.callbacks import Observer
+from autoact.tracking.factory import make_tracker
 from autoact.tracking.mlflow_tracker import PAUSE, MlflowTracker
 from autoact.tracking.settings import TrackingSettings
 

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate
 from autoact.sites import find_sites
 from autoact.training.lightning_session import LightningSession, SessionOptions, build_module
 from autoact.training.population import PopulationSession
-from autoact.training.population.probe import seconds_per_step
+from autoact.training.population.size_probe import seconds_per_step
 
 
 class Calls(lightning.LightningModule):

@@ -11,14 +11,14 @@ import pytest
 import torch
 from grammar import CALLBACKS, TRAINERS, Habits, drawn
 
-from autoact.core.choice import Assignment
-from autoact.core.records import Candidate
+from autoact.core.assignment import Assignment
+from autoact.core.trial import Candidate
 from autoact.sites import Sites, apply, find_sites
-from autoact.sites.selfcheck import SelfCheck
+from autoact.sites.discovery.self_check import SelfCheck
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population import PopulationSession
-from autoact.training.quiet import quiet_lightning
+from autoact.training.quiet_lightning import quiet_lightning
 
 CLOSE = 1e-6
 DRAWN = [drawn(seed, habits) for seed, habits in zip(range(16), [2, 3, 4, 5] * 4, strict=True)]

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from autoact.core.records import COMPLETE, FAILED
+from autoact.core.trial import COMPLETE, FAILED
 from autoact.training.lightning_session import LightningSession, SessionOptions, attached, trainer_from
 from autoact.training.population import PopulationSession
-from autoact.training.population.probe import seconds_per_step
-from autoact.training.population.support import why_not
-from autoact.training.quiet import quiet_lightning
+from autoact.training.population.eligibility import why_not
+from autoact.training.population.size_probe import seconds_per_step
+from autoact.training.quiet_lightning import quiet_lightning
 
 CPU = torch.device("cpu")
 BATCHES, EPOCHS, EVERY = 2, 3, 2

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim import lr_scheduler as schedulers
 
-from autoact.core.records import COMPLETE, STOPPED
+from autoact.core.trial import COMPLETE, STOPPED
 from autoact.tasks.metrics import Metric
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population import PopulationSession

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from autoact.core.errors import AutoactError
-from autoact.core.records import COMPLETE, CONFIGURED, FAILED, RAISED, STOPPED
+from autoact.core.trial import COMPLETE, CONFIGURED, FAILED, RAISED, STOPPED
 from autoact.training.lightning_session import LightningSession, build_module
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from autoact.training import threads
+from autoact.training import thread_count as threads
 from autoact.training.lightning_session import LightningSession, SessionOptions
-from autoact.training.quiet import quiet_lightning
-from autoact.training.randomness import random_state, restore_random_state
+from autoact.training.quiet_lightning import quiet_lightning
+from autoact.training.state.random_state import random_state, restore_random_state
 
 
 def test_repeated_advice_is_silenced_and_everything_else_passes():

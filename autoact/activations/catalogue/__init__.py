@@ -1,0 +1,12 @@
+"""The catalogue: every row, family by family."""
+
+from __future__ import annotations
+
+from autoact.activations.catalogue.bounded import ROWS as BOUNDED
+from autoact.activations.catalogue.gated import ROWS as GATED
+from autoact.activations.catalogue.learnable import ROWS as LEARNABLE
+from autoact.activations.catalogue.other import ROWS as OTHER
+from autoact.activations.catalogue.rectifiers import ROWS as RECTIFIERS
+from autoact.activations.catalogue.smooth import ROWS as SMOOTH
+
+ROWS = (*RECTIFIERS, *SMOOTH, *BOUNDED, *OTHER, *LEARNABLE, *GATED)

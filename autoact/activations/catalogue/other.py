@@ -1,0 +1,74 @@
+"""The identity, shrinkage and a periodic line."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import nn
+
+from autoact.activations.functional import pointwise
+from autoact.activations.spec import Activation, Parameter
+
+ROWS = (
+    Activation(
+        name="identity",
+        function=pointwise.identity,
+        aliases=("linear", "none"),
+        formula=r"x",
+        smooth=True,
+        monotonic=True,
+        zero_centred=True,
+        parity="odd",
+        reference="Widrow and Hoff, Adaptive Switching Circuits, 1960",
+        torch_type=nn.Identity,
+    ),
+    Activation(
+        name="tanhshrink",
+        function=F.tanhshrink,
+        aliases=("tanh_shrink",),
+        formula=r"x - \tanh(x)",
+        smooth=True,
+        monotonic=True,
+        zero_centred=True,
+        parity="odd",
+        reference="Collobert et al., Torch7: A Matlab-like Environment for Machine Learning, 2011",
+        torch_type=nn.Tanhshrink,
+    ),
+    Activation(
+        name="softshrink",
+        function=pointwise.softshrink,
+        aliases=("soft_shrink",),
+        formula=r"\operatorname{sign}(x) \max(0, |x| - \lambda)",
+        parameters=(Parameter("lambd", 0.5, 0.0, 1e6, "inputs within -+ lambd become 0"),),
+        smooth=False,
+        monotonic=True,
+        zero_centred=True,
+        parity="odd",
+        reference="Donoho, De-noising by Soft-Thresholding, 1995",
+        torch_type=nn.Softshrink,
+        torch_attributes={"lambd": "lambd"},
+    ),
+    Activation(
+        name="hardshrink",
+        function=pointwise.hardshrink,
+        aliases=("hard_shrink",),
+        formula=r"x \text{ if } |x| > \lambda \text{ else } 0",
+        parameters=(Parameter("lambd", 0.5, 0.0, 1e6, "inputs within -+ lambd become 0"),),
+        smooth=False,
+        monotonic=True,
+        zero_centred=True,
+        parity="odd",
+        reference="Donoho and Johnstone, Ideal Spatial Adaptation by Wavelet Shrinkage, 1994",
+        torch_type=nn.Hardshrink,
+        torch_attributes={"lambd": "lambd"},
+    ),
+    Activation(
+        name="snake",
+        function=pointwise.snake,
+        formula=r"x + \sin^2(a x) / a",
+        parameters=(Parameter("a", 1.0, 1e-2, 100.0, "frequency, radians per unit"),),
+        smooth=True,
+        monotonic=True,
+        zero_centred=False,
+        reference="Ziyin et al., Neural Networks Fail to Learn Periodic Functions and How to Fix It, 2020",
+    ),
+)

@@ -1,0 +1,120 @@
+"""Rectifiers: zero or a shrunken slope on one side."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import nn
+
+from autoact.activations.functional import pointwise
+from autoact.activations.spec import Activation, Parameter
+
+_INFINITY = math.inf
+_SLOPE = 100.0
+"""Largest slope allowed: torch has no limit, a search should."""
+
+ROWS = (
+    Activation(
+        name="relu",
+        function=F.relu,
+        aliases=("rectifier",),
+        formula=r"\max(0, x)",
+        output_range=(0.0, _INFINITY),
+        saturation=(0.0, None),
+        smooth=False,
+        monotonic=True,
+        zero_centred=False,
+        reference="Nair and Hinton, Rectified Linear Units Improve Restricted Boltzmann Machines, 2010",
+        torch_type=nn.ReLU,
+    ),
+    Activation(
+        name="relu6",
+        function=F.relu6,
+        formula=r"\min(\max(0, x), 6)",
+        output_range=(0.0, 6.0),
+        saturation=(0.0, 6.0),
+        smooth=False,
+        monotonic=True,
+        zero_centred=False,
+        reference="Krizhevsky, Convolutional Deep Belief Networks on CIFAR-10, 2010",
+        torch_type=nn.ReLU6,
+    ),
+    Activation(
+        name="leaky_relu",
+        function=F.leaky_relu,
+        aliases=("leakyrelu", "lrelu"),
+        formula=r"\max(0, x) + s \min(0, x)",
+        parameters=(Parameter("negative_slope", 0.01, -_SLOPE, _SLOPE, "slope where x < 0"),),
+        smooth=False,
+        monotonic=True,
+        zero_centred=False,
+        reference="Maas et al., Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013",
+        torch_type=nn.LeakyReLU,
+        torch_attributes={"negative_slope": "negative_slope"},
+    ),
+    Activation(
+        name="rrelu",
+        function=F.rrelu,
+        aliases=("randomized_relu",),
+        formula=r"\max(0, x) + a \min(0, x),\; a \sim U(l, u) \text{ in training, } \tfrac{l + u}{2} \text{ after}",
+        parameters=(
+            Parameter("lower", 1 / 8, -_SLOPE, _SLOPE, "smallest slope where x < 0"),
+            Parameter("upper", 1 / 3, -_SLOPE, _SLOPE, "largest slope where x < 0"),
+        ),
+        ordered=(("lower", "upper"),),
+        smooth=False,
+        monotonic=True,
+        zero_centred=False,
+        stochastic=True,
+        reference="Xu et al., Empirical Evaluation of Rectified Activations in Convolutional Network, 2015",
+        torch_type=nn.RReLU,
+        torch_attributes={"lower": "lower", "upper": "upper"},
+    ),
+    Activation(
+        name="threshold",
+        function=pointwise.threshold,
+        aliases=("thresholded_relu",),
+        formula=r"x \text{ if } x > t \text{ else } v",
+        parameters=(
+            Parameter("threshold", 1.0, -1e6, 1e6, "inputs above it pass"),
+            Parameter("value", 0.0, -1e6, 1e6, "output for the others"),
+        ),
+        output_range=(0.0, _INFINITY),
+        saturation=(0.0, None),
+        smooth=False,
+        monotonic=True,
+        zero_centred=False,
+        reference="Konda et al., Zero-bias Autoencoders and the Benefits of Co-adapting Features, 2014",
+        torch_type=nn.Threshold,
+        torch_attributes={"threshold": "threshold", "value": "value"},
+    ),
+    Activation(
+        name="squared_relu",
+        function=pointwise.squared_relu,
+        aliases=("relu2", "relu_squared"),
+        formula=r"\max(0, x)^2",
+        output_range=(0.0, _INFINITY),
+        saturation=(0.0, None),
+        smooth=True,
+        monotonic=True,
+        zero_centred=False,
+        reference="So et al., Primer: Searching for Efficient Transformers for Language Modeling, 2021",
+    ),
+    Activation(
+        name="star_relu",
+        function=pointwise.star_relu,
+        aliases=("starrelu",),
+        formula=r"s \max(0, x)^2 + b",
+        parameters=(
+            Parameter("scale", 0.8944, -_SLOPE, _SLOPE, "factor of the square"),
+            Parameter("bias", -0.4472, -_SLOPE, _SLOPE, "added to it"),
+        ),
+        output_range=(-0.4472, _INFINITY),
+        saturation=(-0.4472, None),
+        smooth=True,
+        monotonic=True,
+        zero_centred=True,
+        reference="Yu et al., MetaFormer Baselines for Vision, 2022",
+    ),
+)

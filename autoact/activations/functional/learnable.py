@@ -1,0 +1,130 @@
+"""Learnable activations as pure functions ``f(x, *theta)``.
+
+Every ``theta`` is a tensor that broadcasts against ``x`` (one value, or one per channel), or a plain number.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from autoact.activations.functional.pointwise import computed_in_float32
+
+_SMALLEST_FREQUENCY = 1e-6
+"""Below it snake's division is by this instead: the function is the identity to within x^2 * 1e-6."""
+
+RATIONAL_COEFFICIENTS = ("a0", "a1", "a2", "a3", "a4", "a5", "b1", "b2", "b3", "b4")
+"""Of the numerator, then of the denominator, lowest power first."""
+
+
+def prelu(x: Tensor, weight: Tensor | float = 0.25) -> Tensor:
+    """``x`` where x > 0, ``weight * x`` below (He et al., 2015).
+
+    Shape: ``x`` any, kept; ``weight`` broadcasts against ``x``.
+
+    Example:
+        >>> prelu(torch.tensor([-4.0, 4.0]))
+        tensor([-1.,  4.])
+    """
+    if not isinstance(weight, Tensor):
+        return F.leaky_relu(x, weight)
+    weight, count = weight.to(x.dtype), weight.numel()
+    # torch's own kernel wants the channels at axis 1; it is faster than a comparison and a product.
+    if count == 1:
+        return F.prelu(x, weight.reshape(1))
+    if weight.dim() == 1 and x.shape[-1] == count:
+        return F.prelu(x.reshape(-1, count), weight).reshape(x.shape)
+    if weight.dim() == x.dim() - 1 and weight.shape[0] == x.shape[1] == count:
+        return F.prelu(x, weight.reshape(count))
+    return torch.where(x > 0, x, weight * x)
+
+
+@computed_in_float32
+def swish_beta(x: Tensor, beta: Tensor | float = 1.0) -> Tensor:
+    """``x sigmoid(beta x)`` (Ramachandran et al., 2017).
+
+    Shape: ``x`` any, kept; ``beta`` broadcasts against ``x``.
+
+    Example:
+        >>> swish_beta(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7311])
+    """
+    return x * torch.sigmoid(beta * x)
+
+
+@computed_in_float32
+def snake_learnable(x: Tensor, a: Tensor | float = 0.5) -> Tensor:
+    """``x + sin(a x)^2 / a`` with a frequency that is learnt (Ziyin et al., NeurIPS 2020).
+
+    Shape: ``x`` any, kept; ``a`` broadcasts against ``x``.
+
+    Example:
+        >>> snake_learnable(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.4597])
+    """
+    a = torch.as_tensor(a, dtype=x.dtype, device=x.device)
+    # A frequency may pass through zero while it is learnt, where the function tends to the identity.
+    tiny = torch.where(a < 0, -_SMALLEST_FREQUENCY, _SMALLEST_FREQUENCY).to(a.dtype)
+    divisor = torch.where(a.abs() < _SMALLEST_FREQUENCY, tiny, a)
+    return x + torch.sin(a * x).square() / divisor
+
+
+@computed_in_float32
+def acon_c(x: Tensor, p1: Tensor | float = 1.0, p2: Tensor | float = 0.0, beta: Tensor | float = 1.0) -> Tensor:
+    """``(p1 - p2) x sigmoid(beta (p1 - p2) x) + p2 x`` (Ma et al., Activate or Not, CVPR 2021).
+
+    The paper draws p1 and p2 from a normal distribution; the defaults here start as SiLU.
+
+    Shape: ``x`` any, kept; ``p1``, ``p2`` and ``beta`` broadcast against ``x``.
+
+    Example:
+        >>> acon_c(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7311])
+    """
+    difference = (p1 - p2) * x
+    return difference * torch.sigmoid(beta * difference) + p2 * x
+
+
+@computed_in_float32
+def srelu(
+    x: Tensor,
+    left: Tensor | float = 0.0,
+    left_slope: Tensor | float = 0.2,
+    right: Tensor | float = 1.0,
+    right_slope: Tensor | float = 1.0,
+) -> Tensor:
+    """The identity between ``left`` and ``right``, straight lines of other slopes outside (Jin et al., AAAI 2016).
+
+    Shape: ``x`` any, kept; the others broadcast against ``x``.
+
+    Example:
+        >>> srelu(torch.tensor([-1.0, 0.5, 2.0]), right_slope=0.5)
+        tensor([-0.2000,  0.5000,  1.5000])
+    """
+    below = left + left_slope * (x - left)
+    above = right + right_slope * (x - right)
+    return torch.where(x >= right, above, torch.where(x <= left, below, x))
+
+
+@computed_in_float32
+def rational(x: Tensor, *coefficients: Tensor | float, **named: Tensor | float) -> Tensor:
+    """``P(x) / (1 + |Q(x)|)``, P of degree 5, Q of degree 4 without constant (Molina et al., Pade Units, ICLR 2020).
+
+    This is the paper's safe form: the denominator is never below 1.
+
+    Args:
+        x: input.
+        coefficients: a0 .. a5 of P, then b1 .. b4 of Q, lowest power first.
+        named: the same by name.
+
+    Shape: ``x`` any, kept; the coefficients broadcast against ``x``.
+
+    Example:
+        >>> rational(torch.tensor([2.0]), 0, 1, 0, 0, 0, 0, 0, 1, 0, 0)
+        tensor([0.4000])
+    """
+    a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = coefficients or (named[name] for name in RATIONAL_COEFFICIENTS)
+    numerator = a0 + x * (a1 + x * (a2 + x * (a3 + x * (a4 + x * a5))))
+    denominator = 1 + (x * (b1 + x * (b2 + x * (b3 + x * b4)))).abs()
+    return numerator / denominator

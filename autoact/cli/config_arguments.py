@@ -1,0 +1,220 @@
+"""Flags that the configured verbs share, as Hydra users expect them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoact.config.compose import compose, resolve
+from autoact.config.compose import settings as typed
+from autoact.config.effective_keys import Given, idle
+from autoact.config.groups import GROUPS, options
+from autoact.config.key_names import KEYS
+from autoact.config.schema import Config
+from autoact.config.user_keys import given
+from autoact.core.errors import AutoactError, nearest, unknown
+from autoact.core.override_text import in_shell
+
+FLAGS = """flags:
+  --help, -h             this text
+  --cfg job              print the composed configuration and stop
+  --resolve              with --cfg: resolve interpolations
+  --package, -p KEY      with --cfg: print one sub-tree
+  --config-dir, -cd DIR  add your own groups (DIR/task/mine.yaml, ...); may be repeated
+  --config-name, -cn N   another primary configuration
+"""
+
+
+@dataclass
+class Options:
+    """What stood on the command line.
+
+    Attributes:
+        overrides: ``key=value`` and the like.
+        flags: flag -> value.
+        config_dirs: folders of the user's own groups.
+    """
+
+    overrides: list[str] = field(default_factory=list)
+    flags: dict[str, str] = field(default_factory=dict)
+    config_dirs: list[str] = field(default_factory=list)
+
+    @property
+    def config_name(self) -> str:
+        """The primary configuration."""
+        return self.flags.get("--config-name", "config")
+
+    def command(self) -> dict[str, Any]:
+        """What was said, for the same search to be taken up again from anywhere."""
+        return {
+            "overrides": self.overrides,
+            "config_dirs": [str(Path(folder).resolve()) for folder in self.config_dirs],
+            "config_name": self.config_name,
+        }
+
+    def config(self) -> Any:
+        """The composed configuration."""
+        return compose(self.overrides, self.config_dirs, self.config_name)
+
+    def settings(self, verb: str, said: Options | None = None) -> tuple[Config, list[Given], list[str]]:
+        """The typed configuration, the keys that somebody set, and a line for each of them that cannot act.
+
+        Args:
+            verb: one of ``effects``' names: what does not act differs from verb to verb.
+            said: what this command line said, where it adds to another one.
+
+        Raises:
+            AutoactError: a key or value that does not exist, or a key that cannot act in a search.
+        """
+        config, mine = typed(self.config()), said or self
+        keys = given(mine.overrides, mine.config_dirs, self.config_name)
+        return config, keys, idle(keys, config, verb)
+
+
+_SHORT = {"-h": "--help", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-cn": "--config-name"}
+_VALUED = ("--cfg", "--package", "--config-dir", "--config-name")
+_PLAIN = ("--help", "--resolve")
+# What has to be said of a file beside its path.
+_FILES: dict[str, tuple[str, ...]] = {
+    ".csv": (),
+    ".tsv": (r"data.delimiter='\t'",),
+    ".parquet": ("data=parquet",),
+    ".npz": ("data=npz",),
+}
+
+
+def read(
+    arguments: Sequence[str],
+    own: Sequence[str] = (),
+    valued: Sequence[str] = (),
+    *,
+    configured: bool = True,
+    keys: Sequence[str] = (),
+) -> Options:
+    """Split flags from overrides.
+
+    Args:
+        arguments: after the verb.
+        own: further flags of the verb, without values.
+        valued: further flags of the verb, with a value each.
+        configured: whether the verb takes the whole configuration, and its flags.
+        keys: the keys that it takes otherwise.
+
+    Raises:
+        AutoactError: an unknown flag, a flag without its value, or a word that is no setting.
+    """
+    found, rest = Options(), list(arguments)
+    with_value, plain = (*(_VALUED if configured else ()), *valued), (*(_PLAIN if configured else _PLAIN[:1]), *own)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            if "=" not in word and not word.startswith("~"):
+                raise bare_word(word, keys)
+            if not configured and word.partition("=")[0] not in keys:
+                raise unknown("key", word.partition("=")[0], keys)
+            found.overrides.append(word)
+            continue
+        name, separator, value = word.partition("=")
+        name = _SHORT.get(name, name)
+        if name in plain:
+            found.flags[name] = "yes"
+        elif name in with_value:
+            if not separator and not rest:
+                raise AutoactError(f"{name} needs a value")
+            value = value if separator else rest.pop(0)
+            if name == "--config-dir":
+                found.config_dirs.append(value)
+            else:
+                found.flags[name] = value
+        else:
+            raise unknown("flag", name, [*with_value, *plain])
+    return found
+
+
+def bare_word(word: str, keys: Sequence[str] = ()) -> AutoactError:
+    """The error for a word that is no ``key=value``, with the setting that it may have been meant for.
+
+    Args:
+        word: as given.
+        keys: the keys that the verb takes; any of the configuration unless given.
+
+    Example:
+        >>> print(bare_word("churn"))
+        cannot read 'churn': settings are given as key=value; did you mean task=churn?
+        >>> print(bare_word("new.csv"))
+        cannot read 'new.csv': settings are given as key=value; did you mean data.path=new.csv?
+    """
+    said = f"cannot read {word!r}: settings are given as key=value"
+    if keys:
+        return AutoactError(f"{said}; allowed are {', '.join(f'{key}=...' for key in keys)}")
+    meant = meant_by(word)
+    return AutoactError(f"{said}; did you mean {meant}?" if meant else said)
+
+
+def meant_by(word: str) -> str:
+    """The setting that a bare word may have been meant for; empty where none comes to mind.
+
+    Example:
+        >>> meant_by("my_pkg.models:Net"), meant_by("recommended.yaml"), meant_by("chrun")
+        ('module=my_pkg.models:Net', 'recommendation=recommended.yaml (read by confirm, check and train)', 'task=churn')
+    """
+    ending = Path(word).suffix.lower()
+    if word.startswith(("models:/", "runs:/")) or ending in (".yaml", ".yml"):
+        return f"{in_shell(f'recommendation={word}')} (read by confirm, check and train)"
+    if ending in _FILES:
+        return " ".join([*_FILES[ending], in_shell(f"data.path={word}")])
+    key, separator, value = word.partition(":")
+    if separator and key in KEYS:
+        return in_shell(f"{key}={value.strip()}")
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", word):
+        return f"module={word}"
+    for group in GROUPS:
+        if word in options(group):
+            return f"{group}={word}"
+    near = nearest(word, options("task"), count=1)
+    if near:
+        return f"task={near[0]}"
+    return f"{word}=..." if word in KEYS else ""
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """What of the settings has no effect, a line each."""
+    for note in notes:
+        print(f"note: {note}")
+
+
+def answered(found: Options, usage: str) -> bool:
+    """Whether ``--help`` or ``--cfg`` asked for something that is now printed."""
+    if "--help" in found.flags:
+        print(usage)
+        print("groups (choose with group=choice):")
+        for group in GROUPS:
+            print(f"  {group + ':':<13}{', '.join(options(group, found.config_dirs))}")
+        print(f"\n{FLAGS}", end="")
+        return True
+    if "--cfg" in found.flags:
+        _print_config(found)
+        return True
+    return False
+
+
+def _print_config(found: Options) -> None:
+    """Print the composed configuration as YAML."""
+    from omegaconf import OmegaConf
+
+    if found.flags["--cfg"] not in ("job", "all"):
+        raise unknown("--cfg", found.flags["--cfg"], ["job", "all"])
+    config = found.config()
+    if "--resolve" in found.flags:
+        resolve(config)
+    package = found.flags.get("--package")
+    if package:
+        parent, _, last = package.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        if not OmegaConf.is_dict(node) or last not in list(node):
+            raise unknown("--package", package, list(node) if OmegaConf.is_dict(node) else list(config))
+        config = OmegaConf.create({package: node._get_node(last)})
+    print(OmegaConf.to_yaml(config), end="")

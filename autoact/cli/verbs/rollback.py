@@ -1,0 +1,33 @@
+"""``python -m autoact rollback``: move an alias back to the version that had it before the last ``promote``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autoact.cli.simple_arguments import PLACES, words
+from autoact.core.errors import AutoactError
+
+USAGE = """usage: python -m autoact rollback models:/NAME@champion [runs=DIR] [tracking.uri=URI]
+
+Takes the last promote of this alias back; once more takes back the one before. Where no version had the alias, it is
+taken away. Refused where the alias was moved by other means since.
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; returns the exit code."""
+    given = words(arguments, PLACES, most=1)
+    if given.help:
+        print(USAGE, end="")
+        return 0
+    name, separator, alias = (given.plain or [""])[0].removeprefix("models:/").partition("@")
+    if not separator or not name or not alias:
+        raise AutoactError("rollback needs an alias: models:/NAME@champion")
+    from autoact.tracking.models.model_registry import Registry
+
+    registry = Registry.at(given.tracking, given.runs)
+    move = registry.planned_back(name, alias)
+    print(move, flush=True)
+    registry.carry_out(move, back=True)
+    print("done")
+    return 0

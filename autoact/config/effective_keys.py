@@ -1,0 +1,373 @@
+"""When a key can act: a key that somebody set and that cannot change anything is refused, or said to be idle.
+
+One table says it, for what the settings alone tell; ``autoact/workflows/searching/unused_settings.py`` adds what only
+the model, its data and the device tell. A key that no rule names always acts. Values of the packaged groups
+are never asked about: they are there for users who choose the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Any
+
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.data.settings import DataSettings
+
+SEARCH, AGAIN, ELSEWHERE, CHECK, TRAIN, UI = "search", "confirm STUDY", "confirm", "check", "train", "ui"
+TABLES = ("classification", "regression")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A key that somebody set.
+
+    Attributes:
+        key: dotted.
+        text: as it stood: ``search.trials=20``; for a file, the key and the file.
+        file: whether a file of the user's own sets it: files are shared by runs, so they are told and not refused.
+        keys: the keys that this one sets: itself, or for a group's choice those of the choice.
+    """
+
+    key: str
+    text: str
+    file: bool = False
+    keys: tuple[str, ...] = ()
+
+
+# --- what each verb leaves unread: pattern -> why, and what reads it
+
+_READS_RECOMMENDATIONS = "confirm, check and train read a recommendation"
+_BUDGET = ("trials", "minutes", "sampler", "batch", "refine", "tuning", "rungs.*")
+_LIMITS = ("use", "own", "latency.*", "max_cost", "min_quality")
+_NOT_TRAIN = {"train.*": "it is for python -m autoact train"}
+
+
+def _each(section: str, names: Sequence[str], why: str) -> dict[str, str]:
+    """The same reason for several keys of a section."""
+    return {f"{section}.{name}": why for name in names}
+
+
+UNREAD: dict[str, dict[str, str]] = {
+    SEARCH: {
+        **_NOT_TRAIN,
+        "recommendation": f"a search writes one ({_READS_RECOMMENDATIONS})",
+        "policy": "a search rules on every policy (check, train and show choose one)",
+    },
+    AGAIN: {
+        **_NOT_TRAIN,
+        **_each("search", _BUDGET, "the trials are those of the study"),
+        "recommendation": "the study holds its own candidates (without STUDY, confirm reads a recommendation)",
+        "policy": "every policy is ruled on",
+    },
+    ELSEWHERE: {
+        **_NOT_TRAIN,
+        **_each("search", _BUDGET, "what the recommendation holds is tried, and nothing else"),
+        "space.candidates": "what the recommendation holds is tried, and nothing else",
+        "policy": "every policy that the recommendation holds is confirmed",
+    },
+    CHECK: {
+        **_NOT_TRAIN,
+        "space.*": "what the recommendation holds is measured, and nothing is searched",
+        **_each("objectives", _LIMITS, "the tolerances judge (tolerance.quality=, tolerance.latency=, ...)"),
+        **_each("search", _BUDGET, "nothing is searched"),
+        "confirm.*": "check trains under as many fresh seeds as seeds=N says",
+        "incumbent": "the recommendation is compared with its baseline",
+        **_each("tracking", ("backend", "experiment", "children", "parent_run_id"), "check logs nothing"),
+    },
+    TRAIN: {
+        "space.*": "what the recommendation holds is trained, and nothing is searched",
+        "objectives.*": "nothing is traded: policy=NAME chooses",
+        **_each("search", (*_BUDGET, "threads", "storage"), "one training, and nothing is searched"),
+        "confirm.*": "nothing is confirmed: the test part stays sealed",
+        "engine.*": "one training, in this process",
+        **_each(
+            "hardware",
+            ("name", "price_*", "currency", "threads", "*_batch", "rounds", "min_ms"),
+            "nothing is timed; only hardware.device is read",
+        ),
+        "incumbent": "nothing is compared",
+        **_each("tracking", ("children", "parent_run_id"), "there is one run, of this training"),
+    },
+}
+
+# --- what other settings take the effect from: key pattern -> the reason, empty where it acts
+
+
+def _own_module(config: Config) -> str:
+    return "" if config.module else "it is for a module of your own, and module=package.module:Class is not given"
+
+
+def _recipe(config: Config) -> str:
+    return "" if config.module is None else "with module=... your own module and datamodule decide"
+
+
+def _source(*sources: str) -> Callable[[Config], str]:
+    def rule(config: Config) -> str:
+        source = config.data.source
+        return "" if source in sources else f"it is for data.source={' or '.join(sources)}, and it is {source}"
+
+    return rule
+
+
+def _kind(*kinds: str) -> Callable[[Config], str]:
+    def rule(config: Config) -> str:
+        kind = config.task.kind
+        return "" if kind in kinds else f"it is for {' and '.join(kinds)}, and task.kind is {kind}"
+
+    return rule
+
+
+def _columns(config: Config) -> str:
+    """For what names or reads columns of a table."""
+    data = config.data
+    digits = data.source == "sklearn" and data.name == "digits"
+    if data.source == "npz" or (config.task.kind == "sequence_classification" and digits):
+        return "these sequences are arrays, without columns or text"
+    return ""
+
+
+def _learnt_columns(config: Config) -> str:
+    """For what says of columns whether and how they are learnt from."""
+    if config.task.kind == "forecast":
+        return "a forecast reads the columns of data.series and data.known alone"
+    return _columns(config)
+
+
+def _target(config: Config) -> str:
+    if config.task.kind == "forecast":
+        return "a forecast predicts the columns of data.series"
+    return _columns(config)
+
+
+def _time_format(config: Config) -> str:
+    if config.data.time or (config.task.kind == "forecast" and config.data.source == "simulated"):
+        return ""
+    return "it says how the dates of data.time are written, and data.time is not set"
+
+
+def _test_share(config: Config) -> str:
+    return "" if config.data.test_path is None else "the file of data.test_path is the test part"
+
+
+def _data_seed(config: Config) -> str:
+    from autoact.data.preparation.split import split_name
+
+    data = config.data
+    if config.module is not None or data.source == "simulated" or split_name(data, config.task.kind) != "time":
+        return ""
+    return "a split by time draws nothing"
+
+
+def _scaling(config: Config) -> str:
+    kind = config.task.kind
+    if kind == "forecast":
+        return "forecasts are always standardised"
+    if kind == "sequence_classification" and config.data.scaling == "quantile":
+        return "sequences are scaled by channel: data.scaling=standard or none"
+    return ""
+
+
+def _priced(config: Config) -> str:
+    return "" if config.hardware.price_per_hour is not None else "this hardware has no price (hardware.price_per_hour)"
+
+
+def _rungs(config: Config) -> str:
+    if "quality" not in config.objectives.use:
+        return "candidates are compared early by their quality, which objectives.use does not name"
+    return ""
+
+
+def _rungs_on(config: Config) -> str:
+    return _rungs(config) if config.search.rungs.enabled else "there are no early stops with search.rungs.enabled=false"
+
+
+def _rungs_enabled(config: Config) -> str:
+    return _rungs(config) if config.search.rungs.enabled else ""
+
+
+def _tuning(config: Config) -> str:
+    if config.space.learning_rate or config.space.weight_decay:
+        return ""
+    return "no training setting is searched (space.learning_rate and space.weight_decay are empty)"
+
+
+def _confirmed(config: Config) -> str:
+    return "" if config.confirm.seeds else "there is no final check (confirm.seeds=0)"
+
+
+def _references(config: Config) -> str:
+    """Turning them off asks for nothing where there are none."""
+    return _recipe(config) if config.confirm.references else ""
+
+
+def _tracked(config: Config) -> str:
+    return "" if config.tracking.backend != "none" else "nothing is tracked (tracking.backend=none)"
+
+
+def _store(config: Config) -> str:
+    read = [name or "" for name in (config.recommendation, config.incumbent)]
+    return "" if any(name.startswith(("models:/", "runs:/")) for name in read) else _tracked(config)
+
+
+def _task_metric(config: Config) -> str:
+    return _recipe(config) or ("" if config.metric is None else f"metric={config.metric} decides instead")
+
+
+def _metric_mode(config: Config) -> str:
+    if config.metric is None and config.module is not None:
+        return "it is the direction of metric=package.module:function, which is not given; monitor's is mode"
+    return ""
+
+
+def _mode(config: Config) -> str:
+    if config.module is None:
+        return f"{_own_module(config)}; the direction of a metric of your own is metric_mode"
+    return ""
+
+
+def _trust(config: Config) -> str:
+    named = [config.module, config.datamodule, *config.callbacks, *config.objectives.own]
+    named += [name for name in (config.metric, config.task.metric) if ":" in (name or "")]
+    named += [name for name in [config.recipe.module] if not name.startswith("autoact.")]
+    return "" if any(named) else "nothing is imported by reference"
+
+
+def _patience_of_train(config: Config) -> str:
+    rows = config.train.rows or ("train+validation" if config.module is None else "train")
+    if rows == "train":
+        return ""
+    return "a training on train+validation rows has no early stopping; train.rows=train has"
+
+
+RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
+    ("module_arguments", _own_module),
+    ("datamodule", _own_module),
+    ("datamodule_arguments", _own_module),
+    ("monitor", _own_module),
+    ("mode", _mode),
+    ("callbacks", _own_module),
+    ("task.kind", _recipe),
+    ("task.metric", _task_metric),
+    ("recipe.*", _recipe),
+    ("data.seed", _data_seed),
+    *((f"data.{one.name}", _recipe) for one in fields(DataSettings) if one.name != "seed"),
+    ("data.path", _source("csv", "parquet", "npz")),
+    ("data.test_path", _source("csv", "parquet")),
+    ("data.openml_id", _source("openml")),
+    ("data.cache_dir", _source("openml")),
+    ("data.delimiter", _source("csv")),
+    ("data.header", _source("csv")),
+    ("data.names", _source("csv")),
+    ("data.comment", _source("csv")),
+    ("data.missing", _columns),
+    ("data.strip", _columns),
+    ("data.target", _target),
+    ("data.drop", _learnt_columns),
+    ("data.numeric", _learnt_columns),
+    ("data.categorical", _learnt_columns),
+    ("data.time_format", _time_format),
+    ("data.test", _test_share),
+    ("data.scaling", _scaling),
+    ("data.series", _kind("forecast")),
+    ("data.known", _kind("forecast")),
+    ("data.history", _kind("forecast")),
+    ("data.horizon", _kind("forecast")),
+    ("data.positive", _kind("classification", "sequence_classification")),
+    ("data.label_strip", _kind("classification", "sequence_classification")),
+    ("data.min_frequency", _kind(*TABLES)),
+    ("data.max_categories", _kind(*TABLES)),
+    ("objectives.max_cost", _priced),
+    ("hardware.currency", _priced),
+    ("hardware.price_date", _priced),
+    ("hardware.price_source", _priced),
+    ("hardware.throughput_batch", _priced),
+    ("search.rungs.enabled", _rungs_enabled),
+    ("search.rungs.reduction", _rungs_on),
+    ("search.rungs.first", _rungs_on),
+    ("search.tuning", _tuning),
+    ("confirm.finalists", _confirmed),
+    ("confirm.early", _confirmed),
+    ("confirm.confidence", _confirmed),
+    ("confirm.power", _confirmed),
+    ("confirm.references", _references),
+    ("tracking.uri", _store),
+    ("tracking.experiment", _tracked),
+    ("tracking.children", _tracked),
+    ("tracking.parent_run_id", _tracked),
+    ("metric_mode", _metric_mode),
+    ("trust", _trust),
+)
+# Keys whose idleness is told and not refused: they do no harm, and whoever sets them asks for nothing.
+TOLD = ("trust",)
+
+
+def why_unread(key: str, verb: str) -> str:
+    """Why a verb does not read a key; empty where it does.
+
+    Example:
+        >>> why_unread("train.rows", "search")
+        'it is for python -m autoact train'
+    """
+    return next((why for pattern, why in UNREAD.get(verb, {}).items() if fnmatchcase(key, pattern)), "")
+
+
+def why_idle(key: str, config: Config, verb: str = SEARCH) -> str:
+    """Why a key cannot act beside the other settings; empty where it can.
+
+    Example:
+        >>> why_idle("data.openml_id", Config())
+        'it is for data.source=openml, and it is csv'
+    """
+    if verb == TRAIN and key == "search.patience" and (reason := _patience_of_train(config)):
+        return reason
+    return next((why for pattern, rule in RULES if fnmatchcase(key, pattern) and (why := rule(config))), "")
+
+
+def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str]:
+    """A line for each key that cannot act in this run, and that a file, a word for another verb, or no harm excuses.
+
+    Args:
+        given: the keys that somebody set.
+        config: the whole configuration.
+        verb: which verb runs, one of the names above.
+
+    Raises:
+        AutoactError: a key of the command line cannot act; says what it would need.
+
+    Example:
+        >>> from autoact.config.schema import DataSettings
+        >>> idle([Given("data.openml_id", "data.openml_id=31")], Config(data=DataSettings(openml_id=31)))
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: data.openml_id=31 has no effect: it is for data.source=openml, and it is csv
+    """
+    lines = []
+    for one in given:
+        keys = [key for key in one.keys or (one.key,) if not at_rest(config, key)]
+        unread = [why_unread(key, verb) for key in keys]
+        if keys and all(unread):
+            if one.file:
+                continue  # a file serves every verb
+            line = f"{one.text} has no effect in {verb}: {unread[0]}"
+            if verb == SEARCH:
+                raise AutoactError(line)
+            lines.append(line)  # the settings of a search are handed on to the verbs that follow it
+            continue
+        reasons = [why or why_idle(key, config, verb) for key, why in zip(keys, unread, strict=True)]
+        if keys and all(reasons):
+            line = f"{one.text} has no effect: {reasons[0]}"
+            if not one.file and one.key not in TOLD:
+                raise AutoactError(line)
+            lines.append(line)
+    return lines
+
+
+def at_rest(config: Config, key: str) -> bool:
+    """Whether the value asks for nothing: null, or an empty list or tree, which is how most keys are without a word."""
+    node: Any = config
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else getattr(node, part, None)
+    return node is None or node == [] or node == {}

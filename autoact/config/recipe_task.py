@@ -1,0 +1,216 @@
+"""From a configuration to a task: data, recipe, metric."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from autoact.config.schema import Config
+from autoact.config.trusted_code import load_trusted
+from autoact.core.errors import AutoactError, unknown
+from autoact.data.datamodule import TensorDataModule
+from autoact.data.preparation.cross_validation import fold_of, has_folds
+from autoact.data.prepare import prepare
+from autoact.data.prepared_data import Prepared
+from autoact.data.settings import KINDS
+from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
+from autoact.tasks.production_model import Incumbent, find_incumbent
+from autoact.tasks.reference_models import reference_rows
+from autoact.tasks.task import Task
+
+MAY_HAVE_SEEN = (
+    "the incumbent may have been trained on rows that it is scored on here: autoact cannot know; its score would then "
+    "be too good"
+)
+
+
+def recipe_task(config: Config, prepared: Prepared | None = None) -> Task:
+    """The task of a recipe on prepared data.
+
+    Args:
+        config: the whole configuration.
+        prepared: the data, where they are prepared already.
+
+    Raises:
+        AutoactError: wrong data, recipe or metric.
+    """
+    kind, settings = config.task.kind, config.recipe
+    if kind not in KINDS:
+        raise unknown("task.kind", kind, KINDS)
+    recipe = load_trusted(settings.module, "recipe.module", config.trust)
+    check_recipe(recipe, config)
+    metric = task_metric(config, kind)
+    data = config.data
+    prepared = prepare(data, kind) if prepared is None else prepared
+    scored = in_users_unit(metric, prepared)
+    shape = prepared.input_shape
+    incumbent = _incumbent(config, prepared, scored)
+
+    def make_module() -> Any:
+        try:
+            return recipe(inputs=prepared.inputs, outputs=prepared.outputs, **settings.arguments)
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            raise AutoactError(f"recipe.arguments do not fit {settings.module}: {error}") from error
+
+    return Task(
+        name=config.task.name or kind,
+        make_module=make_module,
+        make_datamodule=lambda seed: TensorDataModule(prepared, settings.batch_size, seed),
+        make_fold=_folds(prepared, settings.batch_size) if has_folds(prepared) else None,
+        monitor=f"val_{metric.name}",
+        mode=metric.mode,
+        quality_unit=_unit(metric, prepared),
+        example_input=prepared.train.x[:4],
+        make_input=lambda rows: torch.randn(rows, *shape, generator=torch.Generator().manual_seed(0)),
+        metric=scored,
+        open_test=_opener(prepared, settings.batch_size),
+        trainer=dict(config.trainer),
+        identity={
+            "data": prepared.fingerprint,
+            "recipe": settings.module,
+            "arguments": dict(settings.arguments),
+            "batch_size": settings.batch_size,
+        },
+        facts={
+            "data": prepared.name,
+            "description": prepared.description,
+            "summary": prepared.summary(),
+            "rows": prepared.sizes,
+            "fingerprint": prepared.fingerprint,
+            "recipe": settings.module,
+            "notes": [*prepared.notes, *([] if incumbent is None else filter(None, [MAY_HAVE_SEEN, incumbent.note]))],
+            "settings": asdict(data),
+            **({"profile": prepared.profile} if prepared.profile else {}),
+            **({"incumbent": incumbent.name} if incumbent is not None else {}),
+        },
+        simulated=prepared.simulated,
+        references=_references(prepared, scored, incumbent, fitted=config.confirm.references),
+        ordered=prepared.split == "time",
+        trivial=_trivial(prepared, scored),
+        warning="all results are on simulated data" if prepared.simulated else "",
+    )
+
+
+def check_recipe(recipe: Any, config: Config) -> None:
+    """Refuse a recipe of another kind of task, and arguments that it does not take or that mean nothing.
+
+    Raises:
+        AutoactError: names the recipe or the argument, and what is allowed.
+    """
+    kind, settings = config.task.kind, config.recipe
+    kinds = getattr(recipe, "kinds", ())
+    if kinds and kind not in kinds:
+        fitting = [name for name, wanted in _RECIPES.items() if wanted == kind]
+        raise AutoactError(
+            f"recipe.module={settings.module} is for {' and '.join(kinds)}, and task.kind is {kind}: "
+            f"recipe={' or recipe='.join(fitting)}"
+        )
+    taken = _parameters(recipe)
+    for name, value in settings.arguments.items():
+        if taken and name not in taken:
+            raise unknown("argument of the recipe", name, sorted(taken), advice="recipe.arguments.NAME=VALUE")
+        if name in ("width", "depth", "kernel") and not (type(value) is int and value >= 1):
+            raise AutoactError(f"recipe.arguments.{name}={value} must be a whole number, 1 or more")
+
+
+# The packaged recipes, with the kind of task that each is for.
+_RECIPES = {
+    "tabular_classification": "classification",
+    "tabular_regression": "regression",
+    "sequence_classification": "sequence_classification",
+    "forecast": "forecast",
+}
+
+
+def _parameters(recipe: Any) -> set[str]:
+    """The arguments that a recipe takes beside inputs and outputs; empty where it does not tell."""
+    found: set[str] = set()
+    for base in inspect.getmro(recipe) if inspect.isclass(recipe) else (recipe,):
+        function = base.__dict__.get("__init__") if inspect.isclass(base) else base
+        if function is None:
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        found |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return found - {"self", "inputs", "outputs"}
+    return set()
+
+
+def task_metric(config: Config, kind: str) -> Metric:
+    """The metric that decides."""
+    name = config.metric or config.task.metric
+    if ":" in name:
+        load_trusted(name, "metric", config.trust)
+    return resolve(name, kind, config.metric_mode)
+
+
+def in_users_unit(metric: Metric, prepared: Prepared) -> Metric:
+    """The metric over targets in the user's own unit, not standardised; several series stay standardised."""
+    scale = prepared.target_scale
+    if scale is None or len(scale.names) > 1:
+        return metric
+
+    def function(y_true: Any, y_score: Any) -> float:
+        mean, std = float(scale.mean[0]), float(scale.std[0])
+        return metric.function(y_true.astype("float64") * std + mean, y_score.astype("float64") * std + mean)
+
+    return replace(metric, function=function)
+
+
+def _unit(metric: Metric, prepared: Prepared) -> str:
+    """What the quality is, for people."""
+    scale = prepared.target_scale
+    return metric.title if scale is None or len(scale.names) == 1 else f"{metric.title} (standardised)"
+
+
+def _folds(prepared: Prepared, batch_size: int) -> Callable[[int, int, int], TensorDataModule]:
+    """Returns the data of one fold of the training and validation rows; the test part stays sealed."""
+    return lambda seed, fold, folds: TensorDataModule(fold_of(prepared, seed, fold, folds), batch_size, seed)
+
+
+def _opener(prepared: Prepared, batch_size: int) -> Callable[[str], Any]:
+    """Lifts the seal and hands out the test rows as validation rows."""
+
+    def open_test(reason: str) -> Any:
+        return TensorDataModule(replace(prepared, validation=prepared.test.open(reason)), batch_size)
+
+    return open_test
+
+
+def _references(
+    prepared: Prepared, metric: Metric, incumbent: Incumbent | None, *, fitted: bool
+) -> Callable[[bool], Any]:
+    """Scores of the incumbent and of reference models; on test rows only after the seal was lifted."""
+    return lambda test: reference_rows(prepared, metric, prepared.test.part if test else None, incumbent, fitted=fitted)
+
+
+def _incumbent(config: Config, prepared: Prepared, metric: Metric) -> Incumbent | None:
+    """The model in production, where the user names one."""
+
+    def load(address: str) -> Any:
+        from autoact.tracking.models.registered_model import RegisteredModel
+
+        return RegisteredModel(address, config.tracking, Path(config.output))
+
+    return find_incumbent(config.incumbent, prepared, config.data, metric, load)
+
+
+def _trivial(prepared: Prepared, metric: Metric) -> float | None:
+    """Quality of a constant prediction made from training targets, on validation rows."""
+    y = prepared.validation.y.numpy()
+    train = prepared.train.y.numpy()
+    if prepared.kind in CLASSIFICATION:
+        shares = np.bincount(train, minlength=prepared.outputs) / len(train)
+        score = np.full(len(y), shares[1]) if len(shares) == 2 else np.tile(shares, (len(y), 1))
+    else:
+        score = np.broadcast_to(train.mean(axis=0), y.shape)
+    try:
+        return metric(y, score)
+    except (ValueError, ArithmeticError):
+        return None  # the user's own metric may not take a constant

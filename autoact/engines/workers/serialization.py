@@ -1,0 +1,86 @@
+"""Messages between the driver and a worker: bytes both ways, errors with their tracebacks among them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+from autoact.core.errors import AutoactError
+from autoact.engines.job import Workplace
+from autoact.training.quiet_lightning import quiet_lightning
+
+
+class RemoteTraceback(Exception):  # noqa: N818  (the cause of an error, never raised alone)
+    """The traceback of an error in a worker, as text; the cause of the error that arrives here."""
+
+    def __str__(self) -> str:
+        """The text, on lines of its own."""
+        return f"\n{self.args[0]}"
+
+
+def packed(workplace: Workplace) -> bytes:
+    """A workplace as it travels.
+
+    Raises:
+        AutoactError: something in it cannot leave this process; names the part.
+    """
+    try:
+        return bytes(cloudpickle.dumps(workplace))
+    except Exception as error:  # each object refuses in its own way
+        part = _culprit(workplace)
+        said = str(error).partition("\n")[0]
+        raise AutoactError(
+            f"{part} cannot be sent to a worker ({said}): use engine=inline, or make it there"
+        ) from error
+
+
+def _culprit(workplace: Workplace) -> str:
+    """Which part of a workplace cannot travel, for people."""
+    for name, value in vars(workplace.task).items():
+        if not _travels(value):
+            return f"the task's {name}"
+    if not _travels(workplace.make_session):
+        return "the session's factory"
+    for objective in workplace.own:
+        if not _travels(objective):
+            return f"the objective {objective.name}"
+    return "an activation of your own"
+
+
+def _travels(value: Any) -> bool:
+    """Whether a value can be packed."""
+    try:
+        cloudpickle.dumps(value)
+    except Exception:
+        return False
+    return True
+
+
+def reply_of(work: Callable[[], Any]) -> bytes:
+    """Do the work in a worker; the reply holds its result, or the error that it ended in."""
+    try:
+        with quiet_lightning():
+            return bytes(cloudpickle.dumps((work(), None, "")))
+    except Exception as error:
+        return bytes(cloudpickle.dumps((None, _portable(error), traceback.format_exc())))
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself where it survives the way, else one that says the same."""
+    try:
+        if type(cloudpickle.loads(cloudpickle.dumps(error))) is type(error):
+            return error
+    except Exception:
+        pass
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def result_of(reply: bytes) -> Any:
+    """The result in a reply; an error in it is raised as itself, with the worker's traceback as its cause."""
+    result, error, trace = cloudpickle.loads(reply)
+    if error is not None:
+        raise error from RemoteTraceback(trace)
+    return result

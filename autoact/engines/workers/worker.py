@@ -1,0 +1,101 @@
+"""What runs inside a worker process of this machine."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cloudpickle
+import torch
+
+from autoact.core.warn_once import share_warnings
+from autoact.engines.job import Workplace
+from autoact.engines.workers.prestart import leave_with_driver
+from autoact.engines.workers.serialization import reply_of
+
+
+class _Desk:
+    """What this process holds; read when it is first needed, so that a failure to read it can be told."""
+
+    path: str | None = None
+    gpu_share: float = 1.0
+    workplace: Workplace | None = None
+
+    def take(self) -> Workplace:
+        """The workplace."""
+        if self.workplace is None:
+            assert self.path is not None, "it has arrived"
+            workplace: Workplace = cloudpickle.loads(Path(self.path).read_bytes())
+            if self.gpu_share < 1 and torch.cuda.is_available():
+                torch.cuda.set_per_process_memory_fraction(self.gpu_share)
+            self.workplace = workplace
+        return self.workplace
+
+
+_desk = _Desk()
+
+
+def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) -> bytes:
+    """Take a place and read the workplace, and with it import all that training needs.
+
+    Args:
+        path: file that holds the packed workplace.
+        threads: CPU threads of torch.
+        gpu_share: share of the GPU's memory that this worker may take.
+        folders: where the driver imports from.
+
+    Returns:
+        The reply, which holds the process's number.
+    """
+
+    def take() -> int:
+        leave_with_driver()
+        let_start_processes()
+        sys.path[:] = folders
+        torch.set_num_threads(threads)
+        _desk.path, _desk.gpu_share, _desk.workplace = path, gpu_share, None
+        _desk.take()
+        # The pool collects garbage between jobs; looking at all that torch and lightning are made of takes 0.2 s.
+        gc.collect()
+        gc.freeze()
+        return os.getpid()
+
+    reply = reply_of(take)
+    share_warnings(Path(warned_beside(path)), install=True)
+    return reply
+
+
+def warned_beside(path: str) -> str:
+    """The file, beside the workplace's, of the warnings that have been shown.
+
+    Example:
+        >>> warned_beside("autoact-1.workplace")
+        'autoact-1.workplace.warned'
+    """
+    return f"{path}.warned"
+
+
+def let_start_processes() -> None:
+    """Let what runs here start processes as a script does: a DataLoader has workers, where ``num_workers`` is set.
+
+    A process of loky's starts others as it was started itself, which no one but loky can, and may have none at all
+    where it is a daemon.
+    """
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
+    vars(multiprocessing.current_process())["_config"].pop("daemon", None)
+
+
+def work(payload: bytes) -> bytes:
+    """Run a packed job.
+
+    A worker that is told to end while it trains (SIGTERM) ends: its engine gives the job to another one.
+    """
+    try:
+        return reply_of(lambda: _desk.take().run(cloudpickle.loads(payload)))
+    except KeyboardInterrupt:
+        os._exit(128 + signal.SIGTERM)

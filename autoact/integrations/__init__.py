@@ -1,0 +1,1 @@
+"""autoact inside other people's frameworks."""

@@ -1,0 +1,124 @@
+"""Optuna: activations as one line in an existing objective, and the assignment of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import BaseTrial, FrozenTrial
+
+from autoact.core.assignment import Assignment, Choice
+from autoact.core.errors import AutoactError, unknown
+from autoact.sites import apply, find_sites
+from autoact.space.search_space import build_space
+from autoact.space.settings import SpaceSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PREFIX = "autoact."
+_SITES = "sites"
+
+
+def suggest(
+    trial: BaseTrial,
+    model: nn.Module,
+    candidates: Sequence[str | Choice],
+    *,
+    granularity: str = "block",
+    example_input: Any = None,
+    include: Sequence[str] = ("*",),
+    exclude: Sequence[str] = (),
+    rescale: bool = False,
+    prefix: str = PREFIX,
+) -> nn.Module:
+    """A copy of ``model`` with the activations that the trial suggests.
+
+    Each block (site, model) becomes one categorical parameter of the trial, named ``prefix`` and the block's name, for
+    instance ``autoact.encoder.0``; its choices are the current activation and ``candidates``, each function once. So it
+    works with any sampler, storage and pruner, with ``enqueue_trial`` and ``FixedTrial``.
+
+    Args:
+        trial: what the objective was given.
+        model: as the objective makes it; make the optimiser from what is returned.
+        candidates: activations to try.
+        granularity: ``"site"`` (each site its own activation), ``"block"`` or ``"model"`` (one for all).
+        example_input: as in ``find_sites``; needed for activations with weights, gated ones, and for ``rescale``. With
+            it the model's output is known, and left alone.
+        include: globs of site names to search; the others stay as they are.
+        exclude: globs of site names to leave alone.
+        rescale: scale the weights that consume a changed site by its gain, for a model that is trained from scratch.
+        prefix: begins the names of the parameters; give each model of an objective its own.
+
+    Raises:
+        AutoactError: nothing to search, an unknown name, or an activation that fits nowhere.
+        optuna.TrialPruned: what was suggested cannot be trained: the identity everywhere, or gated activations whose
+            widths do not fit together.
+
+    Example:
+        >>> from optuna.trial import FixedTrial
+        >>> from torch import nn
+        >>> trial = FixedTrial({"autoact.1": "tanh"})
+        >>> suggest(trial, nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)), ["gelu", "tanh"])[1]
+        ActivationModule(tanh)
+        >>> assignment_from(trial)
+        Assignment({'1': 'tanh'})
+    """
+    if not isinstance(trial, BaseTrial):
+        raise AutoactError(f"autoact.suggest takes the objective's trial first, not {type(trial).__name__}")
+    settings = SpaceSettings(
+        granularity=granularity,
+        candidates=[str(choice) for choice in ([candidates] if isinstance(candidates, str) else candidates)],
+        include=list(include),
+        exclude=list(exclude),
+        learning_rate=[],
+        weight_decay=[],
+    )
+    sites = find_sites(model, example_input)
+    space = build_space(sites, settings, {})
+    params = {group: trial.suggest_categorical(prefix + group, space.choices_of(group)) for group in space.groups}
+    # Kept with the trial, so that whoever reads the study needs no model.
+    trial.set_user_attr(prefix + _SITES, {group: list(members) for group, members in space.groups.items()})
+    assignment = space.assignment(params)
+    if not space.allowed(assignment):
+        raise optuna.TrialPruned(f"{assignment.summary()} cannot be trained in this model")
+    return apply(model, assignment, example_input=example_input, sites=sites, rescale=rescale)
+
+
+def assignment_from(trial: BaseTrial | FrozenTrial, *, prefix: str = PREFIX) -> Assignment:
+    """The assignment that ``suggest`` put into a trial's model: for ``apply``, ``ApplyActivations`` and production.
+
+    Args:
+        trial: one that ran, for instance ``study.best_trial``, also read from a storage in another process.
+        prefix: what was given to ``suggest``.
+
+    Raises:
+        AutoactError: ``suggest`` was not called with this trial and prefix.
+    """
+    if not isinstance(trial, BaseTrial):
+        raise AutoactError(f"autoact.assignment_from takes a trial, for instance study.best_trial: {_shown(trial)}")
+    groups = trial.user_attrs.get(prefix + _SITES)
+    if not isinstance(groups, Mapping):
+        used = [name.removesuffix(_SITES) for name, value in trial.user_attrs.items() if _holds_sites(name, value)]
+        if used:
+            raise unknown("prefix", prefix, used)
+        raise AutoactError(
+            f"trial {trial.number} holds no assignment: autoact.suggest was not called with it, or it has not run"
+        )
+    chosen: dict[str, Any] = {}
+    for group, members in groups.items():
+        if prefix + group not in trial.params:
+            raise AutoactError(f"trial {trial.number} has no parameter {prefix + group!r}: its attributes were changed")
+        chosen.update(dict.fromkeys(members, trial.params[prefix + group]))
+    return Assignment(chosen)
+
+
+def _holds_sites(name: str, value: Any) -> bool:
+    """Whether a user attribute of a trial was written by ``suggest``, under whatever prefix."""
+    return name.endswith(_SITES) and isinstance(value, Mapping)
+
+
+def _shown(thing: Any) -> str:
+    """What was given instead of a trial."""
+    return f"a study has many trials: {thing!r}" if isinstance(thing, optuna.Study) else f"not {type(thing).__name__}"

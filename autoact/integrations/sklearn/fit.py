@@ -1,0 +1,268 @@
+"""From checked rows to a fitted network: the task, the search on the common road, and the final training."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+from autoact.config.recipe_task import recipe_task
+from autoact.config.schema import Config, RecipeSettings, TaskSettings
+from autoact.core.errors import AutoactError
+from autoact.core.trial import Candidate, TrialRecord
+from autoact.data.prepared_data import Prepared
+from autoact.data.settings import DataSettings
+from autoact.engines.settings import INLINE, PROCESSES, EngineSettings
+from autoact.integrations.lightning.search import DEFAULT_CANDIDATES
+from autoact.integrations.sklearn.parameters import Wishes, check_wishes
+from autoact.integrations.sklearn.rows import Protocol, Rows, prepare_rows, protocol_for, whole
+from autoact.latency.hardware import HardwareSettings
+from autoact.recommendation import Policy, Recommendation
+from autoact.report.terminal import TerminalView
+from autoact.space.settings import SpaceSettings
+from autoact.study.outcome.result import SearchResult
+from autoact.study.settings import ConfirmSettings, ObjectiveSettings, RungSettings, SearchSettings
+from autoact.study.storage.optuna_storage import open_storage, storage_url
+from autoact.tasks.objectives import QUALITY
+from autoact.tasks.task import Task
+from autoact.tracking.factory import make_tracker
+from autoact.tracking.settings import TrackingSettings
+from autoact.training.lightning_session import LightningSession, SessionOptions
+from autoact.training.state.random_state import random_state, restore_random_state
+from autoact.workflows.search import Prepared as PreparedSearch
+from autoact.workflows.search import Settings, prepare_search, run_search
+from autoact.workflows.searching.setting_names import estimator_terms
+
+# The recipe is named, not imported: recipes are leaves.
+RECIPES = {
+    "classification": "autoact.recipes.tabular:TabularClassifier",
+    "regression": "autoact.recipes.tabular:TabularRegressor",
+}
+# At least so many rows in a batch, at most so many, and between them an eighth of the training rows.
+BATCH_ROWS = (32, 128)
+# Nothing is decided by latency where it is not traded: the table that a study needs is measured in a moment.
+UNTRADED = {"rounds": 5, "min_ms": 0.5}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What ``fit`` leaves behind.
+
+    Attributes:
+        protocol: what the rows allowed.
+        prepared: all rows with their preprocessing, as the network saw them.
+        module: the network in evaluation mode, in float64, on the CPU.
+        recommendation: of the search.
+        policy: what was trained.
+        result: of the search; its files are gone where no output folder was given.
+        study: Optuna's, in memory.
+    """
+
+    protocol: Protocol
+    prepared: Prepared
+    module: Any
+    recommendation: Recommendation
+    policy: Policy
+    result: SearchResult
+    study: optuna.Study
+
+
+def search_and_train(rows: Rows, wishes: Wishes) -> Fitted:
+    """Search, then train what is recommended, or the kept baseline, on all rows.
+
+    The process is left as it was: its random number generators, and where it imports from.
+
+    Raises:
+        AutoactError: something does not fit, in one line.
+        KeyboardInterrupt: the user stopped it.
+    """
+    check_wishes(wishes)
+    state, path = random_state(), list(sys.path)
+    try:
+        protocol = protocol_for(rows, wishes.seed)
+        prepared = prepare_rows(rows, protocol.split, name=wishes.name, scaling=wishes.scaling, seed=wishes.seed)
+        with _folder(wishes.output) as folder, _old_objects_aside():
+            task = task_on(prepared, wishes, protocol)
+            ready = prepare_search(task, settings_for(wishes, protocol, folder))
+            result = run_search(ready, _watching(wishes, ready))
+            if result.status != "finished":
+                raise KeyboardInterrupt
+            recommendation = result.recommendation
+            assert recommendation is not None, "a finished search has written one"
+            study = _in_memory(ready)
+        policy = recommendation.policy(wishes.policy)
+        everything = whole(rows, name=wishes.name, scaling=wishes.scaling, seed=wishes.seed)
+        module = train_on_all(everything, policy, wishes, ready.device)
+        return Fitted(protocol, everything, module, recommendation, policy, result, study)
+    finally:
+        restore_random_state(state)
+        sys.path[:] = path
+
+
+def task_on(prepared: Prepared, wishes: Wishes, protocol: Protocol | None = None) -> Task:
+    """The task of the tabular recipe on prepared rows.
+
+    Args:
+        prepared: the rows.
+        wishes: the recipe's arguments, the metric, the training.
+        protocol: whether there are sealed rows; None for a training without a search.
+
+    Raises:
+        AutoactError: an unknown metric, or one that does not exist on the validation rows.
+    """
+    config = Config(
+        task=TaskSettings(name=wishes.name, kind=prepared.kind, metric=wishes.metric),
+        data=DataSettings(source="arrays", scaling=wishes.scaling, seed=wishes.seed),
+        recipe=RecipeSettings(
+            RECIPES[prepared.kind], dict(wishes.arguments), batch_rows(len(prepared.train), wishes.batch_size)
+        ),
+        confirm=ConfirmSettings(references=False),
+        trainer=_trainer(wishes.max_epochs, once=protocol is not None and not protocol.epochs_chosen),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where a metric does not exist scikit-learn warns, and it is refused below
+        task = recipe_task(config, prepared)
+    if task.trivial is None:
+        raise AutoactError(f"metric={wishes.metric!r} does not exist on these {len(prepared.validation)} rows")
+    if protocol is None or not protocol.reduced:
+        return task
+    return replace(task, open_test=None, make_fold=None, warning=protocol.note)
+
+
+def settings_for(wishes: Wishes, protocol: Protocol, folder: Path) -> Settings:
+    """The settings of the search that the rows allow."""
+    trials, seeds, granularity = wishes.trials, wishes.confirm_seeds, wishes.granularity
+    candidates = list(DEFAULT_CANDIDATES if wishes.candidates is None else wishes.candidates)
+    if protocol.trials is not None:
+        # No more activations than can be tried, each at all sites.
+        trials, seeds = protocol.trials if trials is None else min(trials, protocol.trials), 0
+        candidates, granularity = candidates[: max(2, trials)], "model"
+    objectives = list(wishes.objectives)
+    care = UNTRADED if objectives == [QUALITY] else {}
+    return Settings(
+        space=SpaceSettings(granularity=granularity, candidates=candidates),
+        objectives=ObjectiveSettings(use=objectives),
+        hardware=HardwareSettings(device=wishes.device, **care),  # type: ignore[arg-type]
+        search=SearchSettings(
+            trials=trials,
+            minutes=wishes.minutes,
+            seed=wishes.seed,
+            patience=wishes.patience if protocol.epochs_chosen else None,
+            rungs=RungSettings(enabled=not protocol.reduced),
+        ),
+        confirm=ConfirmSettings(seeds=seeds, references=False),
+        output=folder,
+        engine=EngineSettings(
+            name=INLINE if wishes.workers == 1 else PROCESSES, workers=wishes.workers, deterministic=True
+        ),
+        terms=estimator_terms(protocol.reduced),
+    )
+
+
+def train_on_all(prepared: Prepared, policy: Policy, wishes: Wishes, device: torch.device) -> Any:
+    """Train a policy's assignment with its settings on all rows, for its number of epochs.
+
+    Raises:
+        AutoactError: the training failed.
+    """
+    epochs = max(1, policy.epochs)
+    task = task_on(prepared, wishes)
+    task = replace(task, trainer=_trainer(epochs, once=True))
+    session = LightningSession(task, SessionOptions(device, None, threads=1))
+    session.start([(0, Candidate(policy.assignment, policy.settings, wishes.seed, "train"))])
+    (record,) = session.advance()
+    if not record.complete:
+        raise AutoactError(f"the training on all rows failed: {record.reason}")
+    # A copy leaves the Trainer behind.
+    return copy.deepcopy(session.modules()[0]).cpu().double().eval()
+
+
+def _trainer(epochs: int, *, once: bool) -> dict[str, Any]:
+    """Arguments of the Trainer.
+
+    Args:
+        epochs: at most.
+        once: whether validation comes once, after the last epoch: the last weights are then the ones that are kept.
+    """
+    return {"max_epochs": epochs, **({"check_val_every_n_epoch": epochs} if once else {})}
+
+
+def batch_rows(rows: int, wished: int | None) -> int:
+    """Training rows in a batch.
+
+    Example:
+        >>> batch_rows(30, None), batch_rows(800, None), batch_rows(10_000, None), batch_rows(30, 8)
+        (32, 100, 128, 8)
+    """
+    least, most = BATCH_ROWS
+    return wished or max(least, min(most, rows // 8))
+
+
+def front_of(result: SearchResult) -> list[dict[str, Any]]:
+    """The trials that no other beats, as plain data."""
+    members = result.selection.front if result.selection is not None else ()
+    by_number = {record.number: record for record in result.records}
+    return [_trial(by_number[number], [o.name for o in result.info.objectives]) for number in members]
+
+
+def _trial(record: TrialRecord, objectives: Sequence[str]) -> dict[str, Any]:
+    """One trial: its number, what was trained, and the values of what is traded."""
+    return {
+        "trial": record.number,
+        "assignment": dict(record.candidate.assignment.to_dict()),
+        "settings": dict(record.candidate.settings),
+        "values": {name: record.values[name] for name in objectives},
+    }
+
+
+def _watching(wishes: Wishes, ready: PreparedSearch) -> list[Any]:
+    """Tracker and terminal, where wished."""
+    logging = TrackingSettings(backend=wishes.tracking) if isinstance(wishes.tracking, str) else wishes.tracking
+    logging.check()
+    tracker = make_tracker(logging, ready.settings.output, ready.task.name)
+    return [*filter(None, [tracker]), *([TerminalView()] if wishes.verbose else [])]
+
+
+def _in_memory(ready: PreparedSearch) -> optuna.Study:
+    """A copy of the study that needs no file."""
+    storage = open_storage(storage_url(ready.settings.search, ready.settings.output))
+    memory = optuna.storages.InMemoryStorage()
+    optuna.copy_study(from_study_name=ready.identity.name, from_storage=storage, to_storage=memory)
+    return optuna.load_study(study_name=ready.identity.name, storage=memory)
+
+
+@contextmanager
+def _folder(output: str | Path | None) -> Iterator[Path]:
+    """The output folder, or a temporary one that goes with everything in it."""
+    if output is not None:
+        yield Path(output)
+        return
+    with tempfile.TemporaryDirectory(prefix="autoact-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _old_objects_aside() -> Iterator[None]:
+    """Keep what is alive already out of garbage collections.
+
+    Every timing collects garbage first; in a process that has many modules in memory that took longer than the training
+    of a small network. Where somebody has put objects aside himself, nothing changes.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -1,0 +1,242 @@
+"""What a scikit-learn estimator is given, as rows that the data layer prepares: typed columns, targets, parts."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from autoact.core.errors import AutoactError
+from autoact.data.column_notes import ColumnError, Remark
+from autoact.data.columns.column_types import CATEGORY, NUMERIC, conform, infer, trim_text
+from autoact.data.preparation.drift import profile
+from autoact.data.preparation.fingerprint import content_hash, fingerprint, frame_pieces
+from autoact.data.preparation.preprocessing import feature_names, fit_preprocessing
+from autoact.data.preparation.split import Split, split_name, split_rows
+from autoact.data.preparation.tables import TableReader, standardised
+from autoact.data.prepared_data import Prepared, Scale
+from autoact.data.sealed_test import SealedTest
+from autoact.data.settings import DataSettings, default_missing
+
+# Below, a fifth of the rows is too few for a claim: 100 test rows tell accuracies apart by some 10 %.
+FULL_ROWS = 500
+# Every part of a stratified split, and every fold, needs some rows of each class.
+RAREST_CLASS = 10
+# Below, validation rows are so few that they choose at random: all rows train.
+FEWEST_TO_SPLIT = 40
+# Where nothing can be recommended, trials do no more than tune the baseline.
+ROWS_PER_TRIAL = 100
+VALIDATION_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the columns of ``X`` become columns of a table, learnt in ``fit``.
+
+    Attributes:
+        names: of the table's columns, in order.
+        schema: column -> ``numeric`` or ``category``.
+    """
+
+    names: list[str]
+    schema: dict[str, str]
+
+    @classmethod
+    def of_numbers(cls, names: list[str]) -> Columns:
+        """Columns of an array of numbers."""
+        return cls(names, dict.fromkeys(names, NUMERIC))
+
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame, names: list[str]) -> Columns:
+        """Columns of a DataFrame, read as ``data.readings`` says: as those of a file.
+
+        What is worth a look is a warning.
+
+        Raises:
+            AutoactError: a column that can be neither numbers nor categories.
+        """
+        text = trim_text(frame.set_axis(names, axis=1), default_missing())
+        try:
+            found = infer(text, DataSettings())
+        except ColumnError as error:
+            raise AutoactError(_line(error.remark)) from error
+        for remark in found.remarks:
+            warnings.warn(_line(remark), UserWarning, stacklevel=2)
+        return cls(names, found.schema)
+
+    def table(self, values: Any) -> pd.DataFrame:
+        """Checked columns: numbers as float64, categories as text.
+
+        Args:
+            values: an array of numbers, or a DataFrame, with as many columns.
+
+        Raises:
+            AutoactError: text where numbers stood in ``fit``, or an infinite number.
+        """
+        if isinstance(values, np.ndarray):
+            frame = pd.DataFrame(values, columns=self.names)
+            return conform(frame, self.schema, "X") if CATEGORY in self.schema.values() else frame
+        frame = values.reset_index(drop=True).set_axis(self.names, axis=1)
+        return conform(trim_text(frame, default_missing()), self.schema, "X")
+
+
+def _line(remark: Remark) -> str:
+    """What is said about a column of ``X``: there are no settings to advise."""
+    return (
+        f"{remark.what}: convert it (pandas.to_numeric; astype('category') for categories) or leave it out "
+        f"(X.drop(columns={remark.name!r})) before fit"
+    )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows with their targets.
+
+    Attributes:
+        table: the features.
+        schema: column -> ``numeric`` or ``category``.
+        y: class indices (int64) or numbers (float64).
+        classes: names of the classes by index; None for numbers.
+    """
+
+    table: pd.DataFrame
+    schema: dict[str, str]
+    y: np.ndarray
+    classes: list[str] | None
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.y)
+
+    @property
+    def kind(self) -> str:
+        """``classification`` or ``regression``."""
+        return "regression" if self.classes is None else "classification"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What so many rows allow.
+
+    Attributes:
+        name: ``full`` or ``reduced``.
+        split: which rows train, validate, and are sealed for the final check.
+        trials: trials at most; None where the rows set no limit.
+        note: what is reduced and why; empty under the full protocol.
+    """
+
+    name: str
+    split: Split
+    trials: int | None
+    note: str
+
+    @property
+    def reduced(self) -> bool:
+        """Whether there is no final check."""
+        return self.name == "reduced"
+
+    @property
+    def epochs_chosen(self) -> bool:
+        """Whether rows that do not train choose the number of epochs."""
+        return not np.array_equal(self.split.train, self.split.validation)
+
+
+def protocol_for(rows: Rows, seed: int) -> Protocol:
+    """The protocol for these rows, decided by how many there are, and how many of the rarest class.
+
+    Example:
+        >>> rows = Rows(pd.DataFrame({"x0": np.arange(30.0)}), {"x0": "numeric"}, np.arange(30.0), None)
+        >>> protocol_for(rows, 0).note
+        'reduced protocol, 30 rows (the full one needs 500): 1 trial(s), no sealed test part and no final check, so that
+        nothing can be recommended; all rows train, for max_epochs'
+    """
+    count = len(rows)
+    rarest = int(np.bincount(rows.y).min()) if rows.classes is not None else count
+    if count >= FULL_ROWS and rarest >= RAREST_CLASS:
+        how = split_name(DataSettings(), rows.kind)
+        classes = None if rows.classes is None else rows.y
+        split = split_rows(count, how, DataSettings(seed=seed), classes=classes, class_names=rows.classes)
+        return Protocol("full", split, None, "")
+    trials = max(1, count // ROWS_PER_TRIAL)
+    if count < FULL_ROWS:
+        why = f"{count} rows (the full one needs {FULL_ROWS})"
+    else:
+        why = f"{rarest} rows of the rarest class (the full one needs {RAREST_CLASS})"
+    note = (
+        f"reduced protocol, {why}: {trials} trial(s), no sealed test part and no final check, so that nothing can be "
+        "recommended"
+    )
+    everything, none = np.arange(count), np.arange(0)
+    if count < FEWEST_TO_SPLIT:
+        note = f"{note}; all rows train, for max_epochs"
+        return Protocol("reduced", Split(everything, everything, none), trials, note)
+    validation = _validation_rows(rows, seed)
+    return Protocol("reduced", Split(np.setdiff1d(everything, validation), validation, none), trials, note)
+
+
+def _validation_rows(rows: Rows, seed: int) -> np.ndarray:
+    """A fifth of the rows of each class that has two or more, at least one; of a single row nothing is taken."""
+    random = np.random.default_rng(seed)
+    group = np.zeros(len(rows), dtype="int64") if rows.classes is None else rows.y
+    taken = []
+    for value in np.unique(group):
+        members = random.permutation(np.flatnonzero(group == value))
+        count = min(len(members) - 1, max(1, round(VALIDATION_SHARE * len(members))))
+        taken.append(members[:count])
+    return np.sort(np.concatenate(taken))
+
+
+def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int) -> Prepared:
+    """Fit the preprocessing on the training rows, and seal the test rows.
+
+    Args:
+        rows: all of them.
+        split: which rows are in which part.
+        name: of the data, for people.
+        scaling: of the numeric columns: ``quantile``, ``standard`` or ``none``.
+        seed: of the split.
+
+    Raises:
+        AutoactError: a column without any value in the training rows.
+    """
+    settings = DataSettings(scaling=scaling, seed=seed)
+    preprocessing = fit_preprocessing(rows.table.iloc[split.train], rows.schema, settings)
+    scale = Scale.of(rows.y[split.train][:, None], ["y"]) if rows.classes is None else None
+    y = rows.y if scale is None else standardised(rows.y, scale)
+
+    def reader(part: np.ndarray) -> TableReader:
+        return TableReader(rows.table.iloc[part], y[part], part, preprocessing)
+
+    content = content_hash([*frame_pieces(rows.table), ("target", rows.y)])
+    features = feature_names(preprocessing)
+    sealed = content_hash([*frame_pieces(rows.table.iloc[split.test]), ("target", rows.y[split.test])])
+    return Prepared(
+        kind=rows.kind,
+        name=name,
+        description="arrays given to a scikit-learn estimator",
+        simulated=False,
+        train=reader(split.train)(),
+        validation=reader(split.validation)(),
+        test=SealedTest(reader(split.test), len(split.test), sealed),
+        input_shape=(len(features),),
+        outputs=1 if rows.classes is None else len(rows.classes),
+        features=features,
+        target="y",
+        split=split_name(DataSettings(), rows.kind),
+        seed=seed,
+        fingerprint=fingerprint(rows.kind, content, settings),
+        classes=rows.classes,
+        target_scale=scale,
+        preprocessing=preprocessing,
+        frame_schema=rows.schema,
+        profile=profile(rows.table.iloc[split.train], rows.schema),
+    )
+
+
+def whole(rows: Rows, *, name: str, scaling: str, seed: int) -> Prepared:
+    """All rows as training rows, for the model that is used after the search."""
+    everything = np.arange(len(rows))
+    return prepare_rows(rows, Split(everything, everything, np.arange(0)), name=name, scaling=scaling, seed=seed)

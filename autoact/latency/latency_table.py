@@ -1,0 +1,209 @@
+"""The latency table: what each activation at each site adds, measured once in the real model on the serving target."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from autoact.core.assignment import Choice
+from autoact.core.errors import AutoactError, unknown
+
+FORMAT = 1
+NOISY = 0.05  # a relative spread of the replicated baseline above which the machine was not quiet
+UNSTEADY = 0.2  # a standard error of a swap, relative to the baseline, above which its time is not known
+BATCHES = ("latency", "throughput")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A time with its standard error, both in ms."""
+
+    ms: float
+    error_ms: float
+
+
+@dataclass(frozen=True)
+class BatchTable:
+    """What was measured at one batch size.
+
+    Attributes:
+        batch: samples per call.
+        baseline: time of the model as it is.
+        baseline_p90_ms: 90th percentile of the baseline's calls, in ms. Percentiles do not add: none is predicted.
+        difference_error_ms: standard error of the difference of two settings that differ at one site, in ms; never
+            less than what two identical baselines differed by.
+        spread: largest minus smallest of the replicated baselines' medians, relative to their median.
+        deltas: site -> choice -> what the swap adds to the baseline, as measured, however small.
+    """
+
+    batch: int
+    baseline: Estimate
+    baseline_p90_ms: float
+    difference_error_ms: float
+    spread: float
+    deltas: Mapping[str, Mapping[str, Estimate]]
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Times of assignments by addition: baseline plus what each swap adds.
+
+    In eager mode the sum predicts the measured median within a few per cent; finalists are measured end to end.
+
+    Attributes:
+        name: the serving target's name.
+        device: what the timings depend on, as ``describe`` gave it.
+        date: when it was measured (ISO 8601, UTC).
+        batches: ``latency``, and ``throughput`` where it was wanted -> what was measured at that batch size.
+
+    Example:
+        >>> measured = BatchTable(1, Estimate(2.0, 0.03), 2.5, 0.05, 0.01, {"act": {"tanh": Estimate(0.5, 0.04)}})
+        >>> both = {"latency": measured, "throughput": measured}
+        >>> table = LatencyTable("server", {"device": "cpu"}, "2026-01-01T00:00:00+00:00", both)
+        >>> table.predict({"act": "tanh"})
+        Estimate(ms=2.5, error_ms=0.05)
+        >>> table.epsilon()
+        0.1
+    """
+
+    name: str
+    device: Mapping[str, str | int | None]
+    date: str
+    batches: Mapping[str, BatchTable]
+
+    def at(self, batch: str = "latency") -> BatchTable:
+        """What was measured at the ``latency`` or the ``throughput`` batch size.
+
+        Raises:
+            AutoactError: the name is neither.
+        """
+        if batch not in self.batches:
+            raise unknown("batch", batch, self.batches)
+        return self.batches[batch]
+
+    def predict(self, assignment: Mapping[str, str | Choice], batch: str = "latency") -> Estimate:
+        """The time of one call with this assignment: the baseline plus what each swap adds.
+
+        Savings that lie within the noise (two standard errors) do not add up below the fastest model that was
+        measured; those beyond it do, each as a share of what is left. So no prediction is ever zero or less.
+
+        Args:
+            assignment: site -> choice; sites that it leaves out stay as they are in the baseline.
+            batch: ``latency`` or ``throughput``.
+
+        Raises:
+            AutoactError: a site or a choice that was not measured.
+        """
+        measured = self.at(batch)
+        parts = [measured.baseline]
+        for site, choice in assignment.items():
+            if site not in measured.deltas:
+                raise unknown("site in the latency table", site, measured.deltas)
+            name, choices = str(Choice.parse(choice)), measured.deltas[site]
+            if name not in choices:
+                raise unknown(f"choice in the latency table at {site}", name, choices)
+            parts.append(choices[name])
+        ms = max(math.fsum(part.ms for part in parts), _floor(measured, parts[1:]))
+        return Estimate(ms, math.hypot(*(part.error_ms for part in parts)))
+
+    def epsilon(self, batch: str = "latency", sites: int = 1) -> float:
+        """The difference in ms up to which two settings tie: two standard errors of a difference.
+
+        Args:
+            batch: ``latency`` or ``throughput``.
+            sites: number of sites at which the two settings differ; the errors of several add in quadrature.
+        """
+        return 2.0 * self.at(batch).difference_error_ms * math.sqrt(sites)
+
+    @property
+    def quietness(self) -> str | None:
+        """A note where the machine was noisy; none where it was quiet.
+
+        Noisy: the replicated baseline spread over more than 5 %, or some swap's error is a fifth of the baseline.
+        """
+        told = [
+            f"the same model differed by {table.spread:.0%} at batch {table.batch} ({name})"
+            for name, table in self.batches.items()
+            if table.spread > NOISY
+        ]
+        for name, table in self.batches.items():
+            wild = sorted({choice for site in table.deltas.values() for choice in _unsteady(site, table.baseline)})
+            if wild:
+                told.append(f"the time of {', '.join(wild)} varied from round to round at batch {table.batch} ({name})")
+        return f"the machine was noisy while timing: {'; '.join(told)}; time again when it is quiet" if told else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, with the version of the format."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LatencyTable:
+        """The inverse of ``to_dict``.
+
+        Raises:
+            AutoactError: another version of the format, or not a latency table.
+        """
+        version = data.get("format") if isinstance(data, Mapping) else None
+        if version != FORMAT:
+            raise AutoactError(f"this is no latency table of format {FORMAT}: its format is {version!r}")
+        try:
+            measured = [name for name in BATCHES if name in data["batches"]] or BATCHES[:1]
+            batches = {name: _batch_from_dict(data["batches"][name]) for name in measured}
+            return cls(str(data["name"]), dict(data["device"]), str(data["date"]), batches)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise AutoactError(f"the latency table is damaged: {type(error).__name__}: {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as JSON, for use on another machine."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> LatencyTable:
+        """Read what ``save`` wrote, for example on the serving machine.
+
+        Raises:
+            AutoactError: no such file, or not a latency table.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise AutoactError(f"cannot read the latency table {str(path)!r}: {error}") from error
+
+
+def _floor(measured: BatchTable, swaps: Sequence[Estimate]) -> float:
+    """The least time in ms that can be predicted of these swaps."""
+    baseline = measured.baseline.ms
+    every = [delta.ms for choices in measured.deltas.values() for delta in choices.values()]
+    fastest = baseline + min([0.0, *every])
+    proven = math.prod(1.0 + swap.ms / baseline for swap in swaps if swap.ms < -2.0 * swap.error_ms)
+    return min(fastest, baseline * proven)
+
+
+def _unsteady(choices: Mapping[str, Estimate], baseline: Estimate) -> list[str]:
+    """The choices whose time is known badly."""
+    return [choice for choice, delta in choices.items() if delta.error_ms > UNSTEADY * baseline.ms]
+
+
+def _batch_from_dict(data: Mapping[str, Any]) -> BatchTable:
+    """One batch size of a table from plain data."""
+    deltas = {
+        str(site): {str(choice): _estimate(value) for choice, value in choices.items()}
+        for site, choices in data["deltas"].items()
+    }
+    return BatchTable(
+        batch=int(data["batch"]),
+        baseline=_estimate(data["baseline"]),
+        baseline_p90_ms=float(data["baseline_p90_ms"]),
+        difference_error_ms=float(data["difference_error_ms"]),
+        spread=float(data["spread"]),
+        deltas=deltas,
+    )
+
+
+def _estimate(data: Mapping[str, Any]) -> Estimate:
+    """A time with its error from plain data."""
+    return Estimate(float(data["ms"]), float(data["error_ms"]))

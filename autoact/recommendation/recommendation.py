@@ -1,0 +1,315 @@
+"""What the user imports: the chosen assignments with their evidence, as plain YAML that cannot run code."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from autoact.core.assignment import Assignment, Choice
+from autoact.core.errors import AutoactError, unknown
+from autoact.recommendation.checksums import check_digests, digests, sha256_of
+from autoact.recommendation.consistency import check_consistent
+from autoact.recommendation.safe_text import label
+from autoact.recommendation.safe_yaml import plain_data
+from autoact.recommendation.schema import FORMAT, KIND, check
+
+if TYPE_CHECKING:  # torch is imported when a model is given
+    from torch import nn
+
+# Which policy is meant where none is named.
+PREFERRED = ("balanced", "quality", "economy")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One policy's outcome.
+
+    Attributes:
+        recommend: true: the assignment replaces the baseline's; false: it is the baseline's own (keep the baseline).
+        assignment: what to use.
+        settings: training settings (``learning_rate``, ``weight_decay``) to train it with.
+        epochs: median best epoch of the fresh seeds.
+        reason: why, in one sentence.
+        evidence: metric, interval, latency, cost and ratios, as plain data.
+    """
+
+    recommend: bool
+    assignment: Assignment
+    settings: Mapping[str, float]
+    epochs: int
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "recommend": self.recommend,
+            "assignment": self.assignment.to_dict(),
+            "settings": dict(self.settings),
+            "epochs": self.epochs,
+            "reason": self.reason,
+            "evidence": dict(self.evidence),
+        }
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The result of a search, to import into training.
+
+    Attributes:
+        task: the task's name; quotes, backslashes and control characters in it become ``_``, and it ends after 100.
+        created: ISO time, UTC.
+        verdict: in words.
+        metric: name, unit and mode of the quality.
+        policies: ``quality``, ``balanced``, ``economy`` where they exist.
+        baseline: the tuned baseline, in the same form.
+        sites: site name -> current activation, shape, channels and channel dimension, as the search saw the model.
+        rescale: whether initial weights were scaled to each activation's gain.
+        simulated: whether the data were simulated.
+        about: hardware, data, packages, study: plain data for people.
+        not_searched: names of places that look like sites and were left alone: the model's output.
+        source: where it was loaded from; not part of the file.
+
+    Example:
+        >>> policy = Policy(True, Assignment({"1": "tanh"}), {}, 12, "better by ...")
+        >>> sites = {"1": {"current": "relu", "shape": [2, 8], "channels": 8, "channel_dim": -1}}
+        >>> rec = Recommendation("demo", "2026-01-01T00:00:00Z", "...", {}, {"quality": policy}, policy, sites)
+        >>> from torch import nn
+        >>> rec.apply(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)))[1]
+        ActivationModule(tanh)
+    """
+
+    task: str
+    created: str
+    verdict: str
+    metric: Mapping[str, Any]
+    policies: Mapping[str, Policy]
+    baseline: Policy
+    sites: Mapping[str, Mapping[str, Any]]
+    rescale: bool = True
+    simulated: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
+    not_searched: tuple[str, ...] = ()
+    source: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make a label of the task's name, so that what is saved can be read."""
+        object.__setattr__(self, "task", label(self.task))
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that the file says: names this very recommendation wherever it is used."""
+        return sha256_of(self._content())
+
+    def named(self, policy: str | None = None) -> tuple[str, Policy]:
+        """The policy of that name with its name; see ``policy``."""
+        chosen = policy or self._preferred()
+        if chosen == "baseline":
+            return chosen, self.baseline
+        if chosen not in self.policies:
+            raise unknown("policy", chosen, [*self.policies, "baseline"])
+        return chosen, self.policies[chosen]
+
+    def _preferred(self) -> str:
+        """The first that recommends something; where none does, the first there is."""
+        there = [name for name in PREFERRED if name in self.policies] or list(self.policies)
+        return next((name for name in there if self.policies[name].recommend), there[0])
+
+    def policy(self, name: str | None = None) -> Policy:
+        """The policy of that name, or ``baseline``.
+
+        Without a name: the first of ``balanced``, ``quality`` and ``economy`` that recommends something; where none
+        does, the first that there is, which then keeps the baseline.
+
+        Raises:
+            AutoactError: no such policy.
+        """
+        return self.named(name)[1]
+
+    def apply(
+        self,
+        model: nn.Module,
+        policy: str | None = None,
+        *,
+        strict: bool = True,
+        rescale: bool = False,
+        example_input: Any = None,
+    ) -> nn.Module:
+        """A copy of ``model`` with a policy's assignment; where it says *keep the baseline*, an unchanged copy.
+
+        Args:
+            model: the model that the search saw, or one with the same sites.
+            policy: see ``policy``.
+            strict: refuse a model that differs from what the search saw; false: apply what fits, and name the rest in
+                a ``UserWarning``.
+            rescale: scale the weights of a model that is about to be trained from scratch, as the search did; needs an
+                ``example_input``. Trained weights stay as they are by default.
+            example_input: what ``model(example_input)`` accepts; needed for gated activations.
+
+        Raises:
+            AutoactError: sites that are missing, changed (they hold another activation than the search saw) or extra
+                (the search did not see them), all in one message; or no site at all would be replaced although the
+                policy recommends it.
+        """
+        from autoact.sites.tracing.torch_transformer import copied_model
+
+        return self.apply_(
+            copied_model(model), policy, strict=strict, rescale=rescale, example_input=example_input, _depth=3
+        )
+
+    def apply_(
+        self,
+        model: nn.Module,
+        policy: str | None = None,
+        *,
+        strict: bool = True,
+        rescale: bool = False,
+        example_input: Any = None,
+        _depth: int = 2,
+    ) -> nn.Module:
+        """As ``apply``, in place; a model that is refused stays as it was."""
+        from autoact.recommendation.site_matching import as_seen, compare
+        from autoact.sites import apply_, find_sites
+
+        name, chosen = self.named(policy)
+        found = find_sites(model, example_input)
+        fit = compare(self.sites, self.not_searched, found)
+        if fit.problems and strict:
+            raise AutoactError(f"the recommendation for {self.task} does not fit this model: {'; '.join(fit.problems)}")
+        fitting = {site: choice for site, choice in chosen.assignment.items() if site in fit.fitting}
+        if not fitting or (not self._changes(fitting) and self._changes(chosen.assignment)):
+            raise AutoactError(
+                f"no site of this model would be replaced (policy {name}): {'; '.join(fit.problems) or 'none is named'}"
+            )
+        if fit.problems:
+            warnings.warn(
+                f"the recommendation for {self.task} was applied to {len(fitting)} of {len(chosen.assignment)} sites: "
+                f"{'; '.join(fit.problems)}",
+                UserWarning,
+                stacklevel=_depth,
+            )
+        if not self._changes(fitting):
+            return model
+        sites = as_seen(self.sites, found) if example_input is None else None
+        return apply_(model, fitting, example_input=example_input, sites=sites, rescale=rescale)
+
+    def _changes(self, assignment: Mapping[str, Choice]) -> bool:
+        """Whether some site gets another activation than the search saw there."""
+        from autoact.activations import canonical, fingerprint
+
+        return any(
+            fingerprint(choice) != fingerprint(canonical(str(self.sites[site]["current"])))
+            for site, choice in assignment.items()
+            if site in self.sites
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, in the order of the file."""
+        content = self._content()
+        return {**content, "digest": digests(content)}
+
+    def _content(self) -> dict[str, Any]:
+        """What the digest is taken of."""
+        return {
+            "kind": KIND,
+            "format": FORMAT,
+            "task": self.task,
+            "created": self.created,
+            "simulated": self.simulated,
+            "verdict": self.verdict,
+            "metric": dict(self.metric),
+            "policies": {name: policy.to_dict() for name, policy in self.policies.items()},
+            "baseline": self.baseline.to_dict(),
+            "rescale": self.rescale,
+            "sites": {name: dict(site) for name, site in self.sites.items()},
+            "not_searched": list(self.not_searched),
+            "about": dict(self.about),
+        }
+
+    def to_yaml(self) -> str:
+        """The text of the file."""
+        return yaml.dump(self.to_dict(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the YAML file; returns its path.
+
+        Raises:
+            AutoactError: the folder cannot be written.
+        """
+        file, text = Path(path), self.to_yaml()
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise AutoactError(f"cannot write {str(file)!r}: {error.strerror}") from error
+        return file
+
+    @classmethod
+    def from_dict(cls, data: Any, source: str = "recommendation") -> Recommendation:
+        """The inverse of ``to_dict``, checked.
+
+        Raises:
+            AutoactError: another kind of file, another format version, a missing, unknown or ill-typed field, an
+                edited part, parts that contradict each other.
+        """
+        check(data, source)
+        policies = {n: _read_policy(p, f"{source}: policies.{n}") for n, p in data["policies"].items()}
+        baseline = _read_policy(data["baseline"], f"{source}: baseline")
+        check_digests(data, source)
+        check_consistent(data, source)
+        return cls(
+            task=data["task"],
+            created=data["created"],
+            verdict=data["verdict"],
+            metric=data["metric"],
+            policies=policies,
+            baseline=baseline,
+            sites=data["sites"],
+            rescale=data["rescale"],
+            simulated=data["simulated"],
+            about=data["about"],
+            not_searched=tuple(data["not_searched"]),
+        )
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes equal values out in full, without anchors: people read this file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """No value is written as a reference to another."""
+        return True
+
+
+def _read_policy(data: Mapping[str, Any], where: str) -> Policy:
+    """A policy from plain data that follows the schema.
+
+    Raises:
+        AutoactError: an activation that cannot be read, or a setting that is not finite.
+    """
+    for name, value in data["settings"].items():
+        if not math.isfinite(value):
+            raise AutoactError(f"{where}: the setting {name!r} is {value}, not a finite number")
+    return Policy(
+        recommend=data["recommend"],
+        assignment=Assignment({site: Choice.parse(choice) for site, choice in data["assignment"].items()}),
+        settings={name: float(value) for name, value in data["settings"].items()},
+        epochs=int(data["epochs"]),
+        reason=data["reason"],
+        evidence=data["evidence"],
+    )
+
+
+def load_recommendation(path: str | Path) -> Recommendation:
+    """Read ``recommended.yaml``.
+
+    Raises:
+        AutoactError: no such file, not YAML, or not a recommendation.
+    """
+    file = Path(path)
+    return replace(Recommendation.from_dict(plain_data(file), str(file)), source={"uri": str(path)})

@@ -1,0 +1,1 @@
+"""Which activations a model has, and what each is used for."""

@@ -1,0 +1,202 @@
+"""Watch one run of a model: which activations are called, with what, and what becomes of the results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from autoact.activations import registry
+from autoact.core.assignment import Choice
+from autoact.sites.discovery.functional_calls import FoundCall, module_call
+from autoact.sites.discovery.functional_sites import FunctionalCalls, Kernels
+from autoact.sites.discovery.output_roles import Consequences
+from autoact.sites.discovery.recognise import equal_module
+from autoact.sites.discovery.unsupported import looks_like_activation, may_be_activation
+from autoact.sites.rewriting.method_rewrite import Call
+from autoact.sites.site import Site, Unreplaceable, Wiring
+from autoact.sites.tracing.dry_run import memory_of, tensors_in
+from autoact.sites.tracing.locate import Located, modules_with_names
+from autoact.sites.tracing.tensor_tags import TensorTags, channel_dim_after, first_tensor, name_of
+
+
+@dataclass
+class _Seen:
+    """What was seen of one activation module."""
+
+    located: Located
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    dims: list[int | None] = field(default_factory=list)
+    order: int = 0
+
+
+class Observer(TorchFunctionMode):
+    """Watches one run: which activation modules are called, with which tensors, and what becomes of the results."""
+
+    def __init__(
+        self, model: nn.Module, located: list[Located], inputs: Iterable[Tensor] = (), *, places: bool = False
+    ) -> None:
+        """Watch ``located`` in ``model``, fed with ``inputs``; with ``places`` also where each is called."""
+        super().__init__()
+        self._model, self._places = model, places
+        self._modules = modules_with_names(model)
+        self._seen = {id(item.module): _Seen(item) for item in located}
+        self._layout = TensorTags[int]()
+        self._stack: list[tuple[str, nn.Module]] = []
+        self._first_calls = 0
+        self._own: dict[int, tuple[str, nn.Module, Tensor]] = {}
+        self._by_id = {id(module): names[0] for names, module in self._modules}
+        self._consequences = Consequences(model, inputs, self._within_site)
+        self._functional = FunctionalCalls(model, self._by_id)
+        self._calls: dict[int, dict[tuple[str, Call] | None, None]] = {}
+        self._results: set[tuple[int, int] | None] = set()
+        self._alive: list[Tensor] = []  # memory keys are valid only while the tensors are alive
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Attach hooks to every module, and remove them afterwards."""
+        handles = []
+        try:
+            for names, module in self._modules:
+                if isinstance(module, torch.jit.ScriptModule):
+                    continue  # takes no hooks
+                handles.append(module.register_forward_pre_hook(self._entering(names[0]), with_kwargs=True))
+                handles.append(module.register_forward_hook(self._left, with_kwargs=True))
+            with self, Kernels(self._kernel), self._consequences:
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _kernel(self, name: str) -> None:
+        """Note what torch runs, unless an activation module runs it."""
+        if not self._within_site():
+            self._functional.kernel(name, self._stack[-1][0] if self._stack else "")
+
+    def _within_site(self) -> bool:
+        """Whether an activation module is running."""
+        return any(id(outer) in self._seen for _, outer in self._stack)
+
+    def _entering(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        """A hook that runs before the module called ``name``."""
+
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._stack.append((name, module))
+            seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
+            if seen is None or x is None:
+                return
+            if not seen.shapes:
+                seen.order = self._first_calls
+                self._first_calls += 1
+            if self._places:
+                self._calls.setdefault(id(module), {})[module_call(self._by_id, module)] = None
+            low, high = registry.get(seen.located.choice.name).output_range
+            self._consequences.entering(seen.located.name, x, bounded=math.isfinite(low) and math.isfinite(high))
+            seen.shapes.append(tuple(x.shape))
+            seen.dims.append(self._layout.get(x))
+
+        return hook
+
+    def _left(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """A hook that runs after a module."""
+        while self._stack and self._stack.pop()[1] is not module:
+            pass  # a module that raised, and whose error was caught by its caller, left nothing but its entry
+        self._functional.left(result)
+        seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
+        if seen is not None and isinstance(result, Tensor) and seen.dims:
+            self._consequences.left(seen.located.name, result)
+            self._layout.set(result, seen.dims[-1])
+        elif isinstance(result, Tensor) and x is not None and result.shape == x.shape and may_be_activation(module):
+            name = next(names[0] for names, other in self._modules if other is module)
+            if x.is_floating_point() and name:
+                self._own.setdefault(id(module), (name, module, x))
+        if module is self._model:
+            self.returned(result)
+
+    def returned(self, result: Any) -> None:
+        """Note what the model returned."""
+        self._results.update(self._key(tensor) for tensor in tensors_in(result))
+
+    def _key(self, tensor: Tensor) -> tuple[int, int] | None:
+        """The memory key of ``tensor``, which is kept alive from now on."""
+        self._alive.append(tensor)
+        return memory_of(tensor)
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run ``function``; pass the channel dimension on; note losses and functional activations."""
+        kwargs = kwargs or {}
+        name = name_of(function)
+        inputs = [(tensor, self._layout.get(tensor)) for tensor in tensors_in([*args, *kwargs.values()])]
+        if inputs and ("loss" in name or "cross_entropy" in name):
+            self.returned(inputs[0][0])
+        within = None if self._within_site() else self._stack[-1] if self._stack else ("", self._model)
+        result = self._functional.run(function, args, kwargs, within, self._key)
+        if isinstance(result, Tensor) and inputs:
+            self._layout.set(result, channel_dim_after(name, inputs, result))
+        return result
+
+    def _is_result(self, memory: tuple[int, int] | None) -> bool:
+        """Whether the model returned this memory unchanged."""
+        return memory is not None and memory in self._results
+
+    def sites(self, wiring_of: Callable[[Located], Wiring | str]) -> list[Site]:
+        """The modules that were called; ``wiring_of`` tells the layers around each."""
+        called = sorted((seen for seen in self._seen.values() if seen.shapes), key=lambda seen: seen.order)
+        return [self._site(seen, wiring_of(seen.located)) for seen in called]
+
+    def _site(self, seen: _Seen, wiring: Wiring | str) -> Site:
+        """One site; its channels are unknown where calls differ in them."""
+        dims = {-1 if dim is None else dim for dim in seen.dims}
+        dim = next(iter(dims)) if len(dims) == 1 else -1
+        sizes = {shape[dim] for shape in seen.shapes if shape}
+        return Site(
+            name=seen.located.name,
+            current=seen.located.choice,
+            shape=seen.shapes[0],
+            channels=sizes.pop() if len(sizes) == len(dims) == 1 else None,
+            channel_dim=dim,
+            uses=len(seen.shapes),
+            kept=self._consequences.kept(seen.located.name),
+            order=seen.order,
+            shared_as=seen.located.names[1:],
+            wiring=None if isinstance(wiring, str) else wiring,
+            not_gateable=wiring if isinstance(wiring, str) else "",
+        )
+
+    def own_activations(self) -> dict[str, tuple[nn.Module, Choice | None]]:
+        """Modules of the user's that act like an activation, with what the catalogue has for each, if it has it.
+
+        Run this inside ``undisturbed``.
+        """
+        found = [entry for entry in self._own.values() if looks_like_activation(entry[1], entry[2])]
+        self._own = {id(module): (name, module, x) for name, module, x in found}
+        return {name: (module, equal_module(module)) for name, module, _ in found}
+
+    def calls(self) -> dict[FoundCall, bool]:
+        """Activation functions called outside of any activation, and whether they made the model's output."""
+        return self._functional.calls({name for name, _, _ in self._own.values()}, self._is_result)
+
+    def uses(self) -> list[tuple[Choice, list[tuple[str, Call]]]]:
+        """The modules without weights that are called at several places of the text, with these places."""
+        found = []
+        for key, places in self._calls.items():
+            located = self._seen[key].located
+            if len(places) > 1 and None not in places and not any(True for _ in located.module.parameters()):
+                found.append((located.choice, [place for place in places if place is not None]))
+        return found
+
+    def unused(self) -> list[Unreplaceable]:
+        """Activation modules that the run did not call."""
+        return [
+            Unreplaceable(seen.located.name, "unused", f"{seen.located.choice} is not called with this example input")
+            for seen in self._seen.values()
+            if not seen.shapes
+        ]

@@ -1,0 +1,272 @@
+"""Follow a running model number by number: which results are a function of one earlier tensor, and which function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autoact.sites.discovery.unsupported import FUNCTIONS
+from autoact.sites.tracing.dry_run import tensors_in
+from autoact.sites.tracing.tensor_tags import TensorTags, name_of
+
+_LINEAR = ("neg", "add", "sub", "subtract", "rsub", "__rsub__", "mul", "multiply", "div", "divide", "true_divide")
+_PRODUCTS = frozenset({"mul", "multiply", "div", "divide", "true_divide"})
+_CASTS = frozenset({"to", "float", "double", "half", "bfloat16", "type_as", "contiguous", "clone"})
+_BENDING = """
+    abs absolute exp exp2 expm1 log log1p log2 sqrt rsqrt square pow __rpow__ reciprocal __rdiv__ sin cos tan sinh cosh
+    asin acos atan arctan asinh acosh atanh erf erfc special_erf special_expit sign clamp clamp_min clamp_max clip
+    maximum minimum max min fmax fmin where masked_fill logaddexp gt ge lt le heaviside
+"""
+_BENDS = FUNCTIONS | frozenset(_BENDING.split())
+_POINTWISE = _BENDS | _CASTS | frozenset(_LINEAR)
+_MAKING = "zeros zeros_like ones ones_like full full_like new_zeros new_ones new_full tensor as_tensor scalar_tensor"
+_MAKES = frozenset(_MAKING.split())
+_RANDOM = "rand randn rand_like randn_like uniform exponential normal bernoulli empty empty_like"
+_NOISE = frozenset(_RANDOM.split())
+_LONGEST = 30
+_MOST_LEAVES = 6
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What a result is of one earlier tensor.
+
+    Attributes:
+        leaf: the earlier tensor.
+        function: computes the result of it, or of any other numbers.
+        ops: the calls it is made of, numbered in the order of the run.
+        bends: whether it holds a call that is not linear.
+    """
+
+    leaf: Tensor
+    function: Callable[[Tensor], Tensor]
+    ops: frozenset[int] = frozenset()
+    bends: bool = False
+
+    @property
+    def leaf_id(self) -> int:
+        """What tells the leaf from other tensors while it is alive."""
+        return id(self.leaf)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call of a pointwise function.
+
+    Attributes:
+        number: in the order of the run.
+        expressions: what its result is of earlier tensors, the earliest first; those alone that are not linear.
+        first: whether nothing before it in these expressions is not linear.
+    """
+
+    number: int
+    expressions: tuple[Expression, ...]
+    first: bool
+
+
+class Expressions:
+    """Follows a run: have each torch function that it calls run by ``run``.
+
+    Example:
+        >>> layer, x = nn.Linear(3, 3), torch.randn(2, 3)
+        >>> follow = Expressions(layer)
+        >>> y, _ = follow.run(nn.functional.linear, (x, layer.weight), {})
+        >>> gate, step = follow.run(torch.sigmoid, (y,), {})
+        >>> result, step = follow.run(torch.mul, (y, gate), {})
+        >>> step.expressions[0].leaf is y, torch.allclose(step.expressions[0].function(x), nn.functional.silu(x))
+        (True, True)
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        """Follow a run of ``model``."""
+        self._parameters = {id(tensor) for tensor in model.parameters()}
+        self._buffers = {id(tensor) for tensor in model.buffers()}
+        self._kinds = TensorTags[str]()
+        self._made = TensorTags[float]()
+        self._expressions = TensorTags[tuple[Expression, ...]]()
+        self._pending = TensorTags[frozenset[int]]()
+        self._noise = TensorTags[bool]()
+        self._count = 0
+        self.reaching_weights: set[int] = set()
+
+    def run(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Step | None]:
+        """Call a function; its result, and the step where it is pointwise and bends what came through weights.
+
+        Args:
+            function: of torch, as ``__torch_function__`` gets it.
+            args: its arguments.
+            kwargs: its named arguments.
+        """
+        # What is known of the arguments is asked for first: the function may write into them.
+        name, inputs = name_of(function), list(tensors_in([*args, *kwargs.values()]))
+        if name == "broadcast_tensors":  # each result is its own argument, in another shape
+            return tuple(self.run(torch.broadcast_to, (x, shape), {})[0] for x, shape in _broadcast(inputs)), None
+        inputs = inputs[:1] if name in _CASTS else inputs  # x.to(y) has none of the numbers of y
+        kinds = {self._kind(tensor) for tensor in inputs}
+        constants = {id(x): number for x in inputs if (number := self._constant(x)) is not None}
+        held = [(x.numel(), steps) for x in inputs if (steps := self._pending.get(x))]
+        operands = [x for x in inputs if id(x) not in constants]
+        known = [{e.leaf_id: e for e in (self._expressions.get(x) or ())} | {id(x): _itself(x)} for x in operands]
+        drawn = [self._noise.get(x) is not None for x in inputs]
+        result = function(*args, **kwargs)
+        if name == "__setitem__":
+            return result, self._set_where(args, kinds, known)
+        if name in _MAKES and isinstance(result, Tensor):
+            self._note_made(name, result)
+            return result, None
+        if isinstance(result, Tensor) and _is_noise(name, function, kinds):
+            self._note_noise(result)
+            return result, None
+        if "own" in kinds:
+            self.reaching_weights.update(*(steps for _, steps in held))
+        if any(drawn) and name in _PRODUCTS:
+            held = []  # what scales random numbers is no activation, whatever reads them
+        for made in tensors_in(result):
+            self._kinds.set(made, _kind_of_result(kinds))
+            self._noise.set(made, True if drawn and all(drawn) else None)
+            kept = [steps for numel, steps in held if numel == made.numel()]
+            self._pending.set(made, frozenset[int]().union(*kept) if kept else None)
+        if not isinstance(result, Tensor) or name not in _POINTWISE or not operands or "out" in kwargs:
+            return result, None
+        if any(x.shape != result.shape for x in operands):
+            return result, None
+        step = self._step(_Call(function, tuple(args), dict(kwargs), constants), operands, known, result)
+        return result, step if step.expressions and _kind_of_result(kinds) == "weighted" else None
+
+    def forget(self, result: Any) -> None:
+        """Let what a module returned be a tensor to start from: what it computes inside is its own."""
+        for tensor in tensors_in(result):
+            self._expressions.set(tensor, None)
+
+    def _set_where(self, args: Sequence[Any], kinds: set[str], known: list[dict[int, Expression]]) -> Step | None:
+        """The step of ``x[x < 0] = 0``, which is told and never replaced: a statement makes no result."""
+        x, where = args[0], args[1]
+        self._kinds.set(x, _kind_of_result(kinds))
+        if not (isinstance(where, Tensor) and where.dtype is torch.bool and id(x) in known[1]):
+            return None
+        self._count += 1
+        mask, value = known[1][id(x)].function, args[2]
+        bent = Expression(
+            x,
+            lambda z: torch.where(mask(z), torch.as_tensor(value, dtype=z.dtype), z),
+            known[1][id(x)].ops | {self._count},
+            bends=True,
+        )
+        self._pending.set(x, frozenset({self._count}))
+        return Step(self._count, (bent,), first=True) if _kind_of_result(kinds) == "weighted" else None
+
+    def _kind(self, tensor: Tensor) -> str:
+        """What a tensor comes from: weights alone, data alone, both, or neither (a constant)."""
+        if id(tensor) in self._parameters:
+            return "own"
+        if id(tensor) in self._buffers:
+            return "constant"
+        return self._kinds.get(tensor) or "data"
+
+    def _note_made(self, name: str, result: Tensor) -> None:
+        """Note a tensor of equal numbers."""
+        self._kinds.set(result, "constant")
+        if result.numel() and not result.is_meta and (name not in ("tensor", "as_tensor") or result.numel() == 1):
+            self._made.set(result, float(result.flatten()[0]))
+
+    def _note_noise(self, result: Tensor) -> None:
+        """Note a tensor of random numbers: they come from no weights, whatever gave their shape."""
+        self._kinds.set(result, "constant")
+        self._noise.set(result, True)
+        self._pending.set(result, None)
+        self._expressions.set(result, None)
+
+    def _step(self, call: _Call, operands: list[Tensor], known: list[dict[int, Expression]], result: Tensor) -> Step:
+        """The step that a call is; its result is tagged."""
+        self._count += 1
+        number, bends, made = self._count, call.name in _BENDS, []
+        shared = [key for key in known[0] if all(key in choice for choice in known)]
+        if len(shared) > _MOST_LEAVES:
+            shared = [*shared[: _MOST_LEAVES // 2], *shared[-_MOST_LEAVES // 2 :]]
+        for key in shared:
+            parts = {id(x): choice[key] for x, choice in zip(operands, known, strict=True)}
+            ops = frozenset({number}).union(*(part.ops for part in parts.values()))
+            product = call.name in _PRODUCTS and len(operands) > 1
+            bent = bends or product or any(part.bends for part in parts.values())
+            if len(ops) <= _LONGEST:
+                made.append(Expression(known[0][key].leaf, call.on_other_numbers(parts), ops, bent))
+        # What is written into its own input leaves no leaf that can be read again.
+        self._expressions.set(result, None if call.in_place else tuple(made))
+        if not result.is_floating_point():
+            return Step(number, (), False)
+        if bends:
+            self._pending.set(result, (self._pending.get(result) or frozenset()) | {number})
+        first = bends and not any(e.bends for choice in known for e in choice.values())
+        return Step(number, tuple(e for e in made if e.bends), first)
+
+    def _constant(self, x: Tensor) -> float | None:
+        """The number that a tensor is everywhere, if it is known to be one."""
+        if self._made.get(x) is not None:
+            return self._made.get(x)
+        if x.numel() == 1 and not x.is_meta and (id(x) in self._buffers or (x.dim() == 0 and self._kind(x) == "data")):
+            return float(x)
+        return None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call, and which of its tensors are the same number everywhere (by id)."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    constants: dict[int, float]
+
+    @property
+    def name(self) -> str:
+        """The name of the function, without the underscore of in-place forms."""
+        return name_of(self.function)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it writes into its input."""
+        return self.name != getattr(self.function, "__name__", "") or bool(self.kwargs.get("inplace"))
+
+    def on_other_numbers(self, parts: Mapping[int, Expression]) -> Callable[[Tensor], Tensor]:
+        """The call as a function of the leaf of ``parts``; constants are numbers, and no type is changed."""
+        if self.name in _CASTS:
+            return next(iter(parts.values())).function
+        functions = {key: part.function for key, part in parts.items()}
+
+        def other(value: Any, z: Tensor) -> Any:
+            if id(value) in functions:
+                made = functions[id(value)](z)
+                return made.clone() if self.in_place else made
+            return torch.full_like(z, self.constants[id(value)]) if id(value) in self.constants else value
+
+        return lambda z: self.function(
+            *(other(a, z) for a in self.args), **{k: other(a, z) for k, a in self.kwargs.items()}
+        )
+
+
+def _broadcast(tensors: list[Tensor]) -> list[tuple[Tensor, torch.Size]]:
+    """Tensors, each with the shape that all are brought to."""
+    shape = torch.broadcast_shapes(*(x.shape for x in tensors))
+    return [(x, shape) for x in tensors]
+
+
+def _is_noise(name: str, function: Any, kinds: set[str]) -> bool:
+    """Whether a function's result depends on no number that it is given: random numbers, or room for them."""
+    written = getattr(function, "__name__", "") != name  # x.normal_() forgets x; torch.normal(mean, deviation) does not
+    return name in _NOISE and (written or name.endswith("_like") or not kinds & {"own", "weighted"})
+
+
+def _itself(x: Tensor) -> Expression:
+    """A tensor as an expression of itself."""
+    return Expression(x, lambda z: z)
+
+
+def _kind_of_result(kinds: set[str]) -> str:
+    """What a result comes from: see ``Expressions._kind``."""
+    if "weighted" in kinds or {"own", "data"} <= kinds:
+        return "weighted"
+    return "data" if "data" in kinds or not kinds else "own" if "own" in kinds else "constant"

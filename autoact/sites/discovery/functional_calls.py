@@ -1,0 +1,347 @@
+"""Where the user's code calls an activation, and whether that call can be turned into a call of a submodule."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+import torch.fx
+from torch import Tensor, nn
+
+from autoact.activations.modules import recognise
+from autoact.core.assignment import Choice
+from autoact.sites.discovery.recognise import choice_of_call, choice_of_function, equal_module
+from autoact.sites.rewriting.method_rewrite import Call, calls_rewritten, number_of, plain_class
+from autoact.sites.rewriting.method_source import Node, NoSourceError, call_at, made, method_code, resolved, written
+from autoact.sites.tracing.tensor_tags import name_of
+
+
+@dataclass(frozen=True)
+class FoundCall:
+    """A call of an activation in the user's code.
+
+    Attributes:
+        inside: name of the module whose method holds it, as far as it is known.
+        function: what was called.
+        line: file and line, e.g. ``net.py:42``.
+        call: where in the method it stands; None where it cannot be rewritten.
+        choice: what it computes.
+        problem: why it cannot be rewritten; empty where it can.
+        written_out: whether it is known by its values, and not by its name.
+    """
+
+    inside: str
+    function: str
+    line: str
+    call: Call | None = None
+    choice: Choice | None = None
+    problem: str = ""
+    written_out: bool = False
+
+
+_REASONS = {
+    "glu": "it is gated: it halves its input",
+    "prelu": "its weights belong to the module",
+    "rrelu": "it draws random numbers as its arguments tell",
+}
+
+
+class _NotRewritableError(Exception):
+    """Why a call cannot be turned into a module; the message says it."""
+
+
+def user_frame(below: FrameType | None = None) -> FrameType | None:
+    """The innermost frame that is neither torch's nor of this folder; with ``below`` the next one that called it."""
+    frame: FrameType | None = sys._getframe(1) if below is None else below.f_back
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__", ""))
+        if package.split(".")[0] != "torch" and not package.startswith("autoact.sites"):
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def in_distribution() -> bool:
+    """Whether a distribution of torch runs: what it bends is its own arithmetic, such as a guard of probabilities."""
+    frame: FrameType | None = sys._getframe(1)
+    last = user_frame()
+    while frame is not None and frame is not last:
+        if str(frame.f_globals.get("__name__", "")).startswith("torch.distributions"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def line_of(frame: FrameType | None) -> str:
+    """File and line of a frame."""
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "unknown line"
+
+
+def function_call(
+    inside: str, names: Mapping[int, str], function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> FoundCall:
+    """The call of a torch function that is running now.
+
+    Args:
+        inside: name of the module that is running.
+        names: the name of each module of the model, by id.
+        function: as ``__torch_function__`` gets it.
+        args: its arguments.
+        kwargs: its named arguments.
+    """
+    frame, label = user_frame(), name_of(function)
+    try:
+        place = _place(frame, names)
+        argument = _argument(place, label)
+        choice = choice_of_call(function, args, kwargs)
+        if choice is None:
+            raise _NotRewritableError(_REASONS.get(label, "it is not in the catalogue in this form"))
+        in_place = function.__name__.endswith("_") or bool(kwargs.get("inplace"))
+        call = Call(place.method, written(place.node), place.number, argument, in_place)
+        return FoundCall(place.owner, label, line_of(frame), call, choice)
+    except (_NotRewritableError, NoSourceError) as error:
+        found = _call_around(frame, names)
+        return found if found is not None else FoundCall(inside, label, line_of(frame), problem=str(error))
+
+
+def expression_call(
+    inside: str,
+    names: Mapping[int, str],
+    function: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    leaf: Tensor,
+    choice: Choice,
+) -> FoundCall:
+    """The call or operator that is running now, whose result is an activation of an earlier tensor.
+
+    Args:
+        inside: name of the module that is running.
+        names: the name of each module of the model, by id.
+        function: as ``__torch_function__`` gets it.
+        args: its arguments.
+        kwargs: its named arguments.
+        leaf: the earlier tensor; perhaps one of the arguments.
+        choice: what the result is of it.
+    """
+    frame, label = user_frame(), name_of(function)
+    try:
+        place = _place(frame, names)
+        argument = _operand(place, label, args, kwargs, leaf, frame.f_locals if frame is not None else {})
+        in_place = function.__name__ != label
+        call = Call(place.method, written(place.node), place.number, argument, in_place)
+        return FoundCall(place.owner, label, line_of(frame), call, choice, written_out=True)
+    except (_NotRewritableError, NoSourceError) as error:
+        found = _call_around(frame, names)
+        problem = str(error)
+        return found or FoundCall(inside, label, line_of(frame), choice=choice, problem=problem, written_out=True)
+
+
+def unknown_call(inside: str, function: Any) -> FoundCall:
+    """The call of a torch function that is running now, and that bends like an activation but is none we know."""
+    problem = "no activation of the catalogue has its values: autoact.register one"
+    return FoundCall(inside, name_of(function), line_of(user_frame()), problem=problem)
+
+
+def hidden_call(inside: str, name: str) -> FoundCall:
+    """An activation that runs now without a call that Python sees."""
+    return FoundCall(inside, name, line_of(user_frame()), problem="it runs inside of a scripted function")
+
+
+def scripted_now() -> bool:
+    """Whether a scripted module runs, which is told as a whole."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), torch.jit.ScriptModule):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _call_around(frame: FrameType | None, names: Mapping[int, str]) -> FoundCall | None:
+    """The call, by a method of a module, of a function or of a module made on the fly, inside of which a frame runs.
+
+    It has to take one argument and to compute an activation of the catalogue. None where there is no such call.
+    """
+    while frame is not None:
+        try:
+            place = _place(frame, names)
+        except _NotRewritableError:
+            frame = user_frame(frame)
+            continue
+        except NoSourceError:
+            return None
+        node, argument = place.node, None if isinstance(place.node, ast.BinOp) else _first_argument(place.node)
+        if isinstance(node, ast.BinOp) or argument is None or len(node.args) + len(node.keywords) != 1:
+            return None
+        try:
+            callee = made(node.func, frame.f_locals, frame.f_globals)
+        except LookupError:
+            return None
+        holder = getattr(callee, "__self__", None)  # of a function that is written in C, as F.gelu is: its module
+        if not (holder is None or isinstance(holder, ModuleType)) or id(callee) in names:
+            return None
+        choice = _choice_of_callee(callee)
+        if choice is None:
+            return None
+        call = Call(place.method, written(node), place.number, argument)
+        return FoundCall(place.owner, written(node), line_of(frame), call, choice)
+    return None
+
+
+def _choice_of_callee(callee: Any) -> Choice | None:
+    """What a function, or a module that is no part of the model, computes."""
+    if not isinstance(callee, nn.Module):
+        return choice_of_function(callee) if callable(callee) else None
+    return recognise(callee) or equal_module(callee)
+
+
+def module_call(names: Mapping[int, str], module: nn.Module) -> tuple[str, Call] | None:
+    """The call of ``module`` that is running now, as the name of its owner and the call; None where it is not told."""
+    frame = user_frame()
+    try:
+        place = _place(frame, names)
+    except (_NotRewritableError, NoSourceError):
+        return None
+    argument = None if isinstance(place.node, ast.BinOp) else _first_argument(place.node)
+    if place.callee is not module or argument is None:
+        return None
+    return place.owner, Call(place.method, written(place.node), place.number, argument)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A call in the text of a method of a module of the model."""
+
+    owner: str
+    method: str
+    number: int
+    node: Node
+    callee: Any
+
+
+def _place(frame: FrameType | None, names: Mapping[int, str]) -> _Place:
+    """The call that a frame is making.
+
+    Raises:
+        _NotRewritableError: it does not stand in a method of a module of the model.
+        NoSourceError: its text is not at hand.
+    """
+    if frame is None:
+        raise _NotRewritableError("no line of yours calls it")
+    node = call_at(frame.f_code, frame.f_lasti)
+    if node is None:
+        raise _NotRewritableError("it is no call or operator of its own there, as in x *= y")
+    outer = frame
+    while outer.f_code.co_name in ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>") and outer.f_back is not None:
+        outer = outer.f_back
+    code = outer.f_code
+    owner = outer.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+    if not isinstance(owner, nn.Module) or id(owner) not in names:
+        raise _NotRewritableError(f"{code.co_name}() is no method of a module")
+    kind = plain_class(type(owner))
+    _check_method(owner, kind, code.co_name, (code.co_filename, code.co_firstlineno))
+    try:
+        number = number_of(kind, code.co_name, node)
+    except StopIteration:
+        raise _NotRewritableError(f"the call does not stand in the text of {code.co_name}()") from None
+    try:
+        callee = resolved(node.func, frame.f_locals, frame.f_globals) if isinstance(node, ast.Call) else None
+    except LookupError:
+        callee = None
+    return _Place(names[id(owner)], code.co_name, number, node, callee)
+
+
+def _check_method(owner: nn.Module, kind: type, method: str, place: tuple[str, int]) -> None:
+    """Refuse a method that cannot be exchanged.
+
+    Raises:
+        _NotRewritableError: the reason.
+    """
+    code = method_code(kind, method)
+    if code is None or (code.co_filename, code.co_firstlineno) != place:
+        raise _NotRewritableError(f"{method}() is not the method that its class {kind.__name__} has under this name")
+    if isinstance(owner, torch.fx.GraphModule):
+        raise _NotRewritableError("torch.fx made it and makes its code again: give the model before it was traced")
+    if method in vars(owner):
+        raise _NotRewritableError(f"{method}() was put on the object by hand")
+    if isinstance(owner, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        raise _NotRewritableError(f"{kind.__name__} is a container: one module more would change what it holds")
+    if method.endswith("_step") or "loss" in method:
+        raise _NotRewritableError(f"{method}() is no part of the network")
+
+
+def _argument(place: _Place, function: str) -> str:
+    """Which argument of a call is its input: see ``Call.argument``.
+
+    Raises:
+        _NotRewritableError: what is called is not ``function``, or its input is not told.
+    """
+    callee = place.callee
+    if isinstance(place.node, ast.BinOp):
+        raise _NotRewritableError("what calls it is an operator")
+    while isinstance(callee, functools.partial):
+        callee = callee.func
+    bound = isinstance(getattr(callee, "__self__", None), Tensor)
+    if bound or (callee is None and isinstance(place.node.func, ast.Attribute) and written(place.node) == function):
+        return "self"
+    if callee is None or name_of(callee) != function:
+        raise _NotRewritableError("what calls it is another function")
+    argument = _first_argument(place.node)
+    if argument is None:
+        raise _NotRewritableError("its input is not written as a plain argument")
+    return argument
+
+
+def _operand(
+    place: _Place,
+    function: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    leaf: Tensor,
+    variables: Mapping[str, Any],
+) -> str:
+    """Where in a call or operator the tensor ``leaf`` stands: see ``Call.argument``.
+
+    Raises:
+        _NotRewritableError: it does not stand in it.
+    """
+    inside = [part.id for part in ast.walk(place.node) if isinstance(part, ast.Name)]
+    for name in inside:
+        if variables.get(name) is leaf:
+            return f"local:{name}"
+    position = next((i for i, value in enumerate(args) if value is leaf), None)
+    keyword = next((name for name, value in kwargs.items() if value is leaf), None)
+    if isinstance(place.node, ast.BinOp) and position is not None:
+        alone = sum(isinstance(value, Tensor) for value in args) == 1
+        turned = function.startswith("__r") or (alone and isinstance(place.node.left, ast.Constant))
+        return "operand:right" if turned or position else "operand:left"
+    if isinstance(place.node, ast.Call) and (position is not None or keyword is not None):
+        first = _argument(place, function)
+        if position is None:
+            return str(keyword)
+        bound = first == "self"
+        if bound and position == 0:
+            return "self"
+        written_at = position - bound
+        if written_at < len(place.node.args) and not any(isinstance(a, ast.Starred) for a in place.node.args):
+            return str(written_at)
+    raise _NotRewritableError("what it is computed from has no name in this line: give it one, as in x = ...")
+
+
+def _first_argument(node: ast.Call) -> str | None:
+    """The first argument of a call: 0, or the keyword ``input``."""
+    if node.args:
+        return None if isinstance(node.args[0], ast.Starred) else "0"
+    return "input" if any(keyword.arg == "input" for keyword in node.keywords) else None
+
+
+def free_name(module: nn.Module, call: Call) -> bool:
+    """Whether the submodule of a call can have its name."""
+    return call in calls_rewritten(module) or not hasattr(module, call.attribute)

@@ -1,0 +1,197 @@
+"""Collect the activations of one run that are no modules: called by name, or computed in several calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+from autoact.core.assignment import Choice
+from autoact.sites.discovery.expressions import Expression, Expressions, Step
+from autoact.sites.discovery.functional_calls import (
+    FoundCall,
+    expression_call,
+    function_call,
+    hidden_call,
+    in_distribution,
+    scripted_now,
+    unknown_call,
+    user_frame,
+)
+from autoact.sites.discovery.recognise import choice_of_call, written_out
+from autoact.sites.discovery.unsupported import FUNCTIONS
+from autoact.sites.tracing.tensor_tags import name_of
+
+Memory = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """One call of the run.
+
+    Attributes:
+        found: what is known of it.
+        memory: key of its result.
+        number: its step; 0 where it is none.
+        ops: the steps that it is made of.
+        doubtful: it bends and is no activation that we know.
+    """
+
+    found: FoundCall
+    memory: Memory
+    number: int = 0
+    ops: frozenset[int] = frozenset()
+    doubtful: bool = False
+
+
+class FunctionalCalls:
+    """The activations that a run computes outside of modules.
+
+    Args:
+        model: what runs.
+        names: the name of each of its modules, by id.
+    """
+
+    def __init__(self, model: nn.Module, names: Mapping[int, str]) -> None:
+        """None yet."""
+        self._names = names
+        self._follow = Expressions(model)
+        self._noted: list[_Noted] = []
+        self._computed: dict[tuple[Any, ...], Choice | None] = {}
+        self._running = 0
+
+    def kernel(self, name: str, inside: str) -> None:
+        """Note an activation that runs where Python calls no function of torch: in a scripted function.
+
+        Args:
+            name: of what runs.
+            inside: the innermost module that runs.
+        """
+        if not self._running and name.removesuffix("_") in FUNCTIONS and not scripted_now():
+            self._noted.append(_Noted(hidden_call(inside, name.removesuffix("_")), None))
+
+    def left(self, result: Any) -> None:
+        """Note that a module returned ``result``."""
+        self._follow.forget(result)
+
+    def run(
+        self,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        within: tuple[str, nn.Module] | None,
+        key: Callable[[Tensor], Memory],
+    ) -> Any:
+        """Run a torch function, and note it where it completes an activation.
+
+        Args:
+            function: as ``__torch_function__`` gets it.
+            args: its arguments.
+            kwargs: its named arguments.
+            within: the innermost module that runs, and its name; None where that is an activation.
+            key: the memory key of the result.
+        """
+        self._running += 1
+        try:
+            result, step = self._follow.run(function, args, kwargs)
+        finally:
+            self._running -= 1
+        named = name_of(function) in FUNCTIONS and isinstance(result, Tensor)
+        if within is None or not (named or step is not None):
+            return result
+        inside, module = within
+        of_torch = type(module).__module__.startswith("torch.") and not isinstance(module, torch.fx.GraphModule)
+        if not of_torch and not in_distribution():
+            memory = key(result) if isinstance(result, Tensor) else None
+            with _disable_current_modes():  # what is computed to know it is no part of the run
+                noted = self._note(function, args, kwargs, inside, step, memory, named=named)
+            if noted is not None:
+                self._noted.append(noted)
+        return result
+
+    def _note(
+        self,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inside: str,
+        step: Step | None,
+        memory: Memory,
+        *,
+        named: bool,
+    ) -> _Noted | None:
+        """What is to be noted of a call; the whole of an expression goes before its parts."""
+        number, alone = (step.number if step is not None else 0), choice_of_call(function, args, kwargs)
+        for expression in step.expressions if step is not None else ():
+            if named and len(expression.ops) == 1:
+                continue
+            choice = self._choice_of(inside, expression)
+            if choice is not None and choice != alone:  # relu(relu(x)) is two
+                found = expression_call(inside, self._names, function, args, kwargs, expression.leaf, choice)
+                return _Noted(found, memory, number, expression.ops)
+        if named:
+            return _Noted(function_call(inside, self._names, function, args, kwargs), memory, number)
+        if step is not None and step.first:
+            return _Noted(unknown_call(inside, function), memory, number, doubtful=True)
+        return None
+
+    def _choice_of(self, inside: str, expression: Expression) -> Choice | None:
+        """What an expression computes; asked once for each place of the text in each module."""
+        frame = user_frame()
+        key = (inside, frame and frame.f_code, frame and frame.f_lasti, len(expression.ops))
+        if key not in self._computed:
+            self._computed[key] = written_out(expression.function)
+        return self._computed[key]
+
+    def calls(self, own: Collection[str], is_result: Callable[[Memory], bool]) -> dict[FoundCall, bool]:
+        """The calls, and whether they made the model's output.
+
+        What is no activation that we know is told where weights read it: not a norm's square, not a loss. Of an
+        expression the whole counts, unless a part alone can be replaced.
+
+        Args:
+            own: names of modules that are activations as a whole.
+            is_result: whether the model returned a memory.
+        """
+        covered: set[int] = set()
+        kept: list[_Noted] = []
+        replaceable = {noted.number for noted in self._noted if noted.found.call is not None}
+        for noted in reversed(self._noted):
+            parts = noted.ops - {noted.number}
+            if noted.number in covered or (noted.doubtful and noted.number not in self._follow.reaching_weights):
+                continue
+            if noted.found.call is None and parts & replaceable:
+                continue
+            covered |= parts
+            kept.append(noted)
+        found: dict[FoundCall, bool] = {}
+        for noted in reversed(kept):
+            if noted.found.inside not in own:
+                found[noted.found] = found.get(noted.found, False) or is_result(noted.memory)
+        return found
+
+
+class Kernels(TorchDispatchMode):
+    """Hands the name of whatever torch runs to ``told``, however it was called."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        """Tell ``told``."""
+        super().__init__()
+        self._told = told
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch asks; otherwise it imports its compiler, which takes longer than all else here."""
+        return False
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run it, and tell."""
+        self._told(function.overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))

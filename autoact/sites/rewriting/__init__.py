@@ -1,0 +1,1 @@
+"""Calls in the source of a method, turned into calls of submodules."""

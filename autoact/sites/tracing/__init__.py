@@ -1,0 +1,1 @@
+"""A model run once on an example: which layers stand around an activation."""

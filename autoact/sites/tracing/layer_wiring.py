@@ -1,0 +1,269 @@
+"""Which layers stand around a site: what would have to change its width with it, and whether it can."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
+
+from autoact.activations import registry
+from autoact.sites.initialise import is_held
+from autoact.sites.site import LinearLayer, NormLayer, Wiring
+from autoact.sites.tracing.dry_run import tensors_in
+from autoact.sites.tracing.locate import Located, modules_with_names
+from autoact.sites.tracing.tensor_tags import TensorTags, first_tensor, name_of
+from autoact.sites.tracing.weight_consumers import DROPS
+
+_LAST_AXIS_NORMS = (nn.LayerNorm, nn.RMSNorm)
+_PASSING_MODULES = (nn.Identity, nn.modules.dropout._DropoutNd)
+_READS = frozenset({"numpy", "__array__", "tolist", "item", "__dlpack__"})
+"""Functions that take the values out of torch: what is done with them there is not seen."""
+
+
+@dataclass(eq=False)
+class _Stream:
+    """The channels that one layer or site gives out, up to where they end.
+
+    Attributes:
+        start: the Linear, or the name of the site, that they come from.
+        norms: normalisations on the way.
+        ends: Linear layers, site names, and descriptions of anything else that they go into.
+    """
+
+    start: nn.Linear | str
+    norms: list[nn.Module] = field(default_factory=list)
+    ends: list[tuple[str, Any]] = field(default_factory=list)
+
+    def sites(self) -> list[str]:
+        """The sites that they go into."""
+        return [what for kind, what in self.ends if kind == "site"]
+
+    def linears(self) -> list[nn.Linear]:
+        """The Linear layers that they go into."""
+        return [what for kind, what in self.ends if kind == "linear"]
+
+    def others(self) -> list[str]:
+        """Anything else that they go into, in words."""
+        return [what for kind, what in self.ends if kind == "other"]
+
+
+class WiringTracer(TorchFunctionMode):
+    """Follows channels through one run, from Linear layers to sites and from sites to Linear layers.
+
+    Dropout, identities and normalisations that can be resized are passed through. Everything else ends a stream:
+    a site whose stream ends so cannot change its width.
+    """
+
+    def __init__(self, model: nn.Module, located: list[Located]) -> None:
+        """Trace ``located`` in ``model``."""
+        super().__init__()
+        self._sites = {id(item.module): item for item in located}
+        self._names = {id(module): names for names, module in modules_with_names(model)}
+        self._modules = [module for _, module in modules_with_names(model)]
+        self._owners = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
+        self._streams = TensorTags[_Stream]()
+        self._origins: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._calls: Counter[int] = Counter()
+        self._order: dict[int, int] = {}
+        self._into: dict[str, _Stream | str] = {}
+        self._out: dict[str, _Stream] = {}
+        self._inside: list[tuple[_Stream | None, str]] = []
+        scripted = any(isinstance(module, torch.jit.ScriptModule) for module in self._modules)
+        self._blind = "a part of the model is scripted: what happens in it is not seen" if scripted else ""
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Attach hooks to the layers that matter, and remove them afterwards."""
+        handles = []
+        try:
+            for module in self._modules:
+                if id(module) in self._sites or _is_plain(module):
+                    handles.append(module.register_forward_pre_hook(self._entering, with_kwargs=True))
+                    handles.append(module.register_forward_hook(self._left, with_kwargs=True))
+            with self:
+                yield
+            if self._inside:
+                self._blind = "a layer raised an error that the model caught: what happened then is not seen"
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _entering(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A hook that runs before a layer: an in-place one overwrites its input, so the stream is looked up now."""
+        x = first_tensor(args, kwargs)
+        stream = self._streams.get(x) if x is not None else None
+        self._inside.append((stream, self._origin(x)))
+        self._calls[id(module)] += 1
+        self._order.setdefault(id(module), len(self._order))
+
+    def _left(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """A hook that runs after a layer."""
+        stream, origin = self._inside.pop()
+        if self._inside:
+            return  # a part of a site
+        described = f"{type(module).__name__} {self._name(module)!r}"
+        if not isinstance(result, Tensor):
+            if stream is not None:
+                stream.ends.append(("other", described))
+            return
+        site = self._sites.get(id(module))
+        if site is not None:
+            self._into[site.name] = stream or origin
+            start = self._out[site.name] = _Stream(site.name)
+            self._enter(stream, ("site", site.name), result, start)
+        elif isinstance(module, nn.Linear):
+            self._enter(stream, ("linear", module), result, _Stream(module))
+        elif isinstance(module, _PASSING_MODULES):
+            self._streams.set(result, stream)
+            described = origin
+        elif stream is not None and _on_last_axis(module, result):
+            stream.norms.append(module)
+            self._streams.set(result, stream)
+        else:
+            self._enter(stream, ("other", described), result, None)
+        self._origins[id(result)] = (weakref.ref(result), described)
+
+    def _enter(self, stream: _Stream | None, end: tuple[str, Any], result: Tensor, start: _Stream | None) -> None:
+        """A stream ends, and what comes out begins another."""
+        if stream is not None:
+            stream.ends.append(end)
+        self._streams.set(result, start)
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run ``function``; streams that go into it end there, but for dropout."""
+        kwargs = kwargs or {}
+        if self._inside:
+            return function(*args, **kwargs)
+        name = name_of(function)
+        tensors = list(tensors_in([*args, *kwargs.values()]))
+        streams = [stream for tensor in tensors if (stream := self._streams.get(tensor)) is not None]
+        result = function(*args, **kwargs)
+        results = list(tensors_in(result))
+        if isinstance(result, Tensor) and name in DROPS and len(streams) == 1 and result.shape == tensors[0].shape:
+            self._streams.set(result, streams[0])
+        elif results or result is None or name in _READS:  # a shape or a flag that is read is no use of the channels
+            for stream in streams:
+                stream.ends.append(("other", _described(name)))
+        for tensor in results:
+            self._origins[id(tensor)] = (weakref.ref(tensor), _described(name))
+        return result
+
+    def returned(self, result: Any) -> None:
+        """Note what the model returned."""
+        for tensor in tensors_in(result):
+            if (stream := self._streams.get(tensor)) is not None:
+                stream.ends.append(("other", "the model's result"))
+
+    def _origin(self, x: Tensor | None) -> str:
+        """What a tensor comes from, in words."""
+        held = self._origins.get(id(x))
+        return held[1] if held is not None and held[0]() is x else "the model's input"
+
+    def _name(self, module: nn.Module) -> str:
+        """The first name of a module."""
+        return self._names[id(module)][0]
+
+    def wiring_of(self, item: Located) -> Wiring | str:
+        """The layers around a site, or why they cannot change their width, in one line."""
+        return self._blind or self._shared(item.module, item.names, "it") or self._traced(item)
+
+    def _traced(self, item: Located) -> Wiring | str:
+        """The layers around a site that is called once."""
+        into, out = self._into.get(item.name), self._out.get(item.name)
+        if into is None or out is None:
+            return "it is not called with this example input"
+        if isinstance(into, str) or isinstance(into.start, str):
+            origin = into if isinstance(into, str) else f"the activation {into.start!r}"
+            return f"its input comes from {origin}, and only the width of a plain nn.Linear can change"
+        producer, consumers = into.start, out.linears()
+        if len(into.ends) != 1:
+            others = dict.fromkeys([*into.others(), *(self._name(module) for module in into.linears())])
+            where = ", ".join(others) or "two activations"
+            return f"the output of {self._name(producer)!r} goes into {where} as well"
+        ends = [*out.others(), *(f"the activation {name!r}" for name in out.sites())]
+        if ends or not consumers:
+            return f"its output goes into {ends[0] if ends else 'nothing'}, not into plain nn.Linear layers alone"
+        parts = [producer, *consumers, *into.norms, *out.norms]
+        problems = [self._problem(module) for module in parts]
+        if any(problems):
+            return next(filter(None, problems))
+        return Wiring(
+            producer=self._linear(producer),
+            consumers=tuple(self._linear(module) for module in consumers),
+            before=tuple(map(self._norm, into.norms)),
+            after=tuple(map(self._norm, out.norms)),
+            width=producer.out_features // registry.pieces(item.choice),
+        )
+
+    def _problem(self, module: nn.Module) -> str:
+        """Why a layer cannot be resized; empty where it can."""
+        shared = self._shared(module, self._names[id(module)], repr(self._name(module)))
+        if shared:
+            return shared
+        if any(self._owners[id(parameter)] > 1 for parameter in module.parameters()):
+            return f"the weights of {self._name(module)!r} are shared with another layer"
+        held = [parameter for parameter in module.parameters() if is_held(parameter)]
+        if held:
+            why = "loaded" if all(parameter.requires_grad for parameter in held) else "frozen"
+            return f"the weights of {self._name(module)!r} are {why}"
+        return ""
+
+    def _shared(self, module: nn.Module, names: tuple[str, ...], subject: str) -> str:
+        """Why a module with several names or calls cannot be resized; empty otherwise."""
+        if len(names) > 1:
+            return f"{subject} stands at several places: {', '.join(names)}"
+        calls = self._calls[id(module)]
+        return f"{subject} is called {calls} times in one forward" if calls > 1 else ""
+
+    def _linear(self, module: nn.Linear) -> LinearLayer:
+        """A Linear as plain data."""
+        return LinearLayer(
+            self._name(module),
+            module.in_features,
+            module.out_features,
+            module.bias is not None,
+            self._order[id(module)],
+        )
+
+    def _norm(self, module: nn.Module) -> NormLayer:
+        """A normalisation as plain data."""
+        return NormLayer(self._name(module), sum(1 for _ in module.parameters()))
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is a layer whose width can be changed, or one that does not mind."""
+    forwards: tuple[tuple[Any, Callable[..., Any]], ...] = (
+        (nn.Linear, nn.Linear.forward),
+        *((kind, kind.forward) for kind in _LAST_AXIS_NORMS),
+        (nn.BatchNorm1d, _BatchNorm.forward),
+    )
+    if isinstance(module, _PASSING_MODULES):
+        return type(module).__module__.startswith("torch.nn.")
+    if "forward" in vars(module) or hasattr(module, "parametrizations"):
+        return False
+    if not any(isinstance(module, kind) and type(module).forward is forward for kind, forward in forwards):
+        return False
+    # Old-style weight and spectral norms keep the weight elsewhere and compute it in a hook.
+    return not isinstance(module, nn.Linear) or "weight" in module._parameters
+
+
+def _on_last_axis(module: nn.Module, x: Tensor) -> bool:
+    """Whether a normalisation has one set of weights along the last axis of ``x``, and nothing else."""
+    if isinstance(module, _LAST_AXIS_NORMS):
+        return len(module.normalized_shape) == 1
+    return isinstance(module, nn.BatchNorm1d) and x.dim() == 2
+
+
+def _described(name: str) -> str:
+    """A torch function in words."""
+    return "a linear map that is no plain nn.Linear" if name == "linear" else f"{name.strip('_') or 'a function'}()"

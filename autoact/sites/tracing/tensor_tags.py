@@ -1,0 +1,105 @@
+"""What a tensor is known to be while a model runs: tags on tensors, and which functions keep which tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from autoact.sites.tracing.dry_run import tensors_in, version_of
+
+T = TypeVar("T")
+
+NORMALISATIONS = frozenset({"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"})
+RESHAPES = frozenset({"flatten", "reshape", "view", "unflatten", "reshape_as", "view_as", "_unsafe_view", "ravel"})
+_MOVES = frozenset({"transpose", "permute", "movedim", "moveaxis", "swapaxes", "swapdims", "t", "adjoint", "__get__"})
+_MIXES = frozenset({"linear", "matmul", "__matmul__", "__rmatmul__", "bmm", "baddbmm", "einsum", "tensordot", "roll"})
+_CLEARS_LAYOUT = _MOVES | _MIXES | {"layer_norm", "rms_norm", "embedding", "squeeze", "unsqueeze"}
+_CONVOLUTION = re.compile(r"^conv(_transpose)?([123])d$")
+_CHANNEL_NORMS = frozenset({"batch_norm", "instance_norm", "group_norm"})
+
+
+class TensorTags(Generic[T]):
+    """Tags on tensor objects; a tag is lost when the tensor's memory is written in place after tagging.
+
+    Tagged tensors are kept alive, because Python gives the id of a dead object to the next one.
+
+    Example:
+        >>> import torch
+        >>> tags, x = TensorTags[str](), torch.zeros(2)
+        >>> tags.set(x, "input")
+        >>> tags.get(x)
+        'input'
+        >>> _ = x.add_(1)
+        >>> tags.get(x) is None
+        True
+    """
+
+    def __init__(self) -> None:
+        """No tags yet."""
+        self._held: dict[int, tuple[Tensor, int, T]] = {}
+
+    def set(self, tensor: Tensor, tag: T | None) -> None:
+        """Tag ``tensor``, or remove its tag with None."""
+        if tag is None:
+            self._held.pop(id(tensor), None)
+        else:
+            self._held[id(tensor)] = (tensor, version_of(tensor), tag)
+
+    def get(self, tensor: Tensor) -> T | None:
+        """The tag of ``tensor``; None if it has none or was written since."""
+        held = self._held.get(id(tensor))
+        return held[2] if held is not None and held[1] == version_of(tensor) else None
+
+
+def name_of(function: Any) -> str:
+    """The name of a torch function without the in-place underscore: ``relu`` for ``torch.relu_``."""
+    name = str(getattr(function, "__name__", ""))
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+
+
+def first_tensor(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """The tensor that a function or a module works on: its first argument that holds one."""
+    return next(tensors_in([*args, *kwargs.values()]), None)
+
+
+def convolution(name: str) -> tuple[int, bool] | None:
+    """Spatial dimensions of a convolution, and whether it is transposed; None for other functions.
+
+    Example:
+        >>> convolution("conv_transpose2d"), convolution("linear")
+        ((2, True), None)
+    """
+    match = _CONVOLUTION.match(name)
+    return (int(match.group(2)), match.group(1) is not None) if match else None
+
+
+def channel_dim_after(name: str, inputs: Sequence[tuple[Tensor, int | None]], result: Tensor) -> int | None:
+    """The channel dimension of ``result`` if a convolution laid it out, else None (features come last).
+
+    Args:
+        name: of the function that was called.
+        inputs: its tensor arguments with their channel dimensions.
+        result: what it returned.
+
+    Convolutions, batch, instance and group norms set it; whatever keeps the number of dimensions keeps it; moving
+    dimensions or mixing features ends it. Reshaping keeps it where all dimensions up to the channels stay as they are.
+    """
+    spatial = convolution(name)
+    if spatial is not None:
+        return result.ndim - spatial[0] - 1  # 0 for a convolution without a batch dimension
+    if name in _CHANNEL_NORMS:
+        return 1 if result.ndim >= 3 else None
+    if name in _CLEARS_LAYOUT:
+        return None
+    for tensor, dim in inputs:
+        if dim is None or result.ndim < 3:
+            continue
+        if name in RESHAPES:
+            lead = dim + 1
+            return dim if result.ndim > lead and result.shape[:lead] == tensor.shape[:lead] else None
+        if result.ndim == tensor.ndim:
+            return dim
+    return None

@@ -1,0 +1,161 @@
+"""Which weights consume which activation: a run with a tag on every tensor that says where it comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed
+from autoact.sites.tracing.locate import Located, activation_modules, check_model
+from autoact.sites.tracing.tensor_tags import NORMALISATIONS, RESHAPES, TensorTags, convolution, first_tensor, name_of
+
+_MOVE = "transpose permute movedim moveaxis swapaxes swapdims t adjoint squeeze unsqueeze expand expand_as"
+_COPY = "contiguous clone detach to float half bfloat16 double type type_as cpu cuda"
+_PICK = "__getitem__ select narrow pad constant_pad_nd"
+_DROP = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout"
+_MORE = ("", "_with_indices")
+_POOL = "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d"
+_POOLS = [f"{adaptive}{name}{more}" for adaptive in ("", "adaptive_") for name in _POOL.split() for more in _MORE]
+DROPS = frozenset(_DROP.split())
+PASSING = RESHAPES.union(_POOLS, DROPS, *(names.split() for names in (_MOVE, _COPY, _PICK)))
+"""Functions whose result comes from where their argument comes from.
+
+``mean`` and ``sum`` are left out: they change the variance, so a gain would be wrong behind them.
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the input of a weight comes from.
+
+    Attributes:
+        kind: ``site``, ``input`` (the example input itself), ``norm`` (a normalisation) or ``unknown`` (a sum, a
+            concatenation, another layer, or several sources).
+        site: name of the site where ``kind`` is ``site``.
+        fan_in: how many inputs each output of the layer sums over.
+        bias: parameter name of the layer's bias, if it has one.
+    """
+
+    kind: str
+    site: str | None = None
+    fan_in: int = field(default=1, compare=False)
+    bias: str | None = field(default=None, compare=False)
+
+
+def consumers(model: nn.Module, example_input: Any, *, call: Callable[[], Any] | None = None) -> dict[str, Source]:
+    """The weights of linear and convolution layers by name, each with the source of what it multiplies.
+
+    The model runs once, in evaluation mode and without gradients, and is left as it was. Tied weights appear once,
+    under their first name. Weights that are computed in the forward (weight norm, adapters), those of recurrent layers
+    and of ``nn.MultiheadAttention`` do not appear.
+
+    Args:
+        model: any module.
+        example_input: as in ``find_sites``.
+        call: as in ``find_sites``.
+
+    Raises:
+        AutoactError: ``model`` is not a plain module, or its forward raised.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 1))
+        >>> {name: source.site or source.kind for name, source in consumers(model, torch.zeros(2, 4)).items()}
+        {'0.weight': 'input', '3.weight': '1'}
+    """
+    check_model(model)
+    example = copied(example_input)
+    tracer = _Tracer(model, activation_modules(model), list(tensors_in(example)))
+    with undisturbed(model), tracer.watching():
+        run_model(model, example, call)
+    return tracer.found
+
+
+class _Tracer(TorchFunctionMode):
+    """Carries sources from tensor to tensor and writes down what each weight meets."""
+
+    def __init__(self, model: nn.Module, located: list[Located], inputs: list[Tensor]) -> None:
+        """Trace ``located`` in ``model``, fed with ``inputs``."""
+        super().__init__()
+        self._located = located
+        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self._tags = TensorTags[Source]()
+        for tensor in inputs:
+            self._tags.set(tensor, Source("input"))
+        self.found: dict[str, Source] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Attach a hook to every activation module, and remove it afterwards."""
+        handles = [item.module.register_forward_hook(self._leaving(item.name)) for item in self._located]
+        try:
+            with self:
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _leaving(self, site: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        """A hook that tags the result of ``site``."""
+
+        def hook(module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
+            if isinstance(result, Tensor):
+                self._tags.set(result, Source("site", site))
+
+        return hook
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run ``function`` and tag its result."""
+        kwargs = kwargs or {}
+        name = name_of(function)
+        x = first_tensor(args, kwargs) if "input" not in kwargs else kwargs["input"]
+        source = self._tags.get(x) if isinstance(x, Tensor) else None
+        if name == "linear" or convolution(name):
+            weight = args[1] if len(args) > 1 else kwargs["weight"]
+            bias = args[2] if len(args) > 2 else kwargs.get("bias")
+            self._consume(source or Source("unknown"), weight, bias, self._fan_in(name, weight, args, kwargs))
+        result = function(*args, **kwargs)
+        # Some poolings return indices as well.
+        first = result[0] if isinstance(result, tuple) and result and name in PASSING else result
+        if isinstance(first, Tensor):
+            self._tags.set(first, self._after(name, source))
+        return result
+
+    @staticmethod
+    def _after(name: str, source: Source | None) -> Source | None:
+        """The source of a function's result, given that of its first argument."""
+        if name in NORMALISATIONS:
+            return Source("norm")
+        return source if name in PASSING else None
+
+    def _consume(self, source: Source, weight: Tensor, bias: Tensor | None, fan_in: int) -> None:
+        """Write down that ``weight`` multiplies what comes from ``source``."""
+        name = self._names.get(id(weight))
+        if name is None:
+            return  # not a parameter itself, but computed from one
+        known = self.found.get(name, source)
+        # A weight that serves several sources has no one gain.
+        kept = source if known == source else Source("unknown")
+        bias_name = self._names.get(id(bias)) if bias is not None else None
+        self.found[name] = Source(kept.kind, kept.site, fan_in, bias_name)
+
+    @staticmethod
+    def _fan_in(name: str, weight: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """How many inputs an output sums over; on average, for a transposed convolution with strides."""
+        spatial = convolution(name)
+        if spatial is None:
+            return max(1, weight.shape[-1])
+        if not spatial[1]:
+            return max(1, weight[0].numel())
+        stride = args[3] if len(args) > 3 else kwargs.get("stride", 1)
+        groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
+        steps = math.prod(stride) if isinstance(stride, list | tuple) else int(stride) ** spatial[0]
+        return max(1, weight.shape[0] // groups * weight[0, 0].numel() // steps)

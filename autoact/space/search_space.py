@@ -1,0 +1,364 @@
+"""The search space: which activation at which site, with which training settings, as Optuna dimensions."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from autoact.activations import canonical, fingerprint, get, pieces
+from autoact.core.assignment import Assignment, Choice
+from autoact.core.errors import AutoactError, unknown
+from autoact.sites import DoesNotFitError, Sites, plan_widths
+from autoact.space.settings import SpaceSettings
+
+GRANULARITIES = ("model", "block", "site")
+LEARNING_RATE, WEIGHT_DECAY = "learning_rate", "weight_decay"
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Dimensions and what they mean.
+
+    Attributes:
+        groups: dimension name -> the sites that share its activation.
+        candidates: the activations on offer, in canonical form.
+        baseline: the model as it is.
+        configured: training settings as configured.
+        rate_range: lowest and highest learning rate; None: not searched.
+        decays: weight decays on offer; empty: not searched.
+        refused: dimension -> candidates that are not on offer there, each with the reason: layer-level choices where
+            the layers cannot change their widths.
+        sites: the model's sites, which tell whether layer-level choices fit together.
+    """
+
+    groups: Mapping[str, tuple[str, ...]]
+    candidates: tuple[Choice, ...]
+    baseline: Assignment
+    configured: Mapping[str, float]
+    rate_range: tuple[float, float] | None
+    decays: tuple[float, ...]
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sites: Sites | None = field(default=None, repr=False, compare=False)
+    _fitting: dict[tuple[int, ...], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The Optuna dimensions by name."""
+        dimensions: dict[str, BaseDistribution] = {
+            group: CategoricalDistribution(self.choices_of(group)) for group in self.groups
+        }
+        if self.rate_range:
+            dimensions[LEARNING_RATE] = FloatDistribution(*self.rate_range, log=True)
+        if self.decays:
+            dimensions[WEIGHT_DECAY] = CategoricalDistribution(self.decays)
+        return dimensions
+
+    def choices_of(self, group: str) -> list[str]:
+        """The activations on offer at a dimension, each function once: the current one first."""
+        offered: dict[str, str] = {}
+        refused = self.refused.get(group, {})
+        for choice in (self.baseline[self.groups[group][0]], *self.candidates):
+            if str(choice) not in refused:
+                offered.setdefault(fingerprint(choice), str(choice))
+        return list(offered.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not on offer at some dimension, and why, a line each."""
+        reasons = {(choice, why): None for refused in self.refused.values() for choice, why in refused.items()}
+        return tuple(f"not tried everywhere: {why}" for _, why in reasons)
+
+    def assignment(self, params: Mapping[str, Any]) -> Assignment:
+        """The assignment that Optuna parameters stand for."""
+        return Assignment({site: params[group] for group, sites in self.groups.items() for site in sites})
+
+    def settings(self, params: Mapping[str, Any]) -> dict[str, float]:
+        """The training settings that Optuna parameters stand for."""
+        return {name: float(params[name]) for name in (LEARNING_RATE, WEIGHT_DECAY) if name in params}
+
+    def params(self, assignment: Mapping[str, Choice], settings: Mapping[str, float]) -> dict[str, Any]:
+        """Optuna parameters of an assignment with settings; what is not given stays as configured."""
+        values = {group: self._offered(group, assignment[sites[0]]) for group, sites in self.groups.items()}
+        merged = {**self.configured, **settings}
+        return values | {name: merged[name] for name in self.distributions() if name not in values}
+
+    def _offered(self, group: str, choice: str | Choice) -> str:
+        """The name under which a function is on offer at a dimension."""
+        wanted, offered = fingerprint(choice), self.choices_of(group)
+        name = next((name for name in offered if fingerprint(name) == wanted), None)
+        if name is None:
+            raise unknown(f"activation at {group}", choice, offered)
+        return name
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether training settings are searched too."""
+        return self.rate_range is not None or bool(self.decays)
+
+    def configured_settings(self) -> dict[str, float]:
+        """The searched training settings as they are configured."""
+        return {name: self.configured[name] for name in self.distributions() if name not in self.groups}
+
+    def uniform(self) -> list[Assignment]:
+        """The uniform assignments that change something and fit at every site, in the order of the candidates."""
+        sites = [site for group in self.groups.values() for site in group]
+        baseline = self.key(self.baseline)
+        everywhere = [c for c in self.candidates if not any(str(c) in refused for refused in self.refused.values())]
+        every = [Assignment(dict.fromkeys(sites, choice)) for choice in everywhere]
+        return [assignment for assignment in every if self.allowed(assignment) and self.key(assignment) != baseline]
+
+    def allowed(self, assignment: Assignment) -> bool:
+        """Whether the assignment may be tried.
+
+        Not the identity everywhere, which makes the network linear; and no layer-level choices whose widths, planned
+        together, would change the number of parameters.
+        """
+        return not all(_is_identity(choice) for choice in assignment.values()) and self._fits(assignment)
+
+    def _fits(self, assignment: Assignment) -> bool:
+        """Whether the layers can change their widths as the assignment needs; remembered, as it is asked often."""
+        needed = tuple(pieces(choice) for choice in assignment.values())
+        if self.sites is None or needed == tuple(pieces(self.sites[site].current) for site in assignment):
+            return True
+        key = (*needed, *map(hash, assignment))
+        if key not in self._fitting:
+            self._fitting[key] = _refusal(self.sites, assignment) == ""
+        return self._fitting[key]
+
+    def key(self, assignment: Mapping[str, Choice]) -> tuple[str, ...]:
+        """Equal for assignments that compute the same functions, whatever their names."""
+        return tuple(fingerprint(assignment[site]) for sites in self.groups.values() for site in sites)
+
+    def size(self) -> int:
+        """The number of assignments."""
+        size = 1
+        for group in self.groups:
+            size *= len(self.choices_of(group))
+        return size
+
+    def drawn(self, draw: random.Random, most: int) -> Iterator[dict[str, Any]]:
+        """Optuna parameters at random, ``most`` at most; where there are no more combinations, each of them once."""
+        lists: dict[str, Sequence[Any]] = {group: self.choices_of(group) for group in self.groups}
+        if self.decays:
+            lists[WEIGHT_DECAY] = self.decays
+        total = math.prod(len(choices) for choices in lists.values())
+        small = total <= most
+        for index in draw.sample(range(total), total) if small else (draw.randrange(total) for _ in range(most)):
+            params = {}
+            for name, choices in lists.items():
+                index, place = divmod(index, len(choices))
+                params[name] = choices[place]
+            if self.rate_range:
+                low, high = self.rate_range
+                params[LEARNING_RATE] = min(high, low * (high / low) ** draw.random())
+            yield params
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data that identifies the space."""
+        return {
+            "groups": {group: list(sites) for group, sites in self.groups.items()},
+            "choices": {group: self.choices_of(group) for group in self.groups},
+            "learning_rate": list(self.rate_range or ()),
+            "weight_decay": list(self.decays),
+        }
+
+
+def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, float]) -> SearchSpace:
+    """The search space of a model.
+
+    Args:
+        sites: what ``find_sites`` found.
+        settings: what may change.
+        configured: learning rate and weight decay of the model as it is.
+
+    Raises:
+        AutoactError: no site to search, unknown names, or candidates that cannot be searched.
+    """
+    if settings.granularity not in GRANULARITIES:
+        raise unknown("granularity", settings.granularity, GRANULARITIES)
+    chosen = _searched(sites, settings)
+    groups: dict[str, list[str]] = {}
+    for name in chosen:
+        groups.setdefault(_group_of(name, settings.granularity), []).append(name)
+    _check_alike(sites, groups, settings.granularity)
+    for group, members in groups.items():  # copies of a part have the activations of what they are copied from
+        groups[group] = [*members, *(site.name for site in sites.searchable if site.twin_of in members)]
+    candidates = _candidates(settings.candidates)
+    every = [name for members in groups.values() for name in members]
+    baseline = Assignment({name: canonical(sites[name].current) for name in every})
+    refused = {group: _refused(sites, members, candidates) for group, members in groups.items()}
+    _check_offered(sites, candidates, groups, refused)
+    space = SearchSpace(
+        groups={group: tuple(members) for group, members in groups.items()},
+        candidates=candidates,
+        baseline=baseline,
+        configured=dict(configured),
+        rate_range=_rate_range(settings.learning_rate, configured),
+        decays=_decays(settings.weight_decay, configured),
+        refused={group: reasons for group, reasons in refused.items() if reasons},
+        sites=sites,
+    )
+    if all(map(_is_identity, candidates)):
+        raise AutoactError("identity at every site makes a linear network: name other activations in space.candidates")
+    return space
+
+
+def _refusal(sites: Sites, assignment: Mapping[str, Choice]) -> str:
+    """Why layers cannot change their widths for an assignment, in one line; empty where they can, or need not."""
+    try:
+        plan_widths(sites, assignment)
+    except DoesNotFitError as error:
+        return str(error)
+    return ""
+
+
+def _refused(sites: Sites, members: Sequence[str], candidates: Sequence[Choice]) -> dict[str, str]:
+    """The candidates that cannot stand at all of a dimension's sites together, with the reason."""
+    every = {str(choice): _refusal(sites, dict.fromkeys(members, choice)) for choice in candidates}
+    return {name: reason for name, reason in every.items() if reason}
+
+
+def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity: str) -> None:
+    """Refuse dimensions whose sites hold different activations today.
+
+    Raises:
+        AutoactError: names one, and all sites to leave out.
+    """
+    told, others = "", list[str]()
+    for group, members in groups.items():
+        alike: dict[str, list[str]] = {}
+        for name in members:
+            alike.setdefault(fingerprint(sites[name].current), []).append(name)
+        if len(alike) > 1:
+            most = max(alike.values(), key=len)
+            others += [name for names in alike.values() if names is not most for name in names]
+            held = "; ".join(f"{sites[names[0]].current} at {', '.join(names)}" for names in alike.values())
+            told = told or f"those of {group!r} hold different activations today ({held})"
+    if told:
+        raise AutoactError(
+            f"space.granularity={granularity} gives all sites of a dimension one activation, but {told}: "
+            f"space.granularity=site searches each by itself, space.exclude={listed(others)} leaves out those that "
+            "differ"
+        )
+
+
+def _check_offered(
+    sites: Sites,
+    candidates: Sequence[Choice],
+    groups: Mapping[str, Sequence[str]],
+    refused: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Refuse a candidate that is on offer nowhere.
+
+    Raises:
+        AutoactError: names it and says why, for each dimension, and which sites to leave out, where that helps.
+    """
+    for choice in candidates:
+        name = str(choice)
+        if not all(name in reasons for reasons in refused.values()):
+            continue
+        reasons = dict.fromkeys(reasons[name] for reasons in refused.values())
+        advice = ""
+        if len(groups) == 1:
+            (members,) = groups.values()
+            unfit = [member for member in members if _refusal(sites, {member: choice})]
+            if unfit and not _refusal(sites, dict.fromkeys([m for m in members if m not in unfit], choice)):
+                advice = f"; space.exclude={listed(unfit)} leaves out the sites that it does not fit"
+            advice = advice if len(unfit) < len(members) else ""
+        raise AutoactError(f"{name} can be tried nowhere in this model: {'; '.join(reasons)}{advice}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a setting takes them.
+
+    Example:
+        >>> listed(["net.1", "net.3"])
+        "['net.1','net.3']"
+    """
+    return f"[{','.join(map(repr, names))}]"
+
+
+def _is_identity(choice: Choice) -> bool:
+    """Whether the activation changes nothing, whatever it is called."""
+    return fingerprint(choice) == fingerprint("identity")
+
+
+def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
+    """Names of the sites to search."""
+    names = [site.name for site in sites.searchable if not site.twin_of]
+    if not names:
+        reasons = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable]
+        for site in [site for site in sites if site.kept]:
+            name = site.name or "the model itself"
+            reasons.append(
+                f"{name} ({site.current}): kept, {site.kept}; space.include={listed([site.name])} searches it"
+            )
+        if not reasons:
+            reasons = ["It calls none that autoact knows (python -m autoact activations lists them)"]
+        raise AutoactError(f"no activation can be searched in this model. {'; '.join(reasons)}")
+    for glob in [*settings.include, *settings.exclude]:
+        if not any(fnmatch.fnmatchcase(name, glob) for name in names):
+            raise unknown("site", glob, names)
+    kept = [n for n in names if any(fnmatch.fnmatchcase(n, g) for g in settings.include)]
+    kept = [n for n in kept if not any(fnmatch.fnmatchcase(n, g) for g in settings.exclude)]
+    if not kept:
+        raise AutoactError(
+            f"space.include={settings.include} without space.exclude={settings.exclude} leaves no site. "
+            f"Sites: {', '.join(names)}"
+        )
+    return kept
+
+
+def _group_of(name: str, granularity: str) -> str:
+    """The dimension that a site belongs to: itself, its block (up to the first index in its name), or the model."""
+    if granularity == "model":
+        return "activation"
+    if granularity == "site":
+        return name
+    parts = name.split(".")
+    for position, part in enumerate(parts):
+        if part.isdigit():
+            return ".".join(parts[: position + 1])
+    return ".".join(parts[:-1]) or name
+
+
+def _candidates(names: Sequence[str]) -> tuple[Choice, ...]:
+    """Canonical candidates without functional duplicates; what cannot be searched is refused."""
+    if not names:
+        raise AutoactError("space.candidates is empty: name at least one activation, e.g. space.candidates=[gelu,tanh]")
+    unique: dict[str, Choice] = {}
+    for name in names:
+        choice = canonical(name)
+        entry = get(choice.name)
+        if not entry.searchable:
+            raise AutoactError(f"{choice} cannot be searched: {entry.reason_not_searchable}")
+        unique.setdefault(fingerprint(choice), choice)
+    return tuple(unique.values())
+
+
+def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tuple[float, float] | None:
+    """Lowest and highest learning rate around the configured one."""
+    if not factors or LEARNING_RATE not in configured:
+        return None
+    if not configured[LEARNING_RATE] > 0:
+        raise AutoactError(f"the configured learning rate is {configured[LEARNING_RATE]:g}: it must be above 0")
+    if len(factors) != 2 or not 0 < factors[0] <= 1 <= factors[1]:
+        raise AutoactError(
+            f"space.learning_rate={list(factors)} must be [lowest, highest] multiples of the configured rate, "
+            "the lowest at most 1 and the highest at least 1, e.g. [0.1, 10]"
+        )
+    return configured[LEARNING_RATE] * factors[0], configured[LEARNING_RATE] * factors[1]
+
+
+def _decays(values: Sequence[float], configured: Mapping[str, float]) -> tuple[float, ...]:
+    """Weight decays on offer, the configured one among them."""
+    if not values or WEIGHT_DECAY not in configured:
+        return ()
+    if any(value < 0 for value in values):
+        raise AutoactError(f"space.weight_decay={list(values)} holds a negative value")
+    return tuple(sorted({*map(float, values), configured[WEIGHT_DECAY]}))

@@ -1,0 +1,220 @@
+"""The second stage of the final check: other fresh seeds, scored on the sealed test part, make the claim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from autoact.core.stats import Interval
+from autoact.core.trial import Candidate
+from autoact.space.search_space import SearchSpace
+from autoact.study.callbacks import Observer
+from autoact.study.confirmation.alpha_spending import Opening, open_test
+from autoact.study.confirmation.choose_on_validation import FEWEST_FOR_A_LOOK, Chosen
+from autoact.study.confirmation.paired_differences import gain_of
+from autoact.study.confirmation.power import Foresight, foresee
+from autoact.study.confirmation.retraining import Again, Retrained, Turn, same
+from autoact.study.execution.batch_trainer import Trainer
+from autoact.study.proposal.planner import is_uniform_alternative
+from autoact.study.selection import Selection
+from autoact.study.settings import ConfirmSettings
+from autoact.study.storage.trial_store import Ledger
+from autoact.study.tuned_baselines import name_of
+from autoact.tasks.task import Task
+
+# Seeds that claim are neither the search's own nor those that chose.
+FIRST_SEED = 20_000
+# The share of the opening's alpha that the look half way may spend.
+LOOK_SHARE = 0.2
+
+Decided = Callable[["Confirmation"], bool]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The claim of a final check.
+
+    Attributes:
+        entries: name (``configured``, ``tuned``, ``uniform``, a policy) -> its trainings; equal candidates share one.
+        gains: name -> paired difference to the tuned baseline on test rows, better = positive, with its interval.
+        comparisons: number of different challengers that the intervals are corrected for.
+        opening: which opening of the test part it was.
+        alpha: the probability of a false claim at which the intervals stand, over all challengers.
+        rows_counted: whether the intervals hold for other test rows too, not only for other seeds.
+        planned: fresh seeds that were to be trained; fewer were where the verdict could not change any more.
+        mixed: paired difference of ``quality`` to the best uniform assignment; None where it is one itself.
+        foresight: what the check could tell, stated before the test part opened.
+        over_twins: policy -> paired difference to the baseline's own activations with the same training settings; none
+            where these are the tuned baseline's. A claim has to hold against both, so that neither costs certainty (an
+            intersection-union test: Berger, 1982).
+    """
+
+    entries: Mapping[str, Retrained]
+    gains: Mapping[str, Interval]
+    comparisons: int
+    opening: Opening
+    alpha: float
+    rows_counted: bool = False
+    planned: int = 0
+    mixed: Interval | None = None
+    foresight: Foresight | None = None
+    over_twins: Mapping[str, Interval] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> int:
+        """Fresh seeds that were trained."""
+        return max((len(e.scores) + len(e.failures) for e in self.entries.values()), default=0)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The second stage.
+
+    Attributes:
+        task: what is trained.
+        space: which assignments are uniform.
+        settings: seeds and confidence.
+        hopeful: policies whose challenger could still be recommended, whatever its quality turns out to be: the others
+            need no correction of the intervals.
+    """
+
+    task: Task
+    space: SearchSpace
+    settings: ConfirmSettings
+    hopeful: Sequence[str] = field(default_factory=tuple)
+
+    def run(
+        self,
+        chosen: Chosen,
+        ledger: Ledger,
+        trainer: Trainer,
+        observers: Sequence[Observer],
+        decided: Decided = lambda so_far: False,
+    ) -> Confirmation:
+        """Train what was chosen under other seeds and score it on the test part, which opens here.
+
+        What an earlier, interrupted check has scored is not trained again.
+
+        Args:
+            chosen: the first stage's.
+            ledger: where trainings and openings are noted.
+            trainer: runs the jobs.
+            observers: hear of it.
+            decided: whether the verdict of these intervals cannot change any more; asked half way.
+
+        Raises:
+            Interrupted: the user asked to stop; what was scored by then is kept.
+        """
+        selection = chosen.selection
+        named = finalists(selection)
+        comparisons = self._comparisons(selection)
+        keys = {same(candidate) for candidate in named.values()}
+        data = self.task.facts.get("fingerprint")
+        opening = open_test(ledger, keys, self.settings.seeds, data, self.settings.confidence)
+        foresight = self._foresee(chosen, comparisons, opening.alpha)
+        for observer in observers:
+            observer.confirming(len(keys) * self.settings.seeds, self._stated(foresight))
+        assert self.task.open_test is not None
+        reason = f"final check of {ledger.name}, opening {opening.number}"
+        self.task.open_test(reason)  # workers open their own copies; what is scored in this process needs this one
+        again = Again(named, ledger, trainer, observers, stage="claim", test=reason)
+        for seeds, share in looks(self.settings.seeds, early=self.settings.early):
+            entries = again.run([Turn(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
+            found = self._compare(selection, entries, comparisons, opening, opening.alpha * share, foresight)
+            if seeds < self.settings.seeds and decided(found):
+                break
+        return found
+
+    def _comparisons(self, selection: Selection) -> int:
+        """Different challengers that may be recommended."""
+        tuned = same(selection.tuned.candidate)
+        hopeful = [r.candidate for policy, r in selection.policies.items() if policy in self.hopeful]
+        return max(1, len({same(candidate) for candidate in hopeful} - {tuned}))
+
+    def _compare(
+        self,
+        selection: Selection,
+        entries: Mapping[str, Retrained],
+        comparisons: int,
+        opening: Opening,
+        alpha: float,
+        foresight: Foresight | None,
+    ) -> Confirmation:
+        """The intervals at this alpha."""
+
+        def gain(name: str, other: str, claims: int) -> Interval | None:
+            mode = self.task.mode
+            return gain_of(entries[name], entries[other], mode, confidence=1 - alpha, comparisons=claims)
+
+        gains = {
+            name: found
+            for name in entries
+            if name != "tuned" and (found := gain(name, "tuned", comparisons)) is not None
+        }
+        twins = {
+            policy: found
+            for policy in selection.policies
+            if (twin := selection.twin(policy)) and (found := gain(policy, twin, comparisons)) is not None
+        }
+        mixed = None
+        if "uniform" in entries and not self._uniform(selection.policies["quality"].candidate):
+            mixed = gain("quality", "uniform", 1)
+        return Confirmation(
+            entries,
+            gains,
+            comparisons,
+            opening,
+            alpha,
+            rows_counted=all(all(entry.replicates.values()) for entry in entries.values()),
+            planned=self.settings.seeds,
+            mixed=mixed,
+            foresight=foresight,
+            over_twins=twins,
+        )
+
+    def _uniform(self, candidate: Candidate) -> bool:
+        """Whether one activation stands at every site."""
+        own = self.space.key(candidate.assignment) == self.space.key(self.space.baseline)
+        return own or is_uniform_alternative(candidate.assignment, self.space)
+
+    def _foresee(self, chosen: Chosen, comparisons: int, alpha: float) -> Foresight | None:
+        """What the claim on ``quality`` will be able to tell, from the first stage."""
+        quality, tuned = (name_of(r) for r in (chosen.selection.policies["quality"], chosen.selection.tuned))
+        if quality not in chosen.trained or tuned not in chosen.trained or quality == tuned:
+            return None
+        rows = self.task.facts.get("rows")
+        sizes = (rows["validation"], rows["test"]) if isinstance(rows, Mapping) and rows.get("test") else None
+        return foresee(
+            chosen.trained,
+            quality,
+            tuned,
+            seeds=self.settings.seeds,
+            rows=sizes,
+            confidence=1 - alpha,
+            comparisons=comparisons,
+            power=self.settings.power,
+        )
+
+    def _stated(self, foresight: Foresight | None) -> str:
+        """What observers are told of it."""
+        return "" if foresight is None else foresight.text(self.task.quality_unit)
+
+
+def looks(seeds: int, *, early: bool) -> list[tuple[int, float]]:
+    """When the intervals are looked at, and which share of the opening's alpha each look may spend.
+
+    A look half way may end the check; what both looks spend adds up to the whole (Bonferroni).
+
+    Example:
+        >>> looks(10, early=True), looks(4, early=True)
+        ([(5, 0.2), (10, 0.8)], [(4, 1.0)])
+    """
+    if not early or seeds < FEWEST_FOR_A_LOOK:
+        return [(seeds, 1.0)]
+    return [(math.ceil(seeds / 2), LOOK_SHARE), (seeds, 1.0 - LOOK_SHARE)]
+
+
+def finalists(selection: Selection) -> dict[str, Candidate]:
+    """The candidates of the claim by name."""
+    return {name: record.candidate for name, record in selection.named().items()}

@@ -1,0 +1,214 @@
+"""Candidates trained again under fresh seeds: each training is noted when it ends, so that none is done twice."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from autoact.core.trial import STOPPED, Candidate, TrialRecord
+from autoact.engines.job import Job
+from autoact.study.callbacks import Observer
+from autoact.study.execution.batch_trainer import Trainer
+from autoact.study.storage.study_identity import digest
+from autoact.study.storage.trial_store import Ledger
+from autoact.training.callbacks import Interrupted
+
+
+class Turn(NamedTuple):
+    """One training of a candidate: its seed, and its fold where rows are dealt out in folds."""
+
+    seed: int
+    fold: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        """The seed; with the fold where there is one.
+
+        Example:
+            >>> str(Turn(10_000)), str(Turn(10_000, (2, 5)))
+            ('10000', '10000 fold 2/5')
+        """
+        return str(self.seed) if self.fold is None else f"{self.seed} fold {self.fold[0]}/{self.fold[1]}"
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What came of a candidate's trainings.
+
+    Attributes:
+        candidate: what was trained.
+        scores: the metric on the rows that judge (test rows, or validation rows while choosing), by turn.
+        validation: the metric on the validation rows, by turn.
+        best_epochs: epoch of the kept weights, by turn.
+        seconds: seconds of training, by turn.
+        failures: reasons, by turn.
+        replicates: the metric with one group of the judging rows left out at a time, by turn; empty where unknown.
+    """
+
+    candidate: Candidate
+    scores: Mapping[Turn, float] = field(default_factory=dict)
+    validation: Mapping[Turn, float] = field(default_factory=dict)
+    best_epochs: Mapping[Turn, int] = field(default_factory=dict)
+    seconds: Mapping[Turn, float] = field(default_factory=dict)
+    failures: Mapping[Turn, str] = field(default_factory=dict)
+    replicates: Mapping[Turn, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Mean score over the turns; nan where every one failed."""
+        return statistics.fmean(self.scores.values()) if self.scores else float("nan")
+
+    @property
+    def epochs(self) -> int:
+        """Median best epoch: how long to train in production."""
+        return round(statistics.median(self.best_epochs.values())) if self.best_epochs else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: the candidate, then a row per training."""
+        done = [
+            {
+                "seed": turn.seed,
+                "fold": turn.fold,
+                "score": score,
+                "validation": self.validation[turn],
+                "best_epoch": self.best_epochs[turn],
+                "seconds": self.seconds[turn],
+                "without_a_group_of_rows": list(self.replicates[turn]),
+            }
+            for turn, score in self.scores.items()
+        ]
+        failed = [{"seed": turn.seed, "fold": turn.fold, "reason": why} for turn, why in self.failures.items()]
+        return {"candidate": self.candidate.to_dict(), "trainings": done, "failed": failed}
+
+
+def same(candidate: Candidate) -> str:
+    """Equal for candidates that train the same thing, whatever their seed."""
+    return digest([candidate.assignment.to_dict(), dict(candidate.settings)])
+
+
+class Again:
+    """Trains candidates again, in as few jobs as the populations hold.
+
+    Args:
+        candidates: name -> what to train; equal ones are trained once.
+        ledger: where trainings are noted.
+        trainer: runs the jobs.
+        observers: hear of every training.
+        stage: keeps the trainings of one purpose apart from those of another.
+        test: why the test part is opened; None: validation rows judge.
+    """
+
+    def __init__(
+        self,
+        candidates: Mapping[str, Candidate],
+        ledger: Ledger,
+        trainer: Trainer,
+        observers: Sequence[Observer],
+        *,
+        stage: str,
+        test: str | None = None,
+    ) -> None:
+        self._names = {name: same(candidate) for name, candidate in candidates.items()}
+        self._unique: dict[str, Candidate] = {}
+        for candidate in candidates.values():
+            self._unique.setdefault(same(candidate), candidate)
+        self._ledger = ledger
+        self._trainer = trainer
+        self._observers = observers
+        self._stage = stage
+        self._test = test
+        self._known: dict[str, dict[str, dict[str, Any]]] = {
+            key: ledger.noted(self._note(key)) or {} for key in self._unique
+        }
+        self._said: set[tuple[str, Turn]] = set()
+
+    @property
+    def different(self) -> int:
+        """How many different candidates there are."""
+        return len(self._unique)
+
+    def run(self, turns: Sequence[Turn], only: Collection[str] | None = None) -> dict[str, Retrained]:
+        """Train what is missing of these turns; everything that is known of them, by the candidates' names.
+
+        Args:
+            turns: seeds, and folds where rows are dealt out in folds.
+            only: the names that are trained; all of them unless given.
+
+        Raises:
+            Interrupted: the user asked to stop; what ended by then is kept.
+        """
+        names = {name: key for name, key in self._names.items() if only is None or name in only}
+        wanted = set(names.values())
+        # Seed by seed: candidates that share a seed share its batches in a population.
+        every = [(key, turn) for turn in turns for key in self._unique if key in wanted]
+        missing = [(key, turn) for key, turn in every if str(turn) not in self._known[key]]
+        for key, turn in every:
+            if (key, turn) not in missing:
+                self._say(key, turn)
+        futures = []
+        for job in self._trainer.jobs(list(enumerate(missing)), self._trainer.largest):
+            if self._trainer.stop_asked():
+                break
+            candidates = tuple((number, self._turned(key, turn)) for number, (key, turn) in job)
+            futures.append(self._trainer.engine.submit(Job(candidates, test=self._test, validate=self._test is None)))
+        ended = 0
+        for future in futures:
+            outcome = self._trainer.await_one(future)
+            if outcome is not None:
+                done = [record for record in outcome.records if record.status != STOPPED]
+                ended += len(done)
+                self._trainer.trained(sum(record.epochs for record in done))
+                self._keep([(*missing[record.number], record) for record in done], outcome.scores)
+        if ended < len(missing):
+            raise Interrupted
+        found = {key: self._retrained(key, turns) for key in self._unique if key in wanted}
+        return {name: found[key] for name, key in names.items()}
+
+    def _turned(self, key: str, turn: Turn) -> Candidate:
+        """A candidate under the seed and fold of a turn."""
+        return self._unique[key].with_seed(turn.seed, self._stage, fold=turn.fold)
+
+    def _keep(self, ended: Sequence[tuple[str, Turn, TrialRecord]], scores: Mapping[int, float]) -> None:
+        """Note what came of a job, and tell the observers."""
+        for key, turn, record in ended:
+            score = scores.get(record.number) if self._test is not None else record.quality
+            self._known[key][str(turn)] = {
+                "score": score if record.complete else None,
+                "validation": record.quality,
+                "best_epoch": record.best_epoch,
+                "seconds": record.seconds,
+                "reason": record.reason,
+                "replicates": list(record.replicates),
+            }
+        for key in dict.fromkeys(key for key, _, _ in ended):
+            self._ledger.note(self._note(key), self._known[key])
+        for key, turn, _ in ended:
+            self._say(key, turn)
+
+    def _note(self, key: str) -> str:
+        """Under which a candidate's trainings are noted."""
+        return f"{self._stage}-{key}"
+
+    def _say(self, key: str, turn: Turn) -> None:
+        """Tell the observers of one training, once."""
+        if (key, turn) in self._said:
+            return
+        self._said.add((key, turn))
+        name = next(name for name, other in self._names.items() if other == key)
+        for observer in self._observers:
+            observer.confirmed_one(name, turn.seed, self._known[key][str(turn)]["score"])
+
+    def _retrained(self, key: str, turns: Sequence[Turn]) -> Retrained:
+        """What was found of one candidate."""
+        known = {turn: self._known[key][str(turn)] for turn in turns}
+        good = {turn: entry for turn, entry in known.items() if entry["score"] is not None}
+        return Retrained(
+            self._unique[key],
+            scores={turn: entry["score"] for turn, entry in good.items()},
+            validation={turn: entry["validation"] for turn, entry in good.items()},
+            best_epochs={turn: entry["best_epoch"] for turn, entry in good.items()},
+            seconds={turn: entry["seconds"] for turn, entry in good.items()},
+            replicates={turn: tuple(entry["replicates"]) for turn, entry in good.items()},
+            failures={turn: entry["reason"] for turn, entry in known.items() if turn not in good},
+        )

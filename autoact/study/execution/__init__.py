@@ -1,0 +1,1 @@
+"""Trials trained in batches, with pauses at rungs."""

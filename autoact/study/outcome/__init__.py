@@ -1,0 +1,1 @@
+"""From records to a result, its table and a recommendation."""

@@ -1,0 +1,207 @@
+"""What a search found, put together: rulings, verdict, table, notes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from autoact.core.trial import FAILED, PRUNED, TrialRecord
+from autoact.study.callbacks import SearchInfo
+from autoact.study.confirmation.choose_on_validation import Chosen
+from autoact.study.confirmation.claim_on_test import Confirmation
+from autoact.study.confirmation.end_to_end_timing import Measured, timed_ratios
+from autoact.study.confirmation.shrinkage import Estimates
+from autoact.study.confirmation.verdict import Ruling, interval_text, kept, rule
+from autoact.study.execution.predicted_costs import Known
+from autoact.study.outcome.result import Row, SearchResult
+from autoact.study.outcome.table_rows import final_rows, reference_note
+from autoact.study.selection import Selection
+from autoact.study.settings import ConfirmSettings
+from autoact.tasks.production_model import INCUMBENT, incumbent_note
+from autoact.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        records: every trial.
+        estimates: by which finalists were picked.
+        selection: the trials that matter; None where the baseline did not finish.
+        confirmation: the final check; None where there was none.
+        measured: the finalists' times.
+        chosen: the first stage of the final check; None where there was none.
+        broken: name of a row -> the user's limit that it breaks, measured end to end.
+        interrupted: whether the user stopped it.
+        seconds: of this run.
+        out_of_time: what to do where the minutes were over before the end of the final check; else empty.
+    """
+
+    records: Sequence[TrialRecord]
+    estimates: Estimates
+    selection: Selection | None
+    confirmation: Confirmation | None = None
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    chosen: Chosen | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+    seconds: float = 0.0
+    out_of_time: str = ""
+
+
+def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings: ConfirmSettings) -> SearchResult:
+    """The result of a search."""
+    selection, confirmation = found.selection, found.confirmation
+    rulings, verdict = _ruled(found, task, info, known)
+    wanted = settings.references or task.facts.get("incumbent")
+    fitted = task.references if wanted and not (found.interrupted or found.out_of_time) else None
+    references = fitted(confirmation is not None) if fitted is not None else []
+    ideal = task.metric.ideal if task.metric is not None else None
+    rows = final_rows(selection, confirmation, found.measured, known, rulings, references, ideal, found.chosen)
+    notes = [task.warning, *_about_trials(found.records), known.table.quietness]
+    if selection is not None and not (found.interrupted or found.out_of_time):
+        notes.append(found.estimates.note)
+    if "tuned" in found.broken:
+        notes.append(f"the tuned baseline itself is outside your limits: {found.broken['tuned']}")
+    if confirmation is not None:
+        assert found.chosen is not None, "what is claimed was chosen"
+        notes += [found.chosen.how, *_about_check(confirmation, task, settings.confidence)]
+    notes += [*_about_incumbent(rows, rulings, task), reference_note(rows, task.mode, task.quality_unit)]
+    return SearchResult(
+        info=info,
+        status="interrupted" if found.interrupted else "finished",
+        records=found.records,
+        selection=selection,
+        rows=rows,
+        gains=confirmation.gains if confirmation else {},
+        rulings={policy: replace(ruling, reason=info.say(ruling.reason)) for policy, ruling in rulings.items()},
+        verdict=info.say(verdict),
+        seconds=found.seconds,
+        opening=confirmation.opening.number if confirmation else 0,
+        notes=[info.say(note) for note in notes if note],
+        quality_unit=task.quality_unit,
+        mode=task.mode,
+        seeds=confirmation.seeds if confirmation else 0,
+        kept=kept(selection),
+        confidence=1 - confirmation.alpha if confirmation else 0.0,
+        trainings=_trainings(found),
+        fresh=found.chosen.over if found.chosen else "",
+    )
+
+
+def _ruled(found: Found, task: Task, info: SearchInfo, known: Known) -> tuple[dict[str, Ruling], str]:
+    """A ruling per policy, and the verdict."""
+    rulings: dict[str, Ruling] = {}
+    verdict = "No verdict: the baseline has not been trained yet."
+    if found.out_of_time:
+        verdict = f"No verdict: {found.out_of_time}."
+    if found.selection is not None:
+        timed = timed_ratios(found.selection, found.measured, info.objectives)
+        rulings, verdict = rule(task, found.selection, found.confirmation, timed, found.broken)
+        nothing = "" if found.confirmation is not None else _nothing_compared(found.records, known, info)
+        if why := nothing or found.out_of_time:
+            rulings = {policy: Ruling(policy, False, why) for policy in found.selection.policies}
+            verdict = f"No recommendation: {why}."
+    if found.interrupted:
+        verdict = (
+            f"Interrupted after {len(found.records)} trials, before the end of the final check. Nothing is lost: "
+            "the same command goes on from here."
+        )
+    return rulings, verdict
+
+
+def _nothing_compared(records: Sequence[TrialRecord], known: Known, info: SearchInfo) -> str:
+    """Why a search says nothing about activations; empty where at least one other assignment was judged."""
+    own = known.space.key(known.space.baseline)
+    others = [record for record in records if known.space.key(record.candidate.assignment) != own]
+    if any(record.complete or record.status == PRUNED for record in others):
+        return ""
+    failed = sum(record.status == FAILED for record in others)
+    if failed:
+        return f"nothing was compared: all {failed} trials with other activations failed"
+    many = f"all {len(records)} trials" if len(records) > 1 else "the only trial"
+    larger = [f"search.minutes={math.ceil(4 * info.minutes)}"] if info.minutes else []
+    larger += [f"search.trials={max(20, 2 * len(records))}"] if info.budget or not larger else []
+    return (
+        f"nothing was compared: {many} went to the baseline's own activations; the same search with a larger budget "
+        f"({' '.join(larger)}) goes on from here"
+    )
+
+
+def _about_incumbent(rows: Sequence[Row], rulings: Mapping[str, Ruling], task: Task) -> list[str]:
+    """The model in production against what is recommended, or against the baseline where nothing is."""
+    won = next((policy for policy, ruling in rulings.items() if ruling.recommend), "tuned")
+    other = next((row for row in rows if row.name == won), None)
+    return [
+        incumbent_note(row.name, row.test, other.title, other.test, mode=task.mode, unit=task.quality_unit)
+        for row in rows
+        if row.name.startswith(INCUMBENT) and other is not None
+    ]
+
+
+def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
+    """How many trials failed, and how many were stopped early."""
+    notes = []
+    failed = [record for record in records if record.status == FAILED]
+    if failed:
+        first = failed[0]
+        notes.append(f"{len(failed)} of {len(records)} trials failed, e.g. trial {first.number}: {first.reason}")
+    pruned = sum(record.status == PRUNED for record in records)
+    if pruned:
+        notes.append(
+            f"{pruned} of {len(records)} trials were stopped early, since others were better so far "
+            "(search.rungs.enabled=false trains all to their end)"
+        )
+    return notes
+
+
+def _trainings(found: Found) -> dict[str, Any]:
+    """Every training of both stages, as plain data."""
+    stages: dict[str, Any] = {}
+    if found.chosen is not None:
+        stages["choosing"] = {name: entry.to_dict() for name, entry in found.chosen.trained.items()}
+    if found.confirmation is not None:
+        stages["claim"] = {name: entry.to_dict() for name, entry in found.confirmation.entries.items()}
+    return stages
+
+
+def _about_check(confirmation: Confirmation, task: Task, confidence: float) -> list[str]:
+    """What the intervals hold for."""
+    opening, unit = confirmation.opening, task.quality_unit
+    many = "" if confirmation.comparisons == 1 else f" for {confirmation.comparisons} challengers together"
+    over = (
+        "fresh seeds and test rows"
+        if confirmation.rows_counted
+        else "fresh seeds alone (the module logs its metric itself: the noise of the test rows is not in them)"
+    )
+    level = f"{100 * (1 - confirmation.alpha):.4g} %"
+    notes = [
+        f"intervals: {level}{many}, over {over}, for this training set; claims of all openings of this test part hold "
+        f"together with {100 * confidence:.4g} %"
+    ]
+    if confirmation.foresight is not None:
+        notes.append(f"stated before the test part opened: {confirmation.foresight.text(unit)}")
+    if confirmation.seeds < confirmation.planned:
+        notes.append(
+            f"the check ended after {confirmation.seeds} of {confirmation.planned} seeds: the verdict could not change"
+        )
+    if confirmation.mixed is not None:
+        found = "is better" if confirmation.mixed.low > 0 else "is not shown to be better"
+        notes.append(
+            f"mixed against best uniform: {interval_text(confirmation.mixed, task)}: a mix of activations {found} than "
+            "one activation everywhere"
+        )
+    if opening.used:
+        notes.append(
+            f"this is opening {opening.number} of the test part, and trials were added after an earlier one: "
+            "it is no longer data that the search never saw"
+        )
+    elif opening.number > 1:
+        notes.append(
+            f"this is opening {opening.number} of the test part, for other finalists or more seeds: its intervals are "
+            f"wider for that"
+        )
+    return notes

@@ -1,0 +1,112 @@
+"""From a result to the recommendation that the user imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from autoact.recommendation import Policy, Recommendation
+from autoact.sites import Sites
+from autoact.study.outcome.result import Row, SearchResult
+from autoact.study.selection import Selection
+
+
+def recommendation(
+    result: SearchResult, selection: Selection, sites: Sites, rescale: bool, about: Mapping[str, Any]
+) -> Recommendation:
+    """The recommendation of a search: per policy the assignment to use and the evidence for it."""
+    name = result.kept
+    reason = "the tuned baseline" if name == "tuned" else "the baseline as configured: tuning it brought nothing"
+    baseline = _policy(result, name, result.row(name), recommend=False, reason=reason)
+    policies = {}
+    for name in selection.policies:
+        ruling, row = result.rulings[name], result.row(name)
+        if ruling.recommend:
+            policies[name] = _policy(result, name, row, recommend=True, reason=ruling.reason)
+        else:
+            evidence = {**baseline.evidence, "challenger": _challenger(result, name, row)}
+            policies[name] = Policy(
+                False,
+                baseline.assignment,
+                baseline.settings,
+                baseline.epochs,
+                f"keep the baseline: {ruling.reason}",
+                evidence,
+            )
+    return Recommendation(
+        task=result.info.task,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        verdict=result.verdict,
+        metric={"name": result.quality_unit, "mode": result.mode},
+        policies=policies,
+        baseline=baseline,
+        sites={
+            site.name: {
+                "current": str(site.current),
+                "shape": list(site.shape) if site.shape else None,
+                "channels": site.channels,
+                "channel_dim": site.channel_dim,
+            }
+            for site in sites.searchable
+        },
+        rescale=rescale,
+        simulated=result.info.simulated,
+        about={"study": result.info.study, "opening": result.opening, **about},
+        not_searched=tuple(_left_alone(sites)),
+    )
+
+
+def _left_alone(sites: Sites) -> list[str]:
+    """Names under which what was kept, such as a model's output, or cannot be replaced may be found again."""
+    searched = {name for site in sites.searchable for name in site.names}
+    kept = [name for site in sites if site.kept for name in site.names]
+    others = [item.name for item in sites.unreplaceable]
+    return [name for name in dict.fromkeys([*kept, *others]) if name not in searched]
+
+
+def _policy(result: SearchResult, name: str, row: Row | None, *, recommend: bool, reason: str) -> Policy:
+    """A row as a policy."""
+    assert row is not None and row.candidate is not None
+    return Policy(
+        recommend=recommend,
+        assignment=row.candidate.assignment,
+        settings=dict(row.candidate.settings),
+        epochs=row.epochs,
+        reason=reason,
+        evidence=_evidence(result, name, row),
+    )
+
+
+def _challenger(result: SearchResult, name: str, row: Row | None) -> dict[str, Any]:
+    """What was tried and did not win, with its evidence."""
+    assert row is not None and row.candidate is not None
+    return {
+        "assignment": row.candidate.assignment.to_dict(),
+        "settings": dict(row.candidate.settings),
+        **_evidence(result, name, row),
+    }
+
+
+def _evidence(result: SearchResult, name: str, row: Row) -> dict[str, Any]:
+    """The numbers behind a row, as plain data; what was not measured is left out."""
+    gain = result.gains.get(name)
+    numbers: dict[str, Any] = {
+        "validation": row.validation,
+        "validation_mean_over_fresh_seeds": row.fresh,
+        "test_mean": row.test,
+        "test_sd_over_seeds": row.test_sd,
+        "seeds": result.seeds or None,
+        "latency_ms": row.latency_ms,
+        "latency_p90_ms": row.p90_ms,
+        "latency_p99_ms": row.p99_ms,
+        "latency_table_error": row.table_error,
+        "cost_per_million": row.cost,
+        "latency_ratio_to_tuned_baseline": row.latency_ratio,
+        "cost_ratio_to_tuned_baseline": row.cost_ratio,
+        "training_time_ratio_to_tuned_baseline": row.training_ratio,
+        "gain_over_tuned_baseline": None if gain is None else [gain.mean, gain.low, gain.high],
+        "gain_confidence": None if gain is None else round(result.confidence, 6),
+        "error_reduction": row.error_reduction,
+    }
+    return {key: value for key, value in numbers.items() if value is not None}

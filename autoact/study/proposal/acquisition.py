@@ -1,0 +1,142 @@
+"""Which of many candidates to train: those whose predicted quality, at their known costs, promises most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+
+from autoact.study.proposal.expected_hypervolume import Array, expected_gain, undominated
+from autoact.study.proposal.observations import History, Merged, Params
+from autoact.study.proposal.surrogate import WORTH, Surrogate, fit
+
+# Points from which a model is fitted at all.
+FEWEST = 10
+# How far the reference lies beyond the worst known value, in parts of the range.
+BEYOND = 0.1
+# With three objectives or more the gain of every candidate is computed once, then only that of this many per choice.
+SHORTLIST = 6
+# On a logarithmic scale nothing counts as smaller than this part of the smallest value seen.
+LEAST = 1e-3
+
+Known = Callable[[Params], Mapping[str, float]]
+
+
+class Screen:
+    """A model of what is not known before training, and the front as the model sees it.
+
+    Attributes:
+        worth: whether the model predicts well enough to be asked.
+    """
+
+    def __init__(
+        self, history: History, dimensions: Mapping[str, BaseDistribution], known: Known, pending: Sequence[Params] = ()
+    ) -> None:
+        """Fit the model.
+
+        Args:
+            history: what was seen.
+            dimensions: the Optuna dimensions.
+            known: objectives known before training, by name; the first objective that is not among them is modelled
+                as a distribution, others by their expectation.
+            pending: points in training: they are expected to come out as predicted.
+        """
+        self._history = history
+        self._known = known
+        self._pending = list(pending)
+        self._models: list[Surrogate] = []
+        points = [point for point in history.points.values() if point.values is not None]
+        told = known(points[0].params) if points else {}
+        self._modelled = [i for i, axis in enumerate(history.axes) if axis.name not in told]
+        self._told = [i for i, axis in enumerate(history.axes) if axis.name in told]
+        self.worth = len(points) >= FEWEST and bool(self._modelled)
+        if self.worth:
+            self._models = [self._fitted(axis, dimensions) for axis in self._modelled]
+            self.worth = self._models[0].r2 >= WORTH
+        if self.worth:
+            self._prepare(points)
+
+    def _fitted(self, axis: int, dimensions: Mapping[str, BaseDistribution]) -> Surrogate:
+        """The model of one objective; points that failed count as bad."""
+        data: list[tuple[Params, float | None]] = []
+        for point in self._history.points.values():
+            rows = point.full or point.forecasts
+            data.extend((point.params, row[axis]) for row in rows)
+            if not rows:
+                data.append((point.params, None))
+        return fit(data, dimensions, self._history.axes[axis].direction)
+
+    def _prepare(self, points: Sequence[Merged]) -> None:
+        """Scales of the known objectives, the front and the reference."""
+        raw = self._signed([point.values or () for point in points])
+        self._logs = [bool(column.min() > 0.0 or column.max() < 0.0) for column in raw.T]
+        self._floors = [LEAST * float(np.abs(column).min()) for column in raw.T]
+        scaled = self._scaled(raw)
+        high = scaled.max(axis=0)
+        self._reference = np.concatenate(
+            [
+                [self._worst(points, place) for place in range(len(self._models))],
+                high + BEYOND * np.maximum(high - scaled.min(axis=0), 1e-9),
+            ]
+        )
+        full = [place for place, point in enumerate(points) if point.full]
+        parts = [np.hstack([self._means([points[place].params for place in full]), scaled[full]])]
+        if self._pending:
+            parts.append(np.hstack([self._means(self._pending), self._known_of(self._pending)]))
+        self._front = np.vstack(parts)
+
+    def _worst(self, points: Sequence[Merged], place: int) -> float:
+        """The worst value of a modelled objective on its model's scale."""
+        axis, model = self._modelled[place], self._models[place]
+        return max(model.scale.to(point.values[axis]) for point in points if point.values is not None)
+
+    def _means(self, points: Sequence[Params]) -> Array:
+        """Expected values of the modelled objectives: of a point that was seen, what its noise leaves of its values."""
+        return np.stack([model.latent(points)[0] for model in self._models], axis=1)
+
+    def _known_of(self, points: Sequence[Params]) -> Array:
+        """The known objectives of points, scaled."""
+        names = [axis.name for axis in self._history.axes]
+        told = [self._known(params) for params in points]
+        return self._scaled(self._signed([[values.get(name, 0.0) for name in names] for values in told]))
+
+    def _signed(self, rows: Sequence[Sequence[float]]) -> Array:
+        """The known objectives out of full rows of values, all to be minimised."""
+        signs = [-1.0 if self._history.axes[axis].direction == "max" else 1.0 for axis in self._told]
+        picked = [[row[axis] for axis in self._told] for row in rows]
+        return np.asarray(picked, dtype=float).reshape(len(rows), len(self._told)) * np.asarray(signs)
+
+    def _scaled(self, raw: Array) -> Array:
+        """Known objectives whose values all have one sign on a logarithmic scale: ratios count."""
+        columns = [
+            np.sign(column) * np.log(np.maximum(np.abs(column), floor)) if log else column
+            for column, log, floor in zip(raw.T, self._logs, self._floors, strict=True)
+        ]
+        return np.stack(columns, axis=1) if columns else raw
+
+    def best(self, pool: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+        """The candidates that promise most together: each is chosen as if those before came out as predicted."""
+        if not pool or count < 1:
+            return []
+        posterior = self._models[0].posterior([*pool, *self._pending])
+        for place in range(len(self._pending)):
+            posterior.condition(len(pool) + place)
+        others = [model.latent(pool)[0][:, None] for model in self._models[1:]]
+        known = np.hstack([*others, self._known_of(pool)])
+        front, live = self._front, np.arange(len(pool))
+        chosen: list[int] = []
+        for _ in range(min(count, len(pool))):
+            front = undominated(front)
+            gain = expected_gain(posterior.mean[live], posterior.sd[live], known[live], front, self._reference)
+            if known.shape[1] > 1 and not chosen:
+                order = np.sort(np.argsort(-gain, kind="stable")[: SHORTLIST * count])
+                live, gain = live[order], gain[order]
+            place = int(np.argmax(gain))
+            pick = int(live[place])
+            chosen.append(pick)
+            live = np.delete(live, place)
+            posterior.condition(pick)
+            front = np.vstack([front, np.concatenate([posterior.mean[pick : pick + 1], known[pick]])])
+        return [pool[pick] for pick in chosen]

@@ -1,0 +1,324 @@
+"""What to try next: the baseline, its tuning, the uniform assignments, then the proposer's batches."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from autoact.core.assignment import Assignment
+from autoact.core.trial import CONFIGURED, Candidate, TrialRecord
+from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
+from autoact.study.execution.predicted_costs import KnownBefore, nothing_known
+from autoact.study.proposal.sampler import Axis, Proposer
+from autoact.study.proposal.trial_observations import REPLICATE, seen
+from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
+from autoact.study.storage.trial_store import DIRECTIONS, Ledger
+from autoact.tasks.constraints import UNLIMITED, Limits
+from autoact.tasks.task import Task
+
+TUNING, UNIFORM, SAMPLED = "tuning", "uniform", "sampled"
+# Proposals for training settings that were tried already, before the search for new ones is given up.
+REPEATS_BEFORE_SETTLED = 10
+# Trials of the baseline from which TPE proposes its settings; before, they are spread evenly.
+ENOUGH_FOR_TPE = 4
+MOST_SPREAD = 10_000
+# Irrational steps around the unit circle that no fraction comes near: the golden ratio, and the root of two.
+STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
+# The last trials of a search try the training settings of its best trials on the baseline: what good settings bring
+# must not pass for what activations bring.
+HANDED_DOWN = 3
+
+
+class Planner:
+    """Decides what the next candidates are, from what is recorded; it keeps no state of its own."""
+
+    def __init__(
+        self,
+        task: Task,
+        space: SearchSpace,
+        settings: SearchSettings,
+        ledger: Ledger,
+        known: KnownBefore = nothing_known,
+        epsilons: Mapping[str, float] | None = None,
+        included: Sequence[Candidate] = (),
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        """Plan for a study.
+
+        Args:
+            task: which qualities are better.
+            space: what may change.
+            settings: budget, batch, seed, sampler.
+            ledger: what came of earlier trials.
+            known: latency and cost of an assignment.
+            epsilons: differences up to these are ties.
+            included: tried right after the model as configured.
+            limits: what breaks one that is known before training is not proposed.
+        """
+        self.task = task
+        self.space = space
+        self.settings = settings
+        self.ledger = ledger
+        self.included = tuple(included)
+        self._within = lambda assignment: limits.keeps(known(assignment))
+        self._keys: dict[Assignment, tuple[str, ...]] = {}
+        self._proposer = Proposer(
+            space.distributions(),
+            [Axis(o.name, o.direction, (epsilons or {}).get(o.name, 0.0)) for o in ledger.objectives],
+            sampler=settings.sampler,
+            seed=settings.seed,
+            known=lambda params: known(space.assignment(params)),
+            key=self._point,
+            allowed=lambda params: self._allowed(space.assignment(params)),
+            refine=settings.refine,
+        )
+
+    def next(self, count: int, others: Sequence[Candidate] = (), left: float = math.inf) -> list[Candidate]:
+        """Up to ``count`` candidates, none of which was tried before; empty when the space is exhausted.
+
+        No batch holds two phases: each phase learns from the one before.
+
+        Args:
+            count: how many may be tried at once.
+            others: what other drivers have in training.
+            left: trials that the budget still holds, these included.
+        """
+        records = self.ledger.records()
+        expected = len(records) + len(others) + left
+        for batch in (self._opening(records, others, expected), self._uniform(records, others)):
+            if batch:
+                return batch[:count]
+        return self._proposed(records, others, count, left)
+
+    def key(self, candidate: Candidate) -> tuple[Any, ...]:
+        """Equal for candidates whose trainings would be equal."""
+        return (*self._setting(candidate), candidate.seed)
+
+    def _allowed(self, assignment: Assignment) -> bool:
+        """Whether an assignment may be proposed: it fits the model, and keeps the limits that are known by now."""
+        return self.space.allowed(assignment) and self._within(assignment)
+
+    def _setting(self, candidate: Candidate) -> tuple[Any, ...]:
+        """Equal for candidates that differ in their seed alone."""
+        return (self._functions(candidate.assignment), tuple(sorted(candidate.settings.items())))
+
+    def _functions(self, assignment: Assignment) -> tuple[str, ...]:
+        """Equal for assignments that compute the same functions."""
+        if assignment not in self._keys:
+            self._keys[assignment] = self.space.key(assignment)
+        return self._keys[assignment]
+
+    def _point(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The same for Optuna parameters."""
+        return (self._functions(self.space.assignment(params)), tuple(sorted(self.space.settings(params).items())))
+
+    def _opening(self, records: Sequence[TrialRecord], others: Sequence[Candidate], expected: float) -> list[Candidate]:
+        """The model as configured, under several seeds where the budget allows, and its tuning, in one batch."""
+        seed = self.settings.seed
+        configured = Candidate(self.space.baseline, self.space.configured_settings(), seed, CONFIGURED)
+        done = [r.candidate for r in records if r.complete] + list(others)
+        batch = [] if any(c.role == CONFIGURED for c in done) else [configured]
+        tried = [record.candidate for record in records] + list(others)
+        batch += self._included([*tried, *batch])
+        seeds = {c.seed for c in tried if self._setting(c) == self._setting(configured)}
+        batch += [
+            configured.with_seed(seed + further, REPLICATE)
+            for further in range(1, self.settings.configured_seeds(expected))
+            if seed + further not in seeds
+        ]
+        missing = self.settings.tuning_trials(expected) - sum(c.role == TUNING for c in tried)
+        return batch + self.tuning(records, missing, [*others, *batch])
+
+    def _included(self, tried: Sequence[Candidate]) -> list[Candidate]:
+        """What the user wants to see tried and was not."""
+        keys, found = {self.key(candidate) for candidate in tried}, []
+        for candidate in self.included:
+            if self.key(candidate) not in keys:
+                keys.add(self.key(candidate))
+                found.append(candidate)
+        return found
+
+    def _uniform(self, records: Sequence[TrialRecord], others: Sequence[Candidate]) -> list[Candidate]:
+        """The same activation at every site, with the settings that suit the baseline best."""
+        tried = {self._functions(c.assignment) for c in [*(r.candidate for r in records), *others]}
+        settings = self._tuned_settings(records)
+        return [
+            Candidate(assignment, settings, self.settings.seed, UNIFORM)
+            for assignment in self.space.uniform()
+            if self._functions(assignment) not in tried and self._within(assignment)
+        ]
+
+    def _proposed(
+        self, records: Sequence[TrialRecord], others: Sequence[Candidate], count: int, left: float
+    ) -> list[Candidate]:
+        """The proposer's batch; the baseline is paid first what it is owed, and never left behind at the end."""
+        tried = [record.candidate for record in records] + list(others)
+        kept_back = min(HANDED_DOWN, (self.settings.budget or DEFAULT_TRIALS) // 6) if self.space.has_settings else 0
+        if left <= kept_back:
+            batch = self.handed_down(records, count, others)
+        else:
+            count = _even(count, left - kept_back)
+            batch = self.tuning(records, min(count, self._behind(tried)), others)
+        proposals = self._proposer.propose(
+            seen(records, self.space, self.task, self.ledger.objectives),
+            count - len(batch),
+            pending=[self.space.params(c.assignment, c.settings) for c in [*others, *batch]],
+            left=None if math.isinf(left) else int(left) - len(batch),
+        )
+        for proposal in proposals if len(batch) < count else []:
+            batch.append(self._candidate(proposal.params, proposal.role, [*tried, *batch]))
+        while self._behind([*tried, *batch]) > left - len(batch) and batch[-1].role != TUNING:
+            dropped = batch.pop()
+            paid = [c for c in batch if c.role == TUNING]
+            rest = [c for c in batch if c.role != TUNING]
+            more = self.tuning(records, 1, [*others, *batch])
+            if not more:
+                return [*paid, *rest, dropped]
+            batch = [*paid, *more, *rest]
+        return batch
+
+    def _candidate(self, params: Mapping[str, Any], role: str, tried: Sequence[Candidate]) -> Candidate:
+        """A proposal as a candidate; a replicate gets a seed that its setting has not had."""
+        found = Candidate(self.space.assignment(params), self.space.settings(params), self.settings.seed, role)
+        if role != REPLICATE:
+            return found
+        seeds = {c.seed for c in tried if self._setting(c) == self._setting(found)}
+        fresh = next(
+            seed for seed in range(self.settings.seed, self.settings.seed + len(seeds) + 1) if seed not in seeds
+        )
+        return found.with_seed(fresh, role)
+
+    def tuning(self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()) -> list[Candidate]:
+        """The baseline's own activations under other training settings; fewer where all settings were tried.
+
+        The first ones are spread evenly; later TPE proposes, on the baseline's trials alone. Where the weight decay
+        alone is searched, its values are taken in turn.
+        """
+        if count <= 0 or not self.space.has_settings:
+            return []
+        functions = self._functions(self.space.baseline)
+        mine = [r for r in records if self._functions(r.candidate.assignment) == functions]
+        in_training = [c for c in pending if self._functions(c.assignment) == functions]
+        taken = {self._setting(c) for c in [*(r.candidate for r in mine), *in_training]}
+        found: list[Candidate] = []
+        repeats = 0
+        for params in self._settings(mine, in_training):
+            candidate = Candidate(self.space.baseline, self.space.settings(params), self.settings.seed, TUNING)
+            repeats = repeats + 1 if self._setting(candidate) in taken else 0
+            if not repeats:
+                taken.add(self._setting(candidate))
+                found.append(candidate)
+            if len(found) == count or repeats > REPEATS_BEFORE_SETTLED + len(self.space.decays):
+                break
+        return found
+
+    def _settings(self, mine: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, Any]]:
+        """Training settings for the baseline, one after the other."""
+        if self.space.rate_range is None:
+            return iter([{WEIGHT_DECAY: decay} for decay in self.space.decays])
+        complete = [record for record in mine if record.complete]
+        if len({self._setting(record.candidate) for record in complete}) < ENOUGH_FOR_TPE:
+            return self._spread(len(mine) + len(pending))
+        further = self._beyond_the_edge(complete, [*(record.candidate for record in mine), *pending])
+        if further is not None:
+            return itertools.chain([further], self._tpe(complete, pending))
+        return self._tpe(complete, pending)
+
+    def _beyond_the_edge(self, complete: Sequence[TrialRecord], tried: Sequence[Candidate]) -> Mapping[str, Any] | None:
+        """The baseline's best settings with a learning rate halfway to the range's end; None where it is bracketed."""
+        assert self.space.rate_range is not None
+        pick = max if self.task.mode == "max" else min
+        best = dict(pick(complete, key=lambda record: record.quality or 0.0).candidate.settings)
+        rates = [c.settings[LEARNING_RATE] for c in tried if LEARNING_RATE in c.settings]
+        rate = best.get(LEARNING_RATE)
+        if rate is None or min(rates) < rate < max(rates):
+            return None
+        end = self.space.rate_range[1] if rate >= max(rates) else self.space.rate_range[0]
+        return {**best, LEARNING_RATE: math.sqrt(rate * end)}
+
+    def _spread(self, start: int) -> Iterator[Mapping[str, Any]]:
+        """Settings that lie evenly, however many are taken: a Kronecker sequence (Niederreiter, 1978)."""
+        assert self.space.rate_range is not None
+        low, high = self.space.rate_range
+        shift = random.Random(self.settings.seed)
+        starts = shift.random(), shift.random()
+        for index in range(start, start + MOST_SPREAD):
+            u, v = ((begin + index * step) % 1.0 for begin, step in zip(starts, STEPS, strict=True))
+            params: dict[str, Any] = {LEARNING_RATE: min(high, low * (high / low) ** u)}
+            if self.space.decays:
+                params[WEIGHT_DECAY] = self.space.decays[int(v * len(self.space.decays))]
+            yield params
+
+    def _tpe(self, complete: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, Any]]:
+        """Settings that TPE proposes on the baseline's trials; those in training count as bad (constant liar)."""
+        dimensions = {n: d for n, d in self.space.distributions().items() if n not in self.space.groups}
+        seed = self.settings.seed + 7919 * (len(complete) + len(pending))
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=ENOUGH_FOR_TPE, constant_liar=True)
+        tuner = optuna.create_study(direction=DIRECTIONS[self.task.mode], sampler=sampler)
+        for record in complete:
+            params = {name: record.candidate.settings[name] for name in dimensions}
+            tuner.add_trial(optuna.trial.create_trial(params=params, distributions=dimensions, value=record.quality))
+        for candidate in pending:
+            params = {name: candidate.settings[name] for name in dimensions}
+            state = optuna.trial.TrialState.RUNNING
+            tuner.add_trial(optuna.trial.create_trial(params=params, distributions=dimensions, state=state))
+        while True:
+            yield tuner.ask(dimensions).params
+
+    def handed_down(
+        self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()
+    ) -> list[Candidate]:
+        """The baseline's own activations with the training settings of the best trials, where it has not had them."""
+        sign = 1.0 if self.task.mode == "max" else -1.0
+        baseline = self._functions(self.space.baseline)
+        tried = {self._setting(c) for c in [*(record.candidate for record in records), *pending]}
+        others = [r for r in records if r.complete and self._functions(r.candidate.assignment) != baseline]
+        best = sorted(others, key=lambda record: (-sign * (record.quality or 0.0), record.number))
+        found: list[Candidate] = []
+        for record in best[:HANDED_DOWN]:
+            candidate = Candidate(self.space.baseline, record.candidate.settings, self.settings.seed, TUNING)
+            if self._setting(candidate) not in tried and len(found) < count:
+                tried.add(self._setting(candidate))
+                found.append(candidate)
+        return found
+
+    def owed_to_baseline(self, others: Sequence[Candidate] = ()) -> int:
+        """How many more trials the baseline's activations need to have had as many as any other assignment."""
+        return self._behind([*(record.candidate for record in self.ledger.records()), *others])
+
+    def _behind(self, tried: Sequence[Candidate]) -> int:
+        """How many settings fewer the baseline had than another assignment; further seeds are no settings."""
+        if not self.space.has_settings:
+            return 0
+        counts = Counter(self._functions(c.assignment) for c in tried if c.role != REPLICATE)
+        mine = counts.pop(self._functions(self.space.baseline), 0)
+        return max(0, max(counts.values(), default=0) - mine)
+
+    def _tuned_settings(self, records: Sequence[TrialRecord]) -> dict[str, float]:
+        """The settings of the best trial of the baseline's activations."""
+        mine = [r for r in records if r.complete and r.candidate.role in (CONFIGURED, TUNING)]
+        if not mine:
+            return self.space.configured_settings()
+        pick = max if self.task.mode == "max" else min
+        return dict(pick(mine, key=lambda record: record.quality or 0.0).candidate.settings)
+
+
+def _even(most: int, left: float) -> int:
+    """The size of the next batch, so that what is left makes batches of equal size and no small one at the end.
+
+    Example:
+        >>> _even(32, 71), _even(32, 47), _even(32, 5), _even(32, math.inf)
+        (24, 24, 5, 32)
+    """
+    return most if math.isinf(left) else math.ceil(int(left) / math.ceil(left / most))
+
+
+def is_uniform_alternative(assignment: Assignment, space: SearchSpace) -> bool:
+    """Whether one activation, which differs from the baseline somewhere, stands at every site."""
+    return len(set(space.key(assignment))) == 1 and space.key(assignment) != space.key(space.baseline)

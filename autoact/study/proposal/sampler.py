@@ -1,0 +1,242 @@
+"""What to try next: a sampler's proposals screened by a model of quality, then swaps around the front.
+
+A proposer knows Optuna dimensions and values only. It keeps no state: what it proposes is a function of its seed, the
+history, what is in training and how much is left, so that a resumed search proposes what an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Any, NamedTuple
+
+from optuna.distributions import BaseDistribution
+
+from autoact.core.errors import AutoactError, unknown
+from autoact.study.proposal.acquisition import Known, Screen
+from autoact.study.proposal.local_search import points_at_random, swaps
+from autoact.study.proposal.observations import Axis, History, Key, Params, Seen
+from autoact.study.proposal.optuna_samplers import SAMPLERS, Memory, default_key
+from autoact.study.proposal.surrogate import WORTH
+
+__all__ = ["REFINED", "REPLICATE", "SAMPLED", "WORTH", "Axis", "Proposal", "Proposer", "Seen"]
+
+SAMPLED, REFINED, REPLICATE = "sampled", "refined", "replicate"
+# A sampler that proposes only what was tried already has settled; from then on points are drawn at random.
+REPEATS_BEFORE_SETTLED = 10
+# Small spaces are searched to the end; in large ones this many random draws find something new.
+MOST_DRAWS = 5000
+# While refining, noise must not exceed the spread between this part of the points, the best ones.
+IN_CONTENTION = 0.25
+
+
+class Proposal(NamedTuple):
+    """A point to try, and why: ``"sampled"``, ``"refined"`` or ``"replicate"``."""
+
+    params: dict[str, Any]
+    role: str
+
+
+class Proposer:
+    """Proposes points; equal arguments give equal proposals.
+
+    Phases, by what is left of the budget:
+
+    1. *Sampled*: the sampler proposes ``screen`` times as many points as are asked for, and the model of quality keeps
+       those that promise the largest hypervolume together, at their known costs. While the model predicts nothing
+       (``Screen.worth``), the sampler's own proposals are taken as they come.
+    2. *Refined*: in the last ``refine`` of the budget, swaps of one dimension around the members of the front, chosen
+       by the model; at random while it predicts nothing.
+
+    Before either, front members get *replicates* where the noise between seeds exceeds the spread between points; while
+    refining, between the best quarter of them, which by then compete.
+    """
+
+    def __init__(
+        self,
+        dimensions: Mapping[str, BaseDistribution],
+        axes: Sequence[Axis],
+        *,
+        sampler: str = "tpe",
+        seed: int = 0,
+        known: Known = lambda _: {},
+        key: Key = default_key,
+        allowed: Callable[[Params], bool] = lambda _: True,
+        refine: float = 0.7,
+        screen: int = 4,
+        most_seeds: int = 4,
+    ) -> None:
+        """Settle what is searched.
+
+        Args:
+            dimensions: the Optuna dimensions.
+            axes: the objectives, in the order of the values.
+            sampler: ``tpe``, ``nsga2``, ``nsga3``, ``gp`` or ``random``.
+            seed: of everything that is drawn.
+            known: objectives of a point known before training, by axis name.
+            key: equal for points whose trainings would be equal but for the seed.
+            allowed: whether a point may be tried.
+            refine: the share of the budget, its last part, that refines; 0: none. Where no number of trials bounds the
+                search, that share of the proposals refines from the start.
+            screen: the sampler's proposals per point that is asked for; 1: they are not screened.
+            most_seeds: seeds that a member of the front gets at most before the final check; 1: no replicates.
+
+        Raises:
+            AutoactError: there is no such sampler, or ``refine``, ``screen`` or ``most_seeds`` is out of range.
+        """
+        if sampler not in SAMPLERS:
+            raise unknown("sampler", sampler, SAMPLERS)
+        if not 0.0 <= refine <= 1.0:
+            raise AutoactError(f"refine={refine} is a share of the budget: it must be within 0..1")
+        if screen < 1:
+            raise AutoactError(f"screen={screen} must be at least 1, which screens nothing")
+        if most_seeds < 1:
+            raise AutoactError(f"most_seeds={most_seeds} must be at least 1, which replicates nothing")
+        self.dimensions = dict(dimensions)
+        self.axes = tuple(axes)
+        self.sampler = sampler
+        self.seed = seed
+        self.known = known
+        self.key = key
+        self.allowed = allowed
+        self.refine = refine
+        self.screen = screen
+        self.most_seeds = most_seeds
+
+    def propose(
+        self, history: Sequence[Seen], count: int, *, pending: Sequence[Params] = (), left: int | None = None
+    ) -> list[Proposal]:
+        """Up to ``count`` points to try; fewer, or none, where the space is exhausted.
+
+        Args:
+            history: everything that was evaluated, oldest first.
+            count: how many are wanted.
+            pending: points in training.
+            left: trials left in the budget, these included; None: no number of trials bounds the search.
+
+        Returns:
+            Proposals in the order in which they are to be tried. None repeats the history, the pending points or
+            another one, except replicates, which repeat members of the front.
+
+        Example:
+            >>> from optuna.distributions import CategoricalDistribution
+            >>> dimensions = {"layer": CategoricalDistribution(["relu", "tanh"])}
+            >>> proposer = Proposer(dimensions, [Axis("quality", "max")], seed=1)
+            >>> proposer.propose([Seen({"layer": "relu"}, (0.8,))], 4, left=10)
+            [Proposal(params={'layer': 'tanh'}, role='sampled')]
+        """
+        past = History(history, self.axes, self.key)
+        place = len(history) + len(pending)
+        refined = self._refined(place, count, left)
+        chosen = self._replicates(past, pending, IN_CONTENTION if refined else 1.0)[:count]
+        batch = _Batch(self, past, pending, self.seed * 100_003 + place)
+        refined = min(refined, count - len(chosen))
+        chosen += [Proposal(params, REFINED) for params in batch.refined(refined)]
+        chosen += [Proposal(params, SAMPLED) for params in batch.sampled(count - len(chosen))]
+        return chosen
+
+    def _refined(self, past: int, count: int, left: int | None) -> int:
+        """How many of the next ``count`` proposals refine."""
+        if left is None:
+            return math.floor((past + count) * self.refine) - math.floor(past * self.refine)
+        return count if left <= self.refine * (past + left) else 0
+
+    def _replicates(self, past: History, pending: Sequence[Params], share: float) -> list[Proposal]:
+        """Front members that need more seeds, those with the fewest first; members in training count as trained.
+
+        Noise is compared with the spread between the best ``share`` of the points.
+        """
+        modelled = past.unknown_axis(self.known)
+        needed = 1 if modelled is None else past.needed_seeds(modelled, self.most_seeds, share)
+        if needed == 1:
+            return []
+        training = Counter(self.key(params) for params in pending)
+        counts = {index: len(p.full) + training[self.key(p.params)] for index, p in enumerate(past.front)}
+        turns = [(seeds, index) for index, have in counts.items() for seeds in range(have, needed)]
+        return [Proposal(dict(past.front[index].params), REPLICATE) for _, index in sorted(turns)]
+
+
+class _Batch:
+    """One answer in the making: what is taken, what the model says, what the sampler draws."""
+
+    def __init__(self, proposer: Proposer, past: History, pending: Sequence[Params], seed: int) -> None:
+        self._proposer = proposer
+        self._past = past
+        self._pending = list(pending)
+        self._seed = seed
+        self._draw = random.Random(seed)
+        self._taken = set(past.points) | {proposer.key(params) for params in pending}
+
+    @cached_property
+    def _screen(self) -> Screen:
+        """The model, fitted when it is first needed."""
+        return Screen(self._past, self._proposer.dimensions, self._proposer.known, self._pending)
+
+    def refined(self, count: int) -> list[dict[str, Any]]:
+        """Swaps of one dimension around the front."""
+        if count < 1 or not self._past.front:
+            return []
+        dimensions = self._proposer.dimensions
+        pool = self._new(swap for member in self._past.front for swap in swaps(member.params, dimensions))
+        self._draw.shuffle(pool)
+        return self._take(self._screen.best(pool, count) if self._screen.worth else pool[:count])
+
+    def sampled(self, count: int) -> list[dict[str, Any]]:
+        """The sampler's proposals, screened; what is missing is drawn at random."""
+        if count < 1:
+            return []
+        memory = self._memory(self._proposer.sampler, self._seed)
+        screened: list[dict[str, Any]] = []
+        if self._proposer.screen > 1 and self._screen.worth:
+            pool = self._new(memory.ask(forget=True) for _ in range(count * self._proposer.screen))
+            screened = self._take(self._screen.best(pool, count))
+            for params in screened:
+                memory.avoid(params)
+        asked = self._asked(memory, count - len(screened))
+        return screened + asked + self._drawn(count - len(screened) - len(asked))
+
+    def _asked(self, memory: Memory, count: int) -> list[dict[str, Any]]:
+        """The sampler's own proposals, until it repeats itself."""
+        found: list[dict[str, Any]] = []
+        repeats = 0
+        while len(found) < count and repeats < REPEATS_BEFORE_SETTLED:
+            fresh = self._take(self._new([memory.ask()]))
+            found += fresh
+            repeats += not fresh
+        return found
+
+    def _drawn(self, count: int) -> list[dict[str, Any]]:
+        """New points at random: every point of a small space is looked at."""
+        if count < 1:
+            return []
+        every = points_at_random(self._proposer.dimensions, self._draw, MOST_DRAWS)
+        return self._take(list(islice(self._unseen(every), count)))
+
+    def _memory(self, sampler: str, seed: int) -> Memory:
+        """The study that the sampler learns from: forecast points are complete in it, failed ones failed."""
+        seen = [(point.params, point.values) for point in self._past.points.values()]
+        directions = [axis.direction for axis in self._proposer.axes]
+        return Memory(self._proposer.dimensions, directions, sampler, seed, seen, self._pending)
+
+    def _unseen(self, points: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Points that may be tried and are not taken, each once."""
+        known = set(self._taken)
+        for params in points:
+            key = self._proposer.key(params)
+            if key not in known and self._proposer.allowed(params):
+                known.add(key)
+                yield params
+
+    def _new(self, points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """All of ``_unseen``."""
+        return list(self._unseen(points))
+
+    def _take(self, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The points, which from now on are taken and in training."""
+        self._taken |= {self._proposer.key(params) for params in points}
+        self._pending += points
+        return points

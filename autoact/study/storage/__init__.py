@@ -1,0 +1,1 @@
+"""Trials, notes and leases in an Optuna storage."""

@@ -1,0 +1,63 @@
+"""What makes two searches the same study: data, model, space and objectives; not the budget."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autoact.space.search_space import SearchSpace
+from autoact.tasks.objectives import Objective
+from autoact.tasks.task import Task
+
+
+def digest(data: Any) -> str:
+    """A short stable hash of plain data.
+
+    Example:
+        >>> digest({"a": 1}) == digest({"a": 1})
+        True
+    """
+    text = json.dumps(data, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A study's name and what it stands for.
+
+    Attributes:
+        name: the Optuna study's name.
+        family: equal for studies that differ in their space alone; their trials can seed each other.
+    """
+
+    name: str
+    family: str
+
+
+def identify(
+    task: Task, space: SearchSpace, objectives: Sequence[Objective], training: Mapping[str, Any], hardware: Any
+) -> Identity:
+    """The identity of a search.
+
+    Args:
+        task: data and model, by ``task.identity``.
+        space: what may change.
+        objectives: what is traded.
+        training: seed, patience, initialisation: what changes a trial's result.
+        hardware: plain data on the serving target.
+    """
+    family = digest(
+        {
+            "task": task.name,
+            "identity": task.identity,
+            "monitor": [task.monitor, task.mode],
+            "objectives": [[o.name, o.unit, o.direction] for o in objectives],
+            "training": training,
+            "trainer": task.trainer,
+            "hardware": hardware,
+        }
+    )
+    return Identity(f"{task.name}-{digest([family, space.describe()])}", family)

@@ -1,0 +1,270 @@
+"""The study's memory: an Optuna study in a storage, to which each trial is written once, when it ends."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from autoact.core.assignment import Assignment
+from autoact.core.errors import AutoactError, first_line
+from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
+from autoact.space.search_space import SearchSpace
+from autoact.study.settings import SearchSettings
+from autoact.study.storage.optuna_storage import open_storage, storage_errors
+from autoact.study.storage.study_identity import Identity
+from autoact.tasks.constraints import UNLIMITED, Limits
+from autoact.tasks.objectives import Objective
+
+SEEDED = "seeded_from"
+DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+STATES = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
+
+
+class Ledger:
+    """Remembers what came of trials, in this process and in the storage that other drivers may share.
+
+    ``records`` and ``spent`` answer from memory; ``refresh`` reads what other drivers have told since.
+    """
+
+    def __init__(
+        self,
+        storage: str,
+        identity: Identity,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        settings: SearchSettings,
+        known: Callable[[Assignment], Mapping[str, float]] = lambda _: {},
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        """Open the study, or create it seeded with the trials of its family that fit.
+
+        Args:
+            storage: Optuna storage URL, or ``grpc://HOST:PORT`` of an Optuna storage proxy.
+            identity: the study's name and family.
+            space: translates Optuna's parameters.
+            objectives: what is traded.
+            settings: the seed.
+            known: latency and cost of an assignment, which replace what another study's table said of its trials.
+            limits: the user's; by how much a trial breaks one is told as Optuna's constraints.
+
+        Raises:
+            AutoactError: the storage cannot be opened.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.space = space
+        self.objectives = tuple(objectives)
+        self.seed = settings.seed
+        self.storage = storage
+        self._known = known
+        self._limits = limits
+        self._dimensions = space.distributions()
+        self._records: dict[int, TrialRecord] = {}
+        self._given: set[int] = set()
+        try:
+            self._backend = open_storage(storage)
+            names = optuna.study.get_all_study_names(self._backend)
+            self.study = optuna.create_study(
+                study_name=identity.name,
+                storage=self._backend,
+                directions=[DIRECTIONS[objective.direction] for objective in self.objectives],
+                load_if_exists=True,
+            )
+        except storage_errors() as error:
+            raise _cannot_open(storage, error) from error
+        self._study_id = self._backend.get_study_id_from_name(identity.name)
+        self.seeded = 0
+        self.new = identity.name not in names
+        if self.new:
+            self.study.set_user_attr("family", identity.family)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self.study.set_metric_names([objective.name for objective in self.objectives])
+            self._seed_from_family(names, identity)
+        else:
+            self._settle_stale()
+        self.refresh()
+
+    @property
+    def name(self) -> str:
+        """The study's name in its storage."""
+        return str(self.study.study_name)
+
+    def refresh(self) -> None:
+        """Read the records that other drivers have told."""
+        for trial in self.study.get_trials(deepcopy=False):
+            if "record" not in trial.user_attrs or trial.number in self._records:
+                continue
+            self._records[trial.number] = replace(
+                TrialRecord.from_json(trial.user_attrs["record"]), number=trial.number
+            )
+            if SEEDED in trial.user_attrs:
+                self._given.add(trial.number)
+
+    def records(self) -> list[TrialRecord]:
+        """Every trial that came to an end, in the order of their numbers."""
+        return [self._records[number] for number in sorted(self._records)]
+
+    @property
+    def spent(self) -> int:
+        """The trials that count against the budget: those of this study, not those that another one gave."""
+        return len(self._records) - len(self._given)
+
+    def tell(self, record: TrialRecord, populations: Sequence[Sequence[int]] = ()) -> TrialRecord:
+        """Remember what came of a trial, in one transaction; returns the record with its number in the study.
+
+        Args:
+            record: what came of it.
+            populations: in which it was trained: batch, stage, job, then the members' positions in the batch.
+        """
+        trained = {"populations": [list(one) for one in populations]} if populations else {}
+        trial = self._trial(record, {"role": record.candidate.role, **trained})
+        with self._writing():
+            trial_id = self._backend.create_new_trial(self._study_id, template_trial=trial)
+            record = replace(record, number=self._backend.get_trial_number_from_id(trial_id))
+        self._records[record.number] = record
+        return record
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep plain data beside the trials.
+
+        Raises:
+            AutoactError: the storage cannot be written.
+        """
+        with self._writing():
+            self.study.set_user_attr(key, json.dumps(value))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A storage that fails inside, say on a full disk, says so in one line."""
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            said = first_line(error.__cause__ or error)
+            raise AutoactError(
+                f"the study's storage cannot be written: {said}: is the disk full? What was told before is kept, and "
+                "the same command goes on from there"
+            ) from error
+
+    def noted(self, key: str) -> Any:
+        """What ``note`` kept, or None."""
+        text = self.study.user_attrs.get(key)
+        return None if text is None else json.loads(text)
+
+    def noted_under(self, prefix: str) -> dict[str, Any]:
+        """Everything that ``note`` kept under keys with a prefix, by the rest of the key."""
+        found = {key: text for key, text in self.study.user_attrs.items() if key.startswith(prefix)}
+        return {key.removeprefix(prefix): json.loads(text) for key, text in found.items()}
+
+    def noted_elsewhere(self, key: str) -> list[Any]:
+        """What ``note`` kept under ``key`` in the other studies of this storage."""
+        summaries = optuna.study.get_all_study_summaries(self._backend, include_best_trial=False)
+        texts = [s.user_attrs.get(key) for s in summaries if s.study_name != self.name]
+        return [json.loads(text) for text in texts if text is not None]
+
+    def _trial(self, record: TrialRecord, attributes: Mapping[str, Any]) -> FrozenTrial:
+        """The record as an Optuna trial; Optuna takes intermediate values of one objective only: they are attributes.
+
+        Raises:
+            AutoactError: an activation that this space does not offer.
+            ValueError: a training setting that it does not offer.
+        """
+        broken = self._limits.constraints(record.values)
+        rungs = {"rungs": {str(epoch): value for epoch, value in record.rungs.items()}} if record.rungs else {}
+        trial = optuna.trial.create_trial(
+            state=STATES[record.status],
+            params=self.space.params(record.candidate.assignment, record.candidate.settings),
+            distributions=self._dimensions,
+            values=[record.values[objective.name] for objective in self.objectives] if record.complete else None,
+            user_attrs={"record": record.to_json(numbered=False), **rungs, **attributes},
+            # What Trial.set_constraint writes; a trial is told here in one transaction, when it has ended.
+            system_attrs={f"{_CONSTRAINTS_KEY}:{name}": over for name, over in broken.items()},
+        )
+        if trial.datetime_complete is not None:
+            trial.datetime_start = trial.datetime_complete - timedelta(seconds=record.seconds)
+        return trial
+
+    def _settle_stale(self) -> None:
+        """Close trials that an earlier version left running with a record; what it left without one is ignored."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if "record" not in trial.user_attrs:
+                continue
+            record = TrialRecord.from_json(trial.user_attrs["record"])
+            values = [record.values[objective.name] for objective in self.objectives] if record.complete else None
+            self.study.tell(trial.number, values, state=None if values else TrialState.FAIL)
+
+    def _seed_from_family(self, names: Sequence[str], identity: Identity) -> None:
+        """Take over the trials of studies that differ in their space alone, each candidate once."""
+        taken: set[Any] = set()
+        for name in names:
+            other = optuna.load_study(study_name=name, storage=self._backend)
+            if other.user_attrs.get("family") != identity.family:
+                continue
+            for trial in other.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+                self._adopt(trial, name, taken)
+
+    def _adopt(self, trial: FrozenTrial, source: str, taken: set[Any]) -> None:
+        """Add one trial of another study where its candidate fits this space."""
+        if set(trial.params) != set(self._dimensions) or "record" not in trial.user_attrs:
+            return
+        old = TrialRecord.from_json(trial.user_attrs["record"])
+        candidate = old.candidate
+        key = (candidate.assignment, tuple(sorted(candidate.settings.items())), candidate.seed)
+        # A dimension of the same name can stand for other sites.
+        if key in taken or set(candidate.assignment) != set(self.space.baseline):
+            return
+        try:
+            record = replace(old, values={**old.values, **self._known(candidate.assignment)})
+            adopted = self._trial(record, {"role": candidate.role, SEEDED: source})
+        except (AutoactError, ValueError):  # an activation or a setting that this space does not offer
+            return
+        self.study.add_trial(adopted)
+        taken.add(key)
+        self.seeded += 1
+
+
+def peek(storage: str, study: str, key: str) -> Any:
+    """What a study of a storage noted under ``key``; None where there is no such study, or nothing noted.
+
+    Raises:
+        AutoactError: the storage cannot be opened.
+    """
+    try:
+        found = optuna.load_study(study_name=study, storage=open_storage(storage))
+    except KeyError:
+        return None
+    except storage_errors() as error:
+        raise _cannot_open(storage, error) from error
+    text = found.user_attrs.get(key)
+    return None if text is None else json.loads(text)
+
+
+def spent_in(storage: str, study: str) -> int:
+    """The trials of a study that count against its budget; 0 where there is no such study.
+
+    Raises:
+        AutoactError: the storage cannot be opened.
+    """
+    try:
+        found = optuna.load_study(study_name=study, storage=open_storage(storage))
+    except KeyError:
+        return 0
+    except storage_errors() as error:
+        raise _cannot_open(storage, error) from error
+    attributes = [trial.user_attrs for trial in found.get_trials(deepcopy=False)]
+    return sum("record" in one and SEEDED not in one for one in attributes)
+
+
+def _cannot_open(storage: str, error: Exception) -> AutoactError:
+    """The error in one line."""
+    return AutoactError(f"cannot open search.storage={storage}: {first_line(error)}")

@@ -1,0 +1,106 @@
+"""Reference models that cost seconds: a linear one and a lightly tuned gradient boosting, on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autoact.data.prepared_data import Prepared
+from autoact.data.sealed_test import Part
+from autoact.tasks.metrics import CLASSIFICATION, Metric
+from autoact.tasks.production_model import Incumbent
+
+LEARNING_RATES = (0.03, 0.1)
+STRENGTHS = (0.01, 0.1, 1.0, 10.0)
+# Boosting on raw windows of a long sequence takes minutes; a reference should take seconds.
+MOST_INPUTS = 2000
+
+
+def reference_scores(prepared: Prepared, metric: Metric, test: Part | None) -> list[tuple[str, float, float | None]]:
+    """Name, validation score and test score of each reference; settings are chosen on validation rows.
+
+    Args:
+        prepared: the data, preprocessed as the networks see it.
+        metric: what to score.
+        test: the opened test part; None leaves the test score out.
+
+    Example:
+        >>> from autoact.data.prepare import prepare
+        >>> from autoact.data.settings import DataSettings
+        >>> from autoact.tasks.metrics import resolve
+        >>> prepared = prepare(DataSettings(source="sklearn", name="wine"), "classification")
+        >>> [name for name, _, _ in reference_scores(prepared, resolve("accuracy", "classification"), None)]
+        ['logistic regression', 'gradient boosting']
+    """
+    if int(np.prod(prepared.input_shape)) > MOST_INPUTS or (prepared.kind == "forecast"):
+        families = [("ridge regression", _linear(prepared.kind))] if prepared.kind == "forecast" else []
+    else:
+        linear = "logistic regression" if prepared.kind in CLASSIFICATION else "ridge regression"
+        families = [(linear, _linear(prepared.kind)), ("gradient boosting", _boosting(prepared.kind))]
+    return [(name, *_best_of(models, prepared, metric, test)) for name, models in families]
+
+
+def reference_rows(
+    prepared: Prepared, metric: Metric, test: Part | None, incumbent: Incumbent | None, *, fitted: bool = True
+) -> list[tuple[str, float | None, float | None]]:
+    """The incumbent's row, where there is one, then those of the references.
+
+    Args:
+        prepared: the data, preprocessed as the networks see it.
+        metric: what to score.
+        test: the opened test part; None leaves the test score out.
+        incumbent: the model in production.
+        fitted: whether reference models are fitted.
+    """
+    rows: list[tuple[str, float | None, float | None]] = []
+    if incumbent is not None:
+        rows.append(incumbent.row(test is not None))
+    return [*rows, *(reference_scores(prepared, metric, test) if fitted else [])]
+
+
+def _linear(kind: str) -> list[Any]:
+    """Linear models of several strengths of regularisation."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if kind in CLASSIFICATION:
+        return [LogisticRegression(C=strength, max_iter=2000) for strength in STRENGTHS]
+    return [Ridge(alpha=1.0 / strength) for strength in STRENGTHS]
+
+
+def _boosting(kind: str) -> list[Any]:
+    """Gradient boosting with early stopping on a share of the training rows."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    make = HistGradientBoostingClassifier if kind in CLASSIFICATION else HistGradientBoostingRegressor
+    return [
+        make(learning_rate=rate, early_stopping=True, max_iter=300, max_leaf_nodes=15, random_state=0)
+        for rate in LEARNING_RATES
+    ]
+
+
+def _best_of(
+    models: Sequence[Any], prepared: Prepared, metric: Metric, test: Part | None
+) -> tuple[float, float | None]:
+    """Validation and test score of the model that is best on validation rows."""
+    scored = []
+    for model in models:
+        model.fit(_rows(prepared.train), prepared.train.y.numpy())
+        scored.append((metric(prepared.validation.y.numpy(), _predict(model, prepared.validation)), model))
+    pick = max if metric.mode == "max" else min
+    validation, best = pick(scored, key=lambda pair: pair[0])
+    return validation, None if test is None else metric(test.y.numpy(), _predict(best, test))
+
+
+def _rows(part: Part) -> Any:
+    """The inputs of a part as a table."""
+    return part.x.reshape(len(part.x), -1).numpy()
+
+
+def _predict(model: Any, part: Part) -> Any:
+    """Scores in the form that metrics take."""
+    if not hasattr(model, "predict_proba"):
+        return model.predict(_rows(part))
+    score = model.predict_proba(_rows(part))
+    return score[:, 1] if score.shape[1] == 2 else score

@@ -1,0 +1,223 @@
+"""The members' own optimisers: each steps on its rows, fused where the optimiser is Adam or AdamW."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch.core.optimizer import (
+    _configure_optimizers,
+    _configure_schedulers_automatic_opt,
+    _validate_scheduler_api,
+)
+from torch import Tensor
+
+from autoact.core.errors import AutoactError
+from autoact.training.callbacks import apply_settings
+from autoact.training.population.member import Member
+from autoact.training.population.vmap.errors import CannotBatchError
+from autoact.training.population.vmap.stacked_parameters import Entry
+
+_FUSED = {torch.optim.AdamW: torch._fused_adamw_, torch.optim.Adam: torch._fused_adam_}
+_PLAIN = ("amsgrad", "maximize", "capturable", "differentiable")
+
+
+def configure(member: Member, settings: Mapping[str, float]) -> None:
+    """Make a member's optimiser and schedulers as Lightning does, with the candidate's settings.
+
+    Raises:
+        AutoactError: the module configures no optimiser.
+        CannotBatchError: several, or a schedule that only a Trainer of its own can step.
+    """
+    found, name = member.module.configure_optimizers(), type(member.module).__name__
+    if found is None:
+        raise AutoactError(f"{name}.configure_optimizers returns nothing")
+    optimizers, schedulers, monitor = _configure_optimizers(found)
+    if len(optimizers) != 1:
+        raise CannotBatchError(f"{name}.configure_optimizers returns {len(optimizers)} optimisers")
+    member.optimizer = optimizers[0]
+    member.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
+    _validate_scheduler_api(member.schedulers, member.module)
+    if any(config.reduce_on_plateau and config.interval == "step" for config in member.schedulers):
+        raise CannotBatchError(f"{name}.configure_optimizers asks ReduceLROnPlateau after every step")
+    apply_settings(settings, optimizers, [config.scheduler for config in member.schedulers])
+    if member.paused is not None:
+        member.optimizer.load_state_dict(copy.deepcopy(member.paused["optimizer"]))
+        for config, state in zip(member.schedulers, member.paused["schedulers"], strict=True):
+            config.scheduler.load_state_dict(copy.deepcopy(state))
+        _unshare([*member.optimizer.state.values()])
+        vars(member.optimizer)["_opt_called"] = True  # it has stepped: schedulers may follow
+        member.paused = None
+
+
+class Stepper:
+    """Steps the optimisers of all members.
+
+    A member's first step is its optimiser's own, which creates the state. From then on Adam and AdamW are stepped by
+    one fused kernel call per parameter group, without the optimiser's own work in Python, which takes several times as
+    long as the kernel at the sizes of one member.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = list(members)
+        self._plans: dict[int, list[_Plan] | None] = {}
+        self._stepped: dict[int, set[int]] = {}
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the optimisers are not torch's own."""
+        return any(not type(member.optimizer).__module__.startswith("torch.optim.") for member in self.members)
+
+    def steps(self, entry: Entry, position: int) -> bool:
+        """Whether the optimiser of the member at ``position`` steps the first row of a stacked parameter."""
+        if position not in self._stepped:
+            optimizer = self.members[position].optimizer
+            assert optimizer is not None
+            self._stepped[position] = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        store, key = entry.slots[0]
+        return id(store[key]) in self._stepped[position]
+
+    def forget(self) -> None:
+        """Gradients are new tensors, or gone: look at them anew."""
+        for plan in [plan for plans in self._plans.values() if plans for plan in plans]:
+            _unshare(plan.states)
+        self._plans.clear()
+
+    @torch.no_grad()
+    def step(self, batch_idx: int) -> None:
+        """One step of every member after the batch ``batch_idx``, and of the schedulers that count steps."""
+        for member in self.members:
+            optimizer = member.optimizer
+            assert optimizer is not None
+            if member.number not in self._plans and _has_state(optimizer):
+                self._plans[member.number] = _plans(optimizer)
+            plans = self._plans.get(member.number)
+            if plans is None:
+                optimizer.step()
+            else:
+                for plan in plans:
+                    plan.step()
+            member.steps += 1
+            for config in member.schedulers:
+                if config.interval == "step" and (batch_idx + 1) % config.frequency == 0:
+                    config.scheduler.step()
+
+    def epoch_ended(self, member: Member, epoch: int, logged: Mapping[str, float]) -> None:
+        """Step the schedulers that count epochs; ``epoch`` counts from 1."""
+        for config in member.schedulers:
+            if config.interval != "epoch" or epoch % config.frequency:
+                continue
+            if not config.reduce_on_plateau:
+                config.scheduler.step()
+            elif config.monitor in logged:
+                config.scheduler.step(logged[config.monitor])
+            elif config.strict:
+                raise AutoactError(
+                    f"ReduceLROnPlateau waits for {config.monitor}, which is not among what was logged: "
+                    f"{', '.join(sorted(logged))}"
+                )
+
+
+class _Plan:
+    """One parameter group, ready for the fused kernel."""
+
+    def __init__(self, kernel: Any, group: dict[str, Any], parameters: list[Tensor], states: list[Any]) -> None:
+        self.kernel = kernel
+        self.group = group
+        self.parameters = parameters
+        self.grads = [parameter.grad for parameter in parameters]
+        self.first = [state["exp_avg"] for state in states]
+        self.second = [state["exp_avg_sq"] for state in states]
+        self.states = states
+        self.count = states[0]["step"].clone()
+        for state in states:  # they count alike
+            state["step"] = self.count
+
+    def step(self) -> None:
+        """Adam or AdamW (Kingma and Ba, 2015; Loshchilov and Hutter, 2019)."""
+        group = self.group
+        self.count += 1
+        self.kernel(
+            self.parameters,
+            self.grads,
+            self.first,
+            self.second,
+            [],
+            [self.count] * len(self.parameters),
+            lr=float(group["lr"]),
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+
+def _unshare(states: Sequence[Any]) -> None:
+    """Let every parameter count its own steps again."""
+    for state in states:
+        if isinstance(state.get("step"), Tensor):
+            state["step"] = state["step"].clone()
+
+
+def _has_state(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether every parameter with a gradient has been stepped before."""
+    return all(p in optimizer.state for group in optimizer.param_groups for p in group["params"] if p.grad is not None)
+
+
+def _plans(optimizer: torch.optim.Optimizer) -> list[_Plan] | None:
+    """Fused steps that do what the optimiser does; None where its own step has to."""
+    kernel = _FUSED.get(type(optimizer))
+    if kernel is None or any(group.get(flag) for group in optimizer.param_groups for flag in _PLAIN):
+        return None
+    if _hooked(optimizer):
+        return None
+    if type(optimizer) is torch.optim.Adam and any(g.get("decoupled_weight_decay") for g in optimizer.param_groups):
+        kernel = torch._fused_adamw_
+    plans = []
+    for group in optimizer.param_groups:
+        parameters = [p for p in group["params"] if p.grad is not None]
+        states = [optimizer.state[p] for p in parameters]
+        if not parameters:
+            continue
+        counts = {float(state["step"]) for state in states}
+        places = {state["step"].device for state in states} | {p.device for p in parameters}
+        floats = all(p.is_floating_point() for p in parameters)
+        if len(counts) > 1 or len(places) > 1 or not floats:
+            return None
+        plans.append(_Plan(kernel, group, parameters, states))
+    return plans
+
+
+def _hooked(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether somebody listens to the optimiser's steps."""
+    return bool(optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks)
+
+
+def clip(entries: Sequence[tuple[Entry, Sequence[int]]], members: int, value: float, algorithm: str) -> None:
+    """Clip every member's gradients by themselves, as ``torch.nn.utils.clip_grad_norm_`` and ``..._value_`` do.
+
+    Args:
+        entries: stacked parameters, each with the positions of its members.
+        members: how many there are.
+        value: largest norm of a member's gradient, or largest absolute value of each number in it.
+        algorithm: ``norm`` or ``value``.
+    """
+    held = [(entry.tensor.grad, positions) for entry, positions in entries if entry.tensor.grad is not None]
+    if not held:
+        return
+    if algorithm == "value":
+        torch._foreach_clamp_max_([grad for grad, _ in held], value)
+        torch._foreach_clamp_min_([grad for grad, _ in held], -value)
+        return
+    squares = held[0][0].new_zeros(members)
+    for grad, positions in held:
+        index = torch.tensor(list(positions), device=squares.device)
+        squares.index_add_(0, index, grad.flatten(1).square().sum(1) if grad.dim() > 1 else grad.square())
+    factors = (value / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    for grad, positions in held:
+        mine = factors[list(positions)]
+        grad.mul_(mine.view(-1, *[1] * (grad.dim() - 1)))

@@ -1,0 +1,182 @@
+"""Seeds within a population: each has its own order of batches and its own random numbers, as a single training has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.utilities.data import _set_sampler_epoch
+from torch import Tensor, nn
+
+from autoact.core.trial import Candidate
+from autoact.data.datamodule import TensorBatches
+from autoact.training.population.vmap.escape import outside
+from autoact.training.state.random_state import random_state, restore_random_state
+
+Key = tuple[int, tuple[int, int] | None]
+"""A candidate's seed and fold: members that share both see the same batches."""
+
+
+def key_of(candidate: Candidate) -> Key:
+    """What decides a candidate's batches.
+
+    Example:
+        >>> from autoact.core.assignment import Assignment
+        >>> key_of(Candidate(Assignment({}), seed=3, fold=(0, 5)))
+        (3, (0, 5))
+    """
+    return candidate.seed, candidate.fold
+
+
+class Stream:
+    """One seed's data and random numbers, of one fold where there are folds.
+
+    Attributes:
+        key: the seed and the fold.
+        datamodule: gives the batches in this seed's order.
+        random: the state of the random numbers between two of its turns; None before its first.
+    """
+
+    def __init__(self, key: Key, datamodule: Any, random: dict[str, Any] | None = None) -> None:
+        self.key = key
+        self.datamodule = datamodule
+        self.random = random
+
+    def begin(self) -> None:
+        """Put the random numbers where a training of this seed begins, or went on."""
+        if self.random is None:
+            lightning.seed_everything(self.key[0], verbose=False)
+        else:
+            restore_random_state(self.random)
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """What is drawn inside comes from this seed; what is drawn outside does not notice."""
+        outside = random_state()
+        self.begin()
+        try:
+            yield
+        finally:
+            self.random = random_state()
+            restore_random_state(outside)
+
+    def draw(self, like: Tensor, keep: float) -> Tensor:
+        """The mask that ``nn.Dropout`` draws for a tensor of this shape, from this seed."""
+        assert self.random is not None
+        generator = torch.Generator()
+        generator.set_state(self.random["torch"])
+        mask = torch.empty_like(like, device="cpu").bernoulli_(keep, generator=generator)
+        self.random["torch"] = generator.get_state()
+        return mask.to(like.device)
+
+
+class StreamBatches:
+    """The training batches of all streams in lockstep: a list with one batch per stream.
+
+    Lightning takes any iterable with a length, and tells ``sampler`` the epoch.
+    """
+
+    def __init__(self, loaders: Sequence[Any], streams: Sequence[Stream]) -> None:
+        self.loaders = list(loaders)
+        self.streams = list(streams)
+        self.sampler = self
+        self.batch_sampler = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell every loader's sampler the epoch."""
+        for loader in self.loaders:
+            _set_sampler_epoch(loader, epoch)
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return len(self.loaders[0])
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """One list per step."""
+        iterators = [self._drawn(stream, iter, loader) for stream, loader in self._pairs()]
+        for _ in range(len(self)):
+            turns = zip(self._pairs(), iterators, strict=True)
+            yield [self._drawn(stream, next, iterator, loader) for (stream, loader), iterator in turns]
+
+    def _pairs(self) -> list[tuple[Stream, Any]]:
+        """Streams with their loaders."""
+        return list(zip(self.streams, self.loaders, strict=True))
+
+    def _drawn(self, stream: Stream, function: Any, argument: Any, loader: Any = None) -> Any:
+        """``function(argument)`` under the stream's random numbers, where the loader draws any."""
+        if isinstance(argument if loader is None else loader, TensorBatches):
+            return function(argument)
+        with stream.drawing():
+            return function(argument)
+
+
+class StreamValidation:
+    """The validation batches of all streams, one stream after the other: the stream's position, batch and its number.
+
+    Args:
+        loaders: one per stream.
+        streams: the seeds.
+        limit: the Trainer's ``limit_val_batches``, which holds for each stream.
+    """
+
+    def __init__(self, loaders: Sequence[Any], streams: Sequence[Stream], limit: int | float | None = None) -> None:
+        self.loaders = list(loaders)
+        self.streams = list(streams)
+        whole = [len(loader) for loader in self.loaders]
+        if isinstance(limit, int):
+            self.lengths = [min(length, limit) for length in whole]
+        else:
+            self.lengths = [int(length * (1.0 if limit is None else limit)) for length in whole]
+
+    def __len__(self) -> int:
+        """The number of batches of all streams."""
+        return sum(self.lengths)
+
+    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
+        """Batches are drawn from their stream's random numbers."""
+        for position, (stream, loader, length) in enumerate(zip(self.streams, self.loaders, self.lengths, strict=True)):
+            with stream.drawing():
+                iterator = iter(loader)
+            for number in range(length):
+                with stream.drawing():
+                    batch = next(iterator)
+                yield position, number, batch
+
+
+class StreamDropout(nn.Module):
+    """``nn.Dropout`` in a population: members of one seed share a mask.
+
+    It is drawn in the order of memory that one member's input has, as alone: behind a transposition that is another one
+    than ``vmap`` draws in.
+
+    Attributes:
+        streams: the seeds, where there are several; with one, masks are drawn from torch's own generator.
+        stream_of: ``[members]``, the position of each member's stream.
+        member: each member's number under ``vmap``.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.streams: Sequence[Stream] = ()
+        self.stream_of = torch.zeros(0, dtype=torch.long)
+        self.member: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each stream's own mask in training, the identity otherwise."""
+        if not self.training or self.p == 0.0 or x.numel() == 0:
+            return x
+        return outside(x, self.member, self.drop)
+
+    def drop(self, x_k: Tensor) -> Tensor:
+        """**Shape**: ``[members, ...]``, kept."""
+        keep = 1.0 - self.p
+        if not self.streams:
+            mask = torch.empty_like(x_k[0]).bernoulli_(keep)
+            return x_k * (mask.div_(keep) if keep else mask)
+        masks = torch.stack([stream.draw(x_k[0], keep) for stream in self.streams])
+        masks = masks.div_(keep) if keep else masks
+        return x_k * masks.index_select(0, self.stream_of)

@@ -1,0 +1,1 @@
+"""Training steps of many members as one, under ``torch.func.vmap``."""

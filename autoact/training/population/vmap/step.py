@@ -1,0 +1,384 @@
+"""The one module that a whole population is run through, under ``vmap``."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._C._functorch import get_unwrapped, is_batchedtensor
+from torch.func import vmap
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torchmetrics import Metric, MetricCollection
+
+from autoact.sites.tracing.torch_transformer import mend_copy_
+from autoact.training.log_standins import log_calls
+from autoact.training.population.seed_streams import StreamDropout
+from autoact.training.population.vmap.activation_groups import GroupedActivation
+from autoact.training.population.vmap.errors import CannotBatchError
+from autoact.training.population.vmap.escape import one_by_one
+from autoact.training.population.vmap.stacked_parameters import Slot, Stack, names_of, slot_of
+
+MetricCall = tuple[str, str, tuple[Any, ...], dict[str, Any]]
+"""Path of a metric, which of its methods was called, and its positional and named arguments."""
+
+
+class _Deferred:
+    """What a metric returns inside ``vmap``: it can be logged and nothing else.
+
+    Attributes:
+        call: which call of a metric.
+        key: which value of a collection's; empty for a metric's own.
+    """
+
+    def __init__(self, call: int, key: str = "") -> None:
+        self.call = call
+        self.key = key
+
+    def of(self, values: Sequence[Any]) -> Any:
+        """The value among those that the calls gave."""
+        return values[self.call][self.key] if self.key else values[self.call]
+
+
+class _MetricStandIn(nn.Module):
+    """Notes what a metric is called with: metrics keep state, so that members' own run outside ``vmap``.
+
+    A value that may be a loss is computed here as well, by a copy that has seen nothing else.
+    """
+
+    def __init__(self, path: str, calls: list[MetricCall], metric: Any) -> None:
+        super().__init__()
+        self._path, self._calls = path, calls
+        self._metric = (copy.deepcopy(metric),)  # no submodule
+        self._metric[0].reset()
+
+    def forward(self, *values: Any, **named: Any) -> Any:
+        """Note the values."""
+        self._calls.append((self._path, "forward", values, named))
+        return _Deferred(len(self._calls) - 1)
+
+    def update(self, *values: Any, **named: Any) -> None:
+        """Note the values."""
+        self._calls.append((self._path, "update", values, named))
+
+    def of(self, module: Any) -> Any:
+        """A member's own metric."""
+        return module.get_submodule(self._path)
+
+
+class _SingleStandIn(_MetricStandIn):
+    """Stands for one metric."""
+
+    _one_by_one = False
+
+    @property
+    def __class__(self) -> Any:
+        """The metric's own, for code that asks ``isinstance``."""
+        return type(vars(self)["_metric"][0]) if "_metric" in vars(self) else _SingleStandIn
+
+    @__class__.setter
+    def __class__(self, kind: Any) -> None:
+        raise CannotBatchError(f"training_step makes self.{self._path} a {kind.__name__}")
+
+    def forward(self, *values: Any, **named: Any) -> Any:
+        """Note the values; what depends on weights by a function that has a gradient may be a loss: it is computed."""
+        self.check()
+        noted = super().forward(*values, **named)
+        learnt = any(isinstance(x, Tensor) and _learns(x) for x in tree_flatten((values, named))[0])
+        if not learnt or self._metric[0].is_differentiable is False:
+            return noted
+        if not self._one_by_one:
+            try:
+                return self._learnt(self._value(*values, **named), noted)
+            except Exception:  # of code that vmap does not know, such as a condition on values
+                self._one_by_one = True
+        try:
+            return self._learnt(one_by_one(self._value, values, named), noted)
+        except Exception:  # its value can only be logged
+            return noted
+
+    @staticmethod
+    def _learnt(value: Any, noted: _Deferred) -> Any:
+        """A value that has a gradient; else what is known once the members' own metrics have been called."""
+        return value if isinstance(value, Tensor) and _learns(value) else noted
+
+    def _value(self, *values: Any, **named: Any) -> Any:
+        """Of these values alone."""
+        try:
+            return self._metric[0](*values, **named)
+        finally:
+            self._metric[0].reset()
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not the metric's state, such as a method that turns outputs into predictions.
+
+        Raises:
+            CannotBatchError: it is each candidate's own.
+        """
+        if name.startswith("__") or "_metric" not in vars(self):
+            raise AttributeError(name)
+        metric = vars(self)["_metric"][0]
+        if name in metric._defaults or name in ("compute", "reset", "metric_state"):
+            raise CannotBatchError(f"training_step asks for self.{self._path}.{name}, which is each candidate's own")
+        return getattr(metric, name)
+
+    def check(self) -> None:
+        """Refuse what the members' own metrics would not know of.
+
+        Raises:
+            CannotBatchError: a method has updated the metric.
+        """
+        if self._metric[0]._update_count:
+            self._metric[0].reset()
+            raise CannotBatchError(f"training_step updates self.{self._path} by a method of its own")
+
+
+class _CollectionStandIn(_MetricStandIn):
+    """Stands for a collection, whose calls give a value for each of its metrics."""
+
+    def __init__(self, path: str, calls: list[MetricCall], metric: Any) -> None:
+        super().__init__(path, calls, metric)
+        self.keys = list(map(str, metric.keys(keep_base=False)))
+
+    def forward(self, *values: Any, **named: Any) -> dict[str, _Deferred]:
+        """Note the values."""
+        call = super().forward(*values, **named).call
+        return {key: _Deferred(call, key) for key in self.keys}
+
+    def items(self, *_: Any, **__: Any) -> list[tuple[str, _OneOfCollection]]:
+        """Its metrics, each by the name that it is logged under."""
+        return [(key, _OneOfCollection(self._path, key)) for key in self.keys]
+
+
+class _OneOfCollection:
+    """One metric of a collection, to be logged."""
+
+    def __init__(self, name: str, key: str) -> None:
+        self.name = name
+        self.key = key
+
+    def of(self, module: Any) -> Any:
+        """A member's own metric."""
+        return dict(module.get_submodule(self.name).items(keep_base=False))[self.key]
+
+
+class _Unread(dict[str, Any]):
+    """The parameters of a site, in the template: there are none, as each group of members has its own."""
+
+    def items(self) -> Any:
+        """Somebody walks over the parameters of the whole module.
+
+        Raises:
+            CannotBatchError: a step that does would miss what the activations learn.
+        """
+        raise CannotBatchError("training_step reads the parameters of an activation, as self.parameters() does")
+
+
+class Step:
+    """What one training step of all members gave.
+
+    Attributes:
+        loss_k: ``[members]``.
+        logged: name, value per member (a tensor ``[members, ...]``), and the options of ``self.log``.
+        metric_calls: path of a metric, and its arguments, stacked over members.
+        metrics_logged: name, the metric or the value of one of its calls, and the options of ``self.log``.
+    """
+
+    def __init__(self, loss_k: Tensor) -> None:
+        self.loss_k = loss_k
+        self.logged: list[tuple[str, Tensor, Mapping[str, Any]]] = []
+        self.metric_calls: list[MetricCall] = []
+        self.metrics_logged: list[tuple[str, Any, Mapping[str, Any]]] = []
+
+    def log_metrics(self, module: Any, row: int, take: Callable[[str, Any, Mapping[str, Any]], None]) -> None:
+        """Call a member's own metrics with its own values, and hand what is logged of them to ``take``."""
+
+        def own(value: Any) -> Any:
+            return value[row].detach() if isinstance(value, Tensor) else value
+
+        values = []
+        for name, method, arguments, named in self.metric_calls:
+            call = getattr(module.get_submodule(name), method)
+            values.append(call(*tree_map(own, arguments), **tree_map(own, named)))
+        for name, what, options in self.metrics_logged:
+            take(name, what.of(values) if isinstance(what, _Deferred) else what.of(module), options)
+
+
+class Template:
+    """A copy of a member's module whose ``training_step`` runs for all members at once.
+
+    Args:
+        module: a member's module; nothing of it is changed.
+        sites: names of the modules that differ between members.
+        streams: whether members of several seeds are in the population: dropout is then drawn seed by seed.
+        trainer: what ``self.trainer`` is inside the step.
+    """
+
+    def __init__(self, module: Any, sites: Sequence[str], *, streams: bool, trainer: Any) -> None:
+        held = module._trainer
+        module._trainer = None
+        self.base = copy.deepcopy(module)
+        mend_copy_(module, self.base)
+        module._trainer = held
+        self.base._trainer = trainer
+        self.activations: dict[str, GroupedActivation] = {}
+        for site in sites:
+            self.activations[site] = GroupedActivation()
+            _replace(self.base, self.base.get_submodule(site), self.activations[site])
+        self.dropouts: list[StreamDropout] = []
+        if streams or module.device.type == "cpu":  # a GPU draws in an order of its own
+            for dropout in [m for m in self.base.modules() if type(m) is nn.Dropout]:
+                self.dropouts.append(StreamDropout(dropout.p).train(dropout.training))
+                _replace(self.base, dropout, self.dropouts[-1])
+        self._metric_calls: list[MetricCall] = []
+        for name, metric in _metrics(self.base):
+            _replace(self.base, metric, _stand_in(name, metric, self._metric_calls))
+        self._metrics = [m for m in self.base.modules() if type(m) is _SingleStandIn]
+        self._logged: list[tuple[str, Any, dict[str, Any]]] = []
+        for name, call in log_calls(lambda *given: self._logged.append(given)).items():
+            object.__setattr__(self.base, name, call)
+        self._takes_index = len(inspect.signature(self.base.training_step).parameters) > 1
+        self._slots = [(name, _aliases(self.base, name)) for name in names_of(self.base)]
+
+    def learning(self, sites: Collection[str]) -> None:
+        """At these sites some member's activation learns: nobody may walk over the template's parameters."""
+        for site, activation in self.activations.items():
+            vars(activation)["_parameters"] = _Unread() if site in sites else {}
+
+    def run(self, stack: Stack, batch: Any, batch_idx: int, *, own_batches: bool) -> Step:
+        """One training step of every member.
+
+        Args:
+            stack: the members' weights.
+            batch: one batch for all, or, with ``own_batches``, tensors ``[members, ...]``.
+            batch_idx: its number.
+            own_batches: whether each member has its own.
+
+        Raises:
+            CannotBatchError: the step returned no loss.
+        """
+        entries = [stack.common[name] for name, _ in self._slots]
+        tensors = [entry.tensor for entry in entries]
+        index = torch.arange(stack.members, device=self.base.device)
+        leaves, spec = tree_flatten(batch)
+        moving = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        shape: dict[str, Any] = {}
+
+        def one(member: Tensor, values: list[Tensor], rows: list[Tensor]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+            mine = list(leaves)
+            for place, tensor in zip(moving, rows, strict=True):
+                mine[place] = tensor
+            loss = self._call(member, values, tree_unflatten(mine, spec), batch_idx)
+            noted, kept = tree_flatten([[value for _, value, _ in self._logged], list(self._metric_calls)])
+            shape["logged"], shape["spec"] = list(self._logged), kept
+            shape["fixed"] = [Tensor if isinstance(leaf, Tensor) else leaf for leaf in noted]
+            shape["assigned"], changed = self._assigned(values)
+            return loss, [leaf for leaf in noted if isinstance(leaf, Tensor)], changed
+
+        batched = vmap(one, in_dims=(0, 0, 0 if own_batches else None), randomness="same")
+        try:
+            loss_k, found, changed = batched(index, tensors, [leaves[i] for i in moving])
+        finally:
+            self._release()
+        for entry, value_k in zip([entries[i] for i in shape["assigned"]], changed, strict=True):
+            entry.replace(value_k.detach())
+        return self._step(loss_k, found, shape)
+
+    def _assigned(self, values: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
+        """Tensors that the step put in the place of others, as ``self.average = ...`` does with a buffer."""
+        where, changed = [], []
+        for i, ((name, slots), value) in enumerate(zip(self._slots, values, strict=True)):
+            held = slots[0][0][slots[0][1]]
+            if held is value:
+                continue
+            if not isinstance(held, Tensor) or value.requires_grad:
+                raise CannotBatchError(f"training_step puts something else in the place of {name}")
+            where.append(i)
+            changed.append(held)
+        return where, changed
+
+    def _call(self, member: Tensor, values: list[Tensor], batch: Any, batch_idx: int) -> Tensor:
+        """The module's own ``training_step`` with one member's tensors in its place."""
+        self._logged.clear()
+        self._metric_calls.clear()
+        for (_, slots), value in zip(self._slots, values, strict=True):
+            for store, key in slots:
+                store[key] = value
+        self._point(member)
+        out = self.base.training_step(batch, batch_idx) if self._takes_index else self.base.training_step(batch)
+        for metric in self._metrics:
+            metric.check()
+        loss = out.get("loss") if isinstance(out, Mapping) else out
+        if not isinstance(loss, Tensor):
+            raise CannotBatchError(f"training_step returned {type(out).__name__} without a loss")
+        return loss
+
+    def _point(self, member: Tensor | None) -> None:
+        """Tell what steps out of ``vmap`` which member it is called for."""
+        for activation in self.activations.values():
+            activation.member = member
+        for dropout in self.dropouts:
+            dropout.member = member
+
+    def _release(self) -> None:
+        """Let go of batched tensors, which must not outlive ``vmap``."""
+        for _, slots in self._slots:
+            for store, key in slots:
+                store[key] = None
+        self._point(None)
+
+    def _step(self, loss_k: Tensor, found: list[Tensor], shape: dict[str, Any]) -> Step:
+        """Put what left ``vmap`` back into its form."""
+        step, tensors = Step(loss_k), iter(found)
+        leaves = [next(tensors) if fixed is Tensor else fixed for fixed in shape["fixed"]]
+        values, calls = tree_unflatten(leaves, shape["spec"])
+        step.metric_calls = calls
+        for (name, _, options), value in zip(shape["logged"], values, strict=True):
+            if isinstance(value, (_Deferred, _MetricStandIn, _OneOfCollection)):
+                step.metrics_logged.append((name, value, options))
+                continue
+            if not isinstance(value, Tensor):
+                value = torch.full((len(loss_k),), float(value))
+            step.logged.append((name, value, options))
+        self._logged.clear()
+        self._metric_calls.clear()
+        return step
+
+
+def _learns(x: Tensor) -> bool:
+    """Whether a tensor inside ``vmap`` depends on weights; it does not say so itself."""
+    return bool((get_unwrapped(x) if is_batchedtensor(x) else x).requires_grad)
+
+
+def _metrics(base: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The metrics of a module by path, collections as a whole."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, module in base.named_modules():
+        inside = any(name.startswith(f"{other}.") for other, _ in found)
+        if isinstance(module, (Metric, MetricCollection)) and not inside:
+            found.append((name, module))
+    return found
+
+
+def _stand_in(name: str, metric: Any, calls: list[MetricCall]) -> _MetricStandIn:
+    """What stands for a metric, or for a collection of them."""
+    return (_CollectionStandIn if isinstance(metric, MetricCollection) else _SingleStandIn)(name, calls, metric)
+
+
+def _aliases(base: nn.Module, name: str) -> list[Slot]:
+    """Every place where a module holds the tensor called ``name``, tied ones included."""
+    tensor = dict([*base.named_parameters(), *base.named_buffers()])[name]
+    every = [*base.named_parameters(remove_duplicate=False), *base.named_buffers(remove_duplicate=False)]
+    return [slot_of(base, alias) for alias, other in every if other is tensor]
+
+
+def _replace(base: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put ``new`` wherever ``base`` holds ``old``: as a submodule, or as a plain attribute of that name."""
+    for parent in list(base.modules()):
+        for held in (parent._modules, parent.__dict__):
+            for name, child in list(held.items()):
+                if child is old:
+                    held[name] = new

@@ -1,0 +1,104 @@
+"""Predictions of a validation, row by row, and the metric of all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from autoact.core.errors import AutoactError
+from autoact.tasks.metrics import Metric
+from autoact.training.state.best_epoch import Diverged
+
+# Groups of test rows for the jackknife: enough degrees of freedom, few enough to cost nothing.
+JACKKNIFE_GROUPS = 50
+
+
+class Predictions:
+    """Scores and targets of one pass over the validation rows.
+
+    The module's ``validation_step`` returns a mapping with ``score`` and ``target`` (as the recipes do); where it does
+    not, the score is ``module(x)`` for batches ``(x, y)``.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self._scores: list[torch.Tensor] = []
+        self._targets: list[torch.Tensor] = []
+
+    def clear(self) -> None:
+        """Forget the rows of the pass before."""
+        self._scores, self._targets = [], []
+
+    def add(self, module: torch.nn.Module, outputs: Any, batch: Any) -> None:
+        """Collect one batch.
+
+        Raises:
+            AutoactError: neither the outputs nor the batch tell predictions and targets.
+        """
+        score, target = _predictions(module, outputs, batch)
+        self._scores.append(score.detach().float().cpu())
+        self._targets.append(target.detach().cpu())
+
+    def value(self, epoch: int) -> float:
+        """The metric over all rows.
+
+        Raises:
+            Diverged: some prediction is not finite.
+        """
+        scores, targets = torch.cat(self._scores), torch.cat(self._targets)
+        if not bool(torch.isfinite(scores).all()):
+            raise Diverged(f"predictions are not finite in epoch {epoch}")
+        return self.metric(targets.numpy(), scores.numpy())
+
+    @property
+    def rows(self) -> int:
+        """How many rows were collected."""
+        return sum(len(target) for target in self._targets)
+
+    def replicates(self, *, ordered: bool) -> tuple[float, ...]:
+        """The metric with one group of rows left out at a time.
+
+        Args:
+            ordered: rows follow each other in time: groups are then stretches of time, else every n-th row.
+
+        Returns:
+            One value per group; none where the metric does not exist without some group.
+        """
+        return left_out(self.metric, torch.cat(self._targets).numpy(), torch.cat(self._scores).numpy(), ordered=ordered)
+
+
+def left_out(metric: Metric, targets: np.ndarray, scores: np.ndarray, *, ordered: bool) -> tuple[float, ...]:
+    """A metric with one group of rows left out at a time: what the jackknife asks for.
+
+    Args:
+        metric: of the rows.
+        targets: what is true, row by row.
+        scores: what is predicted.
+        ordered: rows follow each other in time: groups are then stretches of time, else every n-th row.
+
+    Returns:
+        One value per group; none where the metric does not exist without some group.
+    """
+    rows = np.arange(len(targets))
+    count = min(JACKKNIFE_GROUPS, len(rows))
+    group = rows * count // len(rows) if ordered else rows % count
+    try:
+        return tuple(metric(targets[group != g], scores[group != g]) for g in range(count))
+    except (ValueError, ArithmeticError):
+        return ()
+
+
+def _predictions(module: torch.nn.Module, outputs: Any, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and targets of one validation batch."""
+    if isinstance(outputs, Mapping) and "score" in outputs and "target" in outputs:
+        return outputs["score"], outputs["target"]
+    if isinstance(batch, (tuple, list)) and len(batch) == 2:
+        with torch.no_grad():
+            score = module(batch[0])
+        return score.squeeze(-1) if score.ndim == 2 and score.shape[1] == 1 else score, batch[1]
+    raise AutoactError(
+        "the metric needs predictions: let validation_step return {'score': ..., 'target': ...}, or use batches (x, y)"
+    )

@@ -1,0 +1,67 @@
+"""One training step of a module outside of any fit, and which activation makes it raise."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from autoact.core.assignment import Assignment
+from autoact.training.log_standins import logging_to, nowhere
+
+# Seconds that the search for the activation at fault may take.
+MOST_SECONDS = 5.0
+
+
+class NoLossError(Exception):
+    """A training step returned no loss."""
+
+
+def own_loss(module: Any, batch: Any) -> torch.Tensor:
+    """The loss of the module's own ``training_step`` on a batch; what it logs goes nowhere.
+
+    Raises:
+        NoLossError: it returned none.
+    """
+    step = module.training_step
+    with logging_to(module, nowhere):
+        out = step(batch, 0) if len(inspect.signature(step).parameters) > 1 else step(batch)
+    loss = out.get("loss") if isinstance(out, Mapping) else out
+    if not isinstance(loss, torch.Tensor):
+        raise NoLossError(f"training_step returned {type(out).__name__} without a loss")
+    return loss
+
+
+def site_at_fault(
+    build: Callable[[Assignment], Any],
+    assignment: Assignment,
+    batch: Any,
+    error: Exception,
+    most_seconds: float = MOST_SECONDS,
+) -> str:
+    """The first site whose activation alone makes one training step raise what a whole training raised.
+
+    Args:
+        build: gives a fresh module with these activations, ready for a step.
+        assignment: of the training that failed.
+        batch: to step on.
+        error: that ended it.
+        most_seconds: no further site is tried after them.
+
+    Returns:
+        ``site=activation``; empty where no single site raises in a first step.
+    """
+    began = time.perf_counter()
+    for site, choice in assignment.items():
+        if time.perf_counter() - began > most_seconds:
+            break
+        try:
+            own_loss(build(Assignment({site: choice})), batch).sum().backward()
+        except type(error):
+            return f"{site}={choice}"
+        except Exception:  # something else is wrong with it: that is not what is looked for
+            continue
+    return ""

@@ -1,0 +1,1 @@
+"""What a training holds: weights, random numbers, attributes of the module."""

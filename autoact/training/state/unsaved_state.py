@@ -1,0 +1,202 @@
+"""What a training holds that its checkpoint does not: where there is some, it starts again instead of going on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+
+from autoact.training.callbacks import inner_schedulers
+from autoact.training.state.module_state import Same, hooks_of, is_plain, parts_of, token_of
+
+# What torch and its schedules keep on an optimiser; weights and state are saved, and written by every step.
+_OPTIMIZER = frozenset(vars(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0))) | {"_opt_called", "step"}
+_LIGHTNING = ("lightning.", "pytorch_lightning.")
+
+
+class Unsaved:
+    """Watches one call of ``fit``.
+
+    A checkpoint holds weights, buffers, optimisers, schedules and what callbacks give to it. A counter on the module,
+    an average in a callback, a layer that a hook has unfrozen are in none: a training that went on from one would be
+    another training. Nor is it the same one where the hooks before or after training write weights, which a pause calls
+    once more, or where an optimiser or a schedule has another one inside, which its ``state_dict`` does not bring back.
+
+    Attributes:
+        found: something is held that no checkpoint has.
+
+    Example:
+        >>> class Net(nn.Linear):
+        ...     steps = 0
+        >>> net = Net(1, 1)
+        >>> watch = Unsaved(net, [])
+        >>> net.steps = 1
+        >>> watch.ended(net, [])
+        >>> watch.found
+        True
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizers: Sequence[Any],
+        callbacks: Sequence[Callback] = (),
+        schedulers: Sequence[Any] = (),
+    ) -> None:
+        """Optimisers exist; the hooks before training have not run."""
+        self._callbacks = [c for c in callbacks if not type(c).__module__.startswith(_LIGHTNING)]
+        self._before = self._held(module, optimizers)
+        self._weights = _weights(module, optimizers)
+        hooks = ("on_fit_start", "on_train_start")
+        self.found = any(getattr(type(c), h) is not getattr(Callback, h) for c in self._callbacks for h in hooks)
+        inner = [value for o in map(_bare, optimizers) for value in vars(o).values()]
+        self.found = self.found or any(isinstance(value, torch.optim.Optimizer) for value in inner)
+        self.found = self.found or any(map(inner_schedulers, schedulers))
+        self._last: Any = None
+
+    def started(self, module: nn.Module, optimizers: Sequence[Any]) -> None:
+        """The hooks before training have run: would they do something to a training that goes on?"""
+        self.found = self.found or _weights(module, optimizers) != self._weights
+
+    def ending(self, module: nn.Module) -> None:
+        """The last epoch of the call of ``fit`` is over; the hooks after training have not run."""
+        self._last = _values(module)
+
+    def closed(self, module: nn.Module) -> None:
+        """The hooks after training have run: averages, say, that they put in the place of weights are trained on."""
+        self.found = self.found or (self._last is not None and _values(module) != self._last)
+
+    def ended(self, module: nn.Module, optimizers: Sequence[Any], logged: Collection[int] = ()) -> None:
+        """The call of ``fit`` is over: is there anything that was not there before?
+
+        Args:
+            module: that was trained.
+            optimizers: its own.
+            logged: ids of the metrics that were logged as they are: they start anew with each epoch.
+        """
+        self.found = self.found or self._held(module, optimizers, logged) != self._before
+
+    def _held(self, module: nn.Module, optimizers: Sequence[Any], logged: Collection[int] = ()) -> Any:
+        """What tells whether anything has changed that a checkpoint does not hold."""
+        silent = [c for c in self._callbacks if type(c).state_dict is Callback.state_dict]
+        silent = [c for c in silent if type(c).on_save_checkpoint is Callback.on_save_checkpoint]
+        return (
+            _plain(module, logged),
+            hooks_of(module),
+            [(name, parameter.requires_grad) for name, parameter in module.named_parameters()],
+            [(path, Same(part), part.training) for path, part in module.named_modules()],
+            [(Same(o), [len(group["params"]) for group in o.param_groups], _beside(o)) for o in map(_bare, optimizers)],
+            [token_of(vars(callback))[1] for callback in silent],
+        )
+
+
+class BeforeEnd(Callback):
+    """Stands before the user's callbacks, and tells when the first hook after training is about to run."""
+
+    def __init__(self) -> None:
+        self.watch: Unsaved | None = None
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nobody has written into the weights since the last epoch."""
+        if self.watch is not None:
+            self.watch.ending(pl_module)
+
+
+class UnsavedState(Callback):
+    """Watches each call of ``fit`` of a single training.
+
+    Args:
+        callbacks: the user's own.
+
+    Attributes:
+        first: a callback that belongs before the user's.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = list(callbacks)
+        self._watch: Unsaved | None = None
+        self._started = False
+        self.first = BeforeEnd()
+
+    @property
+    def found(self) -> bool:
+        """Whether the last call left something that no checkpoint has."""
+        return self._watch is not None and self._watch.found
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the module's own."""
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        self._watch = Unsaved(pl_module, trainer.optimizers, self._callbacks, schedulers)
+        self.first.watch = self._watch
+        self._started = trainer.ckpt_path is not None  # optimisers then get their state after this
+        # With max_steps, Lightning goes on with an epoch that has no batch; loaders made anew draw at other times.
+        if trainer.max_steps != -1 or getattr(trainer, "reload_dataloaders_every_n_epochs", False):
+            self._watch.found = True
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After the module's own ``on_fit_start`` and ``on_train_start``."""
+        if self._watch is not None and not self._started:
+            self._watch.started(pl_module, trainer.optimizers)
+            self._started = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After the last epoch."""
+        if self._watch is not None:
+            loops = (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop)
+            values = [getattr(one, "value", None) for loop in loops for one in loop._results.values()]
+            self._watch.ended(pl_module, trainer.optimizers, {id(v) for v in values if isinstance(v, Metric)})
+
+    def closed(self, module: LightningModule) -> None:
+        """After the call of ``fit``."""
+        if self._watch is not None:
+            self._watch.closed(module)
+
+
+def _plain(module: nn.Module, logged: Collection[int]) -> list[Any]:
+    """Plain attributes of all parts; of metrics, which start anew where they are logged, how much they have seen."""
+    found: list[Any] = []
+    for path, part in parts_of(module):
+        if isinstance(part, MetricCollection):
+            continue
+        if isinstance(part, Metric):
+            found.append((path, 0 if id(part) in logged else part._update_count))
+            continue
+        found += [(path, key, token_of(value)) for key, value in vars(part).items() if is_plain(key, value)]
+    return found
+
+
+def _weights(module: nn.Module, optimizers: Sequence[Any]) -> Any:
+    """What tells whether weights, buffers, hooks or settings of optimisers are written."""
+    tensors = [(t.data_ptr(), t._version) for t in [*module.parameters(), *module.buffers()]], _values(module)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    settings = [sorted((k, repr(v)) for k, v in group.items() if k != "params") for group in groups]
+    return tensors, hooks_of(module), settings
+
+
+def _values(module: nn.Module) -> list[tuple[str, int]]:
+    """What tells whether weights and buffers have the same values: writing through ``.data`` leaves no other trace."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return [(name, hash(_bytes(tensor.detach()))) for name, tensor in named if not tensor.is_meta]
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    """The contents of a dense tensor, wherever it lies."""
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _beside(optimizer: Any) -> Any:
+    """What tells whether an optimiser's attributes have changed of which torch's ``state_dict`` knows nothing."""
+    if type(optimizer).__module__.startswith("torch."):
+        return None
+    return [(key, token_of(value)) for key, value in vars(optimizer).items() if key not in _OPTIMIZER]
+
+
+def _bare(optimizer: Any) -> Any:
+    """The user's optimiser, which Lightning may have wrapped."""
+    return getattr(optimizer, "_optimizer", optimizer)

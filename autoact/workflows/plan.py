@@ -1,0 +1,146 @@
+"""The forecast of a search: trainings, minutes, money, what will be tried."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from autoact.core.trial import CONFIGURED, Candidate
+from autoact.study.budget import Budget, expected_trainings
+from autoact.study.forecast import Forecast
+from autoact.training.population import PopulationSession
+from autoact.workflows.search import Prepared, expected, session_options
+from autoact.workflows.searching.population_size import Shape, shape_of
+
+PROBE_EPOCHS = 2
+
+
+class _NewStudy:
+    """A study of which nothing is noted: a plan is made from the start."""
+
+    @property
+    def spent(self) -> int:
+        """No trial."""
+        return 0
+
+    def noted(self, key: str) -> Any:
+        """Nothing."""
+
+    def note(self, key: str, value: Any) -> None:
+        """A plan leaves no trace."""
+
+
+def forecast(prepared: Prepared, say: Callable[[str], None] = lambda what: None) -> list[tuple[str, Any]]:
+    """Label and value of each line; trains a population for two epochs to know how long an epoch takes.
+
+    Times come from the same code that a running search forecasts and divides its minutes with.
+
+    Args:
+        prepared: the search.
+        say: told what takes a while.
+    """
+    settings, space = prepared.settings, prepared.space
+    shape = shape_of(prepared.task, session_options(prepared), settings.engine, settings.search, say=say)
+    say("Training a population for two epochs ...")
+    seconds, most = _probe(prepared, shape)
+    shape = replace(shape, seconds_per_epoch=seconds / shape.workers)
+    lines: list[tuple[str, Any]] = [
+        ("study", prepared.identity.name),
+        ("data", prepared.task.facts.get("summary", prepared.task.name)),
+        ("sites", ", ".join(space.baseline)),
+        ("today", space.baseline.summary()),
+        ("activations to try", ", ".join(map(str, space.candidates))),
+        ("assignments in the space", f"{space.size():,}"),
+        ("training settings", _settings(prepared)),
+        ("objectives", ", ".join(f"{o.name} ({o.unit}, {o.direction})" for o in prepared.objectives)),
+        ("engine", _engine(prepared, shape)),
+        ("early stops", _rungs(prepared)),
+        ("one training", f"at most {seconds * most:.1f} s of one worker ({most} epochs; most stop earlier)"),
+    ]
+    minutes, times = _times(prepared, shape)
+    price, currency = settings.hardware.price_per_hour, settings.hardware.currency
+    money = "unknown: this hardware has no price" if price is None else f"about {minutes / 60 * price:.3f} {currency}"
+    notes = (("note", note) for note in (*prepared.notes, shape.note) if note)
+    return [*lines, *times, ("money", money), *notes]
+
+
+def _times(prepared: Prepared, shape: Shape) -> tuple[float, list[tuple[str, Any]]]:
+    """The minutes that a search is expected to take, and the lines on trainings and time."""
+    settings = prepared.settings
+    checked = prepared.task.open_test is not None and settings.confirm.seeds > 0
+    known = Forecast(expected(prepared, shape))
+    # A forecast of a whole command: what was spent on the plan itself does not count.
+    budget = Budget(settings.search, settings.confirm, known, _NewStudy(), checked=checked)
+    if settings.search.minutes is None:
+        trials = settings.search.budget or 0
+        seconds = budget.seconds_left([]) or 0.0
+        check = f" and about {expected_trainings(settings.confirm):.0f} in the final check" if checked else ""
+        text = f"about {max(0.1, seconds / 60):.1f} minutes, and one or so to prepare and for the latency table"
+        return seconds / 60, [("trainings", f"{_trainings(prepared, trials)}{check}"), ("time", text)]
+    room = budget.trials_left([], 0, shape.workers)
+    affordable = budget.affordable([]) if checked else None
+    check = "no final check"
+    if affordable is not None:
+        kind = f"{affordable.seeds} seeds, {max(1, affordable.finalists)} challengers"
+        check = f"about {expected_trainings(affordable):.0f} trainings in the final check ({kind} at most)"
+    elif checked:
+        check = "too short for a final check, so that nothing could be recommended"
+    text = f"{settings.search.minutes:g} minutes: about {room:,.0f} trials, {check}"
+    return settings.search.minutes, [("time", text)]
+
+
+def _trainings(prepared: Prepared, trials: int) -> str:
+    """The trials by their role."""
+    search = prepared.settings.search
+    seeds, tuning = min(trials, search.configured_seeds()), search.tuning_trials()
+    uniform = min(len(prepared.space.uniform()), max(0, trials - seeds - tuning))
+    baseline = "1 baseline" if seeds == 1 else f"1 baseline under {seeds} seeds"
+    return (
+        f"{trials} trials ({baseline}, {tuning} to tune it, {uniform} uniform, the rest proposed in batches of "
+        f"{search.together})"
+    )
+
+
+def _engine(prepared: Prepared, shape: Shape) -> str:
+    """Where candidates are trained."""
+    settings = prepared.settings.engine
+    workers = f"{shape.workers} worker{'s' * (shape.workers != 1)}"
+    together = f"populations of up to {shape.population}" if shape.population > 1 else "one candidate at a time"
+    threads = f"{shape.threads} thread{'s' * (shape.threads != 1)} each"
+    return ", ".join(
+        [settings.name, workers, together, threads, *(["deterministic"] if settings.deterministic else [])]
+    )
+
+
+def _rungs(prepared: Prepared) -> str:
+    """Where trainings are compared and given up."""
+    if not prepared.rungs:
+        return "none: every trial is trained to its end"
+    reduction = prepared.settings.search.rungs.reduction
+    return f"after {', '.join(map(str, prepared.rungs))} epochs the best 1/{reduction:g} of all so far go on"
+
+
+def _settings(prepared: Prepared) -> str:
+    """What is searched beside activations."""
+    space = prepared.space
+    parts = []
+    if space.rate_range:
+        parts.append(f"learning rate {space.rate_range[0]:.3g} to {space.rate_range[1]:.3g}")
+    if space.decays:
+        parts.append(f"weight decay {', '.join(f'{decay:g}' for decay in space.decays)}")
+    return "; ".join(parts) or "as configured"
+
+
+def _probe(prepared: Prepared, shape: Shape) -> tuple[float, int]:
+    """Seconds of a worker for an epoch of one candidate, from a few epochs of a population; a training's epochs."""
+    session = PopulationSession(prepared.task, session_options(prepared, shape))
+    seed = prepared.settings.search.seed
+    session.start([(n, Candidate(prepared.space.baseline, {}, seed, CONFIGURED)) for n in range(shape.population)])
+    budget = prepared.epochs or PROBE_EPOCHS
+    session.advance(1)  # the first epoch pays for starting up
+    started = time.perf_counter()
+    records = session.advance(min(budget, PROBE_EPOCHS))
+    seconds = (time.perf_counter() - started) / shape.population if budget > 1 else records[0].seconds
+    return max(seconds, 1e-6), budget

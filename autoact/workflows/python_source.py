@@ -1,0 +1,237 @@
+"""A recommendation as Python source that needs torch alone: real formulas, those of the searched functions."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from autoact.activations import Activation, canonical, fingerprint, get
+from autoact.activations.registry import parameters
+from autoact.core.assignment import Choice
+from autoact.core.errors import AutoactError
+from autoact.recommendation import Recommendation
+from autoact.recommendation.safe_text import quotable
+
+_OURS = "autoact.activations."
+
+_POINTWISE = '''
+class Pointwise(nn.Module):
+    """A function of each number, without weights."""
+
+    def __init__(self, function, **settings):
+        super().__init__()
+        self.function, self.settings = function, settings
+
+    def forward(self, x):
+        return self.function(x, **self.settings)
+'''
+_STOCHASTIC = '''
+class Stochastic(nn.Module):
+    """A function of each number that draws random numbers in training."""
+
+    def __init__(self, function, **settings):
+        super().__init__()
+        self.function, self.settings = function, settings
+
+    def forward(self, x):
+        return self.function(x, **self.settings, training=self.training)
+'''
+_LEARNABLE = '''
+class Learnable(nn.Module):
+    """A function of each number whose parameters are weights, a set for each channel."""
+
+    def __init__(self, function, channels, channel_dim, **starts):
+        super().__init__()
+        self.function, self.channel_dim = function, channel_dim
+        for name, value in starts.items():
+            self.register_parameter(name, nn.Parameter(torch.full((channels,), value)))
+
+    def forward(self, x):
+        after = (x.dim() if self.channel_dim >= 0 else 0) - self.channel_dim - 1
+        return self.function(x, *(weight.view(-1, *[1] * after) for weight in self.parameters()))
+'''
+_CLASSES = {"Pointwise": _POINTWISE, "Stochastic": _STOCHASTIC, "Learnable": _LEARNABLE}
+_APPLY = '''
+def apply_(model):
+    """Put each activation in its place, under all names that the old one has; returns the model."""
+    for name, make in ACTIVATIONS.items():
+        old, new = model.get_submodule(name), make()
+        for parent in list(model.modules()):
+            for key, child in parent._modules.items():
+                if child is old:
+                    setattr(parent, key, new)
+    return model
+'''
+
+
+def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
+    """Source of a module with ``ACTIVATIONS`` (site name -> what makes the module) and ``apply_(model)``.
+
+    Learnable activations become modules with weights. Gated ones become modules, too; the source then says that the
+    layers around them have other widths, which the model's own class has to give them.
+
+    Args:
+        recommendation: what a search wrote.
+        policy: see ``Recommendation.policy``.
+
+    Raises:
+        AutoactError: the policy keeps the baseline, or an activation has no source that stands alone.
+    """
+    name, chosen = recommendation.named(policy)
+    changed = {
+        site: canonical(choice)
+        for site, choice in chosen.assignment.items()
+        if fingerprint(choice) != fingerprint(canonical(str(recommendation.sites[site]["current"])))
+    }
+    if not changed:
+        raise AutoactError(f"policy {name} keeps the activations of the model: there is no source to write")
+    writer = _Writer()
+    lines = [
+        f"    {site!r}: lambda: {writer.made(choice, recommendation.sites[site])}," for site, choice in changed.items()
+    ]
+    gated = [site for site, choice in changed.items() if get(choice.name).gated]
+    head = [
+        f'"""The activations that autoact recommends for {quotable(recommendation.task)} (policy {quotable(name)}). '
+        "Needs torch alone.",
+        "",
+    ]
+    head += [
+        "Use apply_(model) on the unchanged model, before its optimiser is made. To load weights that were saved with"
+    ]
+    head += ["autoact: model.load_state_dict({k: v for k, v in weights.items() if 'autoact:' not in k})."]
+    if gated:
+        head += [
+            "",
+            f"The layers before and behind {', '.join(map(quotable, gated))} have other widths there: each output",
+        ]
+        head += ["channel is made of several input channels. Give your class these widths yourself."]
+    parts = ["\n".join([*head, '"""']), writer.imports(), *writer.definitions()]
+    parts += [_CLASSES[kind].strip("\n") for kind in writer.classes]
+    parts += ["\n".join(["ACTIVATIONS = {", *lines, "}"]), _APPLY.strip("\n")]
+    return "\n\n\n".join(parts) + "\n"
+
+
+class _Writer:
+    """Collects what the emitted source has to define."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, str] = {}
+        self.constants: dict[str, str] = {}
+        self.modules: set[str] = {"torch", "nn"}
+        self.classes: list[str] = []
+
+    def made(self, choice: Choice, site: Any) -> str:
+        """The expression that makes one site's module."""
+        row, values = get(choice.name), dict(parameters(choice))
+        function = self._function(row)
+        settings = "".join(f", {key}={value!r}" for key, value in values.items())
+        if row.learnable:
+            if site["channels"] is None:
+                raise AutoactError(f"{choice} has weights per channel, and the search did not see how many there are")
+            channels, dim = int(site["channels"]), int(site["channel_dim"])
+            return f"{self._class('Learnable')}({function}, {channels}, {dim}{settings})"
+        kind = "Stochastic" if row.stochastic else "Pointwise"
+        return f"{self._class(kind)}({function}{settings})"
+
+    def _class(self, name: str) -> str:
+        """A class that the source needs."""
+        if name not in self.classes:
+            self.classes.append(name)
+        return name
+
+    def _function(self, row: Activation) -> str:
+        """The name under which the source knows a row's function."""
+        plain = _torch_name(row.function)
+        if plain is not None:
+            self.modules.add(plain.partition(".")[0])
+            return plain
+        function = inspect.unwrap(row.function)
+        if not getattr(function, "__module__", "").startswith(_OURS):
+            raise AutoactError(
+                f"{row.name} is an activation of your own ({function.__module__}): there is no source of it that "
+                "stands alone; use autoact.load_recommendation"
+            )
+        self._define(function)
+        return str(function.__name__)
+
+    def _define(self, function: Any) -> None:
+        """Take over a function's source and all that it refers to."""
+        home = sys.modules[function.__module__]
+        tree = ast.parse(inspect.getsource(home))
+        node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function.__name__)
+        text = ast.get_docstring(node) or ""
+        _without_annotations(node)
+        if text:
+            node.body[0] = ast.Expr(ast.Constant(text.splitlines()[0]))
+        local = {
+            argument.arg
+            for inner in ast.walk(node)
+            if isinstance(inner, ast.arguments)
+            for argument in _arguments(inner)
+        }
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and inner.id not in local and not hasattr(builtins, inner.id):
+                self._refer(inner.id, vars(home), function)
+        self.functions[function.__name__] = ast.unparse(node)
+
+    def _refer(self, name: str, space: dict[str, Any], user: Any) -> None:
+        """Something that a function's source names: a module, a constant, another function."""
+        if name not in space or name == user.__name__:
+            return
+        value = space[name]
+        if isinstance(value, types.ModuleType):
+            self.modules.add(name)
+        elif isinstance(value, (int, float, tuple)):
+            self.constants[name] = repr(value)
+        elif name == "Tensor":
+            self.modules.add("Tensor")
+        elif isinstance(value, types.FunctionType) and name not in self.functions:
+            self._define(inspect.unwrap(value))
+
+    def imports(self) -> str:
+        """The import lines."""
+        lines = {
+            "functools": "import functools\n",
+            "torch": "import torch",
+            "F": "import torch.nn.functional as F",
+        }
+        names = [name for name in ("Tensor", "nn") if name in self.modules]
+        found = [line for name, line in lines.items() if name in self.modules]
+        return "\n".join([*found, f"from torch import {', '.join(names)}"])
+
+    def definitions(self) -> list[str]:
+        """Constants, then functions, what is used before what uses it."""
+        constants = ["\n".join(f"{name} = {text}" for name, text in self.constants.items())] if self.constants else []
+        return constants + list(self.functions.values())
+
+
+def _arguments(node: ast.arguments) -> list[ast.arg]:
+    """All arguments of a function."""
+    found = [*node.posonlyargs, *node.args, *node.kwonlyargs]
+    return found + [extra for extra in (node.vararg, node.kwarg) if extra is not None]
+
+
+def _without_annotations(node: ast.FunctionDef) -> None:
+    """Types name things that the source has no use for."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef):
+            inner.returns = None
+        elif isinstance(inner, ast.arg):
+            inner.annotation = None
+
+
+def _torch_name(function: Callable[..., Any]) -> str | None:
+    """How torch itself calls a function; None where it is not torch's."""
+    for module, prefix in ((torch, "torch"), (F, "F")):
+        own = getattr(function, "__name__", "")
+        if getattr(module, own, None) is function:
+            return f"{prefix}.{own}"
+    return next((f"F.{name}" for name in dir(F) if getattr(F, name) is function), None)

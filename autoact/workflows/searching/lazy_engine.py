@@ -1,0 +1,61 @@
+"""An engine that starts its workers when there is something to train: a search that is done already needs none."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import torch
+
+from autoact.engines.engine import Engine
+from autoact.engines.factory import open_engine
+from autoact.engines.job import Job, Outcome, Workplace
+from autoact.engines.settings import EngineSettings
+from autoact.workflows.searching.population_size import Shape
+
+
+class LateEngine(Engine):
+    """Opens the engine that the settings name at the first job; see ``Engine``.
+
+    Args:
+        settings: which engine.
+        workplace: what every worker holds.
+        device: where sessions train.
+        shape: workers, and CPU threads of each.
+    """
+
+    def __init__(self, settings: EngineSettings, workplace: Workplace, device: torch.device, shape: Shape) -> None:
+        self.workers = shape.workers
+        self._settings = settings
+        self._workplace = workplace
+        self._device = device
+        self._threads = shape.threads
+        self._engine: Engine | None = None
+        self._closed = False
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Take a job in."""
+        if self._closed:
+            raise RuntimeError("the engine is shut down: it takes no more jobs")
+        return self._opened().submit(job)
+
+    def _opened(self) -> Engine:
+        """The engine, opened now at the latest."""
+        if self._engine is None:
+            self._engine = open_engine(self._settings, self._workplace, self._device, threads=self._threads)
+            self.workers = self._engine.workers
+        return self._engine
+
+    def ready(self) -> None:
+        """Start the workers, and wait until each can take a job."""
+        self._opened().ready()
+
+    def wait_idle(self) -> None:
+        """Wait until no job runs."""
+        if self._engine is not None:
+            self._engine.wait_idle()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more jobs."""
+        self._closed = True
+        if self._engine is not None:
+            self._engine.shutdown(wait, cancel_futures=cancel_futures)

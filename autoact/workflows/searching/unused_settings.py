@@ -1,0 +1,94 @@
+"""Settings that cannot act on this model, its data or this device: what only a prepared search can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from autoact.config.effective_keys import Given
+from autoact.data.columns.column_types import CATEGORY
+from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY
+from autoact.tasks.objectives import QUALITY
+
+if TYPE_CHECKING:
+    from autoact.workflows.search import Prepared
+
+
+def idle_here(given: Sequence[Given], prepared: Prepared) -> list[str]:
+    """A line for each key that somebody set and that cannot act, with the reason.
+
+    Args:
+        given: the keys that somebody set, on the command line or in a file.
+        prepared: the search, before anything is trained.
+    """
+    lines = []
+    for one in given:
+        reasons = [why_idle_here(key, prepared) for key in one.keys or (one.key,)]
+        if reasons and all(reasons):
+            lines.append(f"{one.text} has no effect: {reasons[0]}")
+    return lines
+
+
+def why_idle_here(key: str, prepared: Prepared) -> str:
+    """Why a key cannot act in a search that is prepared; empty where it can."""
+    rule = RULES.get(key)
+    return "" if rule is None else rule(prepared)
+
+
+def _on_gpus(prepared: Prepared) -> str:
+    return "" if prepared.device.type == "cuda" else f"it is for GPUs, and this search trains on {prepared.device}"
+
+
+def _rungs(prepared: Prepared) -> str:
+    if prepared.rungs or not prepared.settings.search.rungs.enabled:
+        return ""
+    length = "without a number of epochs" if prepared.epochs is None else f"of {prepared.epochs} epochs"
+    return f"trainings {length} leave no room for early stops"
+
+
+def _learning_rate(prepared: Prepared) -> str:
+    return (
+        ""
+        if LEARNING_RATE in prepared.space.configured
+        else "the model's optimisers have no learning rate of their own"
+    )
+
+
+def _weight_decay(prepared: Prepared) -> str:
+    return "" if WEIGHT_DECAY in prepared.space.configured else "the model's optimisers take no weight decay"
+
+
+def _margin(prepared: Prepared) -> str:
+    if any(objective.name != QUALITY for objective in prepared.objectives):
+        return ""
+    return "nothing is traded against quality, so no policy may lose any"
+
+
+def _tested(prepared: Prepared) -> str:
+    return "" if prepared.task.open_test is not None else "there are no test rows, so there is no final check"
+
+
+def _categories(prepared: Prepared) -> str:
+    columns = prepared.task.facts.get("profile", {}).get("columns", [])
+    if not columns or any(column["kind"] == CATEGORY for column in columns):
+        return ""
+    return "no column that is learnt from holds categories"
+
+
+RULES: dict[str, Callable[[Prepared], str]] = {
+    "engine.max_gpus": _on_gpus,
+    "engine.gpu_memory_fraction": _on_gpus,
+    "search.rungs.enabled": _rungs,
+    "search.rungs.reduction": _rungs,
+    "search.rungs.first": _rungs,
+    "objectives.margin": _margin,
+    "space.learning_rate": _learning_rate,
+    "space.weight_decay": _weight_decay,
+    "confirm.seeds": _tested,
+    "confirm.finalists": _tested,
+    "confirm.early": _tested,
+    "confirm.confidence": _tested,
+    "confirm.power": _tested,
+    "data.min_frequency": _categories,
+    "data.max_categories": _categories,
+}

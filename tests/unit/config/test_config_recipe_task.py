@@ -1,0 +1,155 @@
+"""From a configuration to a task."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from autoact.config.compose import compose, settings
+from autoact.config.recipe_task import recipe_task
+from autoact.core.errors import AutoactError, SealedError
+
+
+def task_of(*overrides):
+    return recipe_task(settings(compose(overrides)))
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    return task_of("task=cancer")
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    return task_of("task=diabetes")
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "simulated"),
+    [("cancer", 1, False), ("diabetes", 1, False), ("digits-rows", 10, False), ("churn", 1, True), ("demand", 7, True)],
+)
+def test_every_task_that_comes_along_gives_a_model_its_data(name, outputs, simulated):
+    task = task_of(f"task={name}", "data.max_rows=1500")
+    module = task.make_module()
+    assert module(task.example_input).shape == (len(task.example_input), outputs)
+    assert module(task.make_input(3)).shape == (3, outputs)
+    assert (task.name, task.simulated) == (name, simulated)
+    assert ("simulated" in task.warning) == simulated
+
+
+def test_modules_are_fresh(cancer):
+    assert cancer.make_module() is not cancer.make_module()
+
+
+def test_the_metric_decides_and_names_what_is_monitored(cancer):
+    assert (cancer.monitor, cancer.mode, cancer.quality_unit) == ("val_log_loss", "min", "log loss")
+    task = task_of("task=cancer", "metric=roc_auc")
+    assert (task.monitor, task.mode, task.quality_unit) == ("val_roc_auc", "max", "ROC AUC")
+
+
+def test_a_metric_of_ones_own_needs_trust_and_a_direction():
+    with pytest.raises(AutoactError, match="allow it with trust=statistics"):
+        task_of("task=cancer", "metric=statistics:mean")
+    with pytest.raises(AutoactError, match="metric_mode=max or metric_mode=min"):
+        task_of("task=cancer", "metric=statistics:correlation", "trust=statistics")
+    task = task_of("task=diabetes", "metric=statistics:correlation", "trust=statistics", "metric_mode=max")
+    assert (task.monitor, task.mode) == ("val_correlation", "max")
+
+
+def test_the_users_unit_leaves_what_perfect_predictions_score(cancer, diabetes):
+    assert diabetes.metric.ideal == cancer.metric.ideal == 0.0
+    assert task_of("task=cancer", "metric=roc_auc").metric.ideal == 1.0
+
+
+def test_regression_is_scored_in_the_users_unit(diabetes):
+    y, wrong = np.array([0.0, 1.0]), np.array([1.0, 0.0])
+    from sklearn.datasets import load_diabetes
+
+    spread = load_diabetes().target.std()
+    assert diabetes.metric(y, wrong) == pytest.approx(spread, rel=0.1)
+    # A constant is off by about one standard deviation.
+    assert diabetes.trivial == pytest.approx(spread, rel=0.2)
+
+
+def test_the_trivial_prediction(cancer):
+    share = 357 / 569  # a constant prediction's log loss is the entropy of the classes
+    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    assert cancer.trivial == pytest.approx(entropy, abs=0.01)
+    assert task_of("task=cancer", "metric=roc_auc").trivial == 0.5
+    shares = task_of("task=cancer", "metric=accuracy").trivial
+    assert shares == pytest.approx(357 / 569, abs=0.02)
+
+
+def test_the_test_part_stays_sealed_until_it_is_opened():
+    task = task_of("task=cancer")
+    with pytest.raises(SealedError):
+        task.references(True)
+    opened = task.open_test("a test")
+    batch = next(iter(opened.val_dataloader()))
+    assert len(batch[0]) == task.facts["rows"]["test"]
+    assert {name for name, _, _ in task.references(True)} == {"logistic regression", "gradient boosting"}
+
+
+def test_identity_follows_what_changes_a_result(cancer):
+    assert task_of("task=cancer", "output=elsewhere").identity == cancer.identity
+    for changed in ("recipe.arguments.width=8", "recipe.batch_size=8", "data.seed=1", "data.scaling=standard"):
+        assert task_of("task=cancer", changed).identity != cancer.identity, changed
+
+
+def test_batches_follow_the_seed(cancer):
+    first, again, other = (next(iter(loader.train_dataloader()))[0] for loader in map(ready(cancer), (1, 1, 2)))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def ready(task):
+    """Seed -> a datamodule that is set up."""
+
+    def make(seed):
+        data = task.make_datamodule(seed)
+        data.setup("fit")
+        return data
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["task=cancer", "recipe.arguments.widht=8"], "unknown argument of the recipe 'widht': did you mean width"),
+        (["task=cancer", "recipe.module=autoact.recipes.tabular:Tabular"], "did you mean TabularRegressor"),
+        (["task=cancer", "recipe.module=my_pkg.nets:Net"], "allow it with trust=my_pkg"),
+        (["task=cancer", "metric=acuracy"], "unknown metric 'acuracy': did you mean accuracy"),
+        (["task=cancer", "metric=rmse"], "the metric rmse does not fit a classification task"),
+        (["task=classification", "data.path=nowhere.csv", "data.target=y"], "nowhere.csv"),
+        (["task=cancer", "task.kind=clasification"], "unknown task.kind 'clasification': did you mean classification"),
+    ],
+)
+def test_mistakes(overrides, message):
+    with pytest.raises(AutoactError, match=message):
+        task_of(*overrides).make_module()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["recipe=tabular_regression"], "TabularRegressor is for regression, and task.kind is classification: "
+                                        "recipe=tabular_classification"),
+        (["recipe=forecast"], "Forecaster is for forecast, and task.kind is classification: recipe=tabular_class"),
+        (["recipe.arguments.inputs=3"], "unknown argument of the recipe 'inputs'"),
+        (["recipe.arguments.width=0"], "recipe.arguments.width=0 must be a whole number, 1 or more"),
+        (["recipe.arguments.width=-3"], "recipe.arguments.width=-3 must be a whole number, 1 or more"),
+        (["recipe.arguments.depth=1.5"], "recipe.arguments.depth=1.5 must be a whole number, 1 or more"),
+        (["metric=json:loads", "metric_mode=max", "trust=json"], "metric=json:loads takes (s, *, "),
+        (["metric=math:pi", "metric_mode=max", "trust=math"], "metric=math:pi is a float, not a function"),
+        (["metric=operator:add", "metric_mode=max", "trust=operator"], "the metric add gives ndarray, not one number"),
+    ],
+)  # fmt: skip
+def test_a_recipe_or_a_metric_that_cannot_serve_is_one_line(overrides, message):
+    with pytest.raises(AutoactError, match=re.escape(message)):
+        recipe_task(settings(compose(["task=cancer", *overrides])))
+
+
+def test_the_recipe_that_a_refusal_advises_is_taken():
+    recipe_task(settings(compose(["task=cancer", "recipe=tabular_classification"])))

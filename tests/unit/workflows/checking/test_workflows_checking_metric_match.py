@@ -1,0 +1,74 @@
+"""The same metric, or another; its range; its silence."""
+
+from __future__ import annotations
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from autoact.core.errors import AutoactError
+from autoact.tasks.metrics import METRICS, Metric
+from autoact.workflows.checking.metric_match import same_metric, silent, within_range
+
+
+def task_by(metric, name="churn", **more):
+    """What of a task is looked at."""
+    given = {"name": name, "metric": metric}
+    return SimpleNamespace(**(given | ({"quality_unit": metric.title, "mode": metric.mode} if metric else {}) | more))
+
+
+def recommendation_by(name, mode, task="churn"):
+    """What of a recommendation is looked at."""
+    return SimpleNamespace(task=task, metric={"name": name, "mode": mode})
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_every_metric_is_the_same_as_itself(metric):
+    same_metric(recommendation_by(metric.title, metric.mode), task_by(metric))
+
+
+def test_a_module_that_logs_its_metric_goes_by_the_name_it_logs():
+    logged = task_by(None, quality_unit="auc", mode="max")
+    same_metric(recommendation_by("auc", "max"), logged)
+    with pytest.raises(
+        AutoactError, match=r"quality is auc \(min\), this task measures auc \(max\).*mode= of the search"
+    ):
+        same_metric(recommendation_by("auc", "min"), logged)
+
+
+@pytest.mark.parametrize(
+    ("stored", "advice"),
+    [
+        (("log loss", "min"), "give metric=log_loss, or search again for a recommendation by ROC AUC"),
+        (("foo", "sideways"), "give the metric of the search"),
+        (("RMSE", "min"), "give the metric of the search"),
+        (("log loss", "min", "cancer"), "give the task and the metric of the search (its task was cancer)"),
+    ],
+)
+def test_another_metric_is_refused_with_what_to_do(stored, advice):
+    with pytest.raises(AutoactError) as error:
+        same_metric(recommendation_by(*stored), task_by(METRICS["roc_auc"]))
+    assert f"quality is {stored[0]} ({stored[1]}), this task measures ROC AUC (max)" in str(error.value)
+    assert advice in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "interval"),
+    [("roc_auc", (0, 1)), ("f1", (0, 1)), ("r2", (-5, 1)), ("log_loss", (0, 5)), ("mae", (0, 5))],
+)
+def test_an_interval_stays_in_the_range(name, interval):
+    assert within_range(task_by(METRICS[name]), -5, 5) == interval
+
+
+def test_the_range_of_a_function_of_the_users_own_is_unknown():
+    own = Metric("mae", "mae", "min", METRICS["mae"].function, ("regression",))
+    assert within_range(task_by(own), -5, 5) == within_range(task_by(None), -5, 5) == (-5, 5)
+
+
+def test_a_metric_that_does_not_exist_says_so_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(FloatingPointError, match="ROC AUC is nan"):
+            silent(METRICS["roc_auc"])(np.ones(3), np.ones(3))

@@ -1,0 +1,46 @@
+"""Notes of a prepared search: what cannot act, and layers that cannot stand at a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autoact.cli.config_arguments import read
+from autoact.cli.from_config import prepared_search
+
+MIXED = """
+import torch
+from torch import nn
+from autoact.recipes.tabular import TabularClassifier
+
+
+class Mixed(TabularClassifier):
+    \"\"\"A convolution with an activation, where a gated layer cannot stand, before a perceptron, where it can.\"\"\"
+
+    def __init__(self, inputs, outputs, **arguments):
+        super().__init__(inputs=inputs, outputs=outputs, **arguments)
+        self.head = nn.Identity()
+        self.layers = nn.Identity()
+        self.net = nn.Sequential(
+            nn.Unflatten(1, (1, inputs)), nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Flatten(),
+            nn.Linear(2 * (inputs - 2), 16), nn.ReLU(), nn.Linear(16, outputs),
+        )
+
+    def forward(self, x):
+        return self.net(x) if hasattr(self, "net") else super().forward(x)  # the recipe runs itself once
+"""
+
+
+def test_a_gated_layer_that_cannot_stand_at_a_site_is_a_note_of_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mixed_layers.py").write_text(MIXED, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = ["task=cancer", "recipe.module=mixed_layers:Mixed", "trust=mixed_layers", "hardware.device=cpu"]
+    prepared = prepared_search(read([*words, "candidates=[tanh,swiglu]"]).settings("search")[0])
+    told = [note for note in prepared.notes if note.startswith("not tried everywhere: swiglu cannot stand at ")]
+    assert len(told) == 1
+    plain = prepared_search(read([*words, "candidates=[tanh]"]).settings("search")[0])
+    assert not any("not tried everywhere" in note for note in plain.notes)
