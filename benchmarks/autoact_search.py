@@ -19,7 +19,7 @@ from typing import Any
 
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.engines.job import Job
-from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.callbacks import SearchCallback, SearchInfo
 from benchmarks.problem import Problem, Run, Trial, make_ready, mlflow_store
 
 # What a competitor called autoact-NAME sets beside the defaults: the one place that knows of engines and rungs.
@@ -29,7 +29,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Stopwatch(Observer):
+class Stopwatch(SearchCallback):
     """Notes when each trial ended."""
 
     def __init__(self, space: Any) -> None:

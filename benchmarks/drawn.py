@@ -21,13 +21,13 @@ from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.end_to_end_timing import Measured
-from autoact.study.execution.predicted_costs import Known
+from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.result import SearchResult
 from autoact.study.search import Search
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.study.storage.study_identity import Identity
-from autoact.study.storage.trial_store import Ledger
-from autoact.tasks.objectives import select
+from autoact.study.storage.trial_store import TrialStore
+from autoact.tasks.objectives import choose_objectives
 from autoact.tasks.task import Task
 
 # Labels of the activations at each site: what they stand for is the drawer's affair.
@@ -126,10 +126,10 @@ def study(
     searched = {} if tuned else {"learning_rate": [], "weight_decay": []}
     settings = SpaceSettings(candidates=list(labels), **searched)
     space = build_space(sites, settings, {"learning_rate": 1e-3, "weight_decay": 1e-2} if tuned else {})
-    objectives, _ = select(["quality"], quality_unit="quality", quality_mode=mode, currency=None)
+    objectives, _ = choose_objectives(["quality"], quality_unit="quality", quality_mode=mode, currency=None)
     search = SearchSettings(trials=trials, seed=seed)
-    known = Known(_equal_table(space), space, HardwareSettings(name="drawn", device="cpu"))
-    ledger = Ledger(optuna.storages.InMemoryStorage(), Identity("drawn", "drawn"), space, objectives, search)
+    known = PredictedCosts(_equal_table(space), space, HardwareSettings(name="drawn", device="cpu"))
+    ledger = TrialStore(optuna.storages.InMemoryStorage(), Identity("drawn", "drawn"), space, objectives, search)
     return Search(
         task=task,
         space=space,
@@ -158,7 +158,7 @@ def _equal_table(space: SearchSpace) -> LatencyTable:
     return LatencyTable("drawn", {"device": "cpu"}, "2026-01-01T00:00:00+00:00", {"latency": table})
 
 
-def _equal_times(task: Task, candidates: Mapping[str, Candidate], known: Known) -> dict[str, Measured]:
+def _equal_times(task: Task, candidates: Mapping[str, Candidate], known: PredictedCosts) -> dict[str, Measured]:
     """Finalists take equally long, too."""
     timing = Timing(1.0, 1.2, 1.3, 0.01, 150, (1.0,) * 15)
     return {name: Measured(timing, None, None) for name in candidates}

@@ -22,7 +22,7 @@ from typing import Any
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.study.budget import Budget
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.forecast import Expected, Forecast
 from autoact.study.settings import ConfirmSettings, SearchSettings
 
@@ -58,7 +58,7 @@ def record(file: Path, overrides: Sequence[str]) -> None:
             note("end")
             super().end()
 
-    class Watching(Observer):
+    class Watching(SearchCallback):
         def trial_finished(self, record: TrialRecord, front: int, seconds_left: float | None) -> None:
             note("trial", record.candidate.role, record.epochs, record.status)
 

@@ -36,7 +36,7 @@ import numpy as np
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.study.confirmation.paired_differences import gain_of
-from autoact.study.confirmation.retraining import Retrained, Turn
+from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.tasks.metrics import METRICS, Metric
 from autoact.training.predictions import left_out
 from benchmarks.drawn import CLAIM, LABELS, SITES, Draw, study
@@ -264,8 +264,8 @@ def _one_interval(pool: Pool, metric: Metric, random: np.random.Generator, truth
     rows = random.permutation(len(pool.truth))[:1000]
     candidate, arms = Candidate(Assignment({"act": "relu"})), {}
     for arm in pool.scores:
-        drawn = {Turn(int(seed)): pool.scores[arm][seed][rows] for seed in seeds}
-        arms[arm] = Retrained(
+        drawn = {SeedFold(int(seed)): pool.scores[arm][seed][rows] for seed in seeds}
+        arms[arm] = RetrainedCandidate(
             candidate,
             scores={turn: metric(pool.truth[rows], one) for turn, one in drawn.items()},
             replicates={turn: left_out(metric, pool.truth[rows], one, ordered=False) for turn, one in drawn.items()},

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from benchmarks.machine import judged, markdown_table, middle, origin, origin_lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ ASSIGNMENTS = ("relu", "gelu", "mish", "gelu/tanh/silu")
 BATCHES = (1, 1024)
 
 
-class Times(Observer):
+class Times(SearchCallback):
     """Notes when a search started and when trials ended, in seconds."""
 
     def __init__(self) -> None:
@@ -61,10 +61,10 @@ class Times(Observer):
 @contextmanager
 def timed_jobs() -> Iterator[list[float]]:
     """Seconds of every job that an engine runs in this process: building models, training, validating."""
-    from autoact.engines.job import Workplace
+    from autoact.engines.job import WorkerContext
 
     taken: list[float] = []
-    run = Workplace.run
+    run = WorkerContext.run
 
     def timed(self: Any, job: Any) -> Any:
         began = time.perf_counter()
@@ -73,11 +73,11 @@ def timed_jobs() -> Iterator[list[float]]:
         finally:
             taken.append(time.perf_counter() - began)
 
-    Workplace.run = timed  # type: ignore[method-assign]
+    WorkerContext.run = timed  # type: ignore[method-assign]
     try:
         yield taken
     finally:
-        Workplace.run = run  # type: ignore[method-assign]
+        WorkerContext.run = run  # type: ignore[method-assign]
 
 
 def time_search(trials: int, tracking: str, more: Sequence[str]) -> dict[str, float]:

@@ -40,7 +40,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from autoact.core.errors import AutoactError
 from autoact.core.stats import paired_interval, quantile
 from autoact.study.proposal.optuna_samplers import DIRECTIONS, quiet
-from autoact.study.proposal.sampler import REPLICATE, WORTH, Axis, Proposer, Seen
+from autoact.study.proposal.sampler import REPLICATE, WORTH, Axis, Observation, Proposer
 from autoact.study.proposal.surrogate import fit
 from benchmarks.machine import markdown_table, origin, origin_lines
 
@@ -206,14 +206,16 @@ def proposer_arm(name: str, batch: int = 16, **settings: Any) -> Arm:
             return {KNOWN: float(table.known[table.row(params)])}
 
         proposer = Proposer(table.dimensions, table.axes, seed=seed, known=known, **settings)
-        history: list[Seen] = []
+        history: list[Observation] = []
         if table.baseline is not None:
-            history = [Seen(table.baseline, answer(table.baseline), replicate=n > 0) for n in range(BASELINE_SEEDS)]
+            history = [
+                Observation(table.baseline, answer(table.baseline), replicate=n > 0) for n in range(BASELINE_SEEDS)
+            ]
             yield [table.baseline] * BASELINE_SEEDS
         while len(history) < budget:
             left = budget - len(history)
             found = proposer.propose(history, min(batch, left), left=left)
-            history += [Seen(params, answer(params), replicate=role == REPLICATE) for params, role in found]
+            history += [Observation(params, answer(params), replicate=role == REPLICATE) for params, role in found]
             yield [params for params, _ in found]
 
     return Arm(name, run, per_budget=settings.get("refine", 1.0) > 0.0, batch=batch)

@@ -3,7 +3,7 @@
 ``autoact.activations.gain.gain(choice)`` tells the scale for the weights that consume an activation's output.
 """
 
-from autoact.activations.fingerprint import fingerprint
+from autoact.activations.fingerprint import function_key
 from autoact.activations.modules import (
     ActivationModule,
     GatedActivation,
@@ -23,7 +23,7 @@ __all__ = [
     "Parameter",
     "build",
     "canonical",
-    "fingerprint",
+    "function_key",
     "get",
     "names",
     "pieces",

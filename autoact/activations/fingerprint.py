@@ -62,7 +62,7 @@ def _fingerprint(row: Activation, params: tuple[tuple[str, float], ...]) -> str:
     return hashlib.sha256(" ".join([kind, *map(_rounded, outputs)]).encode()).hexdigest()[:16]
 
 
-def fingerprint(choice: str | Choice) -> str:
+def function_key(choice: str | Choice) -> str:
     """A short text that is equal for activations that are equal as functions.
 
     Learnable activations are equal where they start as equal functions, have equally many weights, and are equal

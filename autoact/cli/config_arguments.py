@@ -29,7 +29,7 @@ FLAGS = """flags:
 
 
 @dataclass
-class Options:
+class ConfigArguments:
     """What stood on the command line.
 
     Attributes:
@@ -59,7 +59,7 @@ class Options:
         """The composed configuration."""
         return compose(self.overrides, self.config_dirs, self.config_name)
 
-    def settings(self, verb: str, said: Options | None = None) -> tuple[Config, list[Given], list[str]]:
+    def settings(self, verb: str, said: ConfigArguments | None = None) -> tuple[Config, list[Given], list[str]]:
         """The typed configuration, the keys that somebody set, and a line for each of them that cannot act.
 
         Args:
@@ -93,7 +93,7 @@ def read(
     *,
     configured: bool = True,
     keys: Sequence[str] = (),
-) -> Options:
+) -> ConfigArguments:
     """Split flags from overrides.
 
     Args:
@@ -106,7 +106,7 @@ def read(
     Raises:
         AutoactError: an unknown flag, a flag without its value, or a word that is no setting.
     """
-    found, rest = Options(), list(arguments)
+    found, rest = ConfigArguments(), list(arguments)
     with_value, plain = (*(_VALUED if configured else ()), *valued), (*(_PLAIN if configured else _PLAIN[:1]), *own)
     while rest:
         word = rest.pop(0)
@@ -186,7 +186,7 @@ def print_notes(notes: Sequence[str]) -> None:
         print(f"note: {note}")
 
 
-def answered(found: Options, usage: str) -> bool:
+def answered(found: ConfigArguments, usage: str) -> bool:
     """Whether ``--help`` or ``--cfg`` asked for something that is now printed."""
     if "--help" in found.flags:
         print(usage)
@@ -201,7 +201,7 @@ def answered(found: Options, usage: str) -> bool:
     return False
 
 
-def _print_config(found: Options) -> None:
+def _print_config(found: ConfigArguments) -> None:
     """Print the composed configuration as YAML."""
     from omegaconf import OmegaConf
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoact.cli.simple_arguments import Words
+from autoact.cli.simple_arguments import SimpleArguments
 from autoact.core.errors import AutoactError
 
 if TYPE_CHECKING:
     from autoact.tracking.models.model_artifacts import FetchedModel
 
 
-def fetched(given: Words, source: str) -> FetchedModel:
+def fetched(given: SimpleArguments, source: str) -> FetchedModel:
     """The model that ``model=...`` names.
 
     Raises:

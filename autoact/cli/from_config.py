@@ -20,17 +20,17 @@ from autoact.recommendation import Recommendation
 from autoact.tasks.objectives import declared
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
-from autoact.workflows.search import Prepared, Settings, prepare_search
+from autoact.workflows.search import PreparedSearch, RunSettings, prepare_search
 from autoact.workflows.searching.unused_settings import idle_here
 
 
 def search_settings(
     config: Config, included: Sequence[Candidate] = (), command: Mapping[str, Any] | None = None
-) -> Settings:
-    """The settings of a search; see ``Settings`` for what is included, and for the command."""
+) -> RunSettings:
+    """The settings of a search; see ``RunSettings`` for what is included, and for the command."""
     for reference in config.objectives.own:
         _check_used(load_trusted(reference, "objectives.own", config.trust), reference, config.objectives.use)
-    return Settings(
+    return RunSettings(
         space=config.space,
         objectives=config.objectives,
         hardware=config.hardware,
@@ -94,7 +94,7 @@ def prepared_search(
     command: Mapping[str, Any] | None = None,
     given: Sequence[Given] = (),
     notes: Sequence[str] = (),
-) -> Prepared:
+) -> PreparedSearch:
     """A search that is ready to run.
 
     Args:

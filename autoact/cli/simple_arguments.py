@@ -14,7 +14,7 @@ PLACES = ("tracking.uri", "runs")
 
 
 @dataclass
-class Words:
+class SimpleArguments:
     """What stood on the command line.
 
     Attributes:
@@ -48,7 +48,7 @@ class Words:
         return self.values.get("runs", Config().output)
 
 
-def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> Words:
+def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> SimpleArguments:
     """Read a command line.
 
     Args:
@@ -63,7 +63,7 @@ def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> Wor
         >>> words(["models:/a@candidate", "to=champion"], ["to"], 1).values
         {'to': 'champion'}
     """
-    found, said = Words(), dict[str, str]()
+    found, said = SimpleArguments(), dict[str, str]()
     for word in arguments:
         key, separator, value = word.partition("=")
         key = key.removeprefix("--") if separator else key

@@ -17,7 +17,7 @@ from autoact.core.errors import AutoactError, unknown
 from autoact.data.datamodule import TensorDataModule
 from autoact.data.preparation.cross_validation import fold_of, has_folds
 from autoact.data.prepare import prepare
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import KINDS
 from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
 from autoact.tasks.production_model import Incumbent, find_incumbent
@@ -30,7 +30,7 @@ MAY_HAVE_SEEN = (
 )
 
 
-def recipe_task(config: Config, prepared: Prepared | None = None) -> Task:
+def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     """The task of a recipe on prepared data.
 
     Args:
@@ -150,7 +150,7 @@ def task_metric(config: Config, kind: str) -> Metric:
     return resolve(name, kind, config.metric_mode)
 
 
-def in_users_unit(metric: Metric, prepared: Prepared) -> Metric:
+def in_users_unit(metric: Metric, prepared: PreparedData) -> Metric:
     """The metric over targets in the user's own unit, not standardised; several series stay standardised."""
     scale = prepared.target_scale
     if scale is None or len(scale.names) > 1:
@@ -163,18 +163,18 @@ def in_users_unit(metric: Metric, prepared: Prepared) -> Metric:
     return replace(metric, function=function)
 
 
-def _unit(metric: Metric, prepared: Prepared) -> str:
+def _unit(metric: Metric, prepared: PreparedData) -> str:
     """What the quality is, for people."""
     scale = prepared.target_scale
     return metric.title if scale is None or len(scale.names) == 1 else f"{metric.title} (standardised)"
 
 
-def _folds(prepared: Prepared, batch_size: int) -> Callable[[int, int, int], TensorDataModule]:
+def _folds(prepared: PreparedData, batch_size: int) -> Callable[[int, int, int], TensorDataModule]:
     """Returns the data of one fold of the training and validation rows; the test part stays sealed."""
     return lambda seed, fold, folds: TensorDataModule(fold_of(prepared, seed, fold, folds), batch_size, seed)
 
 
-def _opener(prepared: Prepared, batch_size: int) -> Callable[[str], Any]:
+def _opener(prepared: PreparedData, batch_size: int) -> Callable[[str], Any]:
     """Lifts the seal and hands out the test rows as validation rows."""
 
     def open_test(reason: str) -> Any:
@@ -184,13 +184,13 @@ def _opener(prepared: Prepared, batch_size: int) -> Callable[[str], Any]:
 
 
 def _references(
-    prepared: Prepared, metric: Metric, incumbent: Incumbent | None, *, fitted: bool
+    prepared: PreparedData, metric: Metric, incumbent: Incumbent | None, *, fitted: bool
 ) -> Callable[[bool], Any]:
     """Scores of the incumbent and of reference models; on test rows only after the seal was lifted."""
     return lambda test: reference_rows(prepared, metric, prepared.test.part if test else None, incumbent, fitted=fitted)
 
 
-def _incumbent(config: Config, prepared: Prepared, metric: Metric) -> Incumbent | None:
+def _incumbent(config: Config, prepared: PreparedData, metric: Metric) -> Incumbent | None:
     """The model in production, where the user names one."""
 
     def load(address: str) -> Any:
@@ -201,7 +201,7 @@ def _incumbent(config: Config, prepared: Prepared, metric: Metric) -> Incumbent 
     return find_incumbent(config.incumbent, prepared, config.data, metric, load)
 
 
-def _trivial(prepared: Prepared, metric: Metric) -> float | None:
+def _trivial(prepared: PreparedData, metric: Metric) -> float | None:
     """Quality of a constant prediction made from training targets, on validation rows."""
     y = prepared.validation.y.numpy()
     train = prepared.train.y.numpy()

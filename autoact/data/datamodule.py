@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import Part
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -174,7 +174,7 @@ class TensorDataModule(lightning.LightningDataModule):
         ((32, 13), torch.int64)
     """
 
-    def __init__(self, prepared: Prepared, batch_size: int = 128, seed: int = 0) -> None:
+    def __init__(self, prepared: PreparedData, batch_size: int = 128, seed: int = 0) -> None:
         """Keep the data; nothing is copied."""
         super().__init__()
         if batch_size < 1:

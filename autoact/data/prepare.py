@@ -5,12 +5,12 @@ from __future__ import annotations
 from autoact.data.preparation.forecasts import prepare_forecast
 from autoact.data.preparation.sequences import prepare_sequences
 from autoact.data.preparation.tables import prepare_table
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings, check_settings
 from autoact.data.sources.load import load_table
 
 
-def prepare(settings: DataSettings, kind: str, *, whole: bool = False) -> Prepared:
+def prepare(settings: DataSettings, kind: str, *, whole: bool = False) -> PreparedData:
     """Load, check, split, fit preprocessing on the training rows, seal the test rows.
 
     Args:

@@ -14,7 +14,7 @@ from autoact.data.sealed_test import Part, SealedTest
 
 
 @dataclass(frozen=True, eq=False)
-class Scale:
+class TargetScale:
     """Mean and standard deviation over training rows, one pair for each name.
 
     Attributes:
@@ -23,7 +23,7 @@ class Scale:
         names: the target, the series, or the channels.
 
     Example:
-        >>> scale = Scale.of(np.array([[1.0], [3.0]]), ["price"])
+        >>> scale = TargetScale.of(np.array([[1.0], [3.0]]), ["price"])
         >>> scale.restore(torch.tensor([0.0, 1.0])).tolist()
         [2.0, 3.0]
     """
@@ -33,7 +33,7 @@ class Scale:
     names: list[str]
 
     @classmethod
-    def of(cls, values: np.ndarray, names: list[str]) -> Scale:
+    def of(cls, values: np.ndarray, names: list[str]) -> TargetScale:
         """Measure the columns of ``values`` (``[rows, names]``); a constant column gets deviation 1."""
         wide = values.astype("float64")
         std = wide.std(axis=0)
@@ -54,7 +54,7 @@ class Scale:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedData:
     """Data that is ready to be learnt from.
 
     Attributes:
@@ -99,8 +99,8 @@ class Prepared:
     seed: int
     fingerprint: str
     classes: list[str] | None = None
-    target_scale: Scale | None = None
-    input_scale: Scale | None = None
+    target_scale: TargetScale | None = None
+    input_scale: TargetScale | None = None
     preprocessing: ColumnTransformer | None = None
     frame_schema: dict[str, str] = field(default_factory=dict)
     forms: dict[str, NumberForm] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from autoact.data.columns.typed_text import spelt
 from autoact.data.columns.unfamiliar_values import category_lines, gap_lines, meaning_lines, shortened
 from autoact.data.preparation.preprocessing import levels_of
 from autoact.data.preparation.tables import chosen
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 from autoact.data.sources.csv_file import read_csv
 from autoact.data.sources.load import PARQUET, existing_file, read_parquet
@@ -81,7 +81,7 @@ class SavedPreprocessing:
     first_format: bool = False
 
     @classmethod
-    def of(cls, prepared: Prepared, settings: DataSettings, output: str) -> SavedPreprocessing:
+    def of(cls, prepared: PreparedData, settings: DataSettings, output: str) -> SavedPreprocessing:
         """Take down what was fitted.
 
         Raises:

@@ -6,12 +6,12 @@ import torch
 
 from autoact.engines.engine import Engine
 from autoact.engines.inline import InlineEngine
-from autoact.engines.job import Workplace
+from autoact.engines.job import WorkerContext
 from autoact.engines.settings import INLINE, PROCESSES, EngineSettings
 
 
 def open_engine(
-    settings: EngineSettings, workplace: Workplace, device: torch.device, *, threads: int | None = None
+    settings: EngineSettings, workplace: WorkerContext, device: torch.device, *, threads: int | None = None
 ) -> Engine:
     """The engine, with its workers starting.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 
 from autoact.engines.engine import Engine
-from autoact.engines.job import Job, Outcome, Workplace
+from autoact.engines.job import Job, Outcome, WorkerContext
 
 
 class InlineEngine(Engine):
@@ -13,7 +13,7 @@ class InlineEngine(Engine):
 
     workers = 1
 
-    def __init__(self, workplace: Workplace) -> None:
+    def __init__(self, workplace: WorkerContext) -> None:
         self._workplace = workplace
         self._closed = False
 

@@ -68,7 +68,7 @@ class Outcome:
     scores: Mapping[int, float] = field(default_factory=dict)
 
 
-class Workplace:
+class WorkerContext:
     """What every worker holds; sent to it once.
 
     A copy that arrives in another process brings the user's own activations along and registers them there. Its test

@@ -18,7 +18,7 @@ from autoact.engines.workers.serialization import result_of
 RETRIES = 3
 
 
-class Ticket:
+class QueuedJob:
     """A job in the queue.
 
     Attributes:
@@ -73,8 +73,8 @@ class QueueingEngine(Engine):
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._changed = threading.Condition(threading.RLock())
-        self._waiting: deque[Ticket] = deque()
-        self._running: set[Ticket] = set()
+        self._waiting: deque[QueuedJob] = deque()
+        self._running: set[QueuedJob] = set()
         self._closed = False
         self._dismissed = False
         self._broken: BaseException | None = None
@@ -88,7 +88,7 @@ class QueueingEngine(Engine):
         """A place that was taken is free again."""
 
     @abstractmethod
-    def _launch(self, ticket: Ticket, place: Any) -> bool:
+    def _launch(self, ticket: QueuedJob, place: Any) -> bool:
         """Run the job there; False where the place turns out to be gone. Ends in ``_settle`` or ``_died``."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class QueueingEngine(Engine):
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Take a job in; what goes wrong in it is in the future."""
-        ticket = Ticket(job)
+        ticket = QueuedJob(job)
         with self._changed:
             if self._closed:
                 raise RuntimeError("the engine is shut down: it takes no more jobs")
@@ -140,11 +140,11 @@ class QueueingEngine(Engine):
                     self._waiting.appendleft(ticket)
             self._changed.notify_all()
 
-    def _must_wait(self, ticket: Ticket) -> bool:
+    def _must_wait(self, ticket: QueuedJob) -> bool:
         """Whether a job must wait for others to end: one that runs for the last time runs alone."""
         return bool(self._running) and (ticket.last_chance or any(other.last_chance for other in self._running))
 
-    def _settle(self, ticket: Ticket, reply: bytes | None, error: BaseException | None = None) -> None:
+    def _settle(self, ticket: QueuedJob, reply: bytes | None, error: BaseException | None = None) -> None:
         """A job has ended, with a reply or with an error of the machinery; its place is free again."""
         self._fill()  # the place is not left idle while the reply is read
         result = None
@@ -158,7 +158,7 @@ class QueueingEngine(Engine):
             self._running.discard(ticket)
         self._fill()
 
-    def _died(self, ticket: Ticket, how: str) -> None:
+    def _died(self, ticket: QueuedJob, how: str) -> None:
         """The worker of a job died: the job goes back into the queue, three times."""
         if self._dismissed:
             self._settle(ticket, None, CancelledError())

@@ -16,14 +16,14 @@ from loky.process_executor import ShutdownExecutorError
 
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.warn_once import share_warnings
-from autoact.engines.job import Workplace
-from autoact.engines.job_queue import RETRIES, QueueingEngine, Ticket
+from autoact.engines.job import WorkerContext
+from autoact.engines.job_queue import RETRIES, QueuedJob, QueueingEngine
 from autoact.engines.workers import worker
 from autoact.engines.workers.prestart import environment, no_interrupts, take
 from autoact.engines.workers.serialization import packed, result_of
 
 
-class _Seat:
+class _Worker:
     """One worker: a pool of one process, so that its death touches no other worker's job.
 
     Attributes:
@@ -63,7 +63,7 @@ class ProcessEngine(QueueingEngine):
 
     def __init__(
         self,
-        workplace: Workplace,
+        workplace: WorkerContext,
         workers: int,
         *,
         threads: int = 1,
@@ -76,12 +76,12 @@ class ProcessEngine(QueueingEngine):
         share_warnings(Path(worker.warned_beside(self._set_up[0])))
         env = environment(threads)
         placed = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(workers)]
-        self._seats = [_Seat(env | place) for place in placed]
+        self._seats = [_Worker(env | place) for place in placed]
         with self._changed:
             for seat in self._seats:
                 self._start(seat)
 
-    def _start(self, seat: _Seat) -> None:
+    def _start(self, seat: _Worker) -> None:
         """Put a fresh process on a seat, unless all are dismissed."""
         if self._dismissed:
             return
@@ -96,7 +96,7 @@ class ProcessEngine(QueueingEngine):
                 return
         found.add_done_callback(partial(self._arrived, seat))
 
-    def _arrived(self, seat: _Seat, found: Future[bytes]) -> None:
+    def _arrived(self, seat: _Worker, found: Future[bytes]) -> None:
         """A process has answered for the first time, or died before it could."""
         error = found.exception()
         with self._changed:
@@ -114,7 +114,7 @@ class ProcessEngine(QueueingEngine):
                 self._break(raised)
         self._fill()
 
-    def _free_place(self) -> _Seat | None:
+    def _free_place(self) -> _Worker | None:
         """A worker that waits."""
         for seat in self._seats:
             if not (seat.starting or seat.busy):
@@ -122,11 +122,11 @@ class ProcessEngine(QueueingEngine):
                 return seat
         return None
 
-    def _give_back(self, place: _Seat) -> None:
+    def _give_back(self, place: _Worker) -> None:
         """It waits again."""
         place.busy = False
 
-    def _launch(self, ticket: Ticket, place: _Seat) -> bool:
+    def _launch(self, ticket: QueuedJob, place: _Worker) -> bool:
         """Hand the job to the worker; False where it has died since its last job."""
         assert place.pool is not None
         try:
@@ -137,7 +137,7 @@ class ProcessEngine(QueueingEngine):
         found.add_done_callback(partial(self._ended, ticket, place))
         return True
 
-    def _ended(self, ticket: Ticket, seat: _Seat, found: Future[bytes]) -> None:
+    def _ended(self, ticket: QueuedJob, seat: _Worker, found: Future[bytes]) -> None:
         """A job has ended, or its worker has."""
         error = found.exception()
         if isinstance(error, BrokenProcessPool):

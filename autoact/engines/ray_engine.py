@@ -20,8 +20,8 @@ import torch
 import autoact
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.imports import optional
-from autoact.engines.job import Workplace
-from autoact.engines.job_queue import QueueingEngine, Ticket
+from autoact.engines.job import WorkerContext
+from autoact.engines.job_queue import QueuedJob, QueueingEngine
 from autoact.engines.resources import workers_here
 from autoact.engines.settings import EngineSettings
 from autoact.engines.workers.serialization import packed, reply_of, result_of
@@ -29,7 +29,7 @@ from autoact.engines.workers.serialization import packed, reply_of, result_of
 CONNECT_SECONDS = 5.0
 
 # In a worker: the workplaces it has read, by the name of their engine.
-_workplaces: dict[str, Workplace] = {}
+_workplaces: dict[str, WorkerContext] = {}
 
 
 def work(name: str, stored: list[Any], payload: bytes | None, gpu_share: float) -> bytes:
@@ -72,7 +72,7 @@ class RayEngine(QueueingEngine):
     """
 
     def __init__(
-        self, workplace: Workplace, settings: EngineSettings, device: torch.device, *, threads: int = 1
+        self, workplace: WorkerContext, settings: EngineSettings, device: torch.device, *, threads: int = 1
     ) -> None:
         content = packed(workplace)
         self._ray = _import_ray(local=not _address(settings))
@@ -93,7 +93,7 @@ class RayEngine(QueueingEngine):
         # Second chances are given by the queue, which knows how often a job was in a worker that died.
         options = {"num_cpus": threads, "max_retries": 0, "num_gpus": self._gpu_share}
         self._task = self._ray.remote(**options, **({} if self._owned else {"runtime_env": _environment()}))(work)
-        self._refs: dict[Ticket, Any] = {}
+        self._refs: dict[QueuedJob, Any] = {}
         self._greetings = 0
         with self._changed:
             for _ in range(self.workers if self._here else 1):
@@ -134,13 +134,13 @@ class RayEngine(QueueingEngine):
         """It is free again."""
         self._places += 1
 
-    def _launch(self, ticket: Ticket, place: Any) -> bool:
+    def _launch(self, ticket: QueuedJob, place: Any) -> bool:
         """Hand the job to Ray."""
         self._refs[ticket] = ref = self._remote(ticket.payload)
         ref.future().add_done_callback(partial(self._ended, ticket))
         return True
 
-    def _ended(self, ticket: Ticket, found: Future[bytes]) -> None:
+    def _ended(self, ticket: QueuedJob, found: Future[bytes]) -> None:
         """A job has ended, or its worker or node has."""
         error = found.exception()
         with self._changed:

@@ -23,7 +23,7 @@ from autoact.latency.latency_table import BATCHES, NOISY, BatchTable, Estimate, 
 from autoact.latency.timer import Clock, Timing, fixed_threads, time_alternating
 
 Swap = Callable[[nn.Module, str, str], nn.Module]
-Call = Callable[[nn.Module, Any], Any]
+ModelCall = Callable[[nn.Module, Any], Any]
 Progress = Callable[[int, int], None]
 
 GROUP = 8  # swaps that are alive and timed together: few enough for memory and for a round to be short
@@ -75,7 +75,7 @@ def measure_table(
     hardware: HardwareSettings,
     current: Mapping[str, str] | None = None,
     batches: Sequence[str] = BATCHES,
-    call: Call | None = None,
+    call: ModelCall | None = None,
     progress: Progress | None = None,
     seed: int = 0,
     clock: Clock = time.perf_counter_ns,
@@ -150,7 +150,7 @@ class _Bench:
 
     model: nn.Module
     swap: Swap
-    call: Call
+    call: ModelCall
     size: int
     batch: Any
     device: torch.device

@@ -201,10 +201,10 @@ class Recommendation:
 
     def _changes(self, assignment: Mapping[str, Choice]) -> bool:
         """Whether some site gets another activation than the search saw there."""
-        from autoact.activations import canonical, fingerprint
+        from autoact.activations import canonical, function_key
 
         return any(
-            fingerprint(choice) != fingerprint(canonical(str(self.sites[site]["current"])))
+            function_key(choice) != function_key(canonical(str(self.sites[site]["current"])))
             for site, choice in assignment.items()
             if site in self.sites
         )

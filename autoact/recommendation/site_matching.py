@@ -33,7 +33,7 @@ def compare(seen: Mapping[str, Mapping[str, Any]], not_searched: Collection[str]
         not_searched: names that the search left alone.
         found: the model's sites.
     """
-    from autoact.activations import canonical, fingerprint
+    from autoact.activations import canonical, function_key
 
     present = [name for site in found for name in site.names]
     fitting, problems = [], []
@@ -41,7 +41,7 @@ def compare(seen: Mapping[str, Mapping[str, Any]], not_searched: Collection[str]
         if name not in found:
             close = nearest(name, [other for other in present if other not in seen])
             problems.append(f"missing {name!r}" + (f" (nearest: {', '.join(close)})" if close else ""))
-        elif fingerprint(found[name].current) != fingerprint(canonical(str(site["current"]))):
+        elif function_key(found[name].current) != function_key(canonical(str(site["current"]))):
             problems.append(f"changed {name!r}: it holds {found[name].current}, the search saw {site['current']}")
         else:
             fitting.append(name)

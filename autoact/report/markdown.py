@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoact.report.result_table import Table, effect_lines, final_table, tuning_line
+from autoact.report.result_table import ResultTable, effect_lines, final_table, tuning_line
 from autoact.study.outcome.result import SearchResult
 
 
@@ -20,12 +20,12 @@ def to_markdown(result: SearchResult) -> str:
     return _spaced(parts)
 
 
-def _lines(table: Table, result: SearchResult) -> list[str]:
+def _lines(table: ResultTable, result: SearchResult) -> list[str]:
     """What stands below the table."""
     return [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes]
 
 
-def table_markdown(table: Table) -> str:
+def table_markdown(table: ResultTable) -> str:
     """A pipe table."""
     lines = [table.columns, ["---"] * len(table.columns), *table.rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)

@@ -10,7 +10,7 @@ from autoact.study.outcome.result import Row, SearchResult
 from autoact.tasks.objectives import COST
 
 
-class Table(NamedTuple):
+class ResultTable(NamedTuple):
     """Cells as text.
 
     Attributes:
@@ -40,7 +40,7 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 ** min(digits, 4) else f"{value:.{digits}g}"
 
 
-def final_table(result: SearchResult) -> Table:
+def final_table(result: SearchResult) -> ResultTable:
     """The table at the end of a search."""
     simulated = " (simulated data)" if result.info.simulated else ""
     objectives = {objective.name: objective for objective in result.info.objectives}
@@ -61,7 +61,7 @@ def final_table(result: SearchResult) -> Table:
     sites = _site_names(result)
     if sites:
         footnotes.append(f"Activations in the order of {', '.join(sites)}; one name means the same one everywhere.")
-    return Table(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
+    return ResultTable(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
 
 
 def _footnotes(result: SearchResult, better: str, timed: bool) -> list[str]:

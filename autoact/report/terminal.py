@@ -12,14 +12,14 @@ from rich.table import Table as RichTable
 from autoact.core.trial import PRUNED, TrialRecord
 from autoact.report.console import console
 from autoact.report.result_table import effect_lines, final_table, number, tuning_line
-from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.callbacks import SearchCallback, SearchInfo
 from autoact.study.outcome.result import SearchResult
 
 # Seconds after which something that takes long says again how far it is.
 TELL_AGAIN = 10.0
 
 
-class TerminalView(Observer):
+class TerminalView(SearchCallback):
     """Prints what happens, a line per trial."""
 
     def __init__(self, out: Console | None = None) -> None:

@@ -7,18 +7,18 @@ from autoact.sites.replacement.layer_widths import DoesNotFitError, Plan, plan_w
 from autoact.sites.replacement.lenient_loading import watch_lenient_loads
 from autoact.sites.replacement.restore import restore_
 from autoact.sites.replacement.state_dict_marker import assignment_in
-from autoact.sites.rewriting.method_rewrite import Call
+from autoact.sites.rewriting.method_rewrite import MethodCall
 from autoact.sites.site import Site, Sites, Unreplaceable, Wiring
-from autoact.sites.tracing.weight_consumers import Source, consumers
+from autoact.sites.tracing.weight_consumers import WeightSource, consumers
 
 __all__ = [
-    "Call",
     "DoesNotFitError",
+    "MethodCall",
     "Plan",
     "Site",
     "Sites",
-    "Source",
     "Unreplaceable",
+    "WeightSource",
     "Wiring",
     "apply",
     "apply_",

@@ -13,7 +13,7 @@ from autoact.activations.gain import gain
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.tracing.locate import activation_modules
-from autoact.sites.tracing.weight_consumers import Source, consumers
+from autoact.sites.tracing.weight_consumers import WeightSource, consumers
 
 _HELD = "_autoact_held"
 
@@ -121,7 +121,7 @@ def is_held(parameter: Tensor) -> bool:
 
 
 def weight_factors(
-    sources: Mapping[str, Source], old: Mapping[str, str | Choice], new: Mapping[str, str | Choice]
+    sources: Mapping[str, WeightSource], old: Mapping[str, str | Choice], new: Mapping[str, str | Choice]
 ) -> dict[str, float]:
     """The factor of each weight whose source is a changed site.
 

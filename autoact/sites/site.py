@@ -9,7 +9,7 @@ from typing import overload
 from autoact.activations import registry
 from autoact.core.assignment import Choice
 from autoact.core.errors import unknown
-from autoact.sites.rewriting.method_rewrite import Call
+from autoact.sites.rewriting.method_rewrite import MethodCall
 
 NOT_RUN = "the model was not run: give an example_input"
 # Why the activations that make a model's output are kept.
@@ -104,7 +104,7 @@ class Site:
     shared_as: tuple[str, ...] = ()
     wiring: Wiring | None = None
     not_gateable: str = NOT_RUN
-    call: Call | None = None
+    call: MethodCall | None = None
     line: str = ""
     twin_of: str = ""
     input_written: bool = False

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from autoact.activations import canonical, fingerprint, get, pieces
+from autoact.activations import canonical, function_key, get, pieces
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
 from autoact.sites import DoesNotFitError, Sites, plan_widths
@@ -64,7 +64,7 @@ class SearchSpace:
         refused = self.refused.get(group, {})
         for choice in (self.baseline[self.groups[group][0]], *self.candidates):
             if str(choice) not in refused:
-                offered.setdefault(fingerprint(choice), str(choice))
+                offered.setdefault(function_key(choice), str(choice))
         return list(offered.values())
 
     @property
@@ -89,8 +89,8 @@ class SearchSpace:
 
     def _offered(self, group: str, choice: str | Choice) -> str:
         """The name under which a function is on offer at a dimension."""
-        wanted, offered = fingerprint(choice), self.choices_of(group)
-        name = next((name for name in offered if fingerprint(name) == wanted), None)
+        wanted, offered = function_key(choice), self.choices_of(group)
+        name = next((name for name in offered if function_key(name) == wanted), None)
         if name is None:
             raise unknown(f"activation at {group}", choice, offered)
         return name
@@ -132,7 +132,7 @@ class SearchSpace:
 
     def key(self, assignment: Mapping[str, Choice]) -> tuple[str, ...]:
         """Equal for assignments that compute the same functions, whatever their names."""
-        return tuple(fingerprint(assignment[site]) for sites in self.groups.values() for site in sites)
+        return tuple(function_key(assignment[site]) for sites in self.groups.values() for site in sites)
 
     def size(self) -> int:
         """The number of assignments."""
@@ -233,7 +233,7 @@ def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity:
     for group, members in groups.items():
         alike: dict[str, list[str]] = {}
         for name in members:
-            alike.setdefault(fingerprint(sites[name].current), []).append(name)
+            alike.setdefault(function_key(sites[name].current), []).append(name)
         if len(alike) > 1:
             most = max(alike.values(), key=len)
             others += [name for names in alike.values() if names is not most for name in names]
@@ -285,7 +285,7 @@ def listed(names: Sequence[str]) -> str:
 
 def _is_identity(choice: Choice) -> bool:
     """Whether the activation changes nothing, whatever it is called."""
-    return fingerprint(choice) == fingerprint("identity")
+    return function_key(choice) == function_key("identity")
 
 
 def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
@@ -337,7 +337,7 @@ def _candidates(names: Sequence[str]) -> tuple[Choice, ...]:
         entry = get(choice.name)
         if not entry.searchable:
             raise AutoactError(f"{choice} cannot be searched: {entry.reason_not_searchable}")
-        unique.setdefault(fingerprint(choice), choice)
+        unique.setdefault(function_key(choice), choice)
     return tuple(unique.values())
 
 

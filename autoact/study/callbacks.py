@@ -43,7 +43,7 @@ class SearchInfo:
     say: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
 
-class Observer:
+class SearchCallback:
     """Base of all that watch a search; every method does nothing unless overridden.
 
     ``preparing`` comes first, and whenever something takes a while. The order of the others: ``search_started``, then

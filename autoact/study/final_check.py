@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
-from autoact.study.callbacks import Observer
-from autoact.study.confirmation.choose_on_validation import Choosing, Chosen
-from autoact.study.confirmation.claim_on_test import Claim, Confirmation, finalists
+from autoact.study.callbacks import SearchCallback
+from autoact.study.confirmation.choose_on_validation import Choosing, StageOneChoice
+from autoact.study.confirmation.claim_on_test import Confirmation, StageTwo, finalists
 from autoact.study.confirmation.end_to_end_timing import Measured, measure_finalists, timed_ratios
 from autoact.study.confirmation.retraining import same
 from autoact.study.confirmation.shrinkage import Estimates
 from autoact.study.confirmation.single_stage import chosen_at_once
 from autoact.study.confirmation.verdict import hopeful, settled
 from autoact.study.execution.batch_trainer import Trainer
-from autoact.study.execution.predicted_costs import Known
-from autoact.study.outcome.build_result import Found
+from autoact.study.execution.predicted_costs import PredictedCosts
+from autoact.study.outcome.build_result import SearchEvidence
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 from autoact.tasks.constraints import Limits
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 
-Measure = Callable[[Task, Mapping[str, Candidate], Known], dict[str, Measured]]
+Measure = Callable[[Task, Mapping[str, Candidate], PredictedCosts], dict[str, Measured]]
 
 
 @dataclass
@@ -47,10 +47,10 @@ class Stand:
     estimates: Estimates
     selection: Selection | None
     settings: ConfirmSettings
-    chosen: Chosen | None = None
+    chosen: StageOneChoice | None = None
     unfinished: bool = False
 
-    def choose(self, chosen: Chosen) -> None:
+    def choose(self, chosen: StageOneChoice) -> None:
         """Go on with what the first stage chose."""
         self.chosen, self.selection = chosen, chosen.selection
 
@@ -77,11 +77,11 @@ class FinalCheck:
     task: Task
     space: SearchSpace
     objectives: Sequence[Objective]
-    known: Known
-    ledger: Ledger
+    known: PredictedCosts
+    ledger: TrialStore
     trainer: Trainer
     budget: Budget
-    observers: Sequence[Observer]
+    observers: Sequence[SearchCallback]
     confirm: ConfirmSettings
     margin: float
     limits: Limits
@@ -118,7 +118,7 @@ class FinalCheck:
         finally:
             self.budget.forecast.end()
 
-    def finish(self, stand: Stand, compared: bool, stop_asked: Callable[[], bool]) -> Found:
+    def finish(self, stand: Stand, compared: bool, stop_asked: Callable[[], bool]) -> SearchEvidence:
         """Time what was chosen, and claim.
 
         Args:
@@ -135,7 +135,7 @@ class FinalCheck:
             except Interrupted:
                 stand.unfinished = True
         stopped = stand.unfinished and stop_asked()
-        return Found(
+        return SearchEvidence(
             stand.records,
             stand.estimates,
             stand.selection,
@@ -170,7 +170,7 @@ class FinalCheck:
         timed = timed_ratios(chosen.selection, measured, self.objectives)
         broken = self._broken(measured)
         settings = replace(stand.settings, seeds=seeds)
-        claim = Claim(self.task, self.space, settings, hopeful(chosen.selection, timed, broken))
+        claim = StageTwo(self.task, self.space, settings, hopeful(chosen.selection, timed, broken))
         self.budget.forecast.begin(check=True)
         try:
             return claim.run(

@@ -11,20 +11,20 @@ from autoact.core.trial import CONFIGURED, RAISED, Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
-from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.callbacks import SearchCallback, SearchInfo
 from autoact.study.confirmation.shrinkage import Estimates, estimate
 from autoact.study.execution.batch_trainer import Place, Trainer
-from autoact.study.execution.predicted_costs import Known
+from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.execution.successive_halving import Rung
 from autoact.study.final_check import FinalCheck, Measure, Stand, different
 from autoact.study.forecast import Expected, Forecast
-from autoact.study.outcome.build_result import Found, conclude
+from autoact.study.outcome.build_result import SearchEvidence, conclude
 from autoact.study.outcome.result import SearchResult
 from autoact.study.proposal.planner import HANDED_DOWN, Planner
-from autoact.study.selection import Front, Selection, select
+from autoact.study.selection import Front, Selection, select_trials
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.study.storage.leases import Claims
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.leases import Leases
+from autoact.study.storage.trial_store import TrialStore
 from autoact.tasks.constraints import Limits
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
@@ -69,13 +69,13 @@ class Search:
     task: Task
     space: SearchSpace
     objectives: Sequence[Objective]
-    known: Known
-    ledger: Ledger
+    known: PredictedCosts
+    ledger: TrialStore
     engine: Engine
     settings: SearchSettings
     confirm: ConfirmSettings
     margin: float
-    observers: Sequence[Observer]
+    observers: Sequence[SearchCallback]
     info: SearchInfo
     stop_asked: Callable[[], bool] = lambda: False
     rungs: tuple[int, ...] = ()
@@ -106,7 +106,7 @@ class Search:
         self._planner = Planner(
             self.task, self.space, self.settings, self.ledger, self.known.values, epsilons, self.included, self.limits
         )
-        self._claims = Claims(self.ledger, self.driver, self._planner.key)
+        self._claims = Leases(self.ledger, self.driver, self._planner.key)
         self._front = Front(self.objectives, epsilons)
         traded = any(objective.name == QUALITY for objective in self.objectives)
         self._trainer = Trainer(
@@ -159,7 +159,7 @@ class Search:
         """Whether the user asked to stop, or the minutes are over."""
         return self.stop_asked() or self._budget.over
 
-    def _search_and_check(self) -> Found:
+    def _search_and_check(self) -> SearchEvidence:
         """Spend the budget, pick the finalists, time them, and train them again."""
         stand = self._until_chosen()
         found = self._check.finish(stand, self._compared(stand.records), self.stop_asked)
@@ -329,7 +329,7 @@ class Search:
         """The trials that matter."""
         records = self.ledger.records()
         epsilons = self.known.epsilons()
-        return select(
+        return select_trials(
             records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values, self.limits
         )
 

@@ -137,7 +137,7 @@ def _point(record: TrialRecord, objectives: Sequence[Objective], estimates: Mapp
     ]
 
 
-def select(
+def select_trials(
     records: Sequence[TrialRecord],
     task: Task,
     space: SearchSpace,

@@ -98,7 +98,7 @@ def own(name: str) -> Objective:
     return _OWN[name]
 
 
-def select(
+def choose_objectives(
     names: Sequence[str], *, quality_unit: str, quality_mode: str, currency: str | None
 ) -> tuple[tuple[Objective, ...], str]:
     """The objectives of a search, in order, and a note on what had to be left out.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from autoact.core.errors import AutoactError, nearest
 from autoact.data.columns.column_types import as_text
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.raw_table import TABULAR, RawTable, raw_table
 from autoact.data.settings import DataSettings
 from autoact.data.sources.csv_file import read_csv
@@ -27,7 +27,7 @@ ROW, SCORE = "row", "score"
 INCUMBENT = "incumbent: "
 
 
-class Source(Protocol):
+class ScoreSource(Protocol):
     """Where the incumbent's scores come from."""
 
     title: str
@@ -65,7 +65,7 @@ class Incumbent:
         metric: what decides, as the networks are scored.
     """
 
-    def __init__(self, source: Source, prepared: Prepared, metric: Metric) -> None:
+    def __init__(self, source: ScoreSource, prepared: PreparedData, metric: Metric) -> None:
         self.name = f"{INCUMBENT}{source.title}"
         self._source = source
         self._prepared = prepared
@@ -127,7 +127,7 @@ class PredictedRows:
             metric needs probabilities, not from 0 to 1, a sealed row without one.
     """
 
-    def __init__(self, path: str, prepared: Prepared, settings: DataSettings, metric: Metric) -> None:
+    def __init__(self, path: str, prepared: PreparedData, settings: DataSettings, metric: Metric) -> None:
         if prepared.kind == "forecast":
             raise AutoactError("incumbent=FILE scores rows with one target each: a forecast has none")
         file = existing_file(path, "incumbent")
@@ -148,7 +148,7 @@ class PredictedRows:
             self._covered("test", self._ids["test"])
 
     def scores(self, part: str) -> np.ndarray | None:
-        """See ``Source``; None for validation rows of which one has no score."""
+        """See ``ScoreSource``; None for validation rows of which one has no score."""
         ids = self._ids[part]
         if ids is None and part == "test":
             ids = self._numbers(self._prepared.test.rows)
@@ -258,7 +258,7 @@ class PredictingModel:
         AutoactError: the data are no table.
     """
 
-    def __init__(self, model: Model, prepared: Prepared, settings: DataSettings, metric: Metric) -> None:
+    def __init__(self, model: Model, prepared: PreparedData, settings: DataSettings, metric: Metric) -> None:
         if prepared.kind not in TABULAR:
             raise AutoactError(
                 f"incumbent={model.title}: a registered model is scored on tables alone; "
@@ -271,7 +271,7 @@ class PredictingModel:
         self._metric = metric
 
     def scores(self, part: str) -> np.ndarray:
-        """See ``Source``."""
+        """See ``ScoreSource``."""
         if part == "test":
             _ = self._prepared.test.part  # raises while it is sealed, before a row is read
         raw = raw_table(self._settings, self._prepared.kind)
@@ -291,14 +291,14 @@ class PredictingModel:
         return raw.features if named is None else named
 
 
-def _score_columns(prepared: Prepared) -> list[str]:
+def _score_columns(prepared: PreparedData) -> list[str]:
     """What the columns of scores are called."""
     return prepared.classes if prepared.classes is not None and len(prepared.classes) > 2 else [SCORE]
 
 
 def find_incumbent(
     what: str | None,
-    prepared: Prepared,
+    prepared: PreparedData,
     settings: DataSettings,
     metric: Metric,
     load: Callable[[str], Model],
@@ -317,7 +317,7 @@ def find_incumbent(
     """
     if what is None:
         return None
-    source: Source
+    source: ScoreSource
     if is_address(what):
         source = PredictingModel(load(what), prepared, settings, metric)
     else:

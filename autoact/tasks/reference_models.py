@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import Part
 from autoact.tasks.metrics import CLASSIFICATION, Metric
 from autoact.tasks.production_model import Incumbent
@@ -18,7 +18,9 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 MOST_INPUTS = 2000
 
 
-def reference_scores(prepared: Prepared, metric: Metric, test: Part | None) -> list[tuple[str, float, float | None]]:
+def reference_scores(
+    prepared: PreparedData, metric: Metric, test: Part | None
+) -> list[tuple[str, float, float | None]]:
     """Name, validation score and test score of each reference; settings are chosen on validation rows.
 
     Args:
@@ -43,7 +45,7 @@ def reference_scores(prepared: Prepared, metric: Metric, test: Part | None) -> l
 
 
 def reference_rows(
-    prepared: Prepared, metric: Metric, test: Part | None, incumbent: Incumbent | None, *, fitted: bool = True
+    prepared: PreparedData, metric: Metric, test: Part | None, incumbent: Incumbent | None, *, fitted: bool = True
 ) -> list[tuple[str, float | None, float | None]]:
     """The incumbent's row, where there is one, then those of the references.
 
@@ -81,7 +83,7 @@ def _boosting(kind: str) -> list[Any]:
 
 
 def _best_of(
-    models: Sequence[Any], prepared: Prepared, metric: Metric, test: Part | None
+    models: Sequence[Any], prepared: PreparedData, metric: Metric, test: Part | None
 ) -> tuple[float, float | None]:
     """Validation and test score of the model that is best on validation rows."""
     scored = []

@@ -10,14 +10,16 @@ import pandas as pd
 
 from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import as_text
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.tasks.metrics import CLASSIFICATION, Metric
 
 # These look at the predicted class alone, and these at the order of the scores alone.
 HARD, ORDER = ("accuracy", "f1", "macro_f1"), ("roc_auc", "average_precision")
 
 
-def as_scores(values: Any, columns: Sequence[str] | None, prepared: Prepared, metric: Metric, title: str) -> np.ndarray:
+def as_scores(
+    values: Any, columns: Sequence[str] | None, prepared: PreparedData, metric: Metric, title: str
+) -> np.ndarray:
     """What a model gave, in the form that metrics take.
 
     **Shape**: ``[rows]`` for numbers (standardised as the networks' targets are) and two classes, else

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.tracking.settings import TrackingSettings
 
 
-def make_tracker(settings: TrackingSettings, output: Path, task: str) -> Observer | None:
+def make_tracker(settings: TrackingSettings, output: Path, task: str) -> SearchCallback | None:
     """The tracker that the settings name; None for none.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Any
 
 from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.report.markdown import to_markdown
-from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.callbacks import SearchCallback, SearchInfo
 from autoact.study.outcome.result import SearchResult
 from autoact.tasks.objectives import QUALITY
 from autoact.tracking.abandoned_runs import say_abandoned
@@ -63,7 +63,7 @@ class _Heard:
     at: int
 
 
-class MlflowTracker(Observer):
+class MlflowTracker(SearchCallback):
     """Watches a search and logs it.
 
     A store that cannot be reached at the start is an error; one that goes away later never costs the search: what

@@ -41,13 +41,13 @@ from autoact.training.preflight.one_step import site_at_fault
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.best_epoch import Diverged, weights_are_finite
 from autoact.training.state.random_state import random_state, restore_random_state
-from autoact.training.state.training_state import Trained
+from autoact.training.state.training_state import TrainingState
 from autoact.training.state.unsaved_state import UnsavedState
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS
 from autoact.training.user_errors import said
 
 
-class Run(Trained):
+class Run(TrainingState):
     """One candidate in training: its module, its Trainer, and what is known of it so far."""
 
     best: BestEpoch

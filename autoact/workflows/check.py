@@ -21,7 +21,7 @@ from autoact.latency.hardware import HardwareSettings, describe
 from autoact.recommendation import Policy, Recommendation
 from autoact.study.confirmation.alpha_spending import spent_at
 from autoact.study.confirmation.paired_differences import gain_of
-from autoact.study.confirmation.retraining import Retrained, same
+from autoact.study.confirmation.retraining import RetrainedCandidate, same
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.selection import margin_of
 from autoact.study.settings import SearchSettings
@@ -32,7 +32,7 @@ from autoact.workflows.checking.check_result import (
     REGRESSION,
     UNCLEAR,
     UNKNOWN,
-    Checked,
+    CheckResult,
     Finding,
     Tolerances,
     judge,
@@ -46,7 +46,7 @@ LEAST_GROUPS = 10
 
 
 @dataclass(frozen=True)
-class Means:
+class CheckSettings:
     """What a check measures with.
 
     Attributes:
@@ -80,8 +80,8 @@ class Means:
 
 
 def check(
-    task: Task, recommendation: Recommendation, policy: str | None, tolerances: Tolerances, means: Means
-) -> Checked:
+    task: Task, recommendation: Recommendation, policy: str | None, tolerances: Tolerances, means: CheckSettings
+) -> CheckResult:
     """Measure quality, gain, latency, cost and input drift of a recommendation on a task's data.
 
     Args:
@@ -120,7 +120,7 @@ def check(
         test=test,
     )
     qualities = _qualities(task, recommendation, chosen, trained, tolerances, means, confidence, notes)
-    return Checked(
+    return CheckResult(
         task=task.name,
         policy=name,
         unit=task.quality_unit,
@@ -150,7 +150,7 @@ def _equal(mine: Candidate, baseline: Candidate) -> bool:
     return mine.assignment == baseline.assignment
 
 
-def _notes(task: Task, recommendation: Recommendation, chosen: Policy, means: Means) -> list[str]:
+def _notes(task: Task, recommendation: Recommendation, chosen: Policy, means: CheckSettings) -> list[str]:
     """What the reader must know before any number."""
     notes = [task.warning] if task.warning else []
     if not chosen.recommend:
@@ -175,9 +175,9 @@ def _qualities(
     task: Task,
     recommendation: Recommendation,
     chosen: Policy,
-    trained: Mapping[str, Retrained],
+    trained: Mapping[str, RetrainedCandidate],
     tolerances: Tolerances,
-    means: Means,
+    means: CheckSettings,
     confidence: float,
     notes: list[str],
 ) -> list[Finding]:
@@ -207,7 +207,7 @@ def _qualities(
     return found
 
 
-def _too_few_rows(task: Task, mine: Retrained, baseline: Retrained, judged: str) -> str:
+def _too_few_rows(task: Task, mine: RetrainedCandidate, baseline: RetrainedCandidate, judged: str) -> str:
     """Why the noise of rows is not known from these rows; empty where it is, and where predictions are unknown."""
     if task.metric is None:
         return ""
@@ -242,11 +242,11 @@ def _quality(
     task: Task,
     recommendation: Recommendation,
     chosen: Policy,
-    mine: Retrained,
+    mine: RetrainedCandidate,
     tolerances: Tolerances,
     margin: float,
     confidence: float,
-    means: Means,
+    means: CheckSettings,
 ) -> Finding:
     """The quality now against the stored one; seeds and rows of both count."""
     stored, scores = chosen.evidence.get("test_mean"), list(mine.scores.values())
@@ -274,13 +274,13 @@ def _quality(
     return Finding("quality", stored, mine.mean, low, high, bound, least, judge(low, high, bound, least=least))
 
 
-def _same_rows(task: Task, recommendation: Recommendation, means: Means) -> bool:
+def _same_rows(task: Task, recommendation: Recommendation, means: CheckSettings) -> bool:
     """Whether the very rows judge that judged in the search: then only seeds differ."""
     was = recommendation.about.get("data", {}).get("fingerprint")
     return means.storage is not None and was is not None and was == task.facts.get("fingerprint")
 
 
-def _row_variance(mine: Retrained) -> tuple[float, int]:
+def _row_variance(mine: RetrainedCandidate) -> tuple[float, int]:
     """The variance of the mean score due to the choice of rows, and the number of groups that it comes from."""
     replicates = list(mine.replicates.values())
     if not replicates or len(replicates[0]) < 2 or len({len(one) for one in replicates}) != 1:
@@ -299,7 +299,7 @@ def _gain(chosen: Policy, gain: Interval, tolerances: Tolerances, margin: float)
 
 
 def _times(
-    task: Task, chosen: Policy, mine: Candidate, baseline: Candidate, tolerances: Tolerances, means: Means
+    task: Task, chosen: Policy, mine: Candidate, baseline: Candidate, tolerances: Tolerances, means: CheckSettings
 ) -> list[Finding]:
     """Latency and cost relative to the baseline's, end to end."""
     hardware, found = means.hardware, []
@@ -322,7 +322,9 @@ def _time(name: str, stored: float | None, ratio: Ratio, tolerance: float) -> Fi
     return Finding(name, stored, ratio.value, ratio.lower, ratio.upper, bound, False, verdict)
 
 
-def _drift(recommendation: Recommendation, tolerances: Tolerances, means: Means, notes: list[str]) -> list[Finding]:
+def _drift(
+    recommendation: Recommendation, tolerances: Tolerances, means: CheckSettings, notes: list[str]
+) -> list[Finding]:
     """The input columns of the training rows against those that the search saw, by stability index."""
     stored = recommendation.about.get("data", {}).get("profile")
     if means.data is None or means.kind not in TABULAR:

@@ -11,7 +11,7 @@ from autoact.core.trial import CONFIGURED, Candidate
 from autoact.study.budget import Budget, expected_trainings
 from autoact.study.forecast import Forecast
 from autoact.training.population import PopulationSession
-from autoact.workflows.search import Prepared, expected, session_options
+from autoact.workflows.search import PreparedSearch, expected, session_options
 from autoact.workflows.searching.population_size import Shape, shape_of
 
 PROBE_EPOCHS = 2
@@ -32,7 +32,7 @@ class _NewStudy:
         """A plan leaves no trace."""
 
 
-def forecast(prepared: Prepared, say: Callable[[str], None] = lambda what: None) -> list[tuple[str, Any]]:
+def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what: None) -> list[tuple[str, Any]]:
     """Label and value of each line; trains a population for two epochs to know how long an epoch takes.
 
     Times come from the same code that a running search forecasts and divides its minutes with.
@@ -66,7 +66,7 @@ def forecast(prepared: Prepared, say: Callable[[str], None] = lambda what: None)
     return [*lines, *times, ("money", money), *notes]
 
 
-def _times(prepared: Prepared, shape: Shape) -> tuple[float, list[tuple[str, Any]]]:
+def _times(prepared: PreparedSearch, shape: Shape) -> tuple[float, list[tuple[str, Any]]]:
     """The minutes that a search is expected to take, and the lines on trainings and time."""
     settings = prepared.settings
     checked = prepared.task.open_test is not None and settings.confirm.seeds > 0
@@ -91,7 +91,7 @@ def _times(prepared: Prepared, shape: Shape) -> tuple[float, list[tuple[str, Any
     return settings.search.minutes, [("time", text)]
 
 
-def _trainings(prepared: Prepared, trials: int) -> str:
+def _trainings(prepared: PreparedSearch, trials: int) -> str:
     """The trials by their role."""
     search = prepared.settings.search
     seeds, tuning = min(trials, search.configured_seeds()), search.tuning_trials()
@@ -103,7 +103,7 @@ def _trainings(prepared: Prepared, trials: int) -> str:
     )
 
 
-def _engine(prepared: Prepared, shape: Shape) -> str:
+def _engine(prepared: PreparedSearch, shape: Shape) -> str:
     """Where candidates are trained."""
     settings = prepared.settings.engine
     workers = f"{shape.workers} worker{'s' * (shape.workers != 1)}"
@@ -114,7 +114,7 @@ def _engine(prepared: Prepared, shape: Shape) -> str:
     )
 
 
-def _rungs(prepared: Prepared) -> str:
+def _rungs(prepared: PreparedSearch) -> str:
     """Where trainings are compared and given up."""
     if not prepared.rungs:
         return "none: every trial is trained to its end"
@@ -122,7 +122,7 @@ def _rungs(prepared: Prepared) -> str:
     return f"after {', '.join(map(str, prepared.rungs))} epochs the best 1/{reduction:g} of all so far go on"
 
 
-def _settings(prepared: Prepared) -> str:
+def _settings(prepared: PreparedSearch) -> str:
     """What is searched beside activations."""
     space = prepared.space
     parts = []
@@ -133,7 +133,7 @@ def _settings(prepared: Prepared) -> str:
     return "; ".join(parts) or "as configured"
 
 
-def _probe(prepared: Prepared, shape: Shape) -> tuple[float, int]:
+def _probe(prepared: PreparedSearch, shape: Shape) -> tuple[float, int]:
     """Seconds of a worker for an epoch of one candidate, from a few epochs of a population; a training's epochs."""
     session = PopulationSession(prepared.task, session_options(prepared, shape))
     seed = prepared.settings.search.seed

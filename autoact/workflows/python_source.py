@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from autoact.activations import Activation, canonical, fingerprint, get
+from autoact.activations import Activation, canonical, function_key, get
 from autoact.activations.registry import parameters
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
@@ -89,7 +89,7 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
     changed = {
         site: canonical(choice)
         for site, choice in chosen.assignment.items()
-        if fingerprint(choice) != fingerprint(canonical(str(recommendation.sites[site]["current"])))
+        if function_key(choice) != function_key(canonical(str(recommendation.sites[site]["current"])))
     }
     if not changed:
         raise AutoactError(f"policy {name} keeps the activations of the model: there is no source to write")

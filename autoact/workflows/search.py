@@ -18,7 +18,7 @@ import torch
 from autoact.core.errors import AutoactError
 from autoact.core.imports import DISTRIBUTION
 from autoact.core.trial import Candidate
-from autoact.engines.job import AskedHere, Workplace
+from autoact.engines.job import AskedHere, WorkerContext
 from autoact.engines.settings import EngineSettings
 from autoact.engines.workers.prestart import settle
 from autoact.latency.hardware import HardwareSettings, resolve_device
@@ -27,18 +27,18 @@ from autoact.sites import Sites
 from autoact.sites.discovery.model_copies import check_hidden_copies, copies_told
 from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
-from autoact.study.callbacks import Observer, SearchInfo
-from autoact.study.execution.predicted_costs import Known, calibrate, describe_hardware
+from autoact.study.callbacks import SearchCallback, SearchInfo
+from autoact.study.execution.predicted_costs import PredictedCosts, calibrate, describe_hardware
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.forecast import Expected
 from autoact.study.outcome.result import SearchResult
 from autoact.study.search import Search
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
-from autoact.study.storage.leases import Claims, driver_id
+from autoact.study.storage.leases import Leases, driver_id
 from autoact.study.storage.optuna_storage import storage_url
 from autoact.study.storage.study_identity import Identity, identify
-from autoact.study.storage.trial_store import Ledger, peek
-from autoact.tasks.objectives import QUALITY, Objective, select
+from autoact.study.storage.trial_store import TrialStore, peek
+from autoact.tasks.objectives import QUALITY, Objective, choose_objectives
 from autoact.tasks.task import Task
 from autoact.tracking.store import shown
 from autoact.training.lightning_session import SessionOptions
@@ -63,7 +63,7 @@ PACKAGES = ("torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-cor
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """Everything a search needs beside its task.
 
     Attributes:
@@ -94,11 +94,11 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSearch:
     """A search that is ready to calibrate: what will be searched, and what it is called."""
 
     task: Task
-    settings: Settings
+    settings: RunSettings
     sites: Sites
     space: SearchSpace
     objectives: tuple[Objective, ...]
@@ -125,7 +125,7 @@ class Prepared:
         return most if most is not None and most > 0 else None
 
 
-def prepare_search(task: Task, settings: Settings) -> Prepared:
+def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     """Find the sites, build the space, name the study.
 
     Raises:
@@ -148,7 +148,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
     configured = configured_settings(task, device)
     rehearse(task, device)
     space, narrow = narrowed(task, build_space(sites, settings.space, configured), device, type(module).__name__)
-    objectives, note = select(
+    objectives, note = choose_objectives(
         settings.objectives.use,
         quality_unit=task.quality_unit,
         quality_mode=task.mode,
@@ -177,7 +177,7 @@ def prepare_search(task: Task, settings: Settings) -> Prepared:
         loaded_told(loaded) if settings.space.rescale else "",
     )
     notes = tuple(filter(None, (task.warning, note, *told)))
-    return Prepared(task, settings, sites, space, objectives, identity, device, notes)
+    return PreparedSearch(task, settings, sites, space, objectives, identity, device, notes)
 
 
 def check_name(name: str) -> None:
@@ -199,7 +199,7 @@ def check_name(name: str) -> None:
         )
 
 
-def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> SearchResult:
+def run_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = ()) -> SearchResult:
     """Take the whole road: calibrate, search, check, write files.
 
     Ctrl-C ends it in order: finished trials are kept and the result so far is returned.
@@ -218,7 +218,7 @@ def run_search(prepared: Prepared, observers: Sequence[Observer] = ()) -> Search
             observer.close(status)
 
 
-def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable[[], bool]) -> SearchResult:
+def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_asked: Callable[[], bool]) -> SearchResult:
     """The road between the seals."""
     task, settings = prepared.task, prepared.settings
     make_folder(prepared.folder)
@@ -241,7 +241,7 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
             LatencyTable.from_dict(noted).save(file)
         settle()
         known = calibrate(task, prepared.space, settings.hardware, file, progress)
-        ledger = Ledger(
+        ledger = TrialStore(
             storage,
             prepared.identity,
             prepared.space,
@@ -250,11 +250,11 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
             known.values,
             settings.objectives.limits(task.mode),
         )
-        known = _shared(known, Claims(ledger, driver), file)
+        known = _shared(known, Leases(ledger, driver), file)
         shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger, preparing)
         preparing(f"  {shape.text()}")
         options = session_options(prepared, shape, stop_asked)
-        workplace = Workplace(task, lambda: PopulationSession(task, options), prepared.objectives)
+        workplace = WorkerContext(task, lambda: PopulationSession(task, options), prepared.objectives)
         files = SearchFiles(prepared.folder, prepared.sites, settings.space.rescale, about(prepared, known))
         with LateEngine(settings.engine, workplace, prepared.device, shape) as engine:
             search = Search(
@@ -283,12 +283,12 @@ def _run(prepared: Prepared, observers: Sequence[Observer], stop_asked: Callable
             return search.run()
 
 
-def expected(prepared: Prepared, shape: Shape) -> Expected:
+def expected(prepared: PreparedSearch, shape: Shape) -> Expected:
     """What is known of the speed of trainings before there is one."""
     return Expected(shape.seconds_per_epoch, prepared.epochs, shape.speed_up, bool(prepared.rungs))
 
 
-def _shared(known: Known, claims: Claims, file: Path) -> Known:
+def _shared(known: PredictedCosts, claims: Leases, file: Path) -> PredictedCosts:
     """One latency table for all drivers of a study: whoever noted theirs first has measured for all."""
     table = LatencyTable.from_dict(claims.agreed(LATENCY_TABLE, known.table.to_dict()))
     table.save(file)
@@ -296,7 +296,7 @@ def _shared(known: Known, claims: Claims, file: Path) -> Known:
 
 
 def session_options(
-    prepared: Prepared, shape: Shape | None = None, stop_asked: Callable[[], bool] = lambda: False
+    prepared: PreparedSearch, shape: Shape | None = None, stop_asked: Callable[[], bool] = lambda: False
 ) -> SessionOptions:
     """How every session of a search trains."""
     search = prepared.settings.search
@@ -311,7 +311,7 @@ def session_options(
     )
 
 
-def _info(prepared: Prepared, known: Known, ledger: Ledger, shape: Shape) -> SearchInfo:
+def _info(prepared: PreparedSearch, known: PredictedCosts, ledger: TrialStore, shape: Shape) -> SearchInfo:
     """What observers are told at the start."""
     settings = prepared.settings
     done = len(ledger.records())
@@ -337,7 +337,7 @@ def _info(prepared: Prepared, known: Known, ledger: Ledger, shape: Shape) -> Sea
     )
 
 
-def about(prepared: Prepared, known: Known) -> dict[str, Any]:
+def about(prepared: PreparedSearch, known: PredictedCosts) -> dict[str, Any]:
     """Plain data on a search's task, model, hardware and packages."""
     return {
         "data": {k: v for k, v in prepared.task.facts.items() if k != "settings"},

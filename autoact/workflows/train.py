@@ -27,7 +27,7 @@ ROWS = (WHOLE, TRAIN)
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A trained model.
 
     Attributes:
@@ -81,7 +81,7 @@ def train_recommended(
     patience: int | None = None,
     seed: int = 0,
     rows: str = TRAIN,
-) -> Trained:
+) -> TrainedModel:
     """Train a policy's assignment with its settings; the test part stays sealed.
 
     Args:
@@ -105,13 +105,13 @@ def train_recommended(
     candidate = Candidate(chosen.assignment, chosen.settings, seed, "train")
     if rows == WHOLE:
         trained, record = _train_to_the_end(task, candidate, chosen.epochs, options)
-        return Trained(trained, record, chosen, name, rows)
+        return TrainedModel(trained, record, chosen, name, rows)
     session = LightningSession(task, options)
     session.start([(0, candidate)])
     (record,) = session.advance()
     if not record.complete:
         raise AutoactError(f"training failed: {record.reason}")
-    return Trained(session.modules()[0].eval().cpu(), record, chosen, name, rows)
+    return TrainedModel(session.modules()[0].eval().cpu(), record, chosen, name, rows)
 
 
 def epochs_within(confirmed: int, trainer: Mapping[str, Any]) -> int:

@@ -27,7 +27,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
 from autoact.engines import job_queue
 from autoact.engines.factory import open_engine
-from autoact.engines.job import Job, Outcome, Workplace
+from autoact.engines.job import Job, Outcome, WorkerContext
 from autoact.engines.settings import EngineSettings
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
@@ -148,14 +148,14 @@ def candidate(name: str = "relu", seed: int = 0, **settings: float) -> Candidate
     return Candidate(Assignment({"net.1": name}), settings, seed)
 
 
-def workplace_in(folder: Path) -> Workplace:
+def workplace_in(folder: Path) -> WorkerContext:
     task = task_in(folder)
     objectives = (
         Objective("quality", "loss", "min"),
         Objective("size", "", "min", lambda model: sum(p.square().sum() for p in model.parameters())),
         Objective("process", "", "min", lambda model: os.getpid()),
     )
-    return Workplace(task, lambda: LightningSession(task), objectives)
+    return WorkerContext(task, lambda: LightningSession(task), objectives)
 
 
 THREE = ((11, candidate("tanh")), (4, candidate("gelu", seed=1)), (7, candidate(learning_rate=0.02)))

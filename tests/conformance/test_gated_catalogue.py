@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autoact.activations import registry
 from autoact.activations.catalogue import ROWS as EVERY_ROW
-from autoact.activations.fingerprint import fingerprint
+from autoact.activations.fingerprint import function_key
 from autoact.activations.gain import gain
 from autoact.activations.modules import GatedActivation, build, recognise
 from autoact.activations.spec import Activation
@@ -150,7 +150,7 @@ def test_it_runs_under_vmap_and_exports(choice: str) -> None:
 
 
 def test_no_two_are_equal_as_functions() -> None:
-    prints = {fingerprint(choice) for choice in CHOICES}
+    prints = {function_key(choice) for choice in CHOICES}
     assert len(prints) == len(CHOICES)
-    assert prints.isdisjoint({fingerprint(row.name) for row in EVERY_ROW if not row.gated})
-    assert fingerprint("maxout(pieces=2)") == fingerprint("maxout")
+    assert prints.isdisjoint({function_key(row.name) for row in EVERY_ROW if not row.gated})
+    assert function_key("maxout(pieces=2)") == function_key("maxout")

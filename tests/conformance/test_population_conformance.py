@@ -21,7 +21,7 @@ from autoact.core.assignment import Assignment
 from autoact.core.trial import COMPLETE, FAILED, Candidate
 from autoact.data.datamodule import TensorDataModule
 from autoact.data.preparation.cross_validation import fold_of
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import Part, SealedTest
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
@@ -143,7 +143,7 @@ def recipe_task(make: Callable[[], Any], x: torch.Tensor, y: torch.Tensor, metri
     """A recipe on prepared rows, whose order of batches follows the seed and whose metric is one of all rows."""
     numbers = np.arange(len(x))
     train, validation = [Part(x[s], y[s], numbers[s]) for s in (slice(ROWS), slice(ROWS, None))]
-    prepared = Prepared(
+    prepared = PreparedData(
         kind="", name="", description="", simulated=True, train=train, validation=validation,
         test=SealedTest(lambda: train, 0, ""), input_shape=(), outputs=1, features=[], target="", split="random",
         seed=0, fingerprint="", classes=None if y.is_floating_point() else ["a"],

@@ -23,7 +23,7 @@ from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.engines.factory import open_engine
 from autoact.engines.inline import InlineEngine
-from autoact.engines.job import Job, Workplace
+from autoact.engines.job import Job, WorkerContext
 from autoact.engines.settings import EngineSettings
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession
@@ -199,7 +199,7 @@ def workplace(*callbacks):
         trainer={"max_epochs": 3},
         make_callbacks=lambda: callbacks,
     )
-    return Workplace(task, lambda: LightningSession(task))
+    return WorkerContext(task, lambda: LightningSession(task))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from autoact.core.errors import AutoactError, unknown
 
 if TYPE_CHECKING:
     from autoact.recommendation import Recommendation
-    from autoact.workflows.checking.check_result import Checked, Finding, Tolerances
+    from autoact.workflows.checking.check_result import CheckResult, Finding, Tolerances
 
 USAGE = """usage: python -m autoact check recommended.yaml task=NAME [data.path=new.csv] [key=value ...]
        python -m autoact check recommended.yaml module=... datamodule=... monitor=... mode=... trust=... [key=value ...]
@@ -97,7 +97,7 @@ def _tolerances(own: dict[str, str]) -> Tolerances:
     return Tolerances(**{n.removeprefix("tolerance."): _number(n, text) for n, text in own.items() if n in allowed})
 
 
-def _checked(config: Config, source: str | None, own: dict[str, str], flags: dict[str, str]) -> Checked:
+def _checked(config: Config, source: str | None, own: dict[str, str], flags: dict[str, str]) -> CheckResult:
     """The check itself."""
     if source is None:
         raise AutoactError("check needs a recommendation: python -m autoact check recommended.yaml task=NAME")
@@ -117,20 +117,20 @@ def _checked(config: Config, source: str | None, own: dict[str, str], flags: dic
 
 def _measured(
     config: Config, recommendation: Recommendation, tolerances: Tolerances, seeds: int, flags: dict[str, str]
-) -> Checked:
+) -> CheckResult:
     """What the measurements of today say."""
     from autoact.cli.from_config import as_in_search, make_task
     from autoact.engines.workers.prestart import settle
     from autoact.latency.hardware import resolve_device
     from autoact.study.storage.optuna_storage import storage_url
-    from autoact.workflows.check import Means, check
+    from autoact.workflows.check import CheckSettings, check
 
     config, notes = as_in_search(config, recommendation)
     output, storage = Path(config.output), None
     if "--test" in flags:
         output.mkdir(parents=True, exist_ok=True)
         storage = storage_url(config.search, output)
-    means = Means(
+    means = CheckSettings(
         device=resolve_device(config.hardware.device),
         hardware=config.hardware,
         engine=config.engine,
@@ -148,7 +148,7 @@ def _measured(
     return replace(checked, notes=[*notes, *checked.notes])
 
 
-def _print(checked: Checked) -> None:
+def _print(checked: CheckResult) -> None:
     """The table, what it means, and the regressions by name."""
     from rich import box
     from rich.table import Table
@@ -173,7 +173,7 @@ def _print(checked: Checked) -> None:
     out.print(_said(checked), markup=False, soft_wrap=True, style="bold")
 
 
-def _said(checked: Checked) -> str:
+def _said(checked: CheckResult) -> str:
     """The outcome in one line."""
     if checked.regressions:
         return f"Regression: {', '.join(_title(finding, checked.unit) for finding in checked.regressions)}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autoact.cli.config_arguments import Options, answered, read
+from autoact.cli.config_arguments import ConfigArguments, answered, read
 from autoact.cli.verbs.search import searched
 from autoact.config.effective_keys import AGAIN, ELSEWHERE, Given
 from autoact.config.schema import Config
@@ -51,11 +51,11 @@ def _long(word: str) -> str:
     return f"confirm.{word}" if word.startswith("seeds=") else word
 
 
-def _again(study: str, options: Options) -> int:
+def _again(study: str, options: ConfigArguments) -> int:
     """The final check of a study."""
     output = _output(options)
     command = _command(output, study)
-    mine = Options([*command["overrides"], *options.overrides], dict(options.flags), list(options.config_dirs))
+    mine = ConfigArguments([*command["overrides"], *options.overrides], dict(options.flags), list(options.config_dirs))
     mine.config_dirs += command["config_dirs"]
     mine.flags.setdefault("--config-name", command["config_name"])
     config, keys, notes = mine.settings(AGAIN, options)
@@ -90,7 +90,7 @@ def _with_seeds(config: Config) -> None:
         raise AutoactError("confirm.seeds=0: to confirm is to train under fresh seeds, 2 or more")
 
 
-def _output(options: Options) -> Path:
+def _output(options: ConfigArguments) -> Path:
     """The output folder that the command line names."""
     given = [word.partition("=")[2] for word in options.overrides if word.startswith("output=")]
     return Path(given[-1] if given else Config().output)

@@ -62,9 +62,9 @@ def _plan(prepared: object) -> int:
     from autoact.report.console import console
     from autoact.report.terminal import print_plan
     from autoact.workflows.plan import forecast
-    from autoact.workflows.search import Prepared
+    from autoact.workflows.search import PreparedSearch
 
-    assert isinstance(prepared, Prepared)
+    assert isinstance(prepared, PreparedSearch)
     out = console()
     print_plan(forecast(prepared, lambda what: out.print(what, markup=False)), out)
     return 0
@@ -74,9 +74,9 @@ def searched(prepared: object, config: Config) -> int:
     """Search with a view in the terminal and a tracker."""
     from autoact.report.terminal import TerminalView
     from autoact.tracking.factory import make_tracker
-    from autoact.workflows.search import Prepared, run_search
+    from autoact.workflows.search import PreparedSearch, run_search
 
-    assert isinstance(prepared, Prepared)
+    assert isinstance(prepared, PreparedSearch)
     tracker = make_tracker(config.tracking, Path(config.output), prepared.task.name)
     view = TerminalView()
     result = run_search(prepared, [*filter(None, [tracker]), view])

@@ -8,19 +8,19 @@ import numpy as np
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import Part
 
 # Splits whose rows may change places: not those of one time after another, nor those that belong to a group.
 EXCHANGEABLE = ("stratified", "random")
 
 
-def has_folds(prepared: Prepared) -> bool:
+def has_folds(prepared: PreparedData) -> bool:
     """Whether the rows can be dealt out anew."""
     return prepared.split in EXCHANGEABLE
 
 
-def fold_of(prepared: Prepared, seed: int, fold: int, folds: int) -> Prepared:
+def fold_of(prepared: PreparedData, seed: int, fold: int, folds: int) -> PreparedData:
     """The same data with one fold as validation rows and all others as training rows.
 
     All folds are of one size, so that their members can train in one population: the few rows that are left over

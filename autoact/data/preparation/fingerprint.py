@@ -47,7 +47,7 @@ def frame_pieces(frame: pd.DataFrame, prefix: str = "") -> list[tuple[str, np.nd
     return pieces
 
 
-def fingerprint(kind: str, content: str, settings: DataSettings) -> str:
+def data_fingerprint(kind: str, content: str, settings: DataSettings) -> str:
     """sha256 over the task's kind, the content's hash and the settings that matter.
 
     Example:

@@ -11,19 +11,19 @@ from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import as_text, numbers, trim_text
 from autoact.data.columns.number_formats import NumberForm, form_of
 from autoact.data.columns.time_order import order_of
-from autoact.data.preparation.fingerprint import content_hash, fingerprint
+from autoact.data.preparation.fingerprint import content_hash, data_fingerprint
 from autoact.data.preparation.preprocessing import unique_name
 from autoact.data.preparation.split import split_rows
 from autoact.data.preparation.table_checks import check_columns
 from autoact.data.preparation.tables import subset
 from autoact.data.preparation.windows import Track, WindowReader
-from autoact.data.prepared_data import Prepared, Scale
+from autoact.data.prepared_data import PreparedData, TargetScale
 from autoact.data.sealed_test import SealedTest
 from autoact.data.settings import DataSettings
-from autoact.data.sources.load import Table
+from autoact.data.sources.load import LoadedTable
 
 
-def prepare_forecast(table: Table, settings: DataSettings, *, whole: bool = False) -> Prepared:
+def prepare_forecast(table: LoadedTable, settings: DataSettings, *, whole: bool = False) -> PreparedData:
     """Order in time, split in time, standardise by the training steps, cut windows, seal the last part.
 
     Every series of ``data.series`` (within every group of ``data.group``) gives windows of its own and has a mean
@@ -51,7 +51,7 @@ def prepare_forecast(table: Table, settings: DataSettings, *, whole: bool = Fals
     features = _feature_names(settings)
     content = [(name, frame[name].to_numpy()) for name in ("order", *settings.series, *settings.known)]
     content.append(("group", frame["group"].to_numpy(dtype=object)))
-    return Prepared(
+    return PreparedData(
         kind="forecast",
         name=table.name,
         description=table.description,
@@ -65,13 +65,13 @@ def prepare_forecast(table: Table, settings: DataSettings, *, whole: bool = Fals
         target=", ".join(settings.series),
         split="time",
         seed=settings.seed,
-        fingerprint=fingerprint("forecast", content_hash(content), settings),
+        fingerprint=data_fingerprint("forecast", content_hash(content), settings),
         target_scale=scale,
         notes=[*table.notes, *notes],
     )
 
 
-def _with_defaults(settings: DataSettings, table: Table) -> DataSettings:
+def _with_defaults(settings: DataSettings, table: LoadedTable) -> DataSettings:
     """The simulated shop says itself what its columns mean."""
     if table.simulated and table.name == "demand":
         return replace(
@@ -84,7 +84,7 @@ def _with_defaults(settings: DataSettings, table: Table) -> DataSettings:
     return settings
 
 
-def _checked(table: Table, settings: DataSettings) -> pd.DataFrame:
+def _checked(table: LoadedTable, settings: DataSettings) -> pd.DataFrame:
     """The needed columns as numbers, with ``order`` and ``group``, sorted by group, then time."""
     if not settings.series:
         columns = ", ".join(str(c) for c in table.frame.columns)
@@ -151,10 +151,12 @@ def _feature_names(settings: DataSettings) -> list[str]:
     return names
 
 
-def _tracks(frame: pd.DataFrame, part: np.ndarray, settings: DataSettings) -> tuple[list[Track], Scale, list[str]]:
+def _tracks(
+    frame: pd.DataFrame, part: np.ndarray, settings: DataSettings
+) -> tuple[list[Track], TargetScale, list[str]]:
     """One track for each group and series, standardised by the training steps."""
     train = part == 0
-    known_scale = Scale.of(frame.loc[train, settings.known].to_numpy(dtype="float64"), list(settings.known))
+    known_scale = TargetScale.of(frame.loc[train, settings.known].to_numpy(dtype="float64"), list(settings.known))
     known = ((frame[settings.known].to_numpy(dtype="float64") - known_scale.mean) / known_scale.std).T
     tracks: list[Track] = []
     means: list[float] = []
@@ -180,7 +182,7 @@ def _tracks(frame: pd.DataFrame, part: np.ndarray, settings: DataSettings) -> tu
             means.append(mean)
             stds.append(std)
             names.append(unique_name(name, names))
-    return tracks, Scale(np.array(means), np.array(stds), names), notes
+    return tracks, TargetScale(np.array(means), np.array(stds), names), notes
 
 
 def _test_hash(frame: pd.DataFrame, settings: DataSettings) -> str:

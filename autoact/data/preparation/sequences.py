@@ -11,11 +11,11 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import NUMERIC
-from autoact.data.preparation.fingerprint import content_hash, fingerprint
+from autoact.data.preparation.fingerprint import content_hash, data_fingerprint
 from autoact.data.preparation.split import settings_as_split, split_name, split_notes
 from autoact.data.preparation.table_checks import class_indices, class_labels, class_names
 from autoact.data.preparation.tables import Typed, check_table, split_table, subset
-from autoact.data.prepared_data import Prepared, Scale
+from autoact.data.prepared_data import PreparedData, TargetScale
 from autoact.data.sealed_test import Part, SealedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources.load import existing_file, load_table
@@ -52,7 +52,7 @@ class SequenceReader:
     x: np.ndarray
     y: np.ndarray
     rows: np.ndarray
-    scale: Scale | None
+    scale: TargetScale | None
 
     def __call__(self) -> Part:
         """Standardise each channel and hand over."""
@@ -66,7 +66,7 @@ class SequenceReader:
         return f"SequenceReader({len(self.rows)} rows)"
 
 
-def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepared:
+def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> PreparedData:
     """Load, check, split, standardise each channel by the training rows, and seal the test rows.
 
     See ``prepare`` for ``whole``.
@@ -97,7 +97,7 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
     if found.test is not None and typed.test is not None:
         test = SequenceReader(found.test[0], typed.test[1], np.arange(len(typed.test[1])), scale)
         pieces += [("test x", test.x), ("test y", test.y)]
-    return Prepared(
+    return PreparedData(
         kind=kind,
         name=found.name,
         description=found.description,
@@ -111,7 +111,7 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
         target=typed.target,
         split=how,
         seed=settings.seed,
-        fingerprint=fingerprint(kind, content_hash(pieces), settings_as_split(settings, kind)),
+        fingerprint=data_fingerprint(kind, content_hash(pieces), settings_as_split(settings, kind)),
         classes=typed.classes,
         input_scale=scale,
         notes=[*split_notes(settings, kind), *_own_test(found, settings)],
@@ -125,7 +125,7 @@ def _own_test(found: Sequences, settings: DataSettings) -> list[str]:
     return [f"data.test={settings.test:g} has no effect: {found.description} holds a test part of its own"]
 
 
-def channel_scale(x: np.ndarray, channels: list[str], one_unit: bool) -> Scale:
+def channel_scale(x: np.ndarray, channels: list[str], one_unit: bool) -> TargetScale:
     """Mean and deviation of each channel over rows and time.
 
     Channels in one unit share a scale: a border pixel that is dark in all but a few rows would explode on its own.
@@ -134,11 +134,11 @@ def channel_scale(x: np.ndarray, channels: list[str], one_unit: bool) -> Scale:
         >>> channel_scale(np.array([[[0.0, 2.0], [4.0, 4.0]]]), ["a", "b"], one_unit=False).std.tolist()
         [1.0, 1.0]
     """
-    scale = Scale.of(x.transpose(0, 2, 1).reshape(-1, len(channels)), channels)
+    scale = TargetScale.of(x.transpose(0, 2, 1).reshape(-1, len(channels)), channels)
     if not one_unit:
         return scale
     std = float(x.astype("float64").std())
-    return Scale(np.full(len(channels), x.mean(dtype="float64")), np.full(len(channels), std or 1.0), channels)
+    return TargetScale(np.full(len(channels), x.mean(dtype="float64")), np.full(len(channels), std or 1.0), channels)
 
 
 def load_sequences(settings: DataSettings) -> Sequences:

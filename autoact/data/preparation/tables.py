@@ -21,7 +21,7 @@ from autoact.data.columns.time_order import order_of
 from autoact.data.columns.typed_text import meaning
 from autoact.data.columns.unfamiliar_values import category_lines
 from autoact.data.preparation.drift import profile
-from autoact.data.preparation.fingerprint import content_hash, fingerprint, frame_pieces
+from autoact.data.preparation.fingerprint import content_hash, data_fingerprint, frame_pieces
 from autoact.data.preparation.preprocessing import encode, feature_names, fit_preprocessing, levels_of
 from autoact.data.preparation.split import Split, settings_as_split, split_name, split_notes, split_rows
 from autoact.data.preparation.table_checks import (
@@ -33,11 +33,11 @@ from autoact.data.preparation.table_checks import (
     remarks,
     target_numbers,
 )
-from autoact.data.prepared_data import Prepared, Scale
+from autoact.data.prepared_data import PreparedData, TargetScale
 from autoact.data.sealed_test import Part, SealedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources.csv_file import retyped
-from autoact.data.sources.load import Table
+from autoact.data.sources.load import LoadedTable
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Typed:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: bool = False) -> Prepared:
+def prepare_table(table: LoadedTable, settings: DataSettings, kind: str, *, whole: bool = False) -> PreparedData:
     """Check, split, fit on the training rows, and seal the test rows; see ``prepare`` for ``whole``.
 
     Raises:
@@ -98,11 +98,11 @@ def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: boo
     preprocessing = fit_preprocessing(typed.features.iloc[split.train], typed.schema, settings)
     scale = None
     if typed.classes is None:
-        scale = Scale.of(typed.y[split.train][:, None], [typed.target])
+        scale = TargetScale.of(typed.y[split.train][:, None], [typed.target])
     train, validation, test = _readers(typed, split, preprocessing, scale)
     identity = typed.raw.iloc[split.test] if typed.raw_test is None else typed.raw_test
     features = feature_names(preprocessing)
-    return Prepared(
+    return PreparedData(
         kind=kind,
         name=table.name,
         description=table.description,
@@ -116,7 +116,7 @@ def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: boo
         target=typed.target,
         split=how,
         seed=settings.seed,
-        fingerprint=fingerprint(kind, _content(typed), settings_as_split(settings, kind)),
+        fingerprint=data_fingerprint(kind, _content(typed), settings_as_split(settings, kind)),
         classes=typed.classes,
         target_scale=scale,
         preprocessing=preprocessing,
@@ -136,7 +136,7 @@ def prepare_table(table: Table, settings: DataSettings, kind: str, *, whole: boo
 
 
 def _readers(
-    typed: Typed, split: Split, preprocessing: ColumnTransformer, scale: Scale | None
+    typed: Typed, split: Split, preprocessing: ColumnTransformer, scale: TargetScale | None
 ) -> tuple[TableReader, TableReader, TableReader]:
     """A reader for each part, the last from the official test file where there is one."""
 
@@ -160,7 +160,7 @@ def _test_notes(frame: pd.DataFrame, preprocessing: ColumnTransformer) -> list[s
     ]
 
 
-def encode_frame(prepared: Prepared, frame: pd.DataFrame, settings: DataSettings) -> torch.Tensor:
+def encode_frame(prepared: PreparedData, frame: pd.DataFrame, settings: DataSettings) -> torch.Tensor:
     """New rows, as they come from the user, as network inputs: what a model in service needs.
 
     **Shape**: ``[rows, features]``, float32.
@@ -213,12 +213,12 @@ def chosen(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> pd.DataFra
     return frame.set_axis(names, axis=1)[wanted]
 
 
-def standardised(y: np.ndarray, scale: Scale) -> np.ndarray:
+def standardised(y: np.ndarray, scale: TargetScale) -> np.ndarray:
     """Targets with mean 0 and deviation 1 over the training rows, float32."""
     return ((y - scale.mean[0]) / scale.std[0]).astype("float32")
 
 
-def check_table(table: Table, settings: DataSettings, kind: str) -> Typed:
+def check_table(table: LoadedTable, settings: DataSettings, kind: str) -> Typed:
     """Everything that can be said about a table before it is split.
 
     Raises:
@@ -276,7 +276,7 @@ def _identity(frame: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:
     return retyped(frame) if settings.source == "csv" else frame
 
 
-def target_column(table: Table, settings: DataSettings) -> str:
+def target_column(table: LoadedTable, settings: DataSettings) -> str:
     """The target's name: as set, or the source's own.
 
     Raises:

@@ -33,7 +33,7 @@ SIMULATED: dict[str, Callable[[int], pd.DataFrame]] = {
 
 
 @dataclass(frozen=True)
-class Table:
+class LoadedTable:
     """A table as it was found.
 
     Attributes:
@@ -55,7 +55,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def load_table(settings: DataSettings) -> Table:
+def load_table(settings: DataSettings) -> LoadedTable:
     """Read the table that ``settings`` name.
 
     Raises:
@@ -123,20 +123,20 @@ def existing_file(path: str | None, option: str) -> Path:
     return file
 
 
-def _from_file(settings: DataSettings) -> Table:
+def _from_file(settings: DataSettings) -> LoadedTable:
     """One csv or parquet file, and its official test file."""
     file = existing_file(settings.path, "data.path")
     frame = read_parquet(file) if settings.source == "parquet" else read_csv(file, settings)
     name = settings.name or file.stem
     if settings.test_path is None:
-        return Table(frame, name, f"{settings.source} file {file.name}")
+        return LoadedTable(frame, name, f"{settings.source} file {file.name}")
     test_file = existing_file(settings.test_path, "data.test_path")
     description = f"{settings.source} files {file.name}, {test_file.name}"
     if _is_parquet(test_file):
-        return Table(frame, name, description, read_parquet(test_file))
+        return LoadedTable(frame, name, description, read_parquet(test_file))
     # What is text in the training file is text in the test file too, whatever rows it holds.
     text = [column for column in frame.columns if not pd.api.types.is_numeric_dtype(frame[column].dtype)]
-    return Table(frame, name, description, read_csv(test_file, settings, text=text))
+    return LoadedTable(frame, name, description, read_csv(test_file, settings, text=text))
 
 
 def _is_parquet(file: Path) -> bool:
@@ -205,7 +205,7 @@ def _dictionaries(file: Path) -> set[str]:
     return found
 
 
-def _from_openml(settings: DataSettings) -> Table:
+def _from_openml(settings: DataSettings) -> LoadedTable:
     """A set of openml.org, kept in ``cache_dir`` after the first time."""
     from sklearn import datasets
 
@@ -229,7 +229,7 @@ def _from_openml(settings: DataSettings) -> Table:
     target = bunch.target_names[0] if len(bunch.target_names or []) == 1 else None
     name = settings.name or str(bunch.details.get("name", settings.openml_id))
     frame, notes = _really_numbers(bunch.frame, settings, target)
-    return Table(frame, name, f"OpenML set {settings.openml_id} ({name})", default_target=target, notes=notes)
+    return LoadedTable(frame, name, f"OpenML set {settings.openml_id} ({name})", default_target=target, notes=notes)
 
 
 def _really_numbers(
@@ -253,7 +253,7 @@ def _really_numbers(
     return frame.assign(**done), tuple(notes)
 
 
-def _from_sklearn(settings: DataSettings) -> Table:
+def _from_sklearn(settings: DataSettings) -> LoadedTable:
     """A set that scikit-learn brings along; labels are given by name, not by number."""
     from sklearn import datasets
 
@@ -263,15 +263,15 @@ def _from_sklearn(settings: DataSettings) -> Table:
     frame = bunch.frame
     if settings.name in ("breast_cancer", "iris", "wine"):
         frame = frame.assign(target=[str(bunch.target_names[k]) for k in frame["target"]])
-    return Table(frame, settings.name, f"scikit-learn set {settings.name}", default_target="target")
+    return LoadedTable(frame, settings.name, f"scikit-learn set {settings.name}", default_target="target")
 
 
-def _from_process(settings: DataSettings) -> Table:
+def _from_process(settings: DataSettings) -> LoadedTable:
     """A table made by one of the documented processes."""
     if settings.name not in SIMULATED:
         raise unknown("simulated process (data.name)", settings.name, SIMULATED)
     frame = SIMULATED[settings.name](settings.seed)
-    return Table(
+    return LoadedTable(
         frame,
         settings.name,
         f"simulated process {settings.name}, seed {settings.seed}",

@@ -9,7 +9,7 @@ from typing import Any
 import cloudpickle
 
 from autoact.core.errors import AutoactError
-from autoact.engines.job import Workplace
+from autoact.engines.job import WorkerContext
 from autoact.training.quiet_lightning import quiet_lightning
 
 
@@ -21,7 +21,7 @@ class RemoteTraceback(Exception):  # noqa: N818  (the cause of an error, never r
         return f"\n{self.args[0]}"
 
 
-def packed(workplace: Workplace) -> bytes:
+def packed(workplace: WorkerContext) -> bytes:
     """A workplace as it travels.
 
     Raises:
@@ -37,7 +37,7 @@ def packed(workplace: Workplace) -> bytes:
         ) from error
 
 
-def _culprit(workplace: Workplace) -> str:
+def _culprit(workplace: WorkerContext) -> str:
     """Which part of a workplace cannot travel, for people."""
     for name, value in vars(workplace.task).items():
         if not _travels(value):

@@ -14,30 +14,30 @@ import cloudpickle
 import torch
 
 from autoact.core.warn_once import share_warnings
-from autoact.engines.job import Workplace
+from autoact.engines.job import WorkerContext
 from autoact.engines.workers.prestart import leave_with_driver
 from autoact.engines.workers.serialization import reply_of
 
 
-class _Desk:
+class _WorkerState:
     """What this process holds; read when it is first needed, so that a failure to read it can be told."""
 
     path: str | None = None
     gpu_share: float = 1.0
-    workplace: Workplace | None = None
+    workplace: WorkerContext | None = None
 
-    def take(self) -> Workplace:
+    def take(self) -> WorkerContext:
         """The workplace."""
         if self.workplace is None:
             assert self.path is not None, "it has arrived"
-            workplace: Workplace = cloudpickle.loads(Path(self.path).read_bytes())
+            workplace: WorkerContext = cloudpickle.loads(Path(self.path).read_bytes())
             if self.gpu_share < 1 and torch.cuda.is_available():
                 torch.cuda.set_per_process_memory_fraction(self.gpu_share)
             self.workplace = workplace
         return self.workplace
 
 
-_desk = _Desk()
+_desk = _WorkerState()
 
 
 def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) -> bytes:

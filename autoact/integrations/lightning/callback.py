@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import lightning
 import torch
 
-from autoact.activations import canonical, fingerprint
+from autoact.activations import canonical, function_key
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
 from autoact.integrations.lightning.pytorch_lightning import is_of
@@ -137,7 +137,7 @@ class ApplyActivations(lightning.Callback):
         other = [
             f"{site}: it carries {held[site]}, wanted is {choice}"
             for site, choice in self.assignment.items()
-            if site in held and fingerprint(held[site]) != fingerprint(choice)
+            if site in held and function_key(held[site]) != function_key(choice)
         ]
         other += [f"{site}: {choice} is missing" for site, choice in self._missing(held) if self.strict]
         if other:
@@ -150,7 +150,7 @@ class ApplyActivations(lightning.Callback):
         return [
             (site, choice)
             for site, choice in self.assignment.items()
-            if site not in held and site in seen and fingerprint(choice) != fingerprint(str(seen[site]["current"]))
+            if site not in held and site in seen and function_key(choice) != function_key(str(seen[site]["current"]))
         ]
 
 
@@ -205,7 +205,7 @@ def _unwrap(module: lightning.LightningModule) -> None:
 
 def _keys(assignment: Assignment) -> dict[str, str]:
     """Equal for assignments that compute the same functions."""
-    return {site: fingerprint(canonical(choice)) for site, choice in assignment.items()}
+    return {site: function_key(canonical(choice)) for site, choice in assignment.items()}
 
 
 def _on(example: Any, device: torch.device) -> Any:

@@ -19,13 +19,13 @@ from autoact.integrations.lightning.task import lightning_task
 from autoact.latency.hardware import HardwareSettings
 from autoact.report.terminal import TerminalView
 from autoact.space.settings import SpaceSettings
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.outcome.result import SearchResult
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
 from autoact.tasks.metrics import Metric, check_metric
 from autoact.tracking.factory import make_tracker
 from autoact.tracking.settings import TrackingSettings
-from autoact.workflows.search import Settings, prepare_search, run_search
+from autoact.workflows.search import RunSettings, prepare_search, run_search
 from autoact.workflows.searching.setting_names import SEARCH_CALL
 
 # The same dozen as conf/candidates/default.yaml, where each has its reason; a test holds them together.
@@ -67,7 +67,7 @@ def search(
     confirm: ConfirmSettings | None = None,
     engine: EngineSettings | str = PROCESSES,
     tracking: TrackingSettings | str = "mlflow",
-    observers: Sequence[Observer] = (),
+    observers: Sequence[SearchCallback] = (),
     quiet: bool = False,
 ) -> SearchResult:
     """Search the activations of your own Lightning module.
@@ -105,7 +105,7 @@ def search(
     """
     with SEARCH_CALL.errors(), warned_once():
         check_value(objectives, list[str], "objectives")
-        chosen = Settings(
+        chosen = RunSettings(
             space=_space(space, candidates, granularity),
             objectives=ObjectiveSettings(use=list(objectives)),
             hardware=in_full(hardware, HardwareSettings, "hardware", "device"),

@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
 from autoact.data.preparation.preprocessing import encode
-from autoact.integrations.sklearn.parameters import RefusedError, Wishes, in_sklearn_terms
+from autoact.integrations.sklearn.parameters import EstimatorParameters, RefusedError, in_sklearn_terms
 from autoact.integrations.sklearn.rows import Columns, Rows
 
 if TYPE_CHECKING:
@@ -146,9 +146,9 @@ class AutoActEstimator(BaseEstimator):
         self.protocol_ = found.protocol.name
         self.note_ = found.protocol.note
 
-    def _wishes(self) -> Wishes:
+    def _wishes(self) -> EstimatorParameters:
         """The constructor's arguments with the seed drawn."""
-        return Wishes(
+        return EstimatorParameters(
             name=type(self).__name__,
             seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max // 2)),
             arguments={

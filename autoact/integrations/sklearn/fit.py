@@ -20,11 +20,11 @@ from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config, RecipeSettings, TaskSettings
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate, TrialRecord
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import INLINE, PROCESSES, EngineSettings
 from autoact.integrations.lightning.search import DEFAULT_CANDIDATES
-from autoact.integrations.sklearn.parameters import Wishes, check_wishes
+from autoact.integrations.sklearn.parameters import EstimatorParameters, check_wishes
 from autoact.integrations.sklearn.rows import Protocol, Rows, prepare_rows, protocol_for, whole
 from autoact.latency.hardware import HardwareSettings
 from autoact.recommendation import Policy, Recommendation
@@ -39,8 +39,7 @@ from autoact.tracking.factory import make_tracker
 from autoact.tracking.settings import TrackingSettings
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.state.random_state import random_state, restore_random_state
-from autoact.workflows.search import Prepared as PreparedSearch
-from autoact.workflows.search import Settings, prepare_search, run_search
+from autoact.workflows.search import PreparedSearch, RunSettings, prepare_search, run_search
 from autoact.workflows.searching.setting_names import estimator_terms
 
 # The recipe is named, not imported: recipes are leaves.
@@ -69,7 +68,7 @@ class Fitted:
     """
 
     protocol: Protocol
-    prepared: Prepared
+    prepared: PreparedData
     module: Any
     recommendation: Recommendation
     policy: Policy
@@ -77,7 +76,7 @@ class Fitted:
     study: optuna.Study
 
 
-def search_and_train(rows: Rows, wishes: Wishes) -> Fitted:
+def search_and_train(rows: Rows, wishes: EstimatorParameters) -> Fitted:
     """Search, then train what is recommended, or the kept baseline, on all rows.
 
     The process is left as it was: its random number generators, and where it imports from.
@@ -109,7 +108,7 @@ def search_and_train(rows: Rows, wishes: Wishes) -> Fitted:
         sys.path[:] = path
 
 
-def task_on(prepared: Prepared, wishes: Wishes, protocol: Protocol | None = None) -> Task:
+def task_on(prepared: PreparedData, wishes: EstimatorParameters, protocol: Protocol | None = None) -> Task:
     """The task of the tabular recipe on prepared rows.
 
     Args:
@@ -139,7 +138,7 @@ def task_on(prepared: Prepared, wishes: Wishes, protocol: Protocol | None = None
     return replace(task, open_test=None, make_fold=None, warning=protocol.note)
 
 
-def settings_for(wishes: Wishes, protocol: Protocol, folder: Path) -> Settings:
+def settings_for(wishes: EstimatorParameters, protocol: Protocol, folder: Path) -> RunSettings:
     """The settings of the search that the rows allow."""
     trials, seeds, granularity = wishes.trials, wishes.confirm_seeds, wishes.granularity
     candidates = list(DEFAULT_CANDIDATES if wishes.candidates is None else wishes.candidates)
@@ -149,7 +148,7 @@ def settings_for(wishes: Wishes, protocol: Protocol, folder: Path) -> Settings:
         candidates, granularity = candidates[: max(2, trials)], "model"
     objectives = list(wishes.objectives)
     care = UNTRADED if objectives == [QUALITY] else {}
-    return Settings(
+    return RunSettings(
         space=SpaceSettings(granularity=granularity, candidates=candidates),
         objectives=ObjectiveSettings(use=objectives),
         hardware=HardwareSettings(device=wishes.device, **care),  # type: ignore[arg-type]
@@ -169,7 +168,7 @@ def settings_for(wishes: Wishes, protocol: Protocol, folder: Path) -> Settings:
     )
 
 
-def train_on_all(prepared: Prepared, policy: Policy, wishes: Wishes, device: torch.device) -> Any:
+def train_on_all(prepared: PreparedData, policy: Policy, wishes: EstimatorParameters, device: torch.device) -> Any:
     """Train a policy's assignment with its settings on all rows, for its number of epochs.
 
     Raises:
@@ -225,7 +224,7 @@ def _trial(record: TrialRecord, objectives: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _watching(wishes: Wishes, ready: PreparedSearch) -> list[Any]:
+def _watching(wishes: EstimatorParameters, ready: PreparedSearch) -> list[Any]:
     """Tracker and terminal, where wished."""
     logging = TrackingSettings(backend=wishes.tracking) if isinstance(wishes.tracking, str) else wishes.tracking
     logging.check()

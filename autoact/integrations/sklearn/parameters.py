@@ -49,7 +49,7 @@ class RefusedError(AutoactError, ValueError):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class EstimatorParameters:
     """What the estimator was told, with its seed drawn.
 
     Attributes:
@@ -97,7 +97,7 @@ class Wishes:
     verbose: bool
 
 
-def check_wishes(wishes: Wishes) -> None:
+def check_wishes(wishes: EstimatorParameters) -> None:
     """Refuse what cannot be meant, whether the rows allow a whole search or not.
 
     Raises:
@@ -122,14 +122,14 @@ def check_wishes(wishes: Wishes) -> None:
     _check_place(wishes)
 
 
-def _check_kinds(wishes: Wishes) -> None:
+def _check_kinds(wishes: EstimatorParameters) -> None:
     """Refuse values of another type."""
     for name, kind in KINDS.items():
         given = wishes.arguments[name] if name in wishes.arguments else getattr(wishes, name)
         check_value(given, kind, name)
 
 
-def _check_fitting(wishes: Wishes) -> None:
+def _check_fitting(wishes: EstimatorParameters) -> None:
     """Refuse what only other faces take, and a network that lets nothing pass."""
     if wishes.arguments["dropout"] >= 1:
         raise AutoactError(f"dropout={wishes.arguments['dropout']} must be below 1: nothing would pass")
@@ -141,7 +141,7 @@ def _check_fitting(wishes: Wishes) -> None:
         )
 
 
-def _check_place(wishes: Wishes) -> None:
+def _check_place(wishes: EstimatorParameters) -> None:
     """Refuse an output folder without a name, and a store that would have no folder."""
     if wishes.output is not None and not str(wishes.output).strip():
         raise AutoactError("output='' must name a folder, or be None for none")

@@ -13,11 +13,11 @@ from autoact.core.errors import AutoactError
 from autoact.data.column_notes import ColumnError, Remark
 from autoact.data.columns.column_types import CATEGORY, NUMERIC, conform, infer, trim_text
 from autoact.data.preparation.drift import profile
-from autoact.data.preparation.fingerprint import content_hash, fingerprint, frame_pieces
+from autoact.data.preparation.fingerprint import content_hash, data_fingerprint, frame_pieces
 from autoact.data.preparation.preprocessing import feature_names, fit_preprocessing
 from autoact.data.preparation.split import Split, split_name, split_rows
 from autoact.data.preparation.tables import TableReader, standardised
-from autoact.data.prepared_data import Prepared, Scale
+from autoact.data.prepared_data import PreparedData, TargetScale
 from autoact.data.sealed_test import SealedTest
 from autoact.data.settings import DataSettings, default_missing
 
@@ -189,7 +189,7 @@ def _validation_rows(rows: Rows, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(taken))
 
 
-def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int) -> Prepared:
+def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int) -> PreparedData:
     """Fit the preprocessing on the training rows, and seal the test rows.
 
     Args:
@@ -204,7 +204,7 @@ def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int
     """
     settings = DataSettings(scaling=scaling, seed=seed)
     preprocessing = fit_preprocessing(rows.table.iloc[split.train], rows.schema, settings)
-    scale = Scale.of(rows.y[split.train][:, None], ["y"]) if rows.classes is None else None
+    scale = TargetScale.of(rows.y[split.train][:, None], ["y"]) if rows.classes is None else None
     y = rows.y if scale is None else standardised(rows.y, scale)
 
     def reader(part: np.ndarray) -> TableReader:
@@ -213,7 +213,7 @@ def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int
     content = content_hash([*frame_pieces(rows.table), ("target", rows.y)])
     features = feature_names(preprocessing)
     sealed = content_hash([*frame_pieces(rows.table.iloc[split.test]), ("target", rows.y[split.test])])
-    return Prepared(
+    return PreparedData(
         kind=rows.kind,
         name=name,
         description="arrays given to a scikit-learn estimator",
@@ -227,7 +227,7 @@ def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int
         target="y",
         split=split_name(DataSettings(), rows.kind),
         seed=seed,
-        fingerprint=fingerprint(rows.kind, content, settings),
+        fingerprint=data_fingerprint(rows.kind, content, settings),
         classes=rows.classes,
         target_scale=scale,
         preprocessing=preprocessing,
@@ -236,7 +236,7 @@ def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int
     )
 
 
-def whole(rows: Rows, *, name: str, scaling: str, seed: int) -> Prepared:
+def whole(rows: Rows, *, name: str, scaling: str, seed: int) -> PreparedData:
     """All rows as training rows, for the model that is used after the search."""
     everything = np.arange(len(rows))
     return prepare_rows(rows, Split(everything, everything, np.arange(0)), name=name, scaling=scaling, seed=seed)

@@ -19,7 +19,7 @@ from autoact.sites.discovery.functional_sites import FunctionalCalls, Kernels
 from autoact.sites.discovery.output_roles import Consequences
 from autoact.sites.discovery.recognise import equal_module
 from autoact.sites.discovery.unsupported import looks_like_activation, may_be_activation
-from autoact.sites.rewriting.method_rewrite import Call
+from autoact.sites.rewriting.method_rewrite import MethodCall
 from autoact.sites.site import Site, Unreplaceable, Wiring
 from autoact.sites.tracing.dry_run import memory_of, tensors_in
 from autoact.sites.tracing.locate import Located, modules_with_names
@@ -36,7 +36,7 @@ class _Seen:
     order: int = 0
 
 
-class Observer(TorchFunctionMode):
+class CallTracer(TorchFunctionMode):
     """Watches one run: which activation modules are called, with which tensors, and what becomes of the results."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Observer(TorchFunctionMode):
         self._by_id = {id(module): names[0] for names, module in self._modules}
         self._consequences = Consequences(model, inputs, self._within_site)
         self._functional = FunctionalCalls(model, self._by_id)
-        self._calls: dict[int, dict[tuple[str, Call] | None, None]] = {}
+        self._calls: dict[int, dict[tuple[str, MethodCall] | None, None]] = {}
         self._results: set[tuple[int, int] | None] = set()
         self._alive: list[Tensor] = []  # memory keys are valid only while the tensors are alive
 
@@ -184,7 +184,7 @@ class Observer(TorchFunctionMode):
         """Activation functions called outside of any activation, and whether they made the model's output."""
         return self._functional.calls({name for name, _, _ in self._own.values()}, self._is_result)
 
-    def uses(self) -> list[tuple[Choice, list[tuple[str, Call]]]]:
+    def uses(self) -> list[tuple[Choice, list[tuple[str, MethodCall]]]]:
         """The modules without weights that are called at several places of the text, with these places."""
         found = []
         for key, places in self._calls.items():

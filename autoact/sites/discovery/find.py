@@ -13,13 +13,13 @@ from autoact.activations import registry
 from autoact.activations.modules import ActivationModule
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
-from autoact.sites.discovery.call_tracer import Observer
+from autoact.sites.discovery.call_tracer import CallTracer
 from autoact.sites.discovery.functional_calls import FoundCall, free_name
 from autoact.sites.discovery.model_copies import with_twins
 from autoact.sites.discovery.placeholders import StandIns
 from autoact.sites.discovery.self_check import SelfCheck, Written
 from autoact.sites.discovery.unsupported import unreplaceable_in
-from autoact.sites.rewriting.method_rewrite import Call
+from autoact.sites.rewriting.method_rewrite import MethodCall
 from autoact.sites.site import OUTPUT, Site, Sites, Unreplaceable
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.tracing.layer_wiring import WiringTracer
@@ -97,7 +97,7 @@ def called_names(model: nn.Module, example_input: Any) -> set[str]:
         >>> sorted(called_names(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), torch.zeros(2, 4)))
         ['1']
     """
-    observer = Observer(model, activation_modules(model))
+    observer = CallTracer(model, activation_modules(model))
     with undisturbed(model), observer.watching():
         run_model(model, copied(example_input), None)
     return {name for site in observer.sites(lambda _: "") for name in site.names}
@@ -137,7 +137,7 @@ class _Place:
 
     name: str
     choice: Choice
-    call: Call | None = None
+    call: MethodCall | None = None
     line: str = ""
     told: Unreplaceable | None = None
 
@@ -151,7 +151,7 @@ class _Place:
 class _Run:
     """One run of the model."""
 
-    observer: Observer
+    observer: CallTracer
     tracer: WiringTracer
     located: list[Located]
     own: dict[str, tuple[nn.Module, Choice | None]]
@@ -212,7 +212,7 @@ class _Search:
         located = activation_modules(self._model)
         tracer = WiringTracer(self._model, located)
         example = copied(self._example)
-        observer = Observer(self._model, located, tensors_in(example), places=places)
+        observer = CallTracer(self._model, located, tensors_in(example), places=places)
         with undisturbed(self._model):
             with observer.watching(), tracer.watching():
                 result = run_model(self._model, example, self._call)
@@ -229,7 +229,7 @@ class _Search:
             if choice is not None
         ]
         found = run.observer.calls()
-        choices: dict[tuple[str, Call | None], set[Choice | None]] = {}
+        choices: dict[tuple[str, MethodCall | None], set[Choice | None]] = {}
         for item in found:
             choices.setdefault((item.inside, item.call), set()).add(item.choice)
         told: dict[Unreplaceable, None] = {}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from autoact.activations.modules import recognise
 from autoact.core.assignment import Choice
 from autoact.sites.discovery.recognise import choice_of_call, choice_of_function, equal_module
-from autoact.sites.rewriting.method_rewrite import Call, calls_rewritten, number_of, plain_class
+from autoact.sites.rewriting.method_rewrite import MethodCall, calls_rewritten, number_of, plain_class
 from autoact.sites.rewriting.method_source import Node, NoSourceError, call_at, made, method_code, resolved, written
 from autoact.sites.tracing.tensor_tags import name_of
 
@@ -39,7 +39,7 @@ class FoundCall:
     inside: str
     function: str
     line: str
-    call: Call | None = None
+    call: MethodCall | None = None
     choice: Choice | None = None
     problem: str = ""
     written_out: bool = False
@@ -103,7 +103,7 @@ def function_call(
         if choice is None:
             raise _NotRewritableError(_REASONS.get(label, "it is not in the catalogue in this form"))
         in_place = function.__name__.endswith("_") or bool(kwargs.get("inplace"))
-        call = Call(place.method, written(place.node), place.number, argument, in_place)
+        call = MethodCall(place.method, written(place.node), place.number, argument, in_place)
         return FoundCall(place.owner, label, line_of(frame), call, choice)
     except (_NotRewritableError, NoSourceError) as error:
         found = _call_around(frame, names)
@@ -135,7 +135,7 @@ def expression_call(
         place = _place(frame, names)
         argument = _operand(place, label, args, kwargs, leaf, frame.f_locals if frame is not None else {})
         in_place = function.__name__ != label
-        call = Call(place.method, written(place.node), place.number, argument, in_place)
+        call = MethodCall(place.method, written(place.node), place.number, argument, in_place)
         return FoundCall(place.owner, label, line_of(frame), call, choice, written_out=True)
     except (_NotRewritableError, NoSourceError) as error:
         found = _call_around(frame, names)
@@ -190,7 +190,7 @@ def _call_around(frame: FrameType | None, names: Mapping[int, str]) -> FoundCall
         choice = _choice_of_callee(callee)
         if choice is None:
             return None
-        call = Call(place.method, written(node), place.number, argument)
+        call = MethodCall(place.method, written(node), place.number, argument)
         return FoundCall(place.owner, written(node), line_of(frame), call, choice)
     return None
 
@@ -202,7 +202,7 @@ def _choice_of_callee(callee: Any) -> Choice | None:
     return recognise(callee) or equal_module(callee)
 
 
-def module_call(names: Mapping[int, str], module: nn.Module) -> tuple[str, Call] | None:
+def module_call(names: Mapping[int, str], module: nn.Module) -> tuple[str, MethodCall] | None:
     """The call of ``module`` that is running now, as the name of its owner and the call; None where it is not told."""
     frame = user_frame()
     try:
@@ -212,7 +212,7 @@ def module_call(names: Mapping[int, str], module: nn.Module) -> tuple[str, Call]
     argument = None if isinstance(place.node, ast.BinOp) else _first_argument(place.node)
     if place.callee is not module or argument is None:
         return None
-    return place.owner, Call(place.method, written(place.node), place.number, argument)
+    return place.owner, MethodCall(place.method, written(place.node), place.number, argument)
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ def _check_method(owner: nn.Module, kind: type, method: str, place: tuple[str, i
 
 
 def _argument(place: _Place, function: str) -> str:
-    """Which argument of a call is its input: see ``Call.argument``.
+    """Which argument of a call is its input: see ``MethodCall.argument``.
 
     Raises:
         _NotRewritableError: what is called is not ``function``, or its input is not told.
@@ -307,7 +307,7 @@ def _operand(
     leaf: Tensor,
     variables: Mapping[str, Any],
 ) -> str:
-    """Where in a call or operator the tensor ``leaf`` stands: see ``Call.argument``.
+    """Where in a call or operator the tensor ``leaf`` stands: see ``MethodCall.argument``.
 
     Raises:
         _NotRewritableError: it does not stand in it.
@@ -342,6 +342,6 @@ def _first_argument(node: ast.Call) -> str | None:
     return "input" if any(keyword.arg == "input" for keyword in node.keywords) else None
 
 
-def free_name(module: nn.Module, call: Call) -> bool:
+def free_name(module: nn.Module, call: MethodCall) -> bool:
     """Whether the submodule of a call can have its name."""
     return call in calls_rewritten(module) or not hasattr(module, call.attribute)

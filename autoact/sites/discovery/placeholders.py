@@ -11,7 +11,7 @@ from autoact.activations.modules import build
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.discovery.recognise import choice_of_function
-from autoact.sites.rewriting.method_rewrite import Call, calls_rewritten, rewrite_
+from autoact.sites.rewriting.method_rewrite import MethodCall, calls_rewritten, rewrite_
 from autoact.sites.rewriting.method_source import NoSourceError
 from autoact.sites.tracing.locate import Located, put
 from autoact.sites.tracing.torch_transformer import fast_paths, hold_, is_layer
@@ -102,7 +102,7 @@ class StandIns:
         put(self._model, names, module)
         self._undo.append(lambda: put(self._model, names, before))
 
-    def for_call(self, owner: str, call: Call, choice: Choice) -> None:
+    def for_call(self, owner: str, call: MethodCall, choice: Choice) -> None:
         """Put a module where a method of a module calls a function.
 
         Raises:

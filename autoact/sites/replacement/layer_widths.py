@@ -21,7 +21,7 @@ from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.initialise import draw_
 from autoact.sites.site import LinearLayer, NormLayer, Site, Sites
-from autoact.sites.tracing.weight_consumers import Source
+from autoact.sites.tracing.weight_consumers import WeightSource
 
 TOLERANCE = 0.03
 """How far the number of parameters of the changed layers may move, as a share."""
@@ -263,7 +263,7 @@ def resize_(model: nn.Module, plan: Plan) -> Callable[[], None]:
 
 
 def draw_layers_(
-    model: nn.Module, plan: Plan, sources: Mapping[str, Source], current: Mapping[str, Choice]
+    model: nn.Module, plan: Plan, sources: Mapping[str, WeightSource], current: Mapping[str, Choice]
 ) -> dict[str, float]:
     """Draw the weights of the resized layers from torch's default generator, as ``initialise_`` does.
 

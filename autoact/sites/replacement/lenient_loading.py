@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from autoact.activations.fingerprint import fingerprint
+from autoact.activations.fingerprint import function_key
 from autoact.activations.modules import recognise
 from autoact.core.errors import AutoactError
 from autoact.sites.replacement.state_dict_marker import MARKER, assignment_in, is_marker
@@ -87,7 +87,7 @@ def _computes_another(model: nn.Module, key: str) -> bool:
         return False
     try:
         found = recognise(model.get_submodule(site))
-        return found is None or fingerprint(found) != fingerprint(assignment_in([key])[site])
+        return found is None or function_key(found) != function_key(assignment_in([key])[site])
     except (AttributeError, AutoactError):  # a call in a method; an activation that is not registered here
         return True
 

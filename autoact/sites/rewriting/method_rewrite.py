@@ -27,7 +27,7 @@ _MARK = "_autoact_rewritten"
 
 
 @dataclass(frozen=True, order=True)
-class Call:
+class MethodCall:
     """A call or operator in a method's text, found again by name and number, so that it survives edits of other lines.
 
     Attributes:
@@ -51,7 +51,7 @@ class Call:
         """The name of the submodule that stands for the call.
 
         Example:
-            >>> Call("forward", "relu", 2).attribute
+            >>> MethodCall("forward", "relu", 2).attribute
             'forward_relu_2'
         """
         return f"{self.method.strip('_')}_{self.function.strip('_')}_{self.number}"
@@ -79,12 +79,12 @@ def plain_class(kind: type) -> type:
     return vars(kind)[_MARK][0] if _MARK in vars(kind) else kind
 
 
-def calls_rewritten(module: nn.Module) -> frozenset[Call]:
+def calls_rewritten(module: nn.Module) -> frozenset[MethodCall]:
     """The calls of a module that go to submodules by now."""
-    return cast(frozenset[Call], vars(type(module)).get(_MARK, (None, frozenset()))[1])
+    return cast(frozenset[MethodCall], vars(type(module)).get(_MARK, (None, frozenset()))[1])
 
 
-def rewrite_(module: nn.Module, calls: frozenset[Call]) -> None:
+def rewrite_(module: nn.Module, calls: frozenset[MethodCall]) -> None:
     """Let exactly ``calls`` of a module's methods call submodules; which must be there when it runs.
 
     Only the class of this object changes, to a subclass with the same name: ``isinstance``, ``super()``, hooks,
@@ -96,7 +96,7 @@ def rewrite_(module: nn.Module, calls: frozenset[Call]) -> None:
 
     Example:
         >>> layer = nn.TransformerEncoderLayer(4, 1, 8)
-        >>> rewrite_(layer, frozenset({Call("_ff_block", "activation", 1)}))
+        >>> rewrite_(layer, frozenset({MethodCall("_ff_block", "activation", 1)}))
         >>> isinstance(layer, nn.TransformerEncoderLayer), type(layer).__name__
         (True, 'TransformerEncoderLayer')
         >>> rewrite_(layer, frozenset())
@@ -107,10 +107,12 @@ def rewrite_(module: nn.Module, calls: frozenset[Call]) -> None:
     module.__class__ = _rewritten_class(kind, calls) if calls else kind
 
 
-_made: weakref.WeakKeyDictionary[type, weakref.WeakValueDictionary[frozenset[Call], type]] = weakref.WeakKeyDictionary()
+_made: weakref.WeakKeyDictionary[type, weakref.WeakValueDictionary[frozenset[MethodCall], type]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def _rewritten_class(kind: type, calls: frozenset[Call]) -> type:
+def _rewritten_class(kind: type, calls: frozenset[MethodCall]) -> type:
     """The subclass of ``kind`` with ``calls`` rewritten; the same one each time."""
     known = _made.setdefault(kind, weakref.WeakValueDictionary())
     made = known.get(calls)
@@ -129,7 +131,7 @@ def _rewritten_class(kind: type, calls: frozenset[Call]) -> type:
     return made
 
 
-def _rewritten_method(kind: type, method: str, calls: set[Call]) -> FunctionType:
+def _rewritten_method(kind: type, method: str, calls: set[MethodCall]) -> FunctionType:
     """One method of ``kind`` with ``calls`` rewritten, below its decorators."""
     places: dict[Place, Callable[[Node], ast.expr]] = {}
     outer = getattr(kind, method)
@@ -165,7 +167,7 @@ def _decorated_again(wrapper: FunctionType, old: FunctionType, new: FunctionType
     return made
 
 
-def _expression(call: Call, owner: str) -> Callable[[Node], ast.expr]:
+def _expression(call: MethodCall, owner: str) -> Callable[[Node], ast.expr]:
     """What stands for a call: ``self.forward_relu_1(x)``."""
 
     def make(node: Node) -> ast.expr:
@@ -178,7 +180,7 @@ def _expression(call: Call, owner: str) -> Callable[[Node], ast.expr]:
 
 
 def _given(argument: str, node: Node) -> ast.expr:
-    """The input of a call: see ``Call.argument``."""
+    """The input of a call: see ``MethodCall.argument``."""
     kind, _, name = argument.partition(":")
     if kind == "local":
         return ast.Name(id=name, ctx=ast.Load())
@@ -212,7 +214,7 @@ def _reduced(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
     return (_again, (tuple(sorted(calls)), function, args), *rest)
 
 
-def _again(calls: tuple[Call, ...], function: Callable[..., nn.Module], args: tuple[Any, ...]) -> nn.Module:
+def _again(calls: tuple[MethodCall, ...], function: Callable[..., nn.Module], args: tuple[Any, ...]) -> nn.Module:
     """A rewritten module read from a pickle."""
     module = function(*args)
     try:

@@ -31,7 +31,7 @@ PASSING = RESHAPES.union(_POOLS, DROPS, *(names.split() for names in (_MOVE, _CO
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightSource:
     """Where the input of a weight comes from.
 
     Attributes:
@@ -48,7 +48,9 @@ class Source:
     bias: str | None = field(default=None, compare=False)
 
 
-def consumers(model: nn.Module, example_input: Any, *, call: Callable[[], Any] | None = None) -> dict[str, Source]:
+def consumers(
+    model: nn.Module, example_input: Any, *, call: Callable[[], Any] | None = None
+) -> dict[str, WeightSource]:
     """The weights of linear and convolution layers by name, each with the source of what it multiplies.
 
     The model runs once, in evaluation mode and without gradients, and is left as it was. Tied weights appear once,
@@ -85,10 +87,10 @@ class _Tracer(TorchFunctionMode):
         super().__init__()
         self._located = located
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
-        self._tags = TensorTags[Source]()
+        self._tags = TensorTags[WeightSource]()
         for tensor in inputs:
-            self._tags.set(tensor, Source("input"))
-        self.found: dict[str, Source] = {}
+            self._tags.set(tensor, WeightSource("input"))
+        self.found: dict[str, WeightSource] = {}
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -106,7 +108,7 @@ class _Tracer(TorchFunctionMode):
 
         def hook(module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
             if isinstance(result, Tensor):
-                self._tags.set(result, Source("site", site))
+                self._tags.set(result, WeightSource("site", site))
 
         return hook
 
@@ -121,7 +123,7 @@ class _Tracer(TorchFunctionMode):
         if name == "linear" or convolution(name):
             weight = args[1] if len(args) > 1 else kwargs["weight"]
             bias = args[2] if len(args) > 2 else kwargs.get("bias")
-            self._consume(source or Source("unknown"), weight, bias, self._fan_in(name, weight, args, kwargs))
+            self._consume(source or WeightSource("unknown"), weight, bias, self._fan_in(name, weight, args, kwargs))
         result = function(*args, **kwargs)
         # Some poolings return indices as well.
         first = result[0] if isinstance(result, tuple) and result and name in PASSING else result
@@ -130,22 +132,22 @@ class _Tracer(TorchFunctionMode):
         return result
 
     @staticmethod
-    def _after(name: str, source: Source | None) -> Source | None:
+    def _after(name: str, source: WeightSource | None) -> WeightSource | None:
         """The source of a function's result, given that of its first argument."""
         if name in NORMALISATIONS:
-            return Source("norm")
+            return WeightSource("norm")
         return source if name in PASSING else None
 
-    def _consume(self, source: Source, weight: Tensor, bias: Tensor | None, fan_in: int) -> None:
+    def _consume(self, source: WeightSource, weight: Tensor, bias: Tensor | None, fan_in: int) -> None:
         """Write down that ``weight`` multiplies what comes from ``source``."""
         name = self._names.get(id(weight))
         if name is None:
             return  # not a parameter itself, but computed from one
         known = self.found.get(name, source)
         # A weight that serves several sources has no one gain.
-        kept = source if known == source else Source("unknown")
+        kept = source if known == source else WeightSource("unknown")
         bias_name = self._names.get(id(bias)) if bias is not None else None
-        self.found[name] = Source(kept.kind, kept.site, fan_in, bias_name)
+        self.found[name] = WeightSource(kept.kind, kept.site, fan_in, bias_name)
 
     @staticmethod
     def _fan_in(name: str, weight: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

@@ -7,13 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 
 OPENINGS = "openings"
 
 
 @dataclass(frozen=True)
-class Opening:
+class TestAccess:
     """One opening.
 
     Attributes:
@@ -40,7 +40,9 @@ def spent_at(number: int, confidence: float) -> float:
     return (1.0 - confidence) / 2**number
 
 
-def open_test(ledger: Ledger, candidates: Collection[str], seeds: int, data: str | None, confidence: float) -> Opening:
+def open_test(
+    ledger: TrialStore, candidates: Collection[str], seeds: int, data: str | None, confidence: float
+) -> TestAccess:
     """Number this opening, and remember it with what it is opened for: other candidates or seeds are another one.
 
     Args:
@@ -60,4 +62,4 @@ def open_test(ledger: Ledger, candidates: Collection[str], seeds: int, data: str
     elsewhere = [o for o in others if data is not None and o.get("data") == data and o["time"] < now]
     used = bool(elsewhere) or any(opening["trials"] < purpose["trials"] for opening in openings)
     number = len(openings) + len(elsewhere)
-    return Opening(number, used, spent_at(number, confidence))
+    return TestAccess(number, used, spent_at(number, confidence))

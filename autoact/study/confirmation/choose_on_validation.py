@@ -10,15 +10,15 @@ from typing import Any
 from autoact.core.stats import paired_interval
 from autoact.core.trial import TrialRecord
 from autoact.space.search_space import LEARNING_RATE, SearchSpace
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.paired_differences import pairs_of
-from autoact.study.confirmation.retraining import Again, Retrained, Turn, same
+from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
 from autoact.study.confirmation.shortlist import shortlist
 from autoact.study.confirmation.shrinkage import Estimates
 from autoact.study.execution.batch_trainer import Trainer
-from autoact.study.selection import Selection, select
+from autoact.study.selection import Selection, select_trials
 from autoact.study.settings import ConfirmSettings
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 from autoact.study.tuned_baselines import (
     OUTWARD,
     Edge,
@@ -46,7 +46,7 @@ DROPPING = 0.8
 
 
 @dataclass(frozen=True)
-class Chosen:
+class StageOneChoice:
     """What the first stage decided; it stays so until trials are added.
 
     Attributes:
@@ -57,7 +57,7 @@ class Chosen:
     """
 
     selection: Selection
-    trained: Mapping[str, Retrained]
+    trained: Mapping[str, RetrainedCandidate]
     how: str
     over: str = ""
 
@@ -89,10 +89,10 @@ class Choosing:
         records: Sequence[TrialRecord],
         selection: Selection,
         estimates: Estimates,
-        ledger: Ledger,
+        ledger: TrialStore,
         trainer: Trainer,
-        observers: Sequence[Observer],
-    ) -> Chosen:
+        observers: Sequence[SearchCallback],
+    ) -> StageOneChoice:
         """Train the finalists under fresh seeds, and choose one per policy, the tuned baseline and the best uniform.
 
         The baseline's own activations compete to be the tuned baseline with their own settings, with those of each
@@ -121,8 +121,8 @@ class Choosing:
         pool = list({same(record.candidate): record for record in [*short, *twins.values()]}.values())
         turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
 
-        def again_of(wanted: Sequence[TrialRecord]) -> Again:
-            again = Again({name_of(r): r.candidate for r in wanted}, ledger, trainer, observers, stage=STAGE)
+        def again_of(wanted: Sequence[TrialRecord]) -> Retraining:
+            again = Retraining({name_of(r): r.candidate for r in wanted}, ledger, trainer, observers, stage=STAGE)
             for observer in observers:
                 observer.choosing(again.different * len(turns))
             return again
@@ -149,10 +149,10 @@ class Choosing:
             doubts = dict.fromkeys(chosen.policies, doubt_at(edge[0], self.space))
         chosen = replace(chosen, twins=own, doubts={p: why for p, why in doubts.items() if p in own})
         how = _how(len(pool), noted["seeds"], noted["folds"], dropped)
-        return Chosen(chosen, trained, how, _over(noted["seeds"], noted["folds"]))
+        return StageOneChoice(chosen, trained, how, _over(noted["seeds"], noted["folds"]))
 
     def _edge(
-        self, tried: Sequence[TrialRecord], staying: Sequence[TrialRecord], trained: Mapping[str, Retrained]
+        self, tried: Sequence[TrialRecord], staying: Sequence[TrialRecord], trained: Mapping[str, RetrainedCandidate]
     ) -> tuple[Edge, TrialRecord] | None:
         """The edge at which the baseline's best setting lies, and that setting; None where it is bracketed."""
         own = [r for r in staying if self._own(r) and trained[name_of(r)].scores and not trained[name_of(r)].failures]
@@ -177,7 +177,7 @@ class Choosing:
     def _staying(
         self,
         short: Sequence[TrialRecord],
-        trained: Mapping[str, Retrained],
+        trained: Mapping[str, RetrainedCandidate],
         kept: Sequence[TrialRecord | None],
     ) -> list[TrialRecord]:
         """Those that train on after half of the turns.
@@ -199,7 +199,7 @@ class Choosing:
 
         return [record for record in short if record in kept or not beaten(record)]
 
-    def _better(self, one: Retrained, other: Retrained) -> bool:
+    def _better(self, one: RetrainedCandidate, other: RetrainedCandidate) -> bool:
         """Whether one is better on these validation rows, as far as the noise of seeds lets one say."""
         differences = pairs_of(one, other).differences
         if len(differences) < 2 or one.failures:
@@ -213,19 +213,23 @@ class Choosing:
         count = sum(rows.get(part, 0) for part in ("train", "validation")) if isinstance(rows, Mapping) else 0
         return FOLDS if self.task.make_fold is not None and 0 < count < FEW_ROWS else 0
 
-    def _choose(self, first: Selection, short: Sequence[TrialRecord], trained: Mapping[str, Retrained]) -> Selection:
+    def _choose(
+        self, first: Selection, short: Sequence[TrialRecord], trained: Mapping[str, RetrainedCandidate]
+    ) -> Selection:
         """Pick again among the finalists that never failed, by their means."""
         finished = [record for record in short if not trained[name_of(record)].failures]
         whole = [measured(record, trained[name_of(record)].mean) for record in finished]
         if first.configured not in whole:
             whole.append(first.configured)
         means = {r.number: trained[name_of(r)].mean for r in whole if not math.isnan(trained[name_of(r)].mean)}
-        chosen = select(whole, self.task, self.space, self.objectives, self.epsilons, self.margin, means, self.limits)
+        chosen = select_trials(
+            whole, self.task, self.space, self.objectives, self.epsilons, self.margin, means, self.limits
+        )
         assert chosen is not None, "the configured baseline is among them"
         return replace(chosen, front=first.front)
 
 
-def turns_of(seed: int, seeds: int, folds: int) -> list[Turn]:
+def turns_of(seed: int, seeds: int, folds: int) -> list[SeedFold]:
     """The trainings of the first stage: a seed each; in folds, every seed goes through all folds of its own partition.
 
     Example:
@@ -233,9 +237,9 @@ def turns_of(seed: int, seeds: int, folds: int) -> list[Turn]:
         ['10000 fold 0/2', '10000 fold 1/2', '10001 fold 0/2', '10001 fold 1/2']
     """
     if not folds:
-        return [Turn(FIRST_SEED + seed + index) for index in range(seeds)]
+        return [SeedFold(FIRST_SEED + seed + index) for index in range(seeds)]
     repeats = math.ceil(seeds / folds)
-    return [Turn(FIRST_SEED + seed + repeat, (fold, folds)) for repeat in range(repeats) for fold in range(folds)]
+    return [SeedFold(FIRST_SEED + seed + repeat, (fold, folds)) for repeat in range(repeats) for fold in range(folds)]
 
 
 def _over(seeds: int, folds: int) -> str:

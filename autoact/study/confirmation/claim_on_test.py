@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from autoact.core.stats import Interval
 from autoact.core.trial import Candidate
 from autoact.space.search_space import SearchSpace
-from autoact.study.callbacks import Observer
-from autoact.study.confirmation.alpha_spending import Opening, open_test
-from autoact.study.confirmation.choose_on_validation import FEWEST_FOR_A_LOOK, Chosen
+from autoact.study.callbacks import SearchCallback
+from autoact.study.confirmation.alpha_spending import TestAccess, open_test
+from autoact.study.confirmation.choose_on_validation import FEWEST_FOR_A_LOOK, StageOneChoice
 from autoact.study.confirmation.paired_differences import gain_of
-from autoact.study.confirmation.power import Foresight, foresee
-from autoact.study.confirmation.retraining import Again, Retrained, Turn, same
+from autoact.study.confirmation.power import PowerAnalysis, foresee
+from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.proposal.planner import is_uniform_alternative
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 from autoact.study.tuned_baselines import name_of
 from autoact.tasks.task import Task
 
@@ -50,15 +50,15 @@ class Confirmation:
             intersection-union test: Berger, 1982).
     """
 
-    entries: Mapping[str, Retrained]
+    entries: Mapping[str, RetrainedCandidate]
     gains: Mapping[str, Interval]
     comparisons: int
-    opening: Opening
+    opening: TestAccess
     alpha: float
     rows_counted: bool = False
     planned: int = 0
     mixed: Interval | None = None
-    foresight: Foresight | None = None
+    foresight: PowerAnalysis | None = None
     over_twins: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
@@ -68,7 +68,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class Claim:
+class StageTwo:
     """The second stage.
 
     Attributes:
@@ -86,10 +86,10 @@ class Claim:
 
     def run(
         self,
-        chosen: Chosen,
-        ledger: Ledger,
+        chosen: StageOneChoice,
+        ledger: TrialStore,
         trainer: Trainer,
-        observers: Sequence[Observer],
+        observers: Sequence[SearchCallback],
         decided: Decided = lambda so_far: False,
     ) -> Confirmation:
         """Train what was chosen under other seeds and score it on the test part, which opens here.
@@ -118,9 +118,9 @@ class Claim:
         assert self.task.open_test is not None
         reason = f"final check of {ledger.name}, opening {opening.number}"
         self.task.open_test(reason)  # workers open their own copies; what is scored in this process needs this one
-        again = Again(named, ledger, trainer, observers, stage="claim", test=reason)
+        again = Retraining(named, ledger, trainer, observers, stage="claim", test=reason)
         for seeds, share in looks(self.settings.seeds, early=self.settings.early):
-            entries = again.run([Turn(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
+            entries = again.run([SeedFold(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
             found = self._compare(selection, entries, comparisons, opening, opening.alpha * share, foresight)
             if seeds < self.settings.seeds and decided(found):
                 break
@@ -135,11 +135,11 @@ class Claim:
     def _compare(
         self,
         selection: Selection,
-        entries: Mapping[str, Retrained],
+        entries: Mapping[str, RetrainedCandidate],
         comparisons: int,
-        opening: Opening,
+        opening: TestAccess,
         alpha: float,
-        foresight: Foresight | None,
+        foresight: PowerAnalysis | None,
     ) -> Confirmation:
         """The intervals at this alpha."""
 
@@ -178,7 +178,7 @@ class Claim:
         own = self.space.key(candidate.assignment) == self.space.key(self.space.baseline)
         return own or is_uniform_alternative(candidate.assignment, self.space)
 
-    def _foresee(self, chosen: Chosen, comparisons: int, alpha: float) -> Foresight | None:
+    def _foresee(self, chosen: StageOneChoice, comparisons: int, alpha: float) -> PowerAnalysis | None:
         """What the claim on ``quality`` will be able to tell, from the first stage."""
         quality, tuned = (name_of(r) for r in (chosen.selection.policies["quality"], chosen.selection.tuned))
         if quality not in chosen.trained or tuned not in chosen.trained or quality == tuned:
@@ -196,7 +196,7 @@ class Claim:
             power=self.settings.power,
         )
 
-    def _stated(self, foresight: Foresight | None) -> str:
+    def _stated(self, foresight: PowerAnalysis | None) -> str:
         """What observers are told of it."""
         return "" if foresight is None else foresight.text(self.task.quality_unit)
 

@@ -16,7 +16,7 @@ from autoact.latency.cost import cost_per_million
 from autoact.latency.hardware import resolve_device
 from autoact.latency.timer import Timing, time_alternating
 from autoact.study.confirmation.verdict import Ratio
-from autoact.study.execution.predicted_costs import Known
+from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.selection import Selection
 from autoact.tasks.objectives import COST, LATENCY, Objective
 from autoact.tasks.task import Task
@@ -50,7 +50,7 @@ class Measured:
         return {LATENCY: self.latency.median_ms} | ({} if self.cost is None else {COST: self.cost})
 
 
-def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Known) -> dict[str, Measured]:
+def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: PredictedCosts) -> dict[str, Measured]:
     """Time each assignment end to end, A B A B; equal assignments are timed once."""
     hardware = known.hardware
     device = resolve_device(hardware.device)

@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 
 from autoact.core.stats import Interval, jackknife_variance, mean_sd, paired_interval
-from autoact.study.confirmation.retraining import Retrained
+from autoact.study.confirmation.retraining import RetrainedCandidate
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Pairs:
         )
 
 
-def pairs_of(entry: Retrained, other: Retrained) -> Pairs:
+def pairs_of(entry: RetrainedCandidate, other: RetrainedCandidate) -> Pairs:
     """The differences ``entry`` - ``other`` over the turns that both finished.
 
     The rows' part is a grouped jackknife of the seed-averaged difference. A single seed's jackknife varies by rows +
@@ -74,7 +74,7 @@ def pairs_of(entry: Retrained, other: Retrained) -> Pairs:
 
 
 def gain_of(
-    entry: Retrained, other: Retrained, mode: str, *, confidence: float = 0.95, comparisons: int = 1
+    entry: RetrainedCandidate, other: RetrainedCandidate, mode: str, *, confidence: float = 0.95, comparisons: int = 1
 ) -> Interval | None:
     """The paired difference over the turns that both finished, better = positive; None below two.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autoact.core.stats import detectable_difference
 from autoact.study.confirmation.paired_differences import pairs_of
-from autoact.study.confirmation.retraining import Retrained
+from autoact.study.confirmation.retraining import RetrainedCandidate
 
 # The share of the variance from which on the test rows are said to limit a check.
 ROWS_LIMIT = 0.5
@@ -17,7 +17,7 @@ HELPS = 0.9
 
 
 @dataclass(frozen=True)
-class Foresight:
+class PowerAnalysis:
     """What the claim will be able to tell.
 
     Attributes:
@@ -38,10 +38,10 @@ class Foresight:
         """For people.
 
         Example:
-            >>> print(Foresight(0.0042, 0.8, 10, "rows", 0.0041).text("ROC AUC"))
+            >>> print(PowerAnalysis(0.0042, 0.8, 10, "rows", 0.0041).text("ROC AUC"))
             the smallest difference that this check tells from zero with 80 % power is 0.0042 ROC AUC; the number of
             test rows limits it: twice the seeds would hardly change that (0.0041)
-            >>> print(Foresight(0.004, 0.8, 10, "rows", 0.0028).text("ROC AUC"))
+            >>> print(PowerAnalysis(0.004, 0.8, 10, "rows", 0.0028).text("ROC AUC"))
             the smallest difference that this check tells from zero with 80 % power is 0.004 ROC AUC; the number of test
             rows does most to it, but twice the seeds would still make it 0.0028
         """
@@ -86,7 +86,7 @@ def short(value: float) -> str:
 
 
 def foresee(
-    trained: Mapping[str, Retrained],
+    trained: Mapping[str, RetrainedCandidate],
     challenger: str,
     baseline: str,
     *,
@@ -95,7 +95,7 @@ def foresee(
     confidence: float,
     comparisons: int,
     power: float,
-) -> Foresight | None:
+) -> PowerAnalysis | None:
     """From the first stage's trainings on validation rows; None where they are too few.
 
     Args:
@@ -133,4 +133,4 @@ def foresee(
 
     whole = of_rows + (of_seeds + of_both) / seeds
     limit = "unknown" if not pairs.groups else "rows" if whole > 0 and of_rows / whole > ROWS_LIMIT else "seeds"
-    return Foresight(smallest(seeds), power, seeds, limit, smallest(2 * seeds))
+    return PowerAnalysis(smallest(seeds), power, seeds, limit, smallest(2 * seeds))

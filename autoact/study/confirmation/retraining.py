@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from autoact.core.trial import STOPPED, Candidate, TrialRecord
 from autoact.engines.job import Job
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.storage.study_identity import digest
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 from autoact.training.callbacks import Interrupted
 
 
-class Turn(NamedTuple):
+class SeedFold(NamedTuple):
     """One training of a candidate: its seed, and its fold where rows are dealt out in folds."""
 
     seed: int
@@ -26,14 +26,14 @@ class Turn(NamedTuple):
         """The seed; with the fold where there is one.
 
         Example:
-            >>> str(Turn(10_000)), str(Turn(10_000, (2, 5)))
+            >>> str(SeedFold(10_000)), str(Turn(10_000, (2, 5)))
             ('10000', '10000 fold 2/5')
         """
         return str(self.seed) if self.fold is None else f"{self.seed} fold {self.fold[0]}/{self.fold[1]}"
 
 
 @dataclass(frozen=True)
-class Retrained:
+class RetrainedCandidate:
     """What came of a candidate's trainings.
 
     Attributes:
@@ -47,12 +47,12 @@ class Retrained:
     """
 
     candidate: Candidate
-    scores: Mapping[Turn, float] = field(default_factory=dict)
-    validation: Mapping[Turn, float] = field(default_factory=dict)
-    best_epochs: Mapping[Turn, int] = field(default_factory=dict)
-    seconds: Mapping[Turn, float] = field(default_factory=dict)
-    failures: Mapping[Turn, str] = field(default_factory=dict)
-    replicates: Mapping[Turn, tuple[float, ...]] = field(default_factory=dict)
+    scores: Mapping[SeedFold, float] = field(default_factory=dict)
+    validation: Mapping[SeedFold, float] = field(default_factory=dict)
+    best_epochs: Mapping[SeedFold, int] = field(default_factory=dict)
+    seconds: Mapping[SeedFold, float] = field(default_factory=dict)
+    failures: Mapping[SeedFold, str] = field(default_factory=dict)
+    replicates: Mapping[SeedFold, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -87,7 +87,7 @@ def same(candidate: Candidate) -> str:
     return digest([candidate.assignment.to_dict(), dict(candidate.settings)])
 
 
-class Again:
+class Retraining:
     """Trains candidates again, in as few jobs as the populations hold.
 
     Args:
@@ -102,9 +102,9 @@ class Again:
     def __init__(
         self,
         candidates: Mapping[str, Candidate],
-        ledger: Ledger,
+        ledger: TrialStore,
         trainer: Trainer,
-        observers: Sequence[Observer],
+        observers: Sequence[SearchCallback],
         *,
         stage: str,
         test: str | None = None,
@@ -121,14 +121,14 @@ class Again:
         self._known: dict[str, dict[str, dict[str, Any]]] = {
             key: ledger.noted(self._note(key)) or {} for key in self._unique
         }
-        self._said: set[tuple[str, Turn]] = set()
+        self._said: set[tuple[str, SeedFold]] = set()
 
     @property
     def different(self) -> int:
         """How many different candidates there are."""
         return len(self._unique)
 
-    def run(self, turns: Sequence[Turn], only: Collection[str] | None = None) -> dict[str, Retrained]:
+    def run(self, turns: Sequence[SeedFold], only: Collection[str] | None = None) -> dict[str, RetrainedCandidate]:
         """Train what is missing of these turns; everything that is known of them, by the candidates' names.
 
         Args:
@@ -165,11 +165,11 @@ class Again:
         found = {key: self._retrained(key, turns) for key in self._unique if key in wanted}
         return {name: found[key] for name, key in names.items()}
 
-    def _turned(self, key: str, turn: Turn) -> Candidate:
+    def _turned(self, key: str, turn: SeedFold) -> Candidate:
         """A candidate under the seed and fold of a turn."""
         return self._unique[key].with_seed(turn.seed, self._stage, fold=turn.fold)
 
-    def _keep(self, ended: Sequence[tuple[str, Turn, TrialRecord]], scores: Mapping[int, float]) -> None:
+    def _keep(self, ended: Sequence[tuple[str, SeedFold, TrialRecord]], scores: Mapping[int, float]) -> None:
         """Note what came of a job, and tell the observers."""
         for key, turn, record in ended:
             score = scores.get(record.number) if self._test is not None else record.quality
@@ -190,7 +190,7 @@ class Again:
         """Under which a candidate's trainings are noted."""
         return f"{self._stage}-{key}"
 
-    def _say(self, key: str, turn: Turn) -> None:
+    def _say(self, key: str, turn: SeedFold) -> None:
         """Tell the observers of one training, once."""
         if (key, turn) in self._said:
             return
@@ -199,11 +199,11 @@ class Again:
         for observer in self._observers:
             observer.confirmed_one(name, turn.seed, self._known[key][str(turn)]["score"])
 
-    def _retrained(self, key: str, turns: Sequence[Turn]) -> Retrained:
+    def _retrained(self, key: str, turns: Sequence[SeedFold]) -> RetrainedCandidate:
         """What was found of one candidate."""
         known = {turn: self._known[key][str(turn)] for turn in turns}
         good = {turn: entry for turn, entry in known.items() if entry["score"] is not None}
-        return Retrained(
+        return RetrainedCandidate(
             self._unique[key],
             scores={turn: entry["score"] for turn, entry in good.items()},
             validation={turn: entry["validation"] for turn, entry in good.items()},

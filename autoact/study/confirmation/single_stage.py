@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from autoact.core.trial import TrialRecord
 from autoact.space.search_space import LEARNING_RATE, SearchSpace
-from autoact.study.confirmation.choose_on_validation import Chosen
+from autoact.study.confirmation.choose_on_validation import StageOneChoice
 from autoact.study.selection import Selection
 from autoact.study.tuned_baselines import Edge, edge_of, thinner, with_settings_of
 
 HOW = "the challenger was picked by estimates of single trainings: the minutes had no time for fresh seeds to choose"
 
 
-def chosen_at_once(selection: Selection, records: Sequence[TrialRecord], space: SearchSpace) -> Chosen:
+def chosen_at_once(selection: Selection, records: Sequence[TrialRecord], space: SearchSpace) -> StageOneChoice:
     """What the claim trains: the baseline as configured and tuned, the best challenger, and the baseline beside it.
 
     No fresh seeds tell here whether a better baseline lies beyond what was tried: where its best learning rate is the
@@ -32,7 +32,7 @@ def chosen_at_once(selection: Selection, records: Sequence[TrialRecord], space: 
     if edge is not None:
         doubts = dict.fromkeys(policies, _doubt(edge))
     doubts = {policy: why for policy, why in doubts.items() if policy in beside}
-    return Chosen(replace(selection, uniform=None, policies=policies, twins=beside, doubts=doubts), {}, HOW)
+    return StageOneChoice(replace(selection, uniform=None, policies=policies, twins=beside, doubts=doubts), {}, HOW)
 
 
 def _doubt(edge: Edge) -> str:

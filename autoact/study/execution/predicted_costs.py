@@ -27,7 +27,7 @@ def nothing_known(_: Assignment) -> Mapping[str, float]:
 
 
 @dataclass(frozen=True)
-class Known:
+class PredictedCosts:
     """Latency and cost of every assignment of a space.
 
     Attributes:
@@ -68,7 +68,7 @@ def calibrate(
     hardware: HardwareSettings,
     file: Path,
     progress: Callable[[int, int], None] | None = None,
-) -> Known:
+) -> PredictedCosts:
     """Measure the latency table on a quiet machine, or read the one that this study measured before.
 
     Args:
@@ -79,7 +79,7 @@ def calibrate(
         progress: told (done, all) swaps.
     """
     if file.is_file():
-        return Known(LatencyTable.load(file), space, hardware)
+        return PredictedCosts(LatencyTable.load(file), space, hardware)
     module = task.make_module()
     module.configure_model()
     module.eval()
@@ -99,10 +99,10 @@ def calibrate(
         progress=progress,
     )
     table.save(file)
-    return Known(table, space, hardware)
+    return PredictedCosts(table, space, hardware)
 
 
-def describe_hardware(known: Known) -> Mapping[str, Any]:
+def describe_hardware(known: PredictedCosts) -> Mapping[str, Any]:
     """Plain data on the device and its price."""
     hardware = known.hardware
     price = None

@@ -9,12 +9,12 @@ from typing import Any
 
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.study.callbacks import SearchInfo
-from autoact.study.confirmation.choose_on_validation import Chosen
+from autoact.study.confirmation.choose_on_validation import StageOneChoice
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.end_to_end_timing import Measured, timed_ratios
 from autoact.study.confirmation.shrinkage import Estimates
 from autoact.study.confirmation.verdict import Ruling, interval_text, kept, rule
-from autoact.study.execution.predicted_costs import Known
+from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.result import Row, SearchResult
 from autoact.study.outcome.table_rows import final_rows, reference_note
 from autoact.study.selection import Selection
@@ -24,7 +24,7 @@ from autoact.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchEvidence:
     """What a search found.
 
     Attributes:
@@ -45,14 +45,16 @@ class Found:
     selection: Selection | None
     confirmation: Confirmation | None = None
     measured: Mapping[str, Measured] = field(default_factory=dict)
-    chosen: Chosen | None = None
+    chosen: StageOneChoice | None = None
     broken: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
     seconds: float = 0.0
     out_of_time: str = ""
 
 
-def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings: ConfirmSettings) -> SearchResult:
+def conclude(
+    found: SearchEvidence, task: Task, info: SearchInfo, known: PredictedCosts, settings: ConfirmSettings
+) -> SearchResult:
     """The result of a search."""
     selection, confirmation = found.selection, found.confirmation
     rulings, verdict = _ruled(found, task, info, known)
@@ -92,7 +94,7 @@ def conclude(found: Found, task: Task, info: SearchInfo, known: Known, settings:
     )
 
 
-def _ruled(found: Found, task: Task, info: SearchInfo, known: Known) -> tuple[dict[str, Ruling], str]:
+def _ruled(found: SearchEvidence, task: Task, info: SearchInfo, known: PredictedCosts) -> tuple[dict[str, Ruling], str]:
     """A ruling per policy, and the verdict."""
     rulings: dict[str, Ruling] = {}
     verdict = "No verdict: the baseline has not been trained yet."
@@ -113,7 +115,7 @@ def _ruled(found: Found, task: Task, info: SearchInfo, known: Known) -> tuple[di
     return rulings, verdict
 
 
-def _nothing_compared(records: Sequence[TrialRecord], known: Known, info: SearchInfo) -> str:
+def _nothing_compared(records: Sequence[TrialRecord], known: PredictedCosts, info: SearchInfo) -> str:
     """Why a search says nothing about activations; empty where at least one other assignment was judged."""
     own = known.space.key(known.space.baseline)
     others = [record for record in records if known.space.key(record.candidate.assignment) != own]
@@ -158,7 +160,7 @@ def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
     return notes
 
 
-def _trainings(found: Found) -> dict[str, Any]:
+def _trainings(found: SearchEvidence) -> dict[str, Any]:
     """Every training of both stages, as plain data."""
     stages: dict[str, Any] = {}
     if found.chosen is not None:

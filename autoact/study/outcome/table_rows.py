@@ -8,11 +8,11 @@ from typing import Any
 
 from autoact.core.stats import Interval, mean_sd
 from autoact.core.trial import TrialRecord
-from autoact.study.confirmation.choose_on_validation import Chosen
+from autoact.study.confirmation.choose_on_validation import StageOneChoice
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.end_to_end_timing import Measured, every_ratio
 from autoact.study.confirmation.verdict import Ruling
-from autoact.study.execution.predicted_costs import Known
+from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.result import TITLES, Row
 from autoact.study.selection import TWIN, Selection
 from autoact.study.tuned_baselines import name_of
@@ -24,11 +24,11 @@ def final_rows(
     selection: Selection | None,
     confirmation: Confirmation | None,
     measured: Mapping[str, Measured],
-    known: Known,
+    known: PredictedCosts,
     rulings: Mapping[str, Ruling],
     references: Sequence[Any],
     ideal: float | None = None,
-    chosen: Chosen | None = None,
+    chosen: StageOneChoice | None = None,
 ) -> list[Row]:
     """Baselines first, then the best uniform assignment, references, and a row per policy.
 
@@ -73,10 +73,10 @@ def _row(
     tuned: TrialRecord,
     confirmation: Confirmation | None,
     measured: Mapping[str, Measured],
-    known: Known,
+    known: PredictedCosts,
     rulings: Mapping[str, Ruling],
     ideal: float | None,
-    chosen: Chosen | None,
+    chosen: StageOneChoice | None,
 ) -> Row:
     """One trained row."""
     estimate = known.values(record.candidate.assignment)

@@ -9,7 +9,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from autoact.study.proposal.expected_hypervolume import Array, expected_gain, undominated
-from autoact.study.proposal.observations import History, Merged, Params
+from autoact.study.proposal.observations import History, MergedPoint, Params
 from autoact.study.proposal.surrogate import WORTH, Surrogate, fit
 
 # Points from which a model is fitted at all.
@@ -21,7 +21,7 @@ SHORTLIST = 6
 # On a logarithmic scale nothing counts as smaller than this part of the smallest value seen.
 LEAST = 1e-3
 
-Known = Callable[[Params], Mapping[str, float]]
+KnownValues = Callable[[Params], Mapping[str, float]]
 
 
 class Screen:
@@ -32,7 +32,11 @@ class Screen:
     """
 
     def __init__(
-        self, history: History, dimensions: Mapping[str, BaseDistribution], known: Known, pending: Sequence[Params] = ()
+        self,
+        history: History,
+        dimensions: Mapping[str, BaseDistribution],
+        known: KnownValues,
+        pending: Sequence[Params] = (),
     ) -> None:
         """Fit the model.
 
@@ -68,7 +72,7 @@ class Screen:
                 data.append((point.params, None))
         return fit(data, dimensions, self._history.axes[axis].direction)
 
-    def _prepare(self, points: Sequence[Merged]) -> None:
+    def _prepare(self, points: Sequence[MergedPoint]) -> None:
         """Scales of the known objectives, the front and the reference."""
         raw = self._signed([point.values or () for point in points])
         self._logs = [bool(column.min() > 0.0 or column.max() < 0.0) for column in raw.T]
@@ -87,7 +91,7 @@ class Screen:
             parts.append(np.hstack([self._means(self._pending), self._known_of(self._pending)]))
         self._front = np.vstack(parts)
 
-    def _worst(self, points: Sequence[Merged], place: int) -> float:
+    def _worst(self, points: Sequence[MergedPoint], place: int) -> float:
         """The worst value of a modelled objective on its model's scale."""
         axis, model = self._modelled[place], self._models[place]
         return max(model.scale.to(point.values[axis]) for point in points if point.values is not None)

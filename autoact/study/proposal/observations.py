@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from autoact.core import pareto
-from autoact.study.proposal.surrogate import Scale
+from autoact.study.proposal.surrogate import QualityScale
 
 # Points between which a spread is estimated, at least.
 FEWEST_COMPARED = 6
@@ -20,7 +20,7 @@ Key = Callable[[Params], Hashable]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """One evaluated point, in Optuna parameters.
 
     Attributes:
@@ -56,7 +56,7 @@ class Axis:
 
 
 @dataclass
-class Merged:
+class MergedPoint:
     """A point with everything that was seen of it.
 
     Attributes:
@@ -79,16 +79,16 @@ class Merged:
 class History:
     """Evaluated points in the order in which they were first seen."""
 
-    def __init__(self, seen: Sequence[Seen], axes: Sequence[Axis], key: Key) -> None:
+    def __init__(self, seen: Sequence[Observation], axes: Sequence[Axis], key: Key) -> None:
         self.axes = tuple(axes)
-        self.points: dict[Hashable, Merged] = {}
+        self.points: dict[Hashable, MergedPoint] = {}
         for one in seen:
-            point = self.points.setdefault(key(one.params), Merged(one.params))
+            point = self.points.setdefault(key(one.params), MergedPoint(one.params))
             if (values := one.finite) is not None:
                 (point.forecasts if one.forecast else point.full).append(values)
 
     @cached_property
-    def front(self) -> list[Merged]:
+    def front(self) -> list[MergedPoint]:
         """The non-dominated points among those that were trained in full, by their means over seeds, without ties."""
         full = [point for point in self.points.values() if point.full]
         directions = [axis.direction for axis in self.axes]
@@ -120,7 +120,7 @@ class History:
         free = sum(len(row) - 1 for row in rows)
         if free < 2 or len(rows) < 3:
             return 1
-        scale = Scale([value for row in rows for value in row], self.axes[axis].direction)
+        scale = QualityScale([value for row in rows for value in row], self.axes[axis].direction)
         groups = [[scale.to(value) for value in row] for row in rows]
         noise = math.fsum((value - fmean(group)) ** 2 for group in groups for value in group) / free
         best = sorted(groups, key=fmean)[: max(FEWEST_COMPARED, math.ceil(share * len(groups)))]

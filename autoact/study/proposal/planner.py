@@ -18,7 +18,7 @@ from autoact.study.execution.predicted_costs import KnownBefore, nothing_known
 from autoact.study.proposal.sampler import Axis, Proposer
 from autoact.study.proposal.trial_observations import REPLICATE, seen
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
-from autoact.study.storage.trial_store import DIRECTIONS, Ledger
+from autoact.study.storage.trial_store import DIRECTIONS, TrialStore
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.task import Task
 
@@ -43,7 +43,7 @@ class Planner:
         task: Task,
         space: SearchSpace,
         settings: SearchSettings,
-        ledger: Ledger,
+        ledger: TrialStore,
         known: KnownBefore = nothing_known,
         epsilons: Mapping[str, float] | None = None,
         included: Sequence[Candidate] = (),

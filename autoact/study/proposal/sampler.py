@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.study.proposal.acquisition import Known, Screen
+from autoact.study.proposal.acquisition import KnownValues, Screen
 from autoact.study.proposal.local_search import points_at_random, swaps
-from autoact.study.proposal.observations import Axis, History, Key, Params, Seen
+from autoact.study.proposal.observations import Axis, History, Key, Observation, Params
 from autoact.study.proposal.optuna_samplers import SAMPLERS, Memory, default_key
 from autoact.study.proposal.surrogate import WORTH
 
-__all__ = ["REFINED", "REPLICATE", "SAMPLED", "WORTH", "Axis", "Proposal", "Proposer", "Seen"]
+__all__ = ["REFINED", "REPLICATE", "SAMPLED", "WORTH", "Axis", "Observation", "Proposal", "Proposer"]
 
 SAMPLED, REFINED, REPLICATE = "sampled", "refined", "replicate"
 # A sampler that proposes only what was tried already has settled; from then on points are drawn at random.
@@ -63,7 +63,7 @@ class Proposer:
         *,
         sampler: str = "tpe",
         seed: int = 0,
-        known: Known = lambda _: {},
+        known: KnownValues = lambda _: {},
         key: Key = default_key,
         allowed: Callable[[Params], bool] = lambda _: True,
         refine: float = 0.7,
@@ -108,7 +108,7 @@ class Proposer:
         self.most_seeds = most_seeds
 
     def propose(
-        self, history: Sequence[Seen], count: int, *, pending: Sequence[Params] = (), left: int | None = None
+        self, history: Sequence[Observation], count: int, *, pending: Sequence[Params] = (), left: int | None = None
     ) -> list[Proposal]:
         """Up to ``count`` points to try; fewer, or none, where the space is exhausted.
 
@@ -126,7 +126,7 @@ class Proposer:
             >>> from optuna.distributions import CategoricalDistribution
             >>> dimensions = {"layer": CategoricalDistribution(["relu", "tanh"])}
             >>> proposer = Proposer(dimensions, [Axis("quality", "max")], seed=1)
-            >>> proposer.propose([Seen({"layer": "relu"}, (0.8,))], 4, left=10)
+            >>> proposer.propose([Observation({"layer": "relu"}, (0.8,))], 4, left=10)
             [Proposal(params={'layer': 'tanh'}, role='sampled')]
         """
         past = History(history, self.axes, self.key)

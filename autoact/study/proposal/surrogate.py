@@ -48,7 +48,7 @@ class Surrogate:
         noise: the estimated standard deviation between seeds on the model's scale.
     """
 
-    def __init__(self, encoding: Encoding, scale: Scale, rows: Array, targets: Array, theta: Array) -> None:
+    def __init__(self, encoding: Encoding, scale: QualityScale, rows: Array, targets: Array, theta: Array) -> None:
         self._encoding = encoding
         self.scale = scale
         self._rows = rows
@@ -135,7 +135,7 @@ class _Own:
         return _covariance(self._encoding, self._theta, self._rows[index : index + 1], self._rows)[0]
 
 
-class Scale:
+class QualityScale:
     """The scale on which qualities are modelled: lower is better, standardised.
 
     Positive qualities that are minimised (losses, errors) are taken in logarithms: their noise and the effects on them
@@ -195,7 +195,7 @@ def fit(
     if not points:
         raise ValueError("a model of quality needs a point")
     encoding = Encoding(dimensions)
-    scale = Scale([value for _, value in points if value is not None], direction)
+    scale = QualityScale([value for _, value in points if value is not None], direction)
     targets = np.asarray([scale.to(value) for _, value in points])
     rows = encoding.encode([params for params, _ in points])
     chosen = _for_variances(targets)

@@ -9,7 +9,7 @@ from typing import Any
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.execution.successive_halving import FEWEST, so_far, typical_gain
-from autoact.study.proposal.sampler import WORTH, Seen
+from autoact.study.proposal.sampler import WORTH, Observation
 from autoact.study.proposal.surrogate import Surrogate, fit
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
@@ -23,7 +23,9 @@ def params_of(record: TrialRecord, space: SearchSpace) -> dict[str, Any]:
     return space.params(record.candidate.assignment, record.candidate.settings)
 
 
-def seen(records: Sequence[TrialRecord], space: SearchSpace, task: Task, objectives: Sequence[Objective]) -> list[Seen]:
+def seen(
+    records: Sequence[TrialRecord], space: SearchSpace, task: Task, objectives: Sequence[Objective]
+) -> list[Observation]:
     """One point per trial, in the order of the trials."""
     forecast = forecasts(records, space, task)
     complete = [record for record in records if record.complete]
@@ -38,7 +40,7 @@ def seen(records: Sequence[TrialRecord], space: SearchSpace, task: Task, objecti
         else:
             values = {} if record.status in (FAILED, PRUNED) else dict(record.values)
         point = tuple(values[o.name] for o in objectives) if values else None
-        found.append(Seen(params, point, forecast=record.status == PRUNED))
+        found.append(Observation(params, point, forecast=record.status == PRUNED))
     return found
 
 

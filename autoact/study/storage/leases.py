@@ -19,7 +19,7 @@ from typing import Any
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
 from autoact.study.storage.study_identity import digest
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 
 PREFIX = "pending:"
 CHOOSING, HELD, FREE = "choosing", "held", "free"
@@ -32,7 +32,7 @@ FINAL_CHECK = "the final check"
 LOCK = ".driver-{}.lock"
 
 
-class Claims:
+class Leases:
     """What this driver has in training, and what others have.
 
     Args:
@@ -44,7 +44,7 @@ class Claims:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: TrialStore,
         driver: str = "main",
         key: Callable[[Candidate], Hashable] = lambda candidate: str(candidate.to_dict()),
         clock: Callable[[], float] = time.time,

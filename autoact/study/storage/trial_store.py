@@ -31,7 +31,7 @@ DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 STATES = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
 
 
-class Ledger:
+class TrialStore:
     """Remembers what came of trials, in this process and in the storage that other drivers may share.
 
     ``records`` and ``spent`` answer from memory; ``refresh`` reads what other drivers have told since.

@@ -16,11 +16,11 @@ from autoact.tasks.task import Task
 from autoact.training.callbacks import Patience
 from autoact.training.lightning_session import SessionOptions, build_module
 from autoact.training.state.best_epoch import Best, copied_weights
-from autoact.training.state.training_state import Trained
+from autoact.training.state.training_state import TrainingState
 from autoact.training.state.unsaved_state import Unsaved
 
 
-class Member(Trained):
+class Member(TrainingState):
     """A candidate in training; its weights are rows of the population's stacked tensors while it trains.
 
     Attributes:

@@ -6,7 +6,7 @@ from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
 from autoact.training.state.best_epoch import Best
 
 
-class Trained:
+class TrainingState:
     """A candidate in training.
 
     Attributes:

@@ -15,13 +15,13 @@ import torch
 from autoact.core.errors import AutoactError
 from autoact.core.stats import paired_interval
 from autoact.core.trial import Candidate, TrialRecord
-from autoact.engines.job import Job, Outcome, Workplace
+from autoact.engines.job import Job, Outcome, WorkerContext
 from autoact.engines.settings import EngineSettings
 from autoact.latency.build_table import call_model, to_device
 from autoact.latency.hardware import HardwareSettings
 from autoact.latency.timer import time_alternating
 from autoact.study.confirmation.alpha_spending import OPENINGS
-from autoact.study.confirmation.retraining import Retrained, Turn, same
+from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold, same
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.execution.batch_trainer import shares
 from autoact.study.settings import SearchSettings
@@ -49,7 +49,7 @@ def retrain(
     search: SearchSettings,
     rescale: bool,
     test: str | None = None,
-) -> dict[str, Retrained]:
+) -> dict[str, RetrainedCandidate]:
     """Train each candidate under the same fresh seeds; equal candidates are trained once.
 
     Args:
@@ -69,13 +69,13 @@ def retrain(
         task = replace(task, metric=silent(task.metric))
     keys = {name: same(candidate) for name, candidate in candidates.items()}
     unique = {keys[name]: candidate for name, candidate in candidates.items()}
-    turns = [Turn(FIRST_SEED + search.seed + number) for number in range(seeds)]
+    turns = [SeedFold(FIRST_SEED + search.seed + number) for number in range(seeds)]
     todo = [(key, turn) for turn in turns for key in unique]
     shape = shape_of(task, SessionOptions(device, search.patience, rescale, threads=search.threads), engine, search)
     options = SessionOptions(
         device, search.patience, rescale, threads=shape.threads, population=shape.largest, alone=shape.alone
     )
-    workplace = Workplace(task, lambda: PopulationSession(task, options))
+    workplace = WorkerContext(task, lambda: PopulationSession(task, options))
     if test is not None and task.open_test is not None:
         task.open_test(test)  # workers open their own copies; what is scored in this process needs this one
     with LateEngine(engine, workplace, device, shape) as workers:
@@ -89,11 +89,11 @@ def retrain(
 
 
 def _gathered(
-    candidate: Candidate, key: str, todo: Sequence[tuple[str, Turn]], outcomes: Sequence[Outcome], tested: bool
-) -> Retrained:
+    candidate: Candidate, key: str, todo: Sequence[tuple[str, SeedFold]], outcomes: Sequence[Outcome], tested: bool
+) -> RetrainedCandidate:
     """What came of one candidate's trainings."""
-    records: dict[Turn, TrialRecord] = {}
-    scores: dict[Turn, float] = {}
+    records: dict[SeedFold, TrialRecord] = {}
+    scores: dict[SeedFold, float] = {}
     for outcome in outcomes:
         for record in outcome.records:
             mine, turn = todo[record.number]
@@ -103,7 +103,7 @@ def _gathered(
                 if record.complete and score is not None:
                     scores[turn] = score
     turns = [turn for mine, turn in todo if mine == key]
-    return Retrained(
+    return RetrainedCandidate(
         candidate,
         scores={turn: scores[turn] for turn in turns if turn in scores},
         validation={turn: q for turn in turns if turn in scores and (q := records[turn].quality) is not None},

@@ -8,7 +8,7 @@ import torch
 
 from autoact.engines.engine import Engine
 from autoact.engines.factory import open_engine
-from autoact.engines.job import Job, Outcome, Workplace
+from autoact.engines.job import Job, Outcome, WorkerContext
 from autoact.engines.settings import EngineSettings
 from autoact.workflows.searching.population_size import Shape
 
@@ -23,7 +23,7 @@ class LateEngine(Engine):
         shape: workers, and CPU threads of each.
     """
 
-    def __init__(self, settings: EngineSettings, workplace: Workplace, device: torch.device, shape: Shape) -> None:
+    def __init__(self, settings: EngineSettings, workplace: WorkerContext, device: torch.device, shape: Shape) -> None:
         self.workers = shape.workers
         self._settings = settings
         self._workplace = workplace

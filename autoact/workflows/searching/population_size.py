@@ -10,7 +10,7 @@ from typing import Any
 from autoact.engines.resources import workers_here
 from autoact.engines.settings import EngineSettings
 from autoact.study.settings import SearchSettings
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population import Probed, probe
@@ -83,7 +83,7 @@ def shape_of(
     options: SessionOptions,
     engine: EngineSettings,
     search: SearchSettings,
-    ledger: Ledger | None = None,
+    ledger: TrialStore | None = None,
     say: Callable[[str], None] = lambda what: None,
 ) -> Shape:
     """The shape of a search.

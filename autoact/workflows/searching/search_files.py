@@ -12,7 +12,7 @@ from autoact.core.errors import AutoactError
 from autoact.recommendation import Recommendation, load_recommendation
 from autoact.report.markdown import to_markdown
 from autoact.sites import Sites
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.outcome.result import SearchResult
 from autoact.study.outcome.to_recommendation import recommendation
 from autoact.workflows.load_recommendation import FILE as RECOMMENDED
@@ -20,7 +20,7 @@ from autoact.workflows.load_recommendation import FILE as RECOMMENDED
 RAW = "confirmation.json"
 
 
-class SearchFiles(Observer):
+class SearchFiles(SearchCallback):
     """Writes the study's files: trials, result, recommendation.
 
     Args:

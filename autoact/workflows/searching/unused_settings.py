@@ -11,10 +11,10 @@ from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY
 from autoact.tasks.objectives import QUALITY
 
 if TYPE_CHECKING:
-    from autoact.workflows.search import Prepared
+    from autoact.workflows.search import PreparedSearch
 
 
-def idle_here(given: Sequence[Given], prepared: Prepared) -> list[str]:
+def idle_here(given: Sequence[Given], prepared: PreparedSearch) -> list[str]:
     """A line for each key that somebody set and that cannot act, with the reason.
 
     Args:
@@ -29,24 +29,24 @@ def idle_here(given: Sequence[Given], prepared: Prepared) -> list[str]:
     return lines
 
 
-def why_idle_here(key: str, prepared: Prepared) -> str:
+def why_idle_here(key: str, prepared: PreparedSearch) -> str:
     """Why a key cannot act in a search that is prepared; empty where it can."""
     rule = RULES.get(key)
     return "" if rule is None else rule(prepared)
 
 
-def _on_gpus(prepared: Prepared) -> str:
+def _on_gpus(prepared: PreparedSearch) -> str:
     return "" if prepared.device.type == "cuda" else f"it is for GPUs, and this search trains on {prepared.device}"
 
 
-def _rungs(prepared: Prepared) -> str:
+def _rungs(prepared: PreparedSearch) -> str:
     if prepared.rungs or not prepared.settings.search.rungs.enabled:
         return ""
     length = "without a number of epochs" if prepared.epochs is None else f"of {prepared.epochs} epochs"
     return f"trainings {length} leave no room for early stops"
 
 
-def _learning_rate(prepared: Prepared) -> str:
+def _learning_rate(prepared: PreparedSearch) -> str:
     return (
         ""
         if LEARNING_RATE in prepared.space.configured
@@ -54,28 +54,28 @@ def _learning_rate(prepared: Prepared) -> str:
     )
 
 
-def _weight_decay(prepared: Prepared) -> str:
+def _weight_decay(prepared: PreparedSearch) -> str:
     return "" if WEIGHT_DECAY in prepared.space.configured else "the model's optimisers take no weight decay"
 
 
-def _margin(prepared: Prepared) -> str:
+def _margin(prepared: PreparedSearch) -> str:
     if any(objective.name != QUALITY for objective in prepared.objectives):
         return ""
     return "nothing is traded against quality, so no policy may lose any"
 
 
-def _tested(prepared: Prepared) -> str:
+def _tested(prepared: PreparedSearch) -> str:
     return "" if prepared.task.open_test is not None else "there are no test rows, so there is no final check"
 
 
-def _categories(prepared: Prepared) -> str:
+def _categories(prepared: PreparedSearch) -> str:
     columns = prepared.task.facts.get("profile", {}).get("columns", [])
     if not columns or any(column["kind"] == CATEGORY for column in columns):
         return ""
     return "no column that is learnt from holds categories"
 
 
-RULES: dict[str, Callable[[Prepared], str]] = {
+RULES: dict[str, Callable[[PreparedSearch], str]] = {
     "engine.max_gpus": _on_gpus,
     "engine.gpu_memory_fraction": _on_gpus,
     "search.rungs.enabled": _rungs,

@@ -5,7 +5,7 @@ import collections
 import pytest
 import torch
 
-from autoact.activations import fingerprint, names, register
+from autoact.activations import function_key, names, register
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from autoact.activations import fingerprint, names, register
     ],
 )
 def test_equal_functions(one: str, other: str) -> None:
-    assert fingerprint(one) == fingerprint(other)
+    assert function_key(one) == function_key(other)
 
 
 @pytest.mark.parametrize(
@@ -39,33 +39,33 @@ def test_equal_functions(one: str, other: str) -> None:
     ],
 )
 def test_other_functions(one: str, other: str) -> None:
-    assert fingerprint(one) != fingerprint(other)
+    assert function_key(one) != function_key(other)
 
 
 def test_only_elu_and_celu_coincide_in_the_catalogue() -> None:
     by_print = collections.defaultdict(list)
     for name in names():
-        by_print[fingerprint(name)].append(name)
+        by_print[function_key(name)].append(name)
     assert [group for group in by_print.values() if len(group) > 1] == [["elu", "celu"]]
 
 
 def test_another_way_to_write_a_function_is_the_same() -> None:
     register("long_silu", lambda x: x / (1 + torch.exp(-x)))
     register("long_tanh", lambda x: 2 * torch.sigmoid(2 * x) - 1)
-    assert fingerprint("long_silu") == fingerprint("silu")
-    assert fingerprint("long_tanh") == fingerprint("tanh")
+    assert function_key("long_silu") == function_key("silu")
+    assert function_key("long_tanh") == function_key("tanh")
 
 
 def test_learnable_ones_are_compared_where_they_may_go() -> None:
     register("same_prelu", lambda x, w=0.25: torch.where(x > 0, x, w * x), family="learnable")
     register("like_prelu_at_first", lambda x, w=0.25: torch.where(x > 0, x + (w - 0.25), w * x), family="learnable")
-    assert fingerprint("same_prelu") == fingerprint("prelu")
-    assert fingerprint("like_prelu_at_first") != fingerprint("prelu")
+    assert function_key("same_prelu") == function_key("prelu")
+    assert function_key("like_prelu_at_first") != function_key("prelu")
 
 
 def test_the_random_state_is_left_alone() -> None:
     torch.manual_seed(5)
     want = torch.rand(1)
     torch.manual_seed(5)
-    fingerprint("rrelu(lower=0.11)")
+    function_key("rrelu(lower=0.11)")
     assert torch.equal(torch.rand(1), want)

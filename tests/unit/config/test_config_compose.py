@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autoact.activations import canonical, fingerprint, get
+from autoact.activations import canonical, function_key, get
 from autoact.config.compose import compose, settings
 from autoact.config.groups import GROUPS, conf_dir, options
 from autoact.config.trusted_code import load_trusted
@@ -59,7 +59,7 @@ def test_candidates_are_in_the_catalogue_and_different(choice):
     names = read(f"candidates={choice}").space.candidates
     assert len(names) > 5
     assert [name for name in names if not get(name).searchable] == []
-    assert len({fingerprint(canonical(name)) for name in names}) == len(names)
+    assert len({function_key(canonical(name)) for name in names}) == len(names)
 
 
 def test_the_default_candidates_are_those_of_the_python_face():

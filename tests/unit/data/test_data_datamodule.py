@@ -19,7 +19,7 @@ from autoact.core.errors import AutoactError, SealedError
 from autoact.data import datamodule
 from autoact.data.datamodule import TensorBatches, TensorDataModule, epoch_order
 from autoact.data.prepare import prepare
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import Part
 from autoact.data.settings import DataSettings
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 
 
 @pytest.fixture(scope="module")
-def prepared() -> Prepared:
+def prepared() -> PreparedData:
     return prepare(DataSettings(source="sklearn", name="wine"), "classification")
 
 
@@ -66,7 +66,7 @@ def _trainer(folder: Path, epochs: int) -> lightning.Trainer:
     return lightning.Trainer(max_epochs=epochs, default_root_dir=folder, enable_checkpointing=False, **quiet)
 
 
-def test_lightning_sees_the_order_of_seed_and_epoch(prepared: Prepared, tmp_path: Path) -> None:
+def test_lightning_sees_the_order_of_seed_and_epoch(prepared: PreparedData, tmp_path: Path) -> None:
     model, data = Recorder(), TensorDataModule(prepared, batch_size=32, seed=5)
     _trainer(tmp_path, 3).fit(model, data)
     for epoch in range(3):
@@ -75,7 +75,7 @@ def test_lightning_sees_the_order_of_seed_and_epoch(prepared: Prepared, tmp_path
     assert model.validated == len(prepared.validation)
 
 
-def test_a_resumed_run_sees_the_same_batches(prepared: Prepared, tmp_path: Path) -> None:
+def test_a_resumed_run_sees_the_same_batches(prepared: PreparedData, tmp_path: Path) -> None:
     first = Recorder()
     trainer = _trainer(tmp_path, 2)
     trainer.fit(first, TensorDataModule(prepared, batch_size=32, seed=5))
@@ -133,7 +133,7 @@ def test_orders_differ_between_seeds_and_epochs_and_not_otherwise() -> None:
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_bad_settings(prepared: Prepared) -> None:
+def test_bad_settings(prepared: PreparedData) -> None:
     with pytest.raises(AutoactError, match="batch_size=0"):
         TensorDataModule(prepared, batch_size=0)
     with pytest.raises(AutoactError, match="seed=-1"):

@@ -14,7 +14,7 @@ import torch
 from autoact.core.errors import AutoactError
 from autoact.data.preparation.tables import encode_frame
 from autoact.data.prepare import prepare
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.preprocessing_file import SavedPreprocessing
 from autoact.data.settings import DataSettings
 from autoact.data.sources.simulated_churn import simulate_churn
@@ -49,7 +49,7 @@ def strange(rows: int = 50) -> pd.DataFrame:
     return new
 
 
-def there_and_back(prepared: Prepared, given: DataSettings, output: str = "sigmoid") -> SavedPreprocessing:
+def there_and_back(prepared: PreparedData, given: DataSettings, output: str = "sigmoid") -> SavedPreprocessing:
     return SavedPreprocessing.from_json(SavedPreprocessing.of(prepared, given, output).to_json())
 
 

@@ -10,7 +10,7 @@ from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
 from autoact.engines.inline import InlineEngine
-from autoact.engines.job import Job, Workplace
+from autoact.engines.job import Job, WorkerContext
 from autoact.tasks.objectives import Objective
 
 ONE = Candidate(Assignment({"act": "relu"}))
@@ -74,7 +74,7 @@ def place(opened):
             return f"rows for {reason}"
 
         task = SimpleNamespace(name="a task", open_test=None if sealed else open_test)
-        return Workplace(task, session, objectives), sessions
+        return WorkerContext(task, session, objectives), sessions
 
     return make
 
@@ -182,7 +182,7 @@ def test_inline_lets_ctrl_c_through():
     def interrupted():
         raise KeyboardInterrupt
 
-    engine = InlineEngine(Workplace(SimpleNamespace(open_test=None), interrupted))
+    engine = InlineEngine(WorkerContext(SimpleNamespace(open_test=None), interrupted))
     with pytest.raises(KeyboardInterrupt):
         engine.submit(job(4))
 

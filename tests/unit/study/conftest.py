@@ -23,14 +23,14 @@ from autoact.sites import Site, Sites
 from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
 from autoact.study import final_check as final_check_module
-from autoact.study.callbacks import Observer, SearchInfo
+from autoact.study.callbacks import SearchCallback, SearchInfo
 from autoact.study.confirmation.end_to_end_timing import Measured
-from autoact.study.execution.predicted_costs import Known
+from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.search import Search
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.study.storage.study_identity import identify
-from autoact.study.storage.trial_store import Ledger
-from autoact.tasks.objectives import Objective, select
+from autoact.study.storage.trial_store import TrialStore
+from autoact.tasks.objectives import Objective, choose_objectives
 from autoact.tasks.task import Task
 
 CONFIGURED = {"learning_rate": 0.01, "weight_decay": 0.01}
@@ -88,10 +88,10 @@ def table_of(space: SearchSpace, extra: Mapping[str, float] | None = None, error
 
 def known_of(
     space: SearchSpace, extra: Mapping[str, float] | None = None, price: float | None = 1.0, **table: Any
-) -> Known:
+) -> PredictedCosts:
     """Latency and cost from a table made by hand."""
     money = {"price_per_hour": price, "currency": "USD"} if price is not None else {}
-    return Known(table_of(space, extra, **table), space, HardwareSettings(name="bench", device="cpu", **money))
+    return PredictedCosts(table_of(space, extra, **table), space, HardwareSettings(name="bench", device="cpu", **money))
 
 
 def record_of(candidate: Candidate, number: int = 0, quality: float | None = 0.8, **values: float) -> TrialRecord:
@@ -226,17 +226,17 @@ class Bench:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         unit, mode = self.task.quality_unit, self.task.mode
-        return (*select(self.names, quality_unit=unit, quality_mode=mode, currency="USD")[0], *self.own)
+        return (*choose_objectives(self.names, quality_unit=unit, quality_mode=mode, currency="USD")[0], *self.own)
 
     @property
-    def known(self) -> Known:
+    def known(self) -> PredictedCosts:
         return known_of(self.space, self.extra)
 
-    def ledger(self) -> Ledger:
+    def ledger(self) -> TrialStore:
         identity = identify(self.task, self.space, self.objectives, {"seed": self.settings.seed}, "bench")
-        return Ledger(self.storage, identity, self.space, self.objectives, self.settings, self.known.values)
+        return TrialStore(self.storage, identity, self.space, self.objectives, self.settings, self.known.values)
 
-    def search(self, engine: Any, observers: Sequence[Observer] = ()) -> Search:
+    def search(self, engine: Any, observers: Sequence[SearchCallback] = ()) -> Search:
         ledger = self.ledger()
         return Search(
             task=self.task,
@@ -275,7 +275,7 @@ def plant(
     return of
 
 
-def run(bench: Bench, engine: Any, *observers: Observer) -> Any:
+def run(bench: Bench, engine: Any, *observers: SearchCallback) -> Any:
     """The result of a search."""
     return bench.search(engine, observers).run()
 
@@ -296,7 +296,7 @@ def timing(ms: float, wobble: float = 0.001) -> Timing:
 def timed_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Finalists run as fast as the table says."""
 
-    def measure(task: Task, candidates: Mapping[str, Candidate], known: Known) -> dict[str, Measured]:
+    def measure(task: Task, candidates: Mapping[str, Candidate], known: PredictedCosts) -> dict[str, Measured]:
         found = {}
         for name, candidate in candidates.items():
             values = known.values(candidate.assignment)

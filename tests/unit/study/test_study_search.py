@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.settings import SAMPLERS, ConfirmSettings, SearchSettings
 from autoact.tasks.objectives import Objective
 
@@ -148,7 +148,7 @@ def test_the_final_check_uses_fresh_seeds_and_the_search_none_of_them(kit):
 # Observers
 
 
-class Log(Observer):
+class Log(SearchCallback):
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.fronts: list[int] = []

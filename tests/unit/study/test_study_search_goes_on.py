@@ -12,7 +12,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.trial import RAISED, Candidate, TrialRecord
 from autoact.study import search as search_module
 from autoact.study.settings import SearchSettings
-from autoact.study.storage.trial_store import Ledger
+from autoact.study.storage.trial_store import TrialStore
 
 pytestmark = pytest.mark.usefixtures("timed_by_table")
 
@@ -135,12 +135,12 @@ def test_trials_that_fail_fail_alone(kit):
 
 @pytest.mark.parametrize("which", ["every other activation", "one activation"])
 def test_the_search_ends_where_many_different_candidates_raise_and_goes_on_where_some_do(kit, monkeypatch, which):
-    def raised(self: Ledger, record: TrialRecord, places: Any) -> TrialRecord:
+    def raised(self: TrialStore, record: TrialRecord, places: Any) -> TrialRecord:
         reason = "" if record.complete else f"{RAISED} ValueError: not positive (net.py:7)"
         return tell(self, dataclasses.replace(record, reason=reason), places)
 
-    tell = Ledger.tell
-    monkeypatch.setattr(Ledger, "tell", raised)
+    tell = TrialStore.tell
+    monkeypatch.setattr(TrialStore, "tell", raised)
     quality = kit.plant({})
     fails = (lambda s: s != "relu") if which == "every other activation" else (lambda s: s == "tanh")
     engine = kit.Planted(lambda c: None if fails(c.assignment.summary()) else quality(c))

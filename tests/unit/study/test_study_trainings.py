@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from autoact.core.trial import Candidate
 from autoact.engines.inline import InlineEngine
-from autoact.engines.job import Workplace
+from autoact.engines.job import WorkerContext
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.tasks.objectives import Objective
 from autoact.training.lightning_session import LightningSession, SessionOptions
@@ -94,7 +94,7 @@ def bench_of(kit: Any, **changes: Any) -> Any:
 def run(bench: Any, stop: Stop | None = None) -> Any:
     stop = stop or Stop()
     options = SessionOptions(stop_asked=stop.asked_in_training)
-    workplace = Workplace(bench.task, lambda: LightningSession(bench.task, options), bench.objectives)
+    workplace = WorkerContext(bench.task, lambda: LightningSession(bench.task, options), bench.objectives)
     search = bench.search(InlineEngine(workplace))
     search.stop_asked = stop.asked
     return search.run()

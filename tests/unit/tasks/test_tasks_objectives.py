@@ -8,7 +8,7 @@ import pytest
 
 from autoact.core.errors import AutoactError
 from autoact.tasks import objectives
-from autoact.tasks.objectives import Objective, forget, objective, own, select
+from autoact.tasks.objectives import Objective, choose_objectives, forget, objective, own
 from autoact.tasks.task import Task
 
 
@@ -21,7 +21,7 @@ def _as_found() -> Iterator[None]:
 
 
 def chosen(*names: str, currency: str | None = "EUR") -> tuple[tuple[Objective, ...], str]:
-    return select(names, quality_unit="MSE", quality_mode="min", currency=currency)
+    return choose_objectives(names, quality_unit="MSE", quality_mode="min", currency=currency)
 
 
 def test_the_built_in_objectives():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.tracking.factory import make_tracker
 from autoact.tracking.mlflow_tracker import PAUSE, MlflowTracker
 from autoact.tracking.settings import TrackingSettings
@@ -112,7 +112,7 @@ def three(made):
 
 
 def test_it_is_an_observer_chosen_by_name(output):
-    assert isinstance(make_tracker(TrackingSettings(), output, "chosen"), Observer)
+    assert isinstance(make_tracker(TrackingSettings(), output, "chosen"), SearchCallback)
     assert make_tracker(TrackingSettings(backend="none"), output, "chosen") is None
 
 

@@ -22,10 +22,10 @@ from autoact.engines.settings import EngineSettings
 from autoact.latency.hardware import HardwareSettings
 from autoact.recommendation import Policy, Recommendation
 from autoact.sites import find_sites
-from autoact.study.confirmation.retraining import Retrained, Turn
+from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.study.settings import SearchSettings
-from autoact.workflows.check import Means, check
-from autoact.workflows.checking.check_result import Checked, Finding, Tolerances, judge
+from autoact.workflows.check import CheckSettings, check
+from autoact.workflows.checking.check_result import CheckResult, Finding, Tolerances, judge
 from autoact.workflows.checking.remeasure import note_opening, retrain
 
 
@@ -85,7 +85,7 @@ def recommended(task, name="tanh", recommend=True, **evidence):
 
 def means(settings, **more):
     """The quickest."""
-    return Means(
+    return CheckSettings(
         device=torch.device("cpu"),
         hardware=HardwareSettings(device="cpu", threads=1),
         engine=EngineSettings(name="inline", population=4),
@@ -235,7 +235,7 @@ def test_trainings_that_fail_are_a_regression(task):
 
 def test_strict_counts_what_is_unclear():
     unclear = Finding("gain", None, 0.0, -1.0, 1.0, 0.0, True, "unclear")
-    lax = Checked("t", "quality", "AUC", "validation", 2, [unclear])
+    lax = CheckResult("t", "quality", "AUC", "validation", 2, [unclear])
     assert lax.passed and not replace(lax, strict=True).passed
 
 
@@ -263,9 +263,9 @@ def few_rows(count, values, monkeypatch):
     """Let the check find these scores, with one value per group of rows left out."""
 
     def scores(task, candidates, seeds, **_):
-        turns = [Turn(30_000 + k) for k in range(seeds)]
+        turns = [SeedFold(30_000 + k) for k in range(seeds)]
         return {
-            name: Retrained(
+            name: RetrainedCandidate(
                 candidate,
                 scores=dict.fromkeys(turns, 0.1 if name == "mine" else 0.2),
                 replicates=dict.fromkeys(turns, tuple(values)),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from autoact.activations import registry
-from autoact.activations.fingerprint import fingerprint
+from autoact.activations.fingerprint import function_key
 from autoact.activations.gain import gain
 from autoact.activations.modules import ActivationModule, GatedActivation, build, recognise
 from autoact.activations.spec import Activation, Parameter
@@ -74,7 +74,7 @@ def test_a_users_own_gated_activation() -> None:
     assert torch.equal(module(torch.ones(2, 6)), torch.full((2, 3), math.tanh(1.0)))
     again = registry.register("tanh_glu_again", tanh_gated, family="gated", gain=2.0)
     assert gain("tanh_glu_again") == 2.0
-    assert fingerprint(again.name) == fingerprint(row.name) != fingerprint("swiglu")
+    assert function_key(again.name) == function_key(row.name) != function_key("swiglu")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from autoact.cli.main import main
 from autoact.cli.verbs import check as verb
-from autoact.workflows.checking.check_result import Checked, Finding
+from autoact.workflows.checking.check_result import CheckResult, Finding
 
 
 def checked(verdict="ok", **more):
@@ -19,7 +19,9 @@ def checked(verdict="ok", **more):
         Finding("drift:city", None, None, None, 0.01, 0.25, False, "ok", "the data have no such column"),
         *(Finding(f"drift:x{k}", None, 0.0, None, 0.01, 0.25, False, "ok") for k in range(9)),
     ]
-    return Checked("churn", "quality", "ROC AUC", "validation", 5, findings, ["a note"], {"simulated": True}, **more)
+    return CheckResult(
+        "churn", "quality", "ROC AUC", "validation", 5, findings, ["a note"], {"simulated": True}, **more
+    )
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 
 from autoact.data.columns.target_kind import kind_remarks
 from autoact.data.prepare import prepare
-from autoact.data.prepared_data import Prepared
+from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 
 
-def _prepared(folder: Path, targets: list[str], kind: str) -> Prepared:
+def _prepared(folder: Path, targets: list[str], kind: str) -> PreparedData:
     draw = random.Random(0)
     rows = [f"{draw.random():.3f},{targets[k % len(targets)]}" for k in range(120)]
     file = folder / "t.csv"

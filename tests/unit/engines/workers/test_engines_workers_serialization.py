@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.engines.job import Workplace
+from autoact.engines.job import WorkerContext
 from autoact.engines.workers.serialization import RemoteTraceback, packed, reply_of, result_of
 from autoact.tasks.objectives import Objective
 
@@ -57,7 +57,7 @@ LOCK = threading.Lock()
 )
 def test_what_cannot_travel_is_named(fields, objective, part):
     objectives = (Objective("mine", "", "min", objective),) if objective else ()
-    workplace = Workplace(SimpleNamespace(name="x", **fields), dict, objectives)
+    workplace = WorkerContext(SimpleNamespace(name="x", **fields), dict, objectives)
     with pytest.raises(AutoactError, match=rf"^{part} cannot be sent to a worker \(.*\): use engine=inline"):
         packed(workplace)
 
@@ -65,4 +65,4 @@ def test_what_cannot_travel_is_named(fields, objective, part):
 def test_a_session_factory_that_cannot_travel_is_named():
     stop = threading.Event()
     with pytest.raises(AutoactError, match=r"^the session's factory cannot be sent"):
-        packed(Workplace(SimpleNamespace(name="x"), lambda: stop))
+        packed(WorkerContext(SimpleNamespace(name="x"), lambda: stop))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoact.activations.modules import build
-from autoact.sites import Source, consumers
+from autoact.sites import WeightSource, consumers
 
 
 class Net(nn.Module):
@@ -27,9 +27,9 @@ class Net(nn.Module):
 def test_mlp() -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), build("prelu", channels=6), nn.Linear(6, 1))
     assert consumers(model, torch.zeros(2, 4)) == {
-        "0.weight": Source("input"),
-        "2.weight": Source("site", "1"),
-        "4.weight": Source("site", "3"),
+        "0.weight": WeightSource("input"),
+        "2.weight": WeightSource("site", "1"),
+        "4.weight": WeightSource("site", "3"),
     }
 
 
@@ -54,10 +54,10 @@ def test_convolutions_with_norms_and_a_shortcut() -> None:
     )
     found = consumers(model, torch.randn(2, 1, 6, 6))
     assert found == {
-        "conv1.weight": Source("input"),
-        "conv2.weight": Source("site", "act"),
-        "conv3.weight": Source("unknown"),
-        "head.weight": Source("site", "act3"),
+        "conv1.weight": WeightSource("input"),
+        "conv2.weight": WeightSource("site", "act"),
+        "conv3.weight": WeightSource("unknown"),
+        "head.weight": WeightSource("site", "act3"),
     }
     assert {name: (source.fan_in, source.bias) for name, source in found.items()} == {
         "conv1.weight": (9, "conv1.bias"),
@@ -70,29 +70,29 @@ def test_convolutions_with_norms_and_a_shortcut() -> None:
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        (lambda y: y, Source("site", "act")),
-        (lambda y: F.dropout(y, 0.5, True), Source("site", "act")),
-        (lambda y: y.reshape(6, 1, 6).squeeze(1).contiguous().clone(), Source("site", "act")),
-        (lambda y: y.t().transpose(0, 1).to(torch.float32).float(), Source("site", "act")),
-        (lambda y: y[:3], Source("site", "act")),
-        (lambda y: F.max_pool1d(y, 1), Source("site", "act")),
-        (lambda y: F.max_pool1d(y, 1, return_indices=True)[0], Source("site", "act")),
-        (lambda y: F.pad(y, (1, 0))[:, 1:], Source("site", "act")),
-        (lambda y: F.layer_norm(y, (6,)), Source("norm")),
-        (lambda y: F.batch_norm(y, torch.zeros(6), torch.ones(6)).view(6, 6), Source("norm")),
-        (lambda y: F.rms_norm(y, (6,)), Source("norm")),
-        (lambda y: y + 1, Source("unknown")),
-        (lambda y: y * y, Source("unknown")),
-        (lambda y: torch.cat([y, y]), Source("unknown")),
-        (lambda y: y.mean(0, keepdim=True), Source("unknown")),
-        (lambda y: y.chunk(2)[0], Source("unknown")),
-        (lambda y: y.mul_(2), Source("unknown")),
-        (lambda y: (y.view(-1).add_(1), y)[1], Source("unknown")),
-        (lambda y: F.linear(y, torch.eye(6)), Source("unknown")),
-        (lambda y: F.relu(y), Source("unknown")),
+        (lambda y: y, WeightSource("site", "act")),
+        (lambda y: F.dropout(y, 0.5, True), WeightSource("site", "act")),
+        (lambda y: y.reshape(6, 1, 6).squeeze(1).contiguous().clone(), WeightSource("site", "act")),
+        (lambda y: y.t().transpose(0, 1).to(torch.float32).float(), WeightSource("site", "act")),
+        (lambda y: y[:3], WeightSource("site", "act")),
+        (lambda y: F.max_pool1d(y, 1), WeightSource("site", "act")),
+        (lambda y: F.max_pool1d(y, 1, return_indices=True)[0], WeightSource("site", "act")),
+        (lambda y: F.pad(y, (1, 0))[:, 1:], WeightSource("site", "act")),
+        (lambda y: F.layer_norm(y, (6,)), WeightSource("norm")),
+        (lambda y: F.batch_norm(y, torch.zeros(6), torch.ones(6)).view(6, 6), WeightSource("norm")),
+        (lambda y: F.rms_norm(y, (6,)), WeightSource("norm")),
+        (lambda y: y + 1, WeightSource("unknown")),
+        (lambda y: y * y, WeightSource("unknown")),
+        (lambda y: torch.cat([y, y]), WeightSource("unknown")),
+        (lambda y: y.mean(0, keepdim=True), WeightSource("unknown")),
+        (lambda y: y.chunk(2)[0], WeightSource("unknown")),
+        (lambda y: y.mul_(2), WeightSource("unknown")),
+        (lambda y: (y.view(-1).add_(1), y)[1], WeightSource("unknown")),
+        (lambda y: F.linear(y, torch.eye(6)), WeightSource("unknown")),
+        (lambda y: F.relu(y), WeightSource("unknown")),
     ],
 )
-def test_what_keeps_a_tag_and_what_clears_it(step: Callable[[Tensor], Tensor], expected: Source) -> None:
+def test_what_keeps_a_tag_and_what_clears_it(step: Callable[[Tensor], Tensor], expected: WeightSource) -> None:
     model = Net(lambda m, x: m.fc(step(m.act(x * 1))), act=nn.Tanh(), fc=nn.Linear(6, 2))
     assert consumers(model, torch.randn(6, 6)) == {"fc.weight": expected}
 
@@ -101,9 +101,9 @@ def test_tied_weights_appear_once_and_several_sources_are_unknown() -> None:
     first, second = nn.Linear(4, 4), nn.Linear(4, 4)
     second.weight = first.weight
     alike = nn.Sequential(nn.Tanh(), first, nn.ReLU(), second)
-    assert consumers(alike, torch.zeros(2, 4)) == {"1.weight": Source("unknown")}
+    assert consumers(alike, torch.zeros(2, 4)) == {"1.weight": WeightSource("unknown")}
     same = Net(lambda m, x: m.a(m.act(x)) + m.b(m.act(x)), act=nn.Tanh(), a=first, b=second)
-    assert consumers(same, torch.zeros(2, 4)) == {"a.weight": Source("site", "act")}
+    assert consumers(same, torch.zeros(2, 4)) == {"a.weight": WeightSource("site", "act")}
 
 
 def test_many_dead_tensors_do_not_pass_their_tags_on() -> None:
@@ -114,7 +114,7 @@ def test_many_dead_tensors_do_not_pass_their_tags_on() -> None:
         return y
 
     model = Net(forward, act=nn.Tanh(), fc=nn.Linear(4, 2))
-    assert consumers(model, torch.zeros(2, 4)) == {"fc.weight": Source("unknown")}
+    assert consumers(model, torch.zeros(2, 4)) == {"fc.weight": WeightSource("unknown")}
 
 
 def test_functional_weights_of_the_model_count_and_computed_ones_do_not() -> None:
@@ -124,28 +124,28 @@ def test_functional_weights_of_the_model_count_and_computed_ones_do_not() -> Non
         a=nn.Linear(4, 2),
         b=nn.Linear(4, 2),
     )
-    assert consumers(model, torch.zeros(2, 4)) == {"a.weight": Source("site", "act")}
+    assert consumers(model, torch.zeros(2, 4)) == {"a.weight": WeightSource("site", "act")}
 
 
 def test_transformer_layer_and_recurrent_layer_are_unknown_inside() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), layer, nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1))
     found = consumers(model, torch.zeros(2, 5, 3))
-    assert found["2.linear1.weight"] == Source("norm")
-    assert found["2.linear2.weight"] == Source("unknown")
-    assert found["3.weight"] == Source("norm")
-    assert found["5.weight"] == Source("site", "4")
+    assert found["2.linear1.weight"] == WeightSource("norm")
+    assert found["2.linear2.weight"] == WeightSource("unknown")
+    assert found["3.weight"] == WeightSource("norm")
+    assert found["5.weight"] == WeightSource("site", "4")
     recurrent = Net(lambda m, x: m.fc(m.rnn(m.act(x))[0]), act=nn.Tanh(), rnn=nn.LSTM(4, 6), fc=nn.Linear(6, 1))
-    assert consumers(recurrent, torch.zeros(2, 4)) == {"fc.weight": Source("unknown")}
+    assert consumers(recurrent, torch.zeros(2, 4)) == {"fc.weight": WeightSource("unknown")}
 
 
 def test_transposed_convolution_counts_its_inputs() -> None:
     model = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(4, 6, 4, stride=2, groups=2))
     (source,) = consumers(model, torch.randn(1, 4, 5, 5)).values()
-    assert source == Source("site", "0")
+    assert source == WeightSource("site", "0")
     assert source.fan_in == 2 * 16 // 4
 
 
 def test_keyword_examples_are_inputs_too() -> None:
     model = nn.Sequential(nn.Linear(4, 2))
-    assert consumers(model, {"input": torch.zeros(2, 4)}) == {"0.weight": Source("input")}
+    assert consumers(model, {"input": torch.zeros(2, 4)}) == {"0.weight": WeightSource("input")}

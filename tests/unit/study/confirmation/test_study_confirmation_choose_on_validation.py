@@ -11,14 +11,14 @@ import pytest
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate, TrialRecord
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.choose_on_validation import Choosing, turns_of
 from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.power import foresee
 from autoact.study.confirmation.retraining import same
 from autoact.study.confirmation.shortlist import BASELINES, shortlist
 from autoact.study.confirmation.shrinkage import Estimates
-from autoact.study.selection import Selection, select
+from autoact.study.selection import Selection, select_trials
 from autoact.study.settings import ConfirmSettings
 from autoact.training.callbacks import Interrupted
 
@@ -53,12 +53,12 @@ def records_of(kit: Any) -> list[TrialRecord]:
 
 
 def first_of(bench: Any, records: list[TrialRecord]) -> Selection:
-    found = select(records, bench.task, bench.space, bench.objectives, {}, bench.margin)
+    found = select_trials(records, bench.task, bench.space, bench.objectives, {}, bench.margin)
     assert found is not None
     return found
 
 
-class Told(Observer):
+class Told(SearchCallback):
     def __init__(self) -> None:
         self.planned, self.told = 0, 0
 

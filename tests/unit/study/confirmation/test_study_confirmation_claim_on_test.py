@@ -12,19 +12,19 @@ import pytest
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
-from autoact.study.callbacks import Observer
-from autoact.study.confirmation.choose_on_validation import Chosen
-from autoact.study.confirmation.claim_on_test import FIRST_SEED, Claim, Confirmation, finalists, looks
-from autoact.study.confirmation.retraining import Turn
+from autoact.study.callbacks import SearchCallback
+from autoact.study.confirmation.choose_on_validation import StageOneChoice
+from autoact.study.confirmation.claim_on_test import FIRST_SEED, Confirmation, StageTwo, finalists, looks
+from autoact.study.confirmation.retraining import SeedFold
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.training.callbacks import Interrupted
 
 SEEDS = [20_000, 20_001, 20_002]
-TURNS = [Turn(seed) for seed in SEEDS]
+TURNS = [SeedFold(seed) for seed in SEEDS]
 
 
-class Told(Observer):
+class Told(SearchCallback):
     """What observers hear of the check."""
 
     def __init__(self) -> None:
@@ -81,8 +81,8 @@ def checked(
     settings = ConfirmSettings(seeds=seeds, early=decided is not None)
     observers = [] if told is None else [told]
     trainer = bench.search(engine)._trainer
-    chosen = Chosen(selection or selection_of(kit), {}, "chosen by hand")
-    claim = Claim(bench.task, bench.space, settings, hopeful)
+    chosen = StageOneChoice(selection or selection_of(kit), {}, "chosen by hand")
+    claim = StageTwo(bench.task, bench.space, settings, hopeful)
     return claim.run(chosen, bench.ledger(), trainer, observers, decided or (lambda so_far: False))
 
 
@@ -179,8 +179,8 @@ def test_seeds_that_fail_are_left_out_of_the_pairs(kit):
     told = Told()
     result = checked(kit, kit.Bench(), kit.Planted(of), told=told)
     entry = result.entries["quality"]
-    assert list(entry.scores) == [Turn(20_000), Turn(20_002)]
-    assert entry.failures == {Turn(20_001): "val_auc is nan in epoch 1"}
+    assert list(entry.scores) == [SeedFold(20_000), SeedFold(20_002)]
+    assert entry.failures == {SeedFold(20_001): "val_auc is nan in epoch 1"}
     assert result.gains["quality"].df == 1
     assert ("quality", 20_001, None) in told.scores
 

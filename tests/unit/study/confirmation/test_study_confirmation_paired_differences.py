@@ -8,16 +8,16 @@ import pytest
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.study.confirmation.paired_differences import Pairs, gain_of, pairs_of
-from autoact.study.confirmation.retraining import Retrained, Turn
+from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 
 SEEDS, ROWS, GROUPS = 10, 400, 40
 
 
-def retrained(rows: np.ndarray) -> Retrained:
+def retrained(rows: np.ndarray) -> RetrainedCandidate:
     """A candidate whose metric is the mean over rows; ``rows`` is ``[seeds, rows]``."""
     group = np.arange(rows.shape[1]) % GROUPS
-    turns = [Turn(seed) for seed in range(len(rows))]
-    return Retrained(
+    turns = [SeedFold(seed) for seed in range(len(rows))]
+    return RetrainedCandidate(
         Candidate(Assignment({"a": "relu"})),
         scores={turn: float(mine.mean()) for turn, mine in zip(turns, rows, strict=True)},
         replicates={
@@ -64,5 +64,5 @@ def test_losses_are_turned_round_and_few_seeds_give_no_interval():
     up, down = gain_of(one, other, "max"), gain_of(one, other, "min")
     assert (up.mean, up.low, up.high) == pytest.approx((-down.mean, -down.high, -down.low))
     assert gain_of(retrained(np.ones((1, ROWS))), retrained(np.zeros((1, ROWS))), "max") is None
-    unknown = pairs_of(Retrained(one.candidate, scores=one.scores), other)
+    unknown = pairs_of(RetrainedCandidate(one.candidate, scores=one.scores), other)
     assert (unknown.row_variance, unknown.interaction, unknown.groups) == (0.0, 0.0, 0)

@@ -10,9 +10,9 @@ import pytest
 from autoact.core.assignment import Assignment
 from autoact.core.stats import Interval
 from autoact.core.trial import Candidate
-from autoact.study.confirmation.alpha_spending import Opening
+from autoact.study.confirmation.alpha_spending import TestAccess
 from autoact.study.confirmation.claim_on_test import Confirmation
-from autoact.study.confirmation.retraining import Retrained, Turn
+from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.study.confirmation.verdict import Ratio, hopeful, interval_text, kept, rule, settled
 from autoact.study.selection import Selection
 
@@ -61,11 +61,13 @@ def found_of(
     tuned = kit.record(Candidate(relu, {"learning_rate": 0.1}), 0, 0.8) if tuning_won else as_it_is
     other = kit.record(Candidate(Assignment({"a": challenger})), 1, 0.9)
     selection = Selection(as_it_is, tuned, None, {policy: other}, (0, 1), margin)
-    failed = {Turn(seed): why for seed, why in (failures or {}).items()}
-    found = Retrained(other.candidate, {Turn(seed): 0.9 for seed in range(3 - len(failed))}, failures=failed)
+    failed = {SeedFold(seed): why for seed, why in (failures or {}).items()}
+    found = RetrainedCandidate(
+        other.candidate, {SeedFold(seed): 0.9 for seed in range(3 - len(failed))}, failures=failed
+    )
     gains = {} if gain is None else {policy: gain}
     gains |= {} if configured is None else {"configured": configured}
-    return selection, Confirmation({policy: found}, gains, 1, Opening(1, False, 0.025), 0.025, planned=3)
+    return selection, Confirmation({policy: found}, gains, 1, TestAccess(1, False, 0.025), 0.025, planned=3)
 
 
 def test_without_a_final_check_nothing_is_recommended(kit):

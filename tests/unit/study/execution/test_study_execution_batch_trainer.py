@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from autoact.core.trial import PRUNED, TrialRecord
 from autoact.engines.job import Job, Outcome
-from autoact.study.callbacks import Observer
+from autoact.study.callbacks import SearchCallback
 from autoact.study.execution.batch_trainer import shares
 from autoact.study.selection import Front, front_of
 from autoact.study.settings import SearchSettings
@@ -156,7 +156,7 @@ class Late:
         self.waiting = []
 
 
-class Working(Observer):
+class Working(SearchCallback):
     """Lets a late engine work, and counts how often there was time for it."""
 
     def __init__(self, engine: Late) -> None:

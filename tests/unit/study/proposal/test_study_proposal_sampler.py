@@ -18,7 +18,7 @@ from autoact.core.errors import AutoactError
 from autoact.study.proposal.expected_hypervolume import expected_gain
 from autoact.study.proposal.local_search import points_at_random, swaps
 from autoact.study.proposal.optuna_samplers import SAMPLERS, default_key
-from autoact.study.proposal.sampler import REFINED, REPLICATE, SAMPLED, Axis, Proposer, Seen
+from autoact.study.proposal.sampler import REFINED, REPLICATE, SAMPLED, Axis, Observation, Proposer
 
 NAMES = ["relu", "tanh", "gelu", "silu", "selu"]
 DIMENSIONS: dict[str, BaseDistribution] = {
@@ -39,12 +39,12 @@ def quality(params: Mapping[str, Any]) -> float:
     return gains / 20 - 0.1 * abs(math.log10(params["rate"]) + 2)
 
 
-def seen(params: Mapping[str, Any]) -> Seen:
+def seen(params: Mapping[str, Any]) -> Observation:
     """The point, evaluated."""
-    return Seen(params, (quality(params), latency(params)))
+    return Observation(params, (quality(params), latency(params)))
 
 
-def history(count: int, seed: int = 0) -> list[Seen]:
+def history(count: int, seed: int = 0) -> list[Observation]:
     """Points anywhere."""
     return [seen(params) for params in points_at_random(DIMENSIONS, random.Random(seed), count)]
 
@@ -76,10 +76,14 @@ def test_no_proposal_repeats_the_history_the_pending_or_another() -> None:
         return default_key({name: str(value).rstrip("2") for name, value in params.items()})
 
     small = Proposer(dimensions, [Axis("auc", "max")], key=key, allowed=lambda p: set(p.values()) != {"relu"})
-    past, waiting = [Seen({"site0": "relu", "site1": "tanh2"}, (0.5,))], [{"site0": "tanh", "site1": "tanh2"}]
+    past, waiting = [Observation({"site0": "relu", "site1": "tanh2"}, (0.5,))], [{"site0": "tanh", "site1": "tanh2"}]
     found = small.propose(past, 10, pending=waiting, left=100)
     assert [key(proposal.params) for proposal in found] == [key({"site0": "tanh", "site1": "relu"})]
-    everything = [*past, *(Seen(p, (0.1,)) for p in waiting), *(Seen(one.params, (0.2,)) for one in found)]
+    everything = [
+        *past,
+        *(Observation(p, (0.1,)) for p in waiting),
+        *(Observation(one.params, (0.2,)) for one in found),
+    ]
     assert small.propose(everything, 10, left=100) == []
     assert small.propose(everything, 10, left=1) == []
 
@@ -89,9 +93,9 @@ def test_a_small_space_is_searched_to_its_end(sampler: str) -> None:
     """Every sampler, batch after batch, until nothing is left: each point once."""
     dimensions = {"a": CategoricalDistribution(["x", "y", "z"]), "b": IntDistribution(1, 5)}
     small = Proposer(dimensions, [Axis("loss", "min")], sampler=sampler)
-    past: list[Seen] = []
+    past: list[Observation] = []
     while batch := small.propose(past, 4, left=20):
-        past += [Seen(one.params, (float(one.params["b"]),)) for one in batch]
+        past += [Observation(one.params, (float(one.params["b"]),)) for one in batch]
     assert len({default_key(one.params) for one in past}) == len(past) == 15
 
 
@@ -123,7 +127,7 @@ def test_refined_points_differ_from_a_front_member_in_one_dimension(known: bool)
 def test_screened_and_refined_points_are_better_than_the_samplers_own() -> None:
     """With an additive truth the model finds what gains: the hypervolume added by one batch is larger."""
 
-    def added(found: Proposer, past: list[Seen], left: int) -> float:
+    def added(found: Proposer, past: list[Observation], left: int) -> float:
         values = [one.values or () for one in past]
         values += [seen(one.params).values or () for one in found.propose(past, 8, left=left)]
         return pareto.hypervolume(values, [-0.5, 3.0], ["max", "min"])
@@ -142,22 +146,22 @@ def test_forecast_points_are_learnt_as_bad(screen: int) -> None:
     dimensions = {"layer": CategoricalDistribution(NAMES), "x": FloatDistribution(0.0, 1.0)}
     draw = random.Random(1)
     every = list(points_at_random(dimensions, draw, 60))
-    kept = [Seen(p, (draw.gauss(0.8, 0.01),)) for p in every if p["layer"] != "relu"]
+    kept = [Observation(p, (draw.gauss(0.8, 0.01),)) for p in every if p["layer"] != "relu"]
     bad = [p for p in every if p["layer"] == "relu"]
 
-    def proposed(stopped: list[Seen]) -> int:
+    def proposed(stopped: list[Observation]) -> int:
         asked = [Proposer(dimensions, [Axis("auc", "max")], seed=s, screen=screen, refine=0.0) for s in range(8)]
         return [p.params["layer"] for one in asked for p in one.propose(kept + stopped, 8, left=500)].count("relu")
 
-    forecast = proposed([Seen(p, (0.5,), forecast=True) for p in bad])
+    forecast = proposed([Observation(p, (0.5,), forecast=True) for p in bad])
     assert forecast < 64 / len(NAMES) / 2
-    assert forecast <= proposed([Seen(p, None) for p in bad])
+    assert forecast <= proposed([Observation(p, None) for p in bad])
 
 
 def test_forecast_points_never_join_the_front() -> None:
     """However good a forecast is, refinement starts from points that were trained in full."""
     past = history(20)
-    lucky = Seen({**{f"site{i}": "relu" for i in range(4)}, "rate": 0.05}, (9.0, 0.1), forecast=True)
+    lucky = Observation({**{f"site{i}": "relu" for i in range(4)}, "rate": 0.05}, (9.0, 0.1), forecast=True)
     members = [past[i].params for i in pareto.front([one.values or () for one in past], ["max", "min"])]
     found = proposer(screen=1, refine=1.0).propose([*past, lucky], 8, left=8)
     assert len(found) == 8
@@ -170,8 +174,8 @@ def test_replicates_come_first_where_noise_exceeds_the_spread() -> None:
     draw = random.Random(3)
     points = [one.params for one in history(12)]
 
-    def noisy(params: Mapping[str, Any]) -> Seen:
-        return Seen(params, (draw.gauss(0.8, 0.05), latency(params)))
+    def noisy(params: Mapping[str, Any]) -> Observation:
+        return Observation(params, (draw.gauss(0.8, 0.05), latency(params)))
 
     past = [noisy(params) for params in points] + [noisy(params) for params in points[:4] for _ in range(2)]
     one = proposer(screen=1, refine=0.0)
@@ -190,7 +194,7 @@ def test_while_refining_noise_is_compared_with_the_spread_of_the_best() -> None:
     draw = random.Random(5)
     points = [one.params for one in history(40)]
     past = [
-        Seen(params, (draw.gauss(0.9 if place < 10 else 0.5 + place / 200, 0.01), latency(params)))
+        Observation(params, (draw.gauss(0.9 if place < 10 else 0.5 + place / 200, 0.01), latency(params)))
         for place, params in enumerate(points)
         for _ in range(3 if place < 3 else 1)
     ]
@@ -202,14 +206,16 @@ def test_while_refining_noise_is_compared_with_the_spread_of_the_best() -> None:
 def test_no_replicates_where_points_differ_by_more_than_noise() -> None:
     """Small noise; or no replicate that tells of it."""
     past = history(12)
-    copies = [Seen(past[0].params, (quality(past[0].params) + d, latency(past[0].params))) for d in (0.001, -0.001)]
+    copies = [
+        Observation(past[0].params, (quality(past[0].params) + d, latency(past[0].params))) for d in (0.001, -0.001)
+    ]
     assert {p.role for p in proposer().propose([*past, *copies], 4, left=200)} == {SAMPLED}
     assert {p.role for p in proposer().propose(past, 4, left=200)} == {SAMPLED}
 
 
 def test_failed_points_are_avoided_but_not_fatal() -> None:
     """A history of failures, infinities and nothing."""
-    past = [Seen(one.params, None if i % 2 else (math.inf, 1.0)) for i, one in enumerate(history(20))]
+    past = [Observation(one.params, None if i % 2 else (math.inf, 1.0)) for i, one in enumerate(history(20))]
     assert len(proposer().propose(past, 4, left=4)) == 4
     assert len(proposer().propose([], 4, left=100)) == 4
 
@@ -226,7 +232,7 @@ def test_any_number_of_objectives(axes: int) -> None:
         return (quality(params), *told(params).values(), -params["rate"])[:axes]
 
     found = Proposer(DIMENSIONS, every, known=told)
-    past = [Seen(one.params, values(one.params)) for one in history(30)]
+    past = [Observation(one.params, values(one.params)) for one in history(30)]
     for left in (8, 500):
         assert len(found.propose(past, 8, left=left)) == 8
 

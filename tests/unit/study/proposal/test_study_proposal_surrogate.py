@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from autoact.study.proposal.feature_encoding import Encoding
-from autoact.study.proposal.surrogate import Scale, Surrogate, fit
+from autoact.study.proposal.surrogate import QualityScale, Surrogate, fit
 
 LAYERS = {
     "first": CategoricalDistribution(["relu", "tanh", "gelu"]),
@@ -95,13 +95,13 @@ def test_diverged_losses_do_not_move_the_rest() -> None:
 
 def test_losses_are_modelled_in_logarithms_and_predicted_in_their_own_unit() -> None:
     """A loss stays positive; its deviation is in its unit."""
-    scale = Scale([0.01, 0.02, 0.03, 0.05], "min")
+    scale = QualityScale([0.01, 0.02, 0.03, 0.05], "min")
     value, sd = scale.back(scale.to(0.02), 0.1)
     assert value == pytest.approx(0.02)
     assert 0.0 < sd < 0.02
     assert scale.to(0.01) < scale.to(0.05)
-    assert Scale([0.8, 0.9], "max").to(0.9) < Scale([0.8, 0.9], "max").to(0.8)
-    assert Scale([], "min").to(None) == 0.0
+    assert QualityScale([0.8, 0.9], "max").to(0.9) < QualityScale([0.8, 0.9], "max").to(0.8)
+    assert QualityScale([], "min").to(None) == 0.0
 
 
 def test_one_point_and_equal_points_are_modelled_too() -> None:

@@ -11,7 +11,7 @@ import pytest
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.study.storage import leases as claims_module
-from autoact.study.storage.leases import BEAT, LAPSE, Claims, driver_id, living
+from autoact.study.storage.leases import BEAT, LAPSE, Leases, driver_id, living
 
 
 class Clock:
@@ -36,8 +36,8 @@ def drivers(kit: Any) -> Callable[..., Any]:
     """Claims of drivers on one study, with one clock."""
     bench, clock = kit.Bench(), Clock()
 
-    def make(name: str) -> Claims:
-        found = Claims(bench.ledger(), name, lambda one: one.label(), clock)
+    def make(name: str) -> Leases:
+        found = Leases(bench.ledger(), name, lambda one: one.label(), clock)
         found.now = clock  # type: ignore[attr-defined]
         return found
 
@@ -126,7 +126,7 @@ def test_many_at_once_share_without_overlap(kit, tmp_path):
     taken: dict[str, list[str]] = {}
 
     def work(driver: str) -> None:
-        mine = Claims(bench.ledger(), driver, lambda one: one.label())
+        mine = Leases(bench.ledger(), driver, lambda one: one.label())
         taken[driver] = []
         for name in names:
             if mine.take([*(candidate(one) for one in taken[driver]), candidate(name)]):
@@ -146,12 +146,12 @@ def test_many_at_once_share_without_overlap(kit, tmp_path):
 
 def test_all_go_by_one_value_also_when_they_start_at_once(kit, tmp_path):
     bench = kit.Bench(storage=f"sqlite:///{tmp_path / 'study.db'}")
-    claims = [Claims(bench.ledger(), str(number), lambda one: one.label()) for number in range(3)]
+    claims = [Leases(bench.ledger(), str(number), lambda one: one.label()) for number in range(3)]
     claims[2].take([RELU])
     claims[2].release([RELU])
     start, heard = threading.Barrier(len(claims)), []
 
-    def work(mine: Claims) -> None:
+    def work(mine: Leases) -> None:
         start.wait()
         heard.extend(mine.agreed(key, mine.driver) for key in ("a", "b", "c", "d", "e", "f"))
 
@@ -204,15 +204,15 @@ def test_a_driver_keeps_its_id_and_shares_it_with_none_that_lives(tmp_path):
 def test_what_another_driver_ended_while_this_one_chose_is_not_trained_again(kit, monkeypatch):
     bench, quality = kit.Bench(), kit.plant({"tanh": 0.06})
     engine, other, told = kit.Planted(quality), bench.ledger(), []
-    take = Claims.take
+    take = Leases.take
 
-    def in_between(mine: Claims, batch: Any) -> bool:
+    def in_between(mine: Leases, batch: Any) -> bool:
         if len(told) < 12:
             told.append(batch[0])
             other.tell(kit.record(batch[0], 0, quality(batch[0]), latency=1.0, cost=1.0))
         return take(mine, batch)
 
-    monkeypatch.setattr(Claims, "take", in_between)
+    monkeypatch.setattr(Leases, "take", in_between)
     result = kit.run(bench, engine)
     assert len(told) == 12
     assert not [candidate for candidate in engine.trained if candidate in told]
