@@ -20,7 +20,7 @@ from autoact.recommendation import Recommendation
 from autoact.tasks.objectives import declared
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
-from autoact.workflows.search import PreparedSearch, RunSettings, prepare_search
+from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
 from autoact.workflows.searching.unused_settings import idle_here
 
 

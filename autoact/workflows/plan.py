@@ -11,8 +11,9 @@ from autoact.core.trial import CONFIGURED, Candidate
 from autoact.study.budget import Budget, expected_trainings
 from autoact.study.forecast import Forecast
 from autoact.training.population import PopulationSession
-from autoact.workflows.search import PreparedSearch, expected, session_options
+from autoact.workflows.search import expected
 from autoact.workflows.searching.population_size import Shape, shape_of
+from autoact.workflows.searching.search_setup import PreparedSearch, session_options
 
 PROBE_EPOCHS = 2
 

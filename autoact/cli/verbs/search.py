@@ -62,7 +62,7 @@ def _plan(prepared: object) -> int:
     from autoact.report.console import console
     from autoact.report.terminal import print_plan
     from autoact.workflows.plan import forecast
-    from autoact.workflows.search import PreparedSearch
+    from autoact.workflows.searching.search_setup import PreparedSearch
 
     assert isinstance(prepared, PreparedSearch)
     out = console()
@@ -74,7 +74,8 @@ def searched(prepared: object, config: Config) -> int:
     """Search with a view in the terminal and a tracker."""
     from autoact.report.terminal import TerminalView
     from autoact.tracking.factory import make_tracker
-    from autoact.workflows.search import PreparedSearch, run_search
+    from autoact.workflows.search import run_search
+    from autoact.workflows.searching.search_setup import PreparedSearch
 
     assert isinstance(prepared, PreparedSearch)
     tracker = make_tracker(config.tracking, Path(config.output), prepared.task.name)

@@ -25,7 +25,8 @@ from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSet
 from autoact.tasks.metrics import Metric, check_metric
 from autoact.tracking.factory import make_tracker
 from autoact.tracking.settings import TrackingSettings
-from autoact.workflows.search import RunSettings, prepare_search, run_search
+from autoact.workflows.search import run_search
+from autoact.workflows.searching.search_setup import RunSettings, prepare_search
 from autoact.workflows.searching.setting_names import SEARCH_CALL
 
 # The same dozen as conf/candidates/default.yaml, where each has its reason; a test holds them together.

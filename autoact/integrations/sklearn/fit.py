@@ -39,7 +39,8 @@ from autoact.tracking.factory import make_tracker
 from autoact.tracking.settings import TrackingSettings
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.state.random_state import random_state, restore_random_state
-from autoact.workflows.search import PreparedSearch, RunSettings, prepare_search, run_search
+from autoact.workflows.search import run_search
+from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
 from autoact.workflows.searching.setting_names import estimator_terms
 
 # The recipe is named, not imported: recipes are leaves.

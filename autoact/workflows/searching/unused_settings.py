@@ -11,7 +11,7 @@ from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY
 from autoact.tasks.objectives import QUALITY
 
 if TYPE_CHECKING:
-    from autoact.workflows.search import PreparedSearch
+    from autoact.workflows.searching.search_setup import PreparedSearch
 
 
 def idle_here(given: Sequence[Given], prepared: PreparedSearch) -> list[str]:
