@@ -153,10 +153,11 @@ def speed_up(task: Any, candidates: Sequence[Any]) -> float:
     """
     from dataclasses import replace
 
+    from autoact.core.trial import Role
     from autoact.training.lightning_session import LightningSession
     from autoact.training.population import PopulationSession
 
-    several = [replace(candidates[k % len(candidates)], role="") for k in range(MEMBERS)]
+    several = [replace(candidates[k % len(candidates)], role=Role.CHECK) for k in range(MEMBERS)]
 
     def trained(kind: Any, task: Any) -> tuple[float, list[Any]]:
         session = kind(task)

@@ -39,8 +39,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from autoact.core.errors import AutoactError
 from autoact.core.stats import paired_interval, quantile
+from autoact.core.trial import Role
 from autoact.study.proposal.optuna_samplers import DIRECTIONS, quiet
-from autoact.study.proposal.sampler import REPLICATE, WORTH, Axis, Observation, Proposer
+from autoact.study.proposal.sampler import WORTH, Axis, Observation, Proposer
 from autoact.study.proposal.surrogate import fit
 from benchmarks.machine import markdown_table, origin, origin_lines
 
@@ -215,7 +216,7 @@ def proposer_arm(name: str, batch: int = 16, **settings: Any) -> Arm:
         while len(history) < budget:
             left = budget - len(history)
             found = proposer.propose(history, min(batch, left), left=left)
-            history += [Observation(params, answer(params), replicate=role == REPLICATE) for params, role in found]
+            history += [Observation(params, answer(params), replicate=role == Role.REPLICATE) for params, role in found]
             yield [params for params, _ in found]
 
     return Arm(name, run, per_budget=settings.get("refine", 1.0) > 0.0, batch=batch)

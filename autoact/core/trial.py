@@ -5,15 +5,39 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from autoact.core.assignment import Assignment
 
 COMPLETE, FAILED, STOPPED, PRUNED = "complete", "failed", "stopped", "pruned"
-# The role of the baseline as the user configured it, by which all else is measured.
-CONFIGURED = "configured"
 # Begins the reason of a trial that failed by what the user's code raised.
 RAISED = "raised"
+
+
+class Role(StrEnum):
+    """Why a candidate is trained; as text in studies, files and MLflow.
+
+    Example:
+        >>> Role("sampled") is Role.SAMPLED, str(Role.SAMPLED)
+        (True, 'sampled')
+    """
+
+    CONFIGURED = "configured"  # the baseline as the user configured it, by which all else is measured
+    TUNING = "tuning"  # the baseline's activations, under other training settings
+    UNIFORM = "uniform"  # one activation everywhere
+    SAMPLED = "sampled"  # a point of the sampler
+    REFINED = "refined"  # a neighbour of the front
+    REPLICATE = "replicate"  # one that was tried, under another seed
+    INCLUDED = "included"  # what a recommendation holds
+    CHOOSING = "choosing"  # the final check's first stage
+    CLAIM = "claim"  # its second stage
+    CHECK = "check"  # a recommendation that is measured again
+    TRAIN = "train"  # a recommendation that is trained for use
+
+
+# Candidates that a rung may stop. The others are trained to their end: these are measured by them.
+STOPPABLE = frozenset({Role.SAMPLED, Role.REFINED})
 
 
 @dataclass(frozen=True)
@@ -25,8 +49,8 @@ class Candidate:
         settings: training settings by name (``learning_rate``, ``weight_decay``); one that is missing stays as the
             user configured it.
         seed: seeds the initial weights and the order of batches.
-        role: why it is tried: ``configured``, ``tuning``, ``uniform``, ``sampled``, ``refined``, ``replicate`` (one
-            that was tried, under another seed) or ``confirmation``.
+        role: why it is tried.
+        fold: of a cross-validation, and of how many; None where rows are split once.
 
     Example:
         >>> Candidate(Assignment({"act": "tanh"}), {"learning_rate": 0.01}).label()
@@ -36,7 +60,7 @@ class Candidate:
     assignment: Assignment
     settings: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
-    role: str = "sampled"
+    role: Role = Role.SAMPLED
     fold: tuple[int, int] | None = None
 
     def label(self) -> str:
@@ -44,7 +68,7 @@ class Candidate:
         settings = [f"{name}={value:.3g}" for name, value in sorted(self.settings.items())]
         return ", ".join([self.assignment.summary(), *settings])
 
-    def with_seed(self, seed: int, role: str, fold: tuple[int, int] | None = None) -> Candidate:
+    def with_seed(self, seed: int, role: Role, fold: tuple[int, int] | None = None) -> Candidate:
         """The same assignment and settings under another seed, and in a fold where one is given."""
         return replace(self, seed=seed, role=role, fold=fold)
 
@@ -54,7 +78,7 @@ class Candidate:
             "assignment": self.assignment.to_dict(),
             "settings": dict(self.settings),
             "seed": self.seed,
-            "role": self.role,
+            "role": str(self.role),
             **({} if self.fold is None else {"fold": list(self.fold)}),
         }
 
@@ -63,7 +87,7 @@ class Candidate:
         """The inverse of ``to_dict``."""
         settings, fold = dict(data["settings"]), data.get("fold")
         whole = None if fold is None else (int(fold[0]), int(fold[1]))
-        return cls(Assignment(data["assignment"]), settings, int(data["seed"]), str(data["role"]), whole)
+        return cls(Assignment(data["assignment"]), settings, int(data["seed"]), Role(data["role"]), whole)
 
 
 @dataclass(frozen=True)

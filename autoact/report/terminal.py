@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from autoact.core.trial import PRUNED, TrialRecord
+from autoact.core.trial import PRUNED, Role, TrialRecord
 from autoact.report.console import console
 from autoact.report.result_table import effect_lines, final_table, number, tuning_line
 from autoact.study.callbacks import SearchCallback, SearchInfo
@@ -131,7 +131,7 @@ def _outcome(record: TrialRecord) -> str:
 
 def _seed(record: TrialRecord) -> str:
     """The seed where it is what a trial differs in."""
-    return f", seed {record.candidate.seed}" if record.candidate.role == "replicate" else ""
+    return f", seed {record.candidate.seed}" if record.candidate.role == Role.REPLICATE else ""
 
 
 def print_result(result: SearchResult, out: Console) -> None:

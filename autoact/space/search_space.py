@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from autoact.activations import canonical, function_key, get, pieces
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.trial import Candidate
 from autoact.sites import DoesNotFitError, Sites, plan_widths
 from autoact.space.settings import SpaceSettings
 
@@ -87,6 +88,10 @@ class SearchSpace:
         merged = {**self.configured, **settings}
         return values | {name: merged[name] for name in self.distributions() if name not in values}
 
+    def params_of(self, candidate: Candidate) -> dict[str, Any]:
+        """A candidate in Optuna parameters."""
+        return self.params(candidate.assignment, candidate.settings)
+
     def _offered(self, group: str, choice: str | Choice) -> str:
         """The name under which a function is on offer at a dimension."""
         wanted, offered = function_key(choice), self.choices_of(group)
@@ -133,6 +138,11 @@ class SearchSpace:
     def key(self, assignment: Mapping[str, Choice]) -> tuple[str, ...]:
         """Equal for assignments that compute the same functions, whatever their names."""
         return tuple(function_key(assignment[site]) for sites in self.groups.values() for site in sites)
+
+    def is_uniform_alternative(self, assignment: Mapping[str, Choice]) -> bool:
+        """Whether one activation, which differs from the baseline somewhere, stands at every site."""
+        key = self.key(assignment)
+        return len(set(key)) == 1 and key != self.key(self.baseline)
 
     def size(self) -> int:
         """The number of assignments."""

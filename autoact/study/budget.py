@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from autoact.core.trial import TrialRecord
+from autoact.core.trial import Role, TrialRecord
 from autoact.study.confirmation.shortlist import most_trainings
 from autoact.study.forecast import Forecast
 from autoact.study.settings import ConfirmSettings, SearchSettings
@@ -35,7 +35,7 @@ DIRECT = 4
 # How a check becomes smaller, in so many steps.
 STEPS = 5
 # Roles of trials that may hold other activations than the baseline's.
-CHALLENGERS = ("uniform", "sampled", "refined", "included")
+CHALLENGERS = frozenset({Role.UNIFORM, Role.SAMPLED, Role.REFINED, Role.INCLUDED})
 AFFORDED, CLAIMED = "afforded", "afforded claim"
 
 

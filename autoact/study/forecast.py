@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoact.core.trial import PRUNED, TrialRecord
-from autoact.study.execution.successive_halving import STOPPABLE
+from autoact.core.trial import PRUNED, STOPPABLE, TrialRecord
 
 # Records that say how many epochs trainings take: the latest ones; fewer than these say nothing yet.
 RECENT, FEWEST = 40, 6

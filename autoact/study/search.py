@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoact.core.errors import AutoactError
-from autoact.core.trial import CONFIGURED, RAISED, Candidate, TrialRecord
+from autoact.core.trial import RAISED, Candidate, Role, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
@@ -238,7 +238,7 @@ class Search:
             self.ledger.refresh()
             others = self._others()
             batch = self._left_of(waiting, others) or self._wanted(others)
-            if any(candidate.role == CONFIGURED for candidate in others):
+            if any(candidate.role == Role.CONFIGURED for candidate in others):
                 time.sleep(LOOK)  # all that follows is measured by it
             elif not batch or (self._claims.take(batch) and self._still_open(batch)):
                 return batch
@@ -313,7 +313,7 @@ class Search:
         quality = {QUALITY: record.quality} if record.complete and record.quality is not None else {}
         record = replace(record, values={**known, **quality, **record.values})
         record = self.ledger.tell(record, [[batch, place.stage, place.job, *place.members] for place in places])
-        if record.candidate.role == CONFIGURED and not record.complete:
+        if record.candidate.role == Role.CONFIGURED and not record.complete:
             raise _BaselineError(
                 f"the model as configured cannot be trained, so nothing can be compared: {record.reason}"
             )

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoact.core.pareto import dominates, front, knee
-from autoact.core.trial import CONFIGURED, TrialRecord
+from autoact.core.trial import Role, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.confirmation.retraining import same
-from autoact.study.proposal.planner import is_uniform_alternative
-from autoact.study.proposal.trial_observations import REPLICATE
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task
@@ -104,7 +102,7 @@ class Front:
 
 def stands(record: TrialRecord) -> bool:
     """Whether a trial can be chosen: trained to its end, and not another one's setting under a further seed."""
-    return record.complete and record.candidate.role != REPLICATE
+    return record.complete and record.candidate.role != Role.REPLICATE
 
 
 def front_of(
@@ -156,11 +154,11 @@ def select_trials(
     judge = _Judge(task, estimates or {})
     baseline_key = space.key(space.baseline)
     mine = [r for r in complete if space.key(r.candidate.assignment) == baseline_key]
-    configured = next((r for r in mine if r.candidate.role == CONFIGURED), None)
+    configured = next((r for r in mine if r.candidate.role == Role.CONFIGURED), None)
     if configured is None:
         return None
     tuned = judge.best(mine)
-    uniforms = [r for r in complete if is_uniform_alternative(r.candidate.assignment, space)]
+    uniforms = [r for r in complete if space.is_uniform_alternative(r.candidate.assignment)]
     within = [r for r in complete if limits.keeps({**r.values, QUALITY: judge.quality(r)})] or [tuned]
     members = front_of(within, objectives, epsilons, estimates)
     margin = margin_of(task, judge.quality(tuned), margin_share)

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoact.core.trial import COMPLETE, Candidate, TrialRecord
+from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
 from autoact.space.search_space import LEARNING_RATE, SearchSpace
 from autoact.study.confirmation.retraining import same
-from autoact.study.proposal.planner import TUNING
 from autoact.study.selection import Selection, stands
 from autoact.tasks.objectives import QUALITY
 
@@ -73,7 +72,7 @@ def measured(record: TrialRecord, mean: float) -> TrialRecord:
 def _untried(number: int, settings: Mapping[str, float], configured: TrialRecord) -> TrialRecord:
     """The baseline's own activations with settings that no trial gave them: latency and cost are the baseline's."""
     values = {**configured.values, QUALITY: math.nan}
-    candidate = Candidate(configured.candidate.assignment, dict(settings), configured.candidate.seed, TUNING)
+    candidate = Candidate(configured.candidate.assignment, dict(settings), configured.candidate.seed, Role.TUNING)
     return TrialRecord(number, candidate, COMPLETE, math.nan, values)
 
 

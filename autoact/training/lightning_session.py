@@ -20,7 +20,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError, first_line
-from autoact.core.trial import CONFIGURED, FAILED, RAISED, STOPPED, Candidate, TrialRecord
+from autoact.core.trial import FAILED, RAISED, STOPPED, Candidate, Role, TrialRecord
 from autoact.data.first_batch import first_of, prepared
 from autoact.latency.build_table import to_device
 from autoact.latency.timer import fixed_threads
@@ -108,7 +108,7 @@ class Run(TrainingState):
         except Exception as error:
             # What the baseline raises, every candidate would: a bug, which keeps its traceback.
             if isinstance(error, AutoactError) or (
-                self.candidate.role == CONFIGURED and weights_are_finite(self.module)
+                self.candidate.role == Role.CONFIGURED and weights_are_finite(self.module)
             ):
                 raise
             self.failure = (FAILED, self._raised(error))
@@ -213,7 +213,7 @@ class Run(TrainingState):
             self.failure = (FAILED, f"on the test rows: {first_line(error)}")
             return None
         except Exception as error:
-            if isinstance(error, AutoactError) or self.candidate.role == CONFIGURED:
+            if isinstance(error, AutoactError) or self.candidate.role == Role.CONFIGURED:
                 raise
             self.failure = (FAILED, f"on the test rows it {RAISED} {type(error).__name__}: {said(error)}")
             return None

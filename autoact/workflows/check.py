@@ -12,7 +12,7 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.core.stats import Interval, jackknife_variance, paired_interval
-from autoact.core.trial import Candidate
+from autoact.core.trial import Candidate, Role
 from autoact.data.preparation.drift import LOOK, drift
 from autoact.data.raw_table import TABULAR, raw_table
 from autoact.data.settings import DataSettings
@@ -142,7 +142,7 @@ def check(
 
 def _candidate(policy: Policy) -> Candidate:
     """What a policy trains."""
-    return Candidate(policy.assignment, dict(policy.settings), role="check")
+    return Candidate(policy.assignment, dict(policy.settings), role=Role.CHECK)
 
 
 def _equal(mine: Candidate, baseline: Candidate) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from autoact.core.trial import CONFIGURED, Candidate
+from autoact.core.trial import Candidate, Role
 from autoact.study.budget import Budget, expected_trainings
 from autoact.study.forecast import Forecast
 from autoact.training.population import PopulationSession
@@ -138,7 +138,7 @@ def _probe(prepared: PreparedSearch, shape: Shape) -> tuple[float, int]:
     """Seconds of a worker for an epoch of one candidate, from a few epochs of a population; a training's epochs."""
     session = PopulationSession(prepared.task, session_options(prepared, shape))
     seed = prepared.settings.search.seed
-    session.start([(n, Candidate(prepared.space.baseline, {}, seed, CONFIGURED)) for n in range(shape.population)])
+    session.start([(n, Candidate(prepared.space.baseline, {}, seed, Role.CONFIGURED)) for n in range(shape.population)])
     budget = prepared.epochs or PROBE_EPOCHS
     session.advance(1)  # the first epoch pays for starting up
     started = time.perf_counter()

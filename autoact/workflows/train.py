@@ -12,7 +12,7 @@ import lightning
 import torch
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.trial import COMPLETE, Candidate, TrialRecord
+from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
 from autoact.latency.timer import fixed_threads
 from autoact.recommendation import Policy, Recommendation
 from autoact.tasks.task import Task
@@ -102,7 +102,7 @@ def train_recommended(
     name, chosen = recommendation.named(policy)
     recommendation.apply(module, policy, example_input=task.example_input)  # names every site that does not fit
     options = SessionOptions(device, patience, recommendation.rescale, threads=fastest_threads(task, device))
-    candidate = Candidate(chosen.assignment, chosen.settings, seed, "train")
+    candidate = Candidate(chosen.assignment, chosen.settings, seed, Role.TRAIN)
     if rows == WHOLE:
         trained, record = _train_to_the_end(task, candidate, chosen.epochs, options)
         return TrainedModel(trained, record, chosen, name, rows)

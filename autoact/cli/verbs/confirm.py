@@ -25,7 +25,6 @@ The second form needs no search: it trains the recommended settings and the base
 chooses and claims as a search does, and says whether the recommendation holds there.
 """
 # A search of so many trials tries what a recommendation holds, and nothing else.
-ROLE = "included"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -113,7 +112,7 @@ def _command(output: Path, study: str) -> dict[str, Any]:
 def _elsewhere(config: Config, keys: Sequence[Given], notes: Sequence[str]) -> int:
     """What a recommendation holds, on the data that the configuration names."""
     from autoact.cli.from_config import as_in_search, prepared_search
-    from autoact.core.trial import Candidate
+    from autoact.core.trial import Candidate, Role
     from autoact.workflows.checking.metric_match import same_metric
     from autoact.workflows.load_recommendation import load_recommendation
 
@@ -122,7 +121,9 @@ def _elsewhere(config: Config, keys: Sequence[Given], notes: Sequence[str]) -> i
     )
     config, columns = as_in_search(config, recommendation)
     held = [recommendation.baseline, *recommendation.policies.values()]
-    included = [Candidate(policy.assignment, dict(policy.settings), config.search.seed, ROLE) for policy in held]
+    included = [
+        Candidate(policy.assignment, dict(policy.settings), config.search.seed, Role.INCLUDED) for policy in held
+    ]
     names = sorted({str(choice) for policy in held for choice in policy.assignment.values()})
     config = replace(
         config,

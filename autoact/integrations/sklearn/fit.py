@@ -19,7 +19,7 @@ import torch
 from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config, RecipeSettings, TaskSettings
 from autoact.core.errors import AutoactError
-from autoact.core.trial import Candidate, TrialRecord
+from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import INLINE, PROCESSES, EngineSettings
@@ -179,7 +179,7 @@ def train_on_all(prepared: PreparedData, policy: Policy, wishes: EstimatorParame
     task = task_on(prepared, wishes)
     task = replace(task, trainer=_trainer(epochs, once=True))
     session = LightningSession(task, SessionOptions(device, None, threads=1))
-    session.start([(0, Candidate(policy.assignment, policy.settings, wishes.seed, "train"))])
+    session.start([(0, Candidate(policy.assignment, policy.settings, wishes.seed, Role.TRAIN))])
     (record,) = session.advance()
     if not record.complete:
         raise AutoactError(f"the training on all rows failed: {record.reason}")

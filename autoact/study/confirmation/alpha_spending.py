@@ -13,7 +13,7 @@ OPENINGS = "openings"
 
 
 @dataclass(frozen=True)
-class TestAccess:
+class NumberedOpening:
     """One opening.
 
     Attributes:
@@ -42,7 +42,7 @@ def spent_at(number: int, confidence: float) -> float:
 
 def open_test(
     ledger: TrialStore, candidates: Collection[str], seeds: int, data: str | None, confidence: float
-) -> TestAccess:
+) -> NumberedOpening:
     """Number this opening, and remember it with what it is opened for: other candidates or seeds are another one.
 
     Args:
@@ -62,4 +62,4 @@ def open_test(
     elsewhere = [o for o in others if data is not None and o.get("data") == data and o["time"] < now]
     used = bool(elsewhere) or any(opening["trials"] < purpose["trials"] for opening in openings)
     number = len(openings) + len(elsewhere)
-    return TestAccess(number, used, spent_at(number, confidence))
+    return NumberedOpening(number, used, spent_at(number, confidence))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoact.core.stats import paired_interval
-from autoact.core.trial import TrialRecord
+from autoact.core.trial import Role, TrialRecord
 from autoact.space.search_space import LEARNING_RATE, SearchSpace
 from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.paired_differences import pairs_of
@@ -38,7 +38,7 @@ from autoact.tasks.task import Task
 FIRST_SEED = 10_000
 # Below this many rows of training and validation, one split says too little: rows are dealt out in folds.
 FEW_ROWS, FOLDS = 2000, 5
-CHOSEN, STAGE = "chosen", "choosing"
+CHOSEN = "chosen"
 # From so many trainings of a candidate on, both stages take a look half way.
 FEWEST_FOR_A_LOOK = 6
 # How sure the choice is that a rival is better before it gives up a finalist half way: nothing is claimed by it.
@@ -122,7 +122,9 @@ class Choosing:
         turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
 
         def again_of(wanted: Sequence[TrialRecord]) -> Retraining:
-            again = Retraining({name_of(r): r.candidate for r in wanted}, ledger, trainer, observers, stage=STAGE)
+            again = Retraining(
+                {name_of(r): r.candidate for r in wanted}, ledger, trainer, observers, stage=Role.CHOOSING
+            )
             for observer in observers:
                 observer.choosing(again.different * len(turns))
             return again

@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoact.core.stats import Interval
-from autoact.core.trial import Candidate
+from autoact.core.trial import Candidate, Role
 from autoact.space.search_space import SearchSpace
 from autoact.study.callbacks import SearchCallback
-from autoact.study.confirmation.alpha_spending import TestAccess, open_test
+from autoact.study.confirmation.alpha_spending import NumberedOpening, open_test
 from autoact.study.confirmation.choose_on_validation import FEWEST_FOR_A_LOOK, StageOneChoice
 from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.power import PowerAnalysis, foresee
 from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
 from autoact.study.execution.batch_trainer import Trainer
-from autoact.study.proposal.planner import is_uniform_alternative
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
 from autoact.study.storage.trial_store import TrialStore
@@ -53,7 +52,7 @@ class Confirmation:
     entries: Mapping[str, RetrainedCandidate]
     gains: Mapping[str, Interval]
     comparisons: int
-    opening: TestAccess
+    opening: NumberedOpening
     alpha: float
     rows_counted: bool = False
     planned: int = 0
@@ -118,7 +117,7 @@ class StageTwo:
         assert self.task.open_test is not None
         reason = f"final check of {ledger.name}, opening {opening.number}"
         self.task.open_test(reason)  # workers open their own copies; what is scored in this process needs this one
-        again = Retraining(named, ledger, trainer, observers, stage="claim", test=reason)
+        again = Retraining(named, ledger, trainer, observers, stage=Role.CLAIM, test=reason)
         for seeds, share in looks(self.settings.seeds, early=self.settings.early):
             entries = again.run([SeedFold(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
             found = self._compare(selection, entries, comparisons, opening, opening.alpha * share, foresight)
@@ -137,7 +136,7 @@ class StageTwo:
         selection: Selection,
         entries: Mapping[str, RetrainedCandidate],
         comparisons: int,
-        opening: TestAccess,
+        opening: NumberedOpening,
         alpha: float,
         foresight: PowerAnalysis | None,
     ) -> Confirmation:
@@ -176,7 +175,7 @@ class StageTwo:
     def _uniform(self, candidate: Candidate) -> bool:
         """Whether one activation stands at every site."""
         own = self.space.key(candidate.assignment) == self.space.key(self.space.baseline)
-        return own or is_uniform_alternative(candidate.assignment, self.space)
+        return own or self.space.is_uniform_alternative(candidate.assignment)
 
     def _foresee(self, chosen: StageOneChoice, comparisons: int, alpha: float) -> PowerAnalysis | None:
         """What the claim on ``quality`` will be able to tell, from the first stage."""

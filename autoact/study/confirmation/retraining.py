@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from autoact.core.trial import STOPPED, Candidate, TrialRecord
+from autoact.core.trial import STOPPED, Candidate, Role, TrialRecord
 from autoact.engines.job import Job
 from autoact.study.callbacks import SearchCallback
 from autoact.study.execution.batch_trainer import Trainer
@@ -106,7 +106,7 @@ class Retraining:
         trainer: Trainer,
         observers: Sequence[SearchCallback],
         *,
-        stage: str,
+        stage: Role,
         test: str | None = None,
     ) -> None:
         self._names = {name: same(candidate) for name, candidate in candidates.items()}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from autoact.core.trial import TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.confirmation.retraining import same
-from autoact.study.proposal.planner import is_uniform_alternative
 from autoact.study.selection import Selection, stands
 from autoact.study.settings import ConfirmSettings
 from autoact.study.tuned_baselines import OUTWARD
@@ -15,7 +14,7 @@ from autoact.tasks.task import Task
 
 # Settings of the baseline's own activations that compete to be the tuned baseline: challengers are chosen from several
 # under fresh seeds, and so is what they are compared with.
-BASELINES, UNIFORM = 3, 1
+BASELINES, UNIFORMS = 3, 1
 # Names of the second stage: configured, tuned, uniform and three policies.
 CLAIMED = 6
 # The policies whose challengers the baseline is trained beside with their settings, in the second stage too.
@@ -54,7 +53,7 @@ def shortlist(
     front = [record for record in best if record.number in selection.front]
     chosen = _distinct([*selection.policies.values(), *front, *best], lambda r: not is_own(r), most)
     chosen += _distinct([selection.configured, selection.tuned, *best], is_own, BASELINES)
-    chosen += _distinct(best, lambda r: is_uniform_alternative(r.candidate.assignment, space), UNIFORM)
+    chosen += _distinct(best, lambda r: space.is_uniform_alternative(r.candidate.assignment), UNIFORMS)
     return _distinct(chosen, lambda _: True, len(chosen))
 
 
@@ -65,7 +64,7 @@ def most_trainings(settings: ConfirmSettings) -> int:
         >>> most_trainings(ConfirmSettings(seeds=10, finalists=6))
         280
     """
-    challengers = settings.finalists + UNIFORM
+    challengers = settings.finalists + UNIFORMS
     # Each challenger, and the baseline with its settings.
     return settings.seeds * (2 * challengers + BASELINES + OUTWARD + CLAIMED + POLICIES)
 

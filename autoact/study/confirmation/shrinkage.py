@@ -11,7 +11,6 @@ from autoact.core.trial import TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.proposal.sampler import WORTH
 from autoact.study.proposal.surrogate import fit
-from autoact.study.proposal.trial_observations import params_of
 from autoact.tasks.task import Task
 
 # Complete trials from which the model is asked.
@@ -39,7 +38,7 @@ def estimate(records: Sequence[TrialRecord], space: SearchSpace, task: Task) -> 
     complete = [record for record in records if record.complete and record.quality is not None]
     why = f"fewer than {ENOUGH} trials were trained to their end"
     if len(complete) >= ENOUGH:
-        points = [(params_of(record, space), record.quality) for record in complete]
+        points = [(space.params_of(record.candidate), record.quality) for record in complete]
         model = fit(points, space.distributions(), task.mode)
         if model.r2 >= WORTH:
             found = {r.number: model.predict(p)[0] for r, (p, _) in zip(complete, points, strict=True)}

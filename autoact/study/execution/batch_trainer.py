@@ -8,10 +8,10 @@ from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from autoact.core.trial import PRUNED, STOPPED, Candidate, TrialRecord
+from autoact.core.trial import PRUNED, STOPPABLE, STOPPED, Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.engines.job import Job, Outcome
-from autoact.study.execution.successive_halving import STOPPABLE, Rung, Standing, so_far
+from autoact.study.execution.successive_halving import Rung, Standing, so_far
 from autoact.tasks.task import Task
 
 T = TypeVar("T")

@@ -24,8 +24,6 @@ WORTH = 1.5
 # Fewer finished trials than this at a rung say nothing of what is gained behind it.
 FEWEST = 4
 LEAST_FIRST = 3
-# The candidates whose role is not among these are trained to their end: others are measured by them.
-STOPPABLE = ("sampled", "refined")
 
 
 def rungs_of(settings: RungSettings, epochs: int | None, patience: int | None) -> tuple[int, ...]:

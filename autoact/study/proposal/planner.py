@@ -12,17 +12,16 @@ from typing import Any
 import optuna
 
 from autoact.core.assignment import Assignment
-from autoact.core.trial import CONFIGURED, Candidate, TrialRecord
+from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
 from autoact.study.execution.predicted_costs import KnownBefore, nothing_known
 from autoact.study.proposal.sampler import Axis, Proposer
-from autoact.study.proposal.trial_observations import REPLICATE, seen
+from autoact.study.proposal.trial_observations import seen
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
 from autoact.study.storage.trial_store import DIRECTIONS, TrialStore
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.task import Task
 
-TUNING, UNIFORM, SAMPLED = "tuning", "uniform", "sampled"
 # Proposals for training settings that were tried already, before the search for new ones is given up.
 REPEATS_BEFORE_SETTLED = 10
 # Trials of the baseline from which TPE proposes its settings; before, they are spread evenly.
@@ -121,18 +120,18 @@ class Planner:
     def _opening(self, records: Sequence[TrialRecord], others: Sequence[Candidate], expected: float) -> list[Candidate]:
         """The model as configured, under several seeds where the budget allows, and its tuning, in one batch."""
         seed = self.settings.seed
-        configured = Candidate(self.space.baseline, self.space.configured_settings(), seed, CONFIGURED)
+        configured = Candidate(self.space.baseline, self.space.configured_settings(), seed, Role.CONFIGURED)
         done = [r.candidate for r in records if r.complete] + list(others)
-        batch = [] if any(c.role == CONFIGURED for c in done) else [configured]
+        batch = [] if any(c.role == Role.CONFIGURED for c in done) else [configured]
         tried = [record.candidate for record in records] + list(others)
         batch += self._included([*tried, *batch])
         seeds = {c.seed for c in tried if self._setting(c) == self._setting(configured)}
         batch += [
-            configured.with_seed(seed + further, REPLICATE)
+            configured.with_seed(seed + further, Role.REPLICATE)
             for further in range(1, self.settings.configured_seeds(expected))
             if seed + further not in seeds
         ]
-        missing = self.settings.tuning_trials(expected) - sum(c.role == TUNING for c in tried)
+        missing = self.settings.tuning_trials(expected) - sum(c.role == Role.TUNING for c in tried)
         return batch + self.tuning(records, missing, [*others, *batch])
 
     def _included(self, tried: Sequence[Candidate]) -> list[Candidate]:
@@ -149,7 +148,7 @@ class Planner:
         tried = {self._functions(c.assignment) for c in [*(r.candidate for r in records), *others]}
         settings = self._tuned_settings(records)
         return [
-            Candidate(assignment, settings, self.settings.seed, UNIFORM)
+            Candidate(assignment, settings, self.settings.seed, Role.UNIFORM)
             for assignment in self.space.uniform()
             if self._functions(assignment) not in tried and self._within(assignment)
         ]
@@ -173,20 +172,20 @@ class Planner:
         )
         for proposal in proposals if len(batch) < count else []:
             batch.append(self._candidate(proposal.params, proposal.role, [*tried, *batch]))
-        while self._behind([*tried, *batch]) > left - len(batch) and batch[-1].role != TUNING:
+        while self._behind([*tried, *batch]) > left - len(batch) and batch[-1].role != Role.TUNING:
             dropped = batch.pop()
-            paid = [c for c in batch if c.role == TUNING]
-            rest = [c for c in batch if c.role != TUNING]
+            paid = [c for c in batch if c.role == Role.TUNING]
+            rest = [c for c in batch if c.role != Role.TUNING]
             more = self.tuning(records, 1, [*others, *batch])
             if not more:
                 return [*paid, *rest, dropped]
             batch = [*paid, *more, *rest]
         return batch
 
-    def _candidate(self, params: Mapping[str, Any], role: str, tried: Sequence[Candidate]) -> Candidate:
+    def _candidate(self, params: Mapping[str, Any], role: Role, tried: Sequence[Candidate]) -> Candidate:
         """A proposal as a candidate; a replicate gets a seed that its setting has not had."""
         found = Candidate(self.space.assignment(params), self.space.settings(params), self.settings.seed, role)
-        if role != REPLICATE:
+        if role != Role.REPLICATE:
             return found
         seeds = {c.seed for c in tried if self._setting(c) == self._setting(found)}
         fresh = next(
@@ -209,7 +208,7 @@ class Planner:
         found: list[Candidate] = []
         repeats = 0
         for params in self._settings(mine, in_training):
-            candidate = Candidate(self.space.baseline, self.space.settings(params), self.settings.seed, TUNING)
+            candidate = Candidate(self.space.baseline, self.space.settings(params), self.settings.seed, Role.TUNING)
             repeats = repeats + 1 if self._setting(candidate) in taken else 0
             if not repeats:
                 taken.add(self._setting(candidate))
@@ -282,7 +281,7 @@ class Planner:
         best = sorted(others, key=lambda record: (-sign * (record.quality or 0.0), record.number))
         found: list[Candidate] = []
         for record in best[:HANDED_DOWN]:
-            candidate = Candidate(self.space.baseline, record.candidate.settings, self.settings.seed, TUNING)
+            candidate = Candidate(self.space.baseline, record.candidate.settings, self.settings.seed, Role.TUNING)
             if self._setting(candidate) not in tried and len(found) < count:
                 tried.add(self._setting(candidate))
                 found.append(candidate)
@@ -296,13 +295,13 @@ class Planner:
         """How many settings fewer the baseline had than another assignment; further seeds are no settings."""
         if not self.space.has_settings:
             return 0
-        counts = Counter(self._functions(c.assignment) for c in tried if c.role != REPLICATE)
+        counts = Counter(self._functions(c.assignment) for c in tried if c.role != Role.REPLICATE)
         mine = counts.pop(self._functions(self.space.baseline), 0)
         return max(0, max(counts.values(), default=0) - mine)
 
     def _tuned_settings(self, records: Sequence[TrialRecord]) -> dict[str, float]:
         """The settings of the best trial of the baseline's activations."""
-        mine = [r for r in records if r.complete and r.candidate.role in (CONFIGURED, TUNING)]
+        mine = [r for r in records if r.complete and r.candidate.role in (Role.CONFIGURED, Role.TUNING)]
         if not mine:
             return self.space.configured_settings()
         pick = max if self.task.mode == "max" else min
@@ -317,8 +316,3 @@ def _even(most: int, left: float) -> int:
         (24, 24, 5, 32)
     """
     return most if math.isinf(left) else math.ceil(int(left) / math.ceil(left / most))
-
-
-def is_uniform_alternative(assignment: Assignment, space: SearchSpace) -> bool:
-    """Whether one activation, which differs from the baseline somewhere, stands at every site."""
-    return len(set(space.key(assignment))) == 1 and space.key(assignment) != space.key(space.baseline)

@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.trial import Role
 from autoact.study.proposal.acquisition import KnownValues, Screen
 from autoact.study.proposal.local_search import points_at_random, swaps
 from autoact.study.proposal.observations import Axis, History, Key, Observation, Params
 from autoact.study.proposal.optuna_samplers import SAMPLERS, Memory, default_key
 from autoact.study.proposal.surrogate import WORTH
 
-__all__ = ["REFINED", "REPLICATE", "SAMPLED", "WORTH", "Axis", "Observation", "Proposal", "Proposer"]
+__all__ = ["WORTH", "Axis", "Observation", "Proposal", "Proposer"]
 
-SAMPLED, REFINED, REPLICATE = "sampled", "refined", "replicate"
 # A sampler that proposes only what was tried already has settled; from then on points are drawn at random.
 REPEATS_BEFORE_SETTLED = 10
 # Small spaces are searched to the end; in large ones this many random draws find something new.
@@ -38,7 +38,7 @@ class Proposal(NamedTuple):
     """A point to try, and why: ``"sampled"``, ``"refined"`` or ``"replicate"``."""
 
     params: dict[str, Any]
-    role: str
+    role: Role
 
 
 class Proposer:
@@ -127,7 +127,7 @@ class Proposer:
             >>> dimensions = {"layer": CategoricalDistribution(["relu", "tanh"])}
             >>> proposer = Proposer(dimensions, [Axis("quality", "max")], seed=1)
             >>> proposer.propose([Observation({"layer": "relu"}, (0.8,))], 4, left=10)
-            [Proposal(params={'layer': 'tanh'}, role='sampled')]
+            [Proposal(params={'layer': 'tanh'}, role=<Role.SAMPLED: 'sampled'>)]
         """
         past = History(history, self.axes, self.key)
         place = len(history) + len(pending)
@@ -135,8 +135,8 @@ class Proposer:
         chosen = self._replicates(past, pending, IN_CONTENTION if refined else 1.0)[:count]
         batch = _Batch(self, past, pending, self.seed * 100_003 + place)
         refined = min(refined, count - len(chosen))
-        chosen += [Proposal(params, REFINED) for params in batch.refined(refined)]
-        chosen += [Proposal(params, SAMPLED) for params in batch.sampled(count - len(chosen))]
+        chosen += [Proposal(params, Role.REFINED) for params in batch.refined(refined)]
+        chosen += [Proposal(params, Role.SAMPLED) for params in batch.sampled(count - len(chosen))]
         return chosen
 
     def _refined(self, past: int, count: int, left: int | None) -> int:
@@ -157,7 +157,7 @@ class Proposer:
         training = Counter(self.key(params) for params in pending)
         counts = {index: len(p.full) + training[self.key(p.params)] for index, p in enumerate(past.front)}
         turns = [(seeds, index) for index, have in counts.items() for seeds in range(have, needed)]
-        return [Proposal(dict(past.front[index].params), REPLICATE) for _, index in sorted(turns)]
+        return [Proposal(dict(past.front[index].params), Role.REPLICATE) for _, index in sorted(turns)]
 
 
 class _Batch:

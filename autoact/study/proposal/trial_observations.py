@@ -14,13 +14,7 @@ from autoact.study.proposal.surrogate import Surrogate, fit
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 
-REPLICATE = "replicate"
 Params = Mapping[str, Any]
-
-
-def params_of(record: TrialRecord, space: SearchSpace) -> dict[str, Any]:
-    """The record's candidate in Optuna parameters."""
-    return space.params(record.candidate.assignment, record.candidate.settings)
 
 
 def seen(
@@ -34,7 +28,7 @@ def seen(
     }
     found = []
     for record in records:
-        params = params_of(record, space)
+        params = space.params_of(record.candidate)
         if record.status == PRUNED and record.number in forecast:
             values = {**middle, **record.values, QUALITY: forecast[record.number]}
         else:
@@ -66,7 +60,7 @@ def forecasts(records: Sequence[TrialRecord], space: SearchSpace, task: Task) ->
             by_rung[rung] = _gain_and_share(complete, rung, task)
         gain, share = by_rung[rung]
         if model is not None and model.r2 > max(share, WORTH):
-            guess = model.predict(params_of(record, space))[0]
+            guess = model.predict(space.params_of(record.candidate))[0]
         else:
             guess = there + gain
         found[record.number] = better(guess, there)
@@ -77,7 +71,7 @@ def _model(complete: Sequence[TrialRecord], space: SearchSpace, task: Task) -> S
     """The model of quality on complete trials; None where they are too few."""
     if len(complete) < FEWEST * 4:
         return None
-    return fit([(params_of(r, space), r.quality) for r in complete], space.distributions(), task.mode)
+    return fit([(space.params_of(r.candidate), r.quality) for r in complete], space.distributions(), task.mode)
 
 
 def _gain_and_share(complete: Sequence[TrialRecord], rung: int, task: Task) -> tuple[float, float]:

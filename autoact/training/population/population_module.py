@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
 from autoact.core.errors import AutoactError
-from autoact.core.trial import CONFIGURED, RAISED, STOPPED
+from autoact.core.trial import RAISED, STOPPED, Role
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 from autoact.training.log_standins import logging_to
@@ -377,7 +377,7 @@ class PopulationModule(lightning.LightningModule):
         except Exception as error:
             text = f"{type(error).__name__}: {said(error)}"
             if weights_are_finite(member.module):
-                if member.candidate.role == CONFIGURED or isinstance(error, AutoactError):
+                if member.candidate.role == Role.CONFIGURED or isinstance(error, AutoactError):
                     raise
                 raised[member.number] = error
                 member.fail(f"{RAISED} {text} in {where}")

@@ -14,7 +14,7 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.core.stats import paired_interval
-from autoact.core.trial import Candidate, TrialRecord
+from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.engines.job import Job, Outcome, WorkerContext
 from autoact.engines.settings import EngineSettings
 from autoact.latency.build_table import call_model, to_device
@@ -81,7 +81,7 @@ def retrain(
     with LateEngine(engine, workplace, device, shape) as workers:
         futures = []
         for part in shares(list(enumerate(todo)), shape.largest, 1 if engine.deterministic else shape.workers):
-            numbered = tuple((number, unique[key].with_seed(turn.seed, "check")) for number, (key, turn) in part)
+            numbered = tuple((number, unique[key].with_seed(turn.seed, Role.CHECK)) for number, (key, turn) in part)
             futures.append(workers.submit(Job(numbered, test=test, validate=test is None)))
         outcomes = [future.result() for future in futures]
     found = {key: _gathered(unique[key], key, todo, outcomes, test is not None) for key in unique}

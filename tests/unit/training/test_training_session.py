@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from autoact.core.errors import AutoactError
-from autoact.core.trial import COMPLETE, CONFIGURED, FAILED, RAISED, STOPPED
+from autoact.core.trial import COMPLETE, FAILED, RAISED, STOPPED, Role
 from autoact.training.lightning_session import LightningSession, build_module
 
 
@@ -174,7 +174,7 @@ def test_a_bug_of_the_baseline_keeps_its_traceback(train, tiny, candidate, net):
             raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        train(tiny(Bug), replace(candidate(), role=CONFIGURED))
+        train(tiny(Bug), replace(candidate(), role=Role.CONFIGURED))
 
 
 class _Spread:

@@ -10,7 +10,7 @@ import pytest
 from autoact.core.assignment import Assignment
 from autoact.core.stats import Interval
 from autoact.core.trial import Candidate
-from autoact.study.confirmation.alpha_spending import TestAccess
+from autoact.study.confirmation.alpha_spending import NumberedOpening
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.study.confirmation.verdict import Ratio, hopeful, interval_text, kept, rule, settled
@@ -67,7 +67,7 @@ def found_of(
     )
     gains = {} if gain is None else {policy: gain}
     gains |= {} if configured is None else {"configured": configured}
-    return selection, Confirmation({policy: found}, gains, 1, TestAccess(1, False, 0.025), 0.025, planned=3)
+    return selection, Confirmation({policy: found}, gains, 1, NumberedOpening(1, False, 0.025), 0.025, planned=3)
 
 
 def test_without_a_final_check_nothing_is_recommended(kit):

@@ -10,7 +10,7 @@ import pytest
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
-from autoact.study.proposal.planner import Planner, is_uniform_alternative
+from autoact.study.proposal.planner import Planner
 from autoact.study.settings import SearchSettings
 
 
@@ -287,4 +287,5 @@ def test_interruptions_do_not_change_the_plan(kit):
     ],
 )
 def test_uniform_alternatives(kit, assignment, expected):
-    assert is_uniform_alternative(Assignment(assignment), kit.space(candidates=("tanh", "elu"))) is expected
+    space = kit.space(candidates=("tanh", "elu"))
+    assert space.is_uniform_alternative(Assignment(assignment)) is expected

@@ -15,10 +15,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from autoact.core import pareto
 from autoact.core.errors import AutoactError
+from autoact.core.trial import Role
 from autoact.study.proposal.expected_hypervolume import expected_gain
 from autoact.study.proposal.local_search import points_at_random, swaps
 from autoact.study.proposal.optuna_samplers import SAMPLERS, default_key
-from autoact.study.proposal.sampler import REFINED, REPLICATE, SAMPLED, Axis, Observation, Proposer
+from autoact.study.proposal.sampler import Axis, Observation, Proposer
 
 NAMES = ["relu", "tanh", "gelu", "silu", "selu"]
 DIMENSIONS: dict[str, BaseDistribution] = {
@@ -103,13 +104,13 @@ def test_the_last_part_of_the_budget_refines() -> None:
     """By trials left where they are counted; a steady share where minutes bound the search."""
     one = proposer(refine=0.5)
     past = history(40)
-    assert {p.role for p in one.propose(past, 4, left=60)} == {SAMPLED}
-    assert {p.role for p in one.propose(past, 4, left=40)} == {REFINED}
-    assert {p.role for p in proposer(refine=0.0).propose(past, 4, left=4)} == {SAMPLED}
+    assert {p.role for p in one.propose(past, 4, left=60)} == {Role.SAMPLED}
+    assert {p.role for p in one.propose(past, 4, left=40)} == {Role.REFINED}
+    assert {p.role for p in proposer(refine=0.0).propose(past, 4, left=4)} == {Role.SAMPLED}
     roles = [p.role for p in one.propose(past, 8)]
-    assert (roles.count(REFINED), roles.count(SAMPLED)) == (4, 4)
+    assert (roles.count(Role.REFINED), roles.count(Role.SAMPLED)) == (4, 4)
     single = [one.propose(history(n), 1)[0].role for n in range(12, 18)]
-    assert single.count(REFINED) == 3
+    assert single.count(Role.REFINED) == 3
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -120,7 +121,7 @@ def test_refined_points_differ_from_a_front_member_in_one_dimension(known: bool)
     found = proposer().propose(past, 12, left=12)
     assert len(found) == 12
     for one in found:
-        assert one.role == REFINED
+        assert one.role == Role.REFINED
         assert min(sum(one.params[name] != member[name] for name in DIMENSIONS) for member in members) == 1
 
 
@@ -180,13 +181,13 @@ def test_replicates_come_first_where_noise_exceeds_the_spread() -> None:
     past = [noisy(params) for params in points] + [noisy(params) for params in points[:4] for _ in range(2)]
     one = proposer(screen=1, refine=0.0)
     found = one.propose(past, 4, left=200)
-    assert [p.role for p in found] == [REPLICATE] * 4
+    assert [p.role for p in found] == [Role.REPLICATE] * 4
     assert {default_key(p.params) for p in found} <= {default_key(p) for p in points}
-    waiting = [p.params for p in one.propose(past, 40, left=600) if p.role == REPLICATE]
+    waiting = [p.params for p in one.propose(past, 40, left=600) if p.role == Role.REPLICATE]
     assert max(map([default_key(p) for p in waiting].count, map(default_key, waiting))) == 3
-    assert {p.role for p in one.propose(past, 4, pending=waiting, left=200)} == {SAMPLED}
+    assert {p.role for p in one.propose(past, 4, pending=waiting, left=200)} == {Role.SAMPLED}
     off = proposer(screen=1, refine=0.0, most_seeds=1)
-    assert {p.role for p in off.propose(past, 4, left=200)} == {SAMPLED}
+    assert {p.role for p in off.propose(past, 4, left=200)} == {Role.SAMPLED}
 
 
 def test_while_refining_noise_is_compared_with_the_spread_of_the_best() -> None:
@@ -199,8 +200,8 @@ def test_while_refining_noise_is_compared_with_the_spread_of_the_best() -> None:
         for _ in range(3 if place < 3 else 1)
     ]
     one = proposer(refine=0.5)
-    assert {p.role for p in one.propose(past, 4, left=500)} == {SAMPLED}
-    assert REPLICATE in {p.role for p in one.propose(past, 4, left=10)}
+    assert {p.role for p in one.propose(past, 4, left=500)} == {Role.SAMPLED}
+    assert Role.REPLICATE in {p.role for p in one.propose(past, 4, left=10)}
 
 
 def test_no_replicates_where_points_differ_by_more_than_noise() -> None:
@@ -209,8 +210,8 @@ def test_no_replicates_where_points_differ_by_more_than_noise() -> None:
     copies = [
         Observation(past[0].params, (quality(past[0].params) + d, latency(past[0].params))) for d in (0.001, -0.001)
     ]
-    assert {p.role for p in proposer().propose([*past, *copies], 4, left=200)} == {SAMPLED}
-    assert {p.role for p in proposer().propose(past, 4, left=200)} == {SAMPLED}
+    assert {p.role for p in proposer().propose([*past, *copies], 4, left=200)} == {Role.SAMPLED}
+    assert {p.role for p in proposer().propose(past, 4, left=200)} == {Role.SAMPLED}
 
 
 def test_failed_points_are_avoided_but_not_fatal() -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch._C._functorch import is_batchedtensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from autoact.core.trial import COMPLETE, CONFIGURED, FAILED, RAISED
+from autoact.core.trial import COMPLETE, FAILED, RAISED, Role
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population import PopulationSession
 from autoact.training.population.member_group import Members
@@ -115,7 +115,7 @@ def bug(self: Any, batch: Any, batch_idx: int) -> None:
 @pytest.mark.parametrize("where", ["training_step", "validation_step"])
 def test_a_bug_of_the_baseline_keeps_its_traceback(tiny, net, mixed, where):
     session = PopulationSession(tiny(type("Mine", (net,), {where: bug})), SessionOptions(population=4))
-    session.start([(n, replace(one, role=CONFIGURED) if n == 2 else one) for n, one in mixed()])
+    session.start([(n, replace(one, role=Role.CONFIGURED) if n == 2 else one) for n, one in mixed()])
     with pytest.raises(KeyError, match="a bug"):
         session.advance()
 
