@@ -41,7 +41,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.stats import paired_interval, quantile
 from autoact.core.trial import Role
 from autoact.study.proposal.optuna_samplers import DIRECTIONS, quiet
-from autoact.study.proposal.sampler import WORTH, Axis, Observation, Proposer
+from autoact.study.proposal.sampler import LEAST_R2, Axis, Observation, Proposer
 from autoact.study.proposal.surrogate import fit
 from benchmarks.machine import markdown_table, origin, origin_lines
 
@@ -255,7 +255,7 @@ def ablation(batch: int) -> list[Arm]:
 def estimated(table: Table, points: Sequence[Params], seen: Sequence[float]) -> list[float]:
     """Shrunken estimates of the points' qualities; what was seen where the model predicts nothing."""
     model = fit(list(zip(points, seen, strict=True)), table.dimensions, table.axes[0].direction)
-    return [model.predict(params)[0] for params in points] if model.r2 >= WORTH else list(seen)
+    return [model.predict(params)[0] for params in points] if model.r2 >= LEAST_R2 else list(seen)
 
 
 def measure(arm: Arm, table: Table, seed: int, budgets: Sequence[int]) -> tuple[dict[int, list[float]], float]:

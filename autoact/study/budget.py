@@ -33,7 +33,7 @@ WORTH_SEARCHING = 0.08
 # the challenger's settings.
 DIRECT = 4
 # How a check becomes smaller, in so many steps.
-STEPS = 5
+SHRINKING_STEPS = 5
 # Roles of trials that may hold other activations than the baseline's.
 CHALLENGERS = frozenset({Role.UNIFORM, Role.SAMPLED, Role.REFINED, Role.INCLUDED})
 AFFORDED, CLAIMED = "afforded", "afforded claim"
@@ -309,10 +309,10 @@ def smaller_checks(settings: ConfirmSettings) -> list[ConfirmSettings]:
     fewest = min(FEWEST_SEEDS, settings.seeds)
     sizes = [
         (
-            round(settings.seeds - (settings.seeds - fewest) * step / STEPS),
-            round(settings.finalists - (settings.finalists - 1) * step / STEPS),
+            round(settings.seeds - (settings.seeds - fewest) * step / SHRINKING_STEPS),
+            round(settings.finalists - (settings.finalists - 1) * step / SHRINKING_STEPS),
         )
-        for step in range(STEPS + 1)
+        for step in range(SHRINKING_STEPS + 1)
     ]
     every = dict.fromkeys([*sizes, (fewest, 0)])
     return [replace(settings, seeds=seeds, finalists=finalists) for seeds, finalists in every]

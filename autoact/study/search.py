@@ -30,7 +30,7 @@ from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 
 # Seconds between two looks at what another driver has in training.
-LOOK = 0.5
+OTHER_DRIVER_POLL_SECONDS = 0.5
 # Where is noted how fast the study trains.
 FORECAST = "forecast"
 # Different assignments that raise before the search ends, where none has trained.
@@ -239,7 +239,7 @@ class Search:
             others = self._others()
             batch = self._left_of(waiting, others) or self._wanted(others)
             if any(candidate.role == Role.CONFIGURED for candidate in others):
-                time.sleep(LOOK)  # all that follows is measured by it
+                time.sleep(OTHER_DRIVER_POLL_SECONDS)  # all that follows is measured by it
             elif not batch or (self._claims.take(batch) and self._still_open(batch)):
                 return batch
         return []

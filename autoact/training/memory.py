@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 # Seconds between two looks at what this process holds.
-LOOK = 0.005
+MEMORY_POLL_SECONDS = 0.005
 _MEMORY, _STATUS = Path("/proc/meminfo"), Path("/proc/self/status")
 # A container's own limit, where there is one (control groups, version 2).
 _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
@@ -66,7 +66,7 @@ class Footprint:
         highest, ended = [self._held()], threading.Event()
 
         def look() -> None:
-            while not ended.wait(LOOK):
+            while not ended.wait(MEMORY_POLL_SECONDS):
                 highest.append(max(highest.pop(), self._held()))
 
         thread = threading.Thread(target=look, name="autoact-memory", daemon=True)

@@ -13,9 +13,9 @@ from autoact.latency.timer import fixed_threads
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.tasks.task import Task
 
-ROWS, STEPS, ROUNDS = 128, 5, 5
+ROWS, STEPS_PER_ROUND, ROUNDS = 128, 5, 5
 # More threads have to pay: they also stand in the way of everything else on the machine.
-WORTH = 0.85
+FASTER_BELOW = 0.85
 
 
 def fastest_threads(task: Task, device: torch.device) -> int:
@@ -40,12 +40,12 @@ def fastest_threads(task: Task, device: torch.device) -> int:
             with fixed_threads(threads):
                 _step(module, batch)
                 started = time.perf_counter()
-                for _ in range(STEPS):
+                for _ in range(STEPS_PER_ROUND):
                     _step(module, batch)
                 seconds[threads].append(time.perf_counter() - started)
     best = options[0]
     for threads in options[1:]:
-        if statistics.median(seconds[threads]) < WORTH * statistics.median(seconds[best]):
+        if statistics.median(seconds[threads]) < FASTER_BELOW * statistics.median(seconds[best]):
             best = threads
     return best
 

@@ -13,7 +13,7 @@ import torch
 from autoact.core.errors import AutoactError
 from autoact.core.stats import Interval, jackknife_variance, paired_interval
 from autoact.core.trial import Candidate, Role
-from autoact.data.preparation.drift import LOOK, drift
+from autoact.data.preparation.drift import NOTICEABLE, drift
 from autoact.data.raw_table import TABULAR, raw_table
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
@@ -341,7 +341,7 @@ def _drift(
         elif one.psi >= tolerances.drift:
             verdict = REGRESSION if one.psi > one.chance else UNCLEAR
             reason = "" if verdict == REGRESSION else "too few rows: chance alone can do that"
-        elif one.psi >= LOOK and one.psi > one.chance:
+        elif one.psi >= NOTICEABLE and one.psi > one.chance:
             reason = "moved, within the tolerance"
         found.append(
             Finding(f"drift:{one.name}", None, one.psi, None, one.chance, tolerances.drift, False, verdict, reason)

@@ -18,7 +18,7 @@ from autoact.data.columns.number_formats import PLAIN
 # A profile is small, and holds no row: at most so many bins of a number and levels of a category.
 BINS, LEVELS = 10, 20
 # How the index is usually read (Siddiqi, 2006): below the first nothing happened, from the second on a column changed.
-LOOK, SHIFT = 0.1, 0.25
+NOTICEABLE, SHIFTED = 0.1, 0.25
 
 
 @dataclass(frozen=True)

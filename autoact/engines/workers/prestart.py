@@ -24,7 +24,7 @@ from loky import ProcessPoolExecutor, cpu_count
 from autoact.engines.settings import PROCESSES, EngineSettings
 
 # Seconds between two looks at whether the driver is alive.
-LOOK = 1.0
+DRIVER_POLL_SECONDS = 1.0
 _WATCH = "autoact-leave-with-driver"
 NEEDED = ("lightning", "autoact.engines.workers.worker", "autoact.training.population")
 
@@ -96,7 +96,7 @@ def leave_with_driver() -> None:
 def _leave_with(driver: int) -> None:
     """End with the driver."""
     while os.getppid() == driver:
-        time.sleep(LOOK)
+        time.sleep(DRIVER_POLL_SECONDS)
     os._exit(1)
 
 

@@ -25,7 +25,7 @@ from autoact.training.population.eligibility import why_not
 from autoact.training.population.size_probe import seconds_per_step
 
 # Rounds in which finalists take turns, the steps of each turn, and the seconds after which no further round begins.
-STEP_ROUNDS, STEPS, STEP_SECONDS = 10, 3, 2.0
+STEP_ROUNDS, STEPS_PER_TURN, STEP_SECONDS = 10, 3, 2.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: A
             break
         for name, assignment in assignments.items():
             try:
-                taken[name] += seconds_per_step(task, options, 1, 1, STEPS, assignments=[assignment])
+                taken[name] += seconds_per_step(task, options, 1, 1, STEPS_PER_TURN, assignments=[assignment])
             except Exception:  # a later step than the one that why_not has tried
                 return {}
     return {name: 1000.0 * median(seconds) for name, seconds in taken.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from autoact.core.trial import TrialRecord
 from autoact.space.search_space import SearchSpace
-from autoact.study.proposal.sampler import WORTH
+from autoact.study.proposal.sampler import LEAST_R2
 from autoact.study.proposal.surrogate import fit
 from autoact.tasks.task import Task
 
@@ -40,7 +40,7 @@ def estimate(records: Sequence[TrialRecord], space: SearchSpace, task: Task) -> 
     if len(complete) >= ENOUGH:
         points = [(space.params_of(record.candidate), record.quality) for record in complete]
         model = fit(points, space.distributions(), task.mode)
-        if model.r2 >= WORTH:
+        if model.r2 >= LEAST_R2:
             found = {r.number: model.predict(p)[0] for r, (p, _) in zip(complete, points, strict=True)}
             explained = f"it predicts {min(model.r2, 0.99):.0%} of the variance of trials that it did not see"
             return Estimates(found, f"finalists were picked by shrunken estimates of a model of quality: {explained}")

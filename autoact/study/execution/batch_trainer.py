@@ -16,7 +16,7 @@ from autoact.tasks.task import Task
 
 T = TypeVar("T")
 # Seconds between two looks at whether the user asked to stop.
-LOOK = 0.1
+STOP_POLL_SECONDS = 0.1
 # Below this part of the fastest population's size, a step takes nearly as long however few its members are.
 LEAST = 5
 
@@ -202,7 +202,7 @@ class Trainer:
                 self.engine.shutdown(cancel_futures=True)
                 break
             if not self.meanwhile():
-                wait([future], timeout=LOOK)
+                wait([future], timeout=STOP_POLL_SECONDS)
         try:
             return future.result()
         except CancelledError:

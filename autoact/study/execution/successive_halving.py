@@ -20,7 +20,7 @@ from autoact.study.settings import RungSettings
 from autoact.tasks.objectives import QUALITY, Objective
 
 # Trainings that are allowed fewer epochs than this many times a rung gain too little from a pause there.
-WORTH = 1.5
+LEAST_EPOCHS_AFTER = 1.5
 # Fewer finished trials than this at a rung say nothing of what is gained behind it.
 FEWEST = 4
 LEAST_FIRST = 3
@@ -47,7 +47,7 @@ def rungs_of(settings: RungSettings, epochs: int | None, patience: int | None) -
         first = int(settings.first) if settings.first >= 1 else max(1, round(settings.first * most))
     found: list[int] = []
     place = float(first)
-    while WORTH * round(place) <= most:
+    while LEAST_EPOCHS_AFTER * round(place) <= most:
         if round(place) not in found:
             found.append(round(place))
         place *= settings.reduction

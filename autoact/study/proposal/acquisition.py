@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 
 from autoact.study.proposal.expected_hypervolume import Array, expected_gain, undominated
 from autoact.study.proposal.observations import History, MergedPoint, Params
-from autoact.study.proposal.surrogate import WORTH, Surrogate, fit
+from autoact.study.proposal.surrogate import LEAST_R2, Surrogate, fit
 
 # Points from which a model is fitted at all.
 FEWEST = 10
@@ -58,7 +58,7 @@ class Screen:
         self.worth = len(points) >= FEWEST and bool(self._modelled)
         if self.worth:
             self._models = [self._fitted(axis, dimensions) for axis in self._modelled]
-            self.worth = self._models[0].r2 >= WORTH
+            self.worth = self._models[0].r2 >= LEAST_R2
         if self.worth:
             self._prepare(points)
 

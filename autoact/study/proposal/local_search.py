@@ -10,13 +10,13 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 # Steps along a continuous dimension, in parts of its range: small ones to settle, large ones to leave.
-STEPS = (0.04, 0.12, 0.3)
+RELATIVE_STEPS = (0.04, 0.12, 0.3)
 # An integer dimension with no more values than this is taken value by value.
 MOST_VALUES = 12
 
 
 def swaps(params: Mapping[str, Any], dimensions: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
-    """Every point that differs from ``params`` in exactly one dimension; continuous dimensions move by ``STEPS``.
+    """Every point that differs from ``params`` in one dimension; continuous dimensions move by ``RELATIVE_STEPS``.
 
     Example:
         >>> dimensions = {"layer": CategoricalDistribution(["relu", "tanh", "gelu"])}
@@ -38,7 +38,7 @@ def neighbours(distribution: BaseDistribution, value: Any) -> list[Any]:
         if len(every) <= MOST_VALUES:
             return [other for other in every if other != value]
     found: dict[Any, None] = {}
-    for step in STEPS:
+    for step in RELATIVE_STEPS:
         for sign in (-1.0, 1.0):
             moved = _moved(distribution, value, sign * step)
             if moved is not None and moved != value:

@@ -28,7 +28,7 @@ REPEATS_BEFORE_SETTLED = 10
 ENOUGH_FOR_TPE = 4
 MOST_SPREAD = 10_000
 # Irrational steps around the unit circle that no fraction comes near: the golden ratio, and the root of two.
-STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
+IRRATIONAL_STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
 # The last trials of a search try the training settings of its best trials on the baseline: what good settings bring
 # must not pass for what activations bring.
 HANDED_DOWN = 3
@@ -248,7 +248,7 @@ class Planner:
         shift = random.Random(self.settings.seed)
         starts = shift.random(), shift.random()
         for index in range(start, start + MOST_SPREAD):
-            u, v = ((begin + index * step) % 1.0 for begin, step in zip(starts, STEPS, strict=True))
+            u, v = ((begin + index * step) % 1.0 for begin, step in zip(starts, IRRATIONAL_STEPS, strict=True))
             params: dict[str, Any] = {LEARNING_RATE: min(high, low * (high / low) ** u)}
             if self.space.decays:
                 params[WEIGHT_DECAY] = self.space.decays[int(v * len(self.space.decays))]

@@ -22,9 +22,9 @@ from autoact.study.proposal.acquisition import KnownValues, Screen
 from autoact.study.proposal.local_search import points_at_random, swaps
 from autoact.study.proposal.observations import Axis, History, Key, Observation, Params
 from autoact.study.proposal.optuna_samplers import SAMPLERS, Memory, default_key
-from autoact.study.proposal.surrogate import WORTH
+from autoact.study.proposal.surrogate import LEAST_R2
 
-__all__ = ["WORTH", "Axis", "Observation", "Proposal", "Proposer"]
+__all__ = ["LEAST_R2", "Axis", "Observation", "Proposal", "Proposer"]
 
 # A sampler that proposes only what was tried already has settled; from then on points are drawn at random.
 REPEATS_BEFORE_SETTLED = 10

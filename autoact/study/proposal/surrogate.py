@@ -31,12 +31,12 @@ Point = Mapping[str, Any]
 # (a loss that diverged): they count as bad, not as how bad.
 OUTLIER = 3.0
 MEAN_VARIANCE = 4.0  # of the mean, in units of the qualities' own variance: nearly free
-STEPS = 15  # of Fisher scoring
+SCORING_STEPS = 15  # of Fisher scoring
 MOST_FITTED = 160  # points that estimate the variances; all points estimate the effects
 JITTER = 1e-8
 RANGE = (-13.0, 6.0)  # of logarithms of variances and weights
 # Predicted with each point left out, a model must explain this share of the variance of quality to be believed.
-WORTH = 0.2
+LEAST_R2 = 0.2
 
 
 class Surrogate:
@@ -269,7 +269,7 @@ def _variances(encoding: Encoding, rows: Array, targets: Array) -> Array:
     theta, damping = centre.copy(), 1.0
     value, gradient, information = _evidence(encoding, theta, rows, targets)
     value -= 0.5 * float(np.sum(precision * (theta - centre) ** 2))
-    for _ in range(STEPS):
+    for _ in range(SCORING_STEPS):
         slope = gradient - precision * (theta - centre)
         curve = information + np.diag(precision + damping * np.diag(information))
         move = np.clip(np.linalg.solve(curve, slope), -2.0, 2.0)

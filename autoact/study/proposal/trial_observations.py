@@ -9,7 +9,7 @@ from typing import Any
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.execution.successive_halving import FEWEST, so_far, typical_gain
-from autoact.study.proposal.sampler import WORTH, Observation
+from autoact.study.proposal.sampler import LEAST_R2, Observation
 from autoact.study.proposal.surrogate import Surrogate, fit
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
@@ -59,7 +59,7 @@ def forecasts(records: Sequence[TrialRecord], space: SearchSpace, task: Task) ->
         if rung not in by_rung:
             by_rung[rung] = _gain_and_share(complete, rung, task)
         gain, share = by_rung[rung]
-        if model is not None and model.r2 > max(share, WORTH):
+        if model is not None and model.r2 > max(share, LEAST_R2):
             guess = model.predict(space.params_of(record.candidate))[0]
         else:
             guess = there + gain

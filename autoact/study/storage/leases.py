@@ -26,7 +26,7 @@ CHOOSING, HELD, FREE = "choosing", "held", "free"
 # A driver that has been silent for this many seconds is gone; it says that it lives a good deal more often.
 LAPSE, BEAT = 600.0, 60.0
 # Seconds between two looks at a driver that is choosing at this moment.
-LOOK = 0.05
+CHOOSING_POLL_SECONDS = 0.05
 FINAL_CHECK = "the final check"
 # A driver's lock in its study's folder.
 LOCK = ".driver-{}.lock"
@@ -76,7 +76,7 @@ class Leases:
                 [], FINAL_CHECK, {FINAL_CHECK}
             ):
                 return True
-            time.sleep(10 * LOOK)
+            time.sleep(10 * CHOOSING_POLL_SECONDS)
         return False
 
     def agreed(self, key: str, value: Any) -> Any:
@@ -88,7 +88,7 @@ class Leases:
             return noted
         left = self.left_behind()
         while not self._agree([], key, {key}):
-            time.sleep(LOOK)
+            time.sleep(CHOOSING_POLL_SECONDS)
         if (noted := self._ledger.noted(key)) is None:
             self._ledger.note(key, value)
         self.release(left)
@@ -141,7 +141,8 @@ class Leases:
             if any(claim["state"] == HELD or driver < self.driver for driver, claim in rivals.items()):
                 self._write(FREE, [])
                 return False
-            time.sleep(LOOK)  # it gives way, or it read before this driver wrote and holds: in a moment it is known
+            # It gives way, or it read before this driver wrote and holds: in a moment it is known.
+            time.sleep(CHOOSING_POLL_SECONDS)
 
     def _wanted(self, claim: Mapping[str, Any]) -> set[Hashable]:
         """What a claim stands for."""

@@ -26,9 +26,9 @@ from autoact.training.thread_count import fastest_threads
 from autoact.training.user_errors import said
 
 SIZES = (1, 4, 16, 64)
-STEPS, WARM = 6, 2
+TIMED_STEPS, WARM = 6, 2
 # A larger population has to pay: results come later, and fewer workers share the candidates of a batch.
-WORTH = 0.9
+LARGER_PAYS_BELOW = 0.9
 # Seconds that all tries may take together; one that would take longer is not begun.
 MOST_SECONDS = 10.0
 
@@ -103,7 +103,8 @@ def probe(
         try:
             with limits.watching(size):
                 trials = {threads: _timed(task, options, size, threads, most_seconds) for threads in wanted}
-                if best is not None and min(trials.values()) >= WORTH * best[0]:  # somebody else's work, perhaps
+                # It may be somebody else's work that stands in the way.
+                if best is not None and min(trials.values()) >= LARGER_PAYS_BELOW * best[0]:
                     trials = {n: min(old, _timed(task, options, size, n, most_seconds)) for n, old in trials.items()}
         except torch.OutOfMemoryError:
             ended = f"memory does not hold {size} candidates"
@@ -112,7 +113,7 @@ def probe(
             return alone(f"{type(task.make_module()).__name__} cannot be batched: {said(error)}")
         threads = min(trials, key=trials.__getitem__)
         found[size] = trials[threads]
-        if best is not None and trials[threads] >= WORTH * best[0]:
+        if best is not None and trials[threads] >= LARGER_PAYS_BELOW * best[0]:
             ended = f"{size} candidates train no faster together than {best[1]}"
             break
         best = (trials[threads], size, threads)
@@ -175,7 +176,7 @@ def seconds_per_step(
     options: SessionOptions,
     size: int,
     threads: int | None,
-    steps: int = STEPS,
+    steps: int = TIMED_STEPS,
     assignments: Sequence[Assignment] = (Assignment({}),),
     most_seconds: float = math.inf,
 ) -> list[float]:

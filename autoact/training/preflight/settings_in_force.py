@@ -21,7 +21,7 @@ from autoact.training.state.random_state import random_state, restore_random_sta
 from autoact.training.user_errors import said
 
 # Steps of the optimisers that are watched, and batches after which nobody waits for them any longer.
-STEPS, BATCHES = 3, 64
+WATCHED_STEPS, BATCHES = 3, 64
 _CLOSE = 1e-3
 
 
@@ -100,8 +100,8 @@ def settings_in_force(
     Returns:
         Nothing for settings that are in force, and nothing where the training fails: the search meets that itself.
     """
-    base = _watched(task, device, {}, STEPS)
-    changed = _watched(task, device, other, STEPS)
+    base = _watched(task, device, {}, WATCHED_STEPS)
+    changed = _watched(task, device, other, WATCHED_STEPS)
     if base.error or changed.error or len(changed.seen) < 2 or len(base.seen) != len(changed.seen):
         return {}
     found: dict[str, str] = {}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autoact.core.errors import AutoactError
-from autoact.data.preparation.drift import SHIFT
+from autoact.data.preparation.drift import SHIFTED
 
 OK, UNCLEAR, REGRESSION, UNKNOWN = "ok", "unclear", "regression", "not compared"
 
@@ -31,7 +31,7 @@ class Tolerances:
     gain: float | None = None
     latency: float = 0.1
     cost: float = 0.1
-    drift: float = SHIFT
+    drift: float = SHIFTED
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -82,7 +82,7 @@ def test_tries_are_bounded_in_seconds(tiny, timed, monkeypatch):
 def test_slow_steps_are_timed_fewer_times(tiny):
     taken = probe_of.seconds_per_step(tiny(), options(), 1, 1, most_seconds=0.0)
     assert len(taken) == 1
-    assert len(probe_of.seconds_per_step(tiny(), options(), 1, 1)) == probe_of.STEPS
+    assert len(probe_of.seconds_per_step(tiny(), options(), 1, 1)) == probe_of.TIMED_STEPS
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_schedule_of_fewer_steps_than_are_tried_is_no_obstacle(tiny, net):
         return {"optimizer": made, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     task = tiny(lambda: net(optimiser), trainer={"max_epochs": 1})  # two steps in all
-    assert len(probe_of.seconds_per_step(task, SessionOptions(), 2, 1)) == probe_of.STEPS
+    assert len(probe_of.seconds_per_step(task, SessionOptions(), 2, 1)) == probe_of.TIMED_STEPS
 
 
 def draws_later(self: Any, batch: Any, batch_idx: int) -> Any:
