@@ -11,30 +11,30 @@ from autoact.engines.settings import INLINE, PROCESSES, EngineSettings
 
 
 def open_engine(
-    settings: EngineSettings, workplace: WorkerContext, device: torch.device, *, threads: int | None = None
+    settings: EngineSettings, worker_context: WorkerContext, device: torch.device, *, threads: int | None = None
 ) -> Engine:
     """The engine, with its workers starting.
 
     Args:
         settings: which, and how large.
-        workplace: what every worker holds.
+        worker_context: what every worker holds.
         device: where sessions train, as their own options have it. Workers see their own GPU as ``cuda:0``.
         threads: CPU threads that a training uses; the cores divided among the workers unless given (one on Ray).
 
     Raises:
-        AutoactError: settings that cannot be meant, a workplace that cannot travel, a package or a cluster that is not
-            there.
+        AutoactError: settings that cannot be meant, a worker context that cannot travel, a package or a cluster that
+            is not there.
     """
     settings.check()
     if settings.name == INLINE:
-        return InlineEngine(workplace)
+        return InlineEngine(worker_context)
     if settings.name == PROCESSES:
         from autoact.engines.processes import ProcessEngine
         from autoact.engines.resources import gpus_here, threads_each, workers_here
 
         workers = workers_here(settings, device)
         return ProcessEngine(
-            workplace,
+            worker_context,
             workers,
             threads=threads or threads_each(workers),
             gpus=gpus_here(settings, device) if device.type == "cuda" and not device.index else (),
@@ -42,4 +42,4 @@ def open_engine(
         )
     from autoact.engines.ray_engine import RayEngine
 
-    return RayEngine(workplace, settings, device, threads=threads or 1)
+    return RayEngine(worker_context, settings, device, threads=threads or 1)

@@ -13,8 +13,8 @@ class InlineEngine(Engine):
 
     workers = 1
 
-    def __init__(self, workplace: WorkerContext) -> None:
-        self._workplace = workplace
+    def __init__(self, worker_context: WorkerContext) -> None:
+        self._worker_context = worker_context
         self._closed = False
 
     def submit(self, job: Job) -> Future[Outcome]:
@@ -24,7 +24,7 @@ class InlineEngine(Engine):
         future: Future[Outcome] = Future()
         future.set_running_or_notify_cancel()
         try:
-            future.set_result(self._workplace.run(job))
+            future.set_result(self._worker_context.run(job))
         except Exception as error:
             future.set_exception(error)
         return future

@@ -50,7 +50,7 @@ class ProcessEngine(QueueingEngine):
     ``if __name__ == "__main__"``. A worker that dies is replaced, and its job runs again.
 
     Args:
-        workplace: what every worker holds; written to a temporary file that they read.
+        worker_context: what every worker holds; written to a temporary file that they read.
         workers: how many processes.
         threads: CPU threads of each.
         gpus: spread over the workers, as ``CUDA_VISIBLE_DEVICES`` names them; none: every worker sees what this
@@ -58,12 +58,12 @@ class ProcessEngine(QueueingEngine):
         gpu_share: share of a GPU's memory that one worker may take.
 
     Raises:
-        AutoactError: the workplace cannot leave this process.
+        AutoactError: the worker context cannot leave this process.
     """
 
     def __init__(
         self,
-        workplace: WorkerContext,
+        worker_context: WorkerContext,
         workers: int,
         *,
         threads: int = 1,
@@ -71,7 +71,7 @@ class ProcessEngine(QueueingEngine):
         gpu_share: float = 1.0,
     ) -> None:
         super().__init__(workers)
-        self._set_up = (_file_of(packed(workplace)), threads, gpu_share)
+        self._set_up = (_file_of(packed(worker_context)), threads, gpu_share)
         self._remove = weakref.finalize(self, _remove, self._set_up[0])
         share_warnings(Path(worker.warned_beside(self._set_up[0])))
         env = environment(threads)
@@ -167,7 +167,7 @@ class ProcessEngine(QueueingEngine):
 
 def _file_of(content: bytes) -> str:
     """A file of this user's alone with the content."""
-    handle, path = tempfile.mkstemp(prefix="autoact-", suffix=".workplace")
+    handle, path = tempfile.mkstemp(prefix="autoact-", suffix=".worker_context")
     with os.fdopen(handle, "wb") as file:
         file.write(content)
     return path

@@ -28,29 +28,29 @@ from autoact.engines.workers.serialization import packed, reply_of, result_of
 
 CONNECT_SECONDS = 5.0
 
-# In a worker: the workplaces it has read, by the name of their engine.
-_workplaces: dict[str, WorkerContext] = {}
+# In a worker: the worker contexts it has read, by the name of their engine.
+_worker_contexts: dict[str, WorkerContext] = {}
 
 
 def work(name: str, stored: list[Any], payload: bytes | None, gpu_share: float) -> bytes:
-    """Run a packed job in a Ray worker, which reads the workplace once.
+    """Run a packed job in a Ray worker, which reads the worker context once.
 
     Args:
         name: the engine's.
-        stored: holds the reference of the packed workplace in the object store; in a list, so that Ray does not read it
-            for every job.
+        stored: holds the reference of the packed worker context in the object store; in a list, so that Ray does not
+            read it for every job.
         payload: the job; None: only make ready for one.
         gpu_share: share of the GPU's memory that this worker may take.
     """
 
     def run() -> Any:
-        if name not in _workplaces:
+        if name not in _worker_contexts:
             import ray
 
-            _workplaces[name] = cloudpickle.loads(ray.get(stored[0]))
+            _worker_contexts[name] = cloudpickle.loads(ray.get(stored[0]))
             if gpu_share < 1 and torch.cuda.is_available():
                 torch.cuda.set_per_process_memory_fraction(gpu_share)
-        return None if payload is None else _workplaces[name].run(cloudpickle.loads(payload))
+        return None if payload is None else _worker_contexts[name].run(cloudpickle.loads(payload))
 
     return reply_of(run)
 
@@ -62,19 +62,19 @@ class RayEngine(QueueingEngine):
     address only and ends with it; one that exists already is left as it was found.
 
     Args:
-        workplace: what every worker holds; put into the object store once.
+        worker_context: what every worker holds; put into the object store once.
         settings: the cluster's address, how many jobs at a time, how much of a GPU for each.
         device: where sessions train; on a GPU every job gets its share of one, which it sees as ``cuda:0``.
         threads: CPUs that a job reserves.
 
     Raises:
-        AutoactError: Ray is not installed, no cluster answers, it is too small, or the workplace cannot travel.
+        AutoactError: Ray is not installed, no cluster answers, it is too small, or the worker context cannot travel.
     """
 
     def __init__(
-        self, workplace: WorkerContext, settings: EngineSettings, device: torch.device, *, threads: int = 1
+        self, worker_context: WorkerContext, settings: EngineSettings, device: torch.device, *, threads: int = 1
     ) -> None:
-        content = packed(workplace)
+        content = packed(worker_context)
         self._ray = _import_ray(local=not _address(settings))
         self._owned = not self._ray.is_initialized()
         self._here = self._owned and not _address(settings)
@@ -104,7 +104,7 @@ class RayEngine(QueueingEngine):
         return self._task.remote(self._name, self._stored, payload, self._gpu_share or 1.0)
 
     def _greet(self) -> None:
-        """Have a worker read the workplace."""
+        """Have a worker read the worker context."""
         self._greetings += 1
         self._remote(None).future().add_done_callback(self._greeted)
 

@@ -85,9 +85,9 @@ def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_ask
         shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger, preparing)
         preparing(f"  {shape.text()}")
         options = session_options(prepared, shape, stop_asked)
-        workplace = WorkerContext(task, lambda: PopulationSession(task, options), prepared.objectives)
+        worker_context = WorkerContext(task, lambda: PopulationSession(task, options), prepared.objectives)
         files = SearchFiles(prepared.folder, prepared.sites, settings.space.rescale, about(prepared, known))
-        with LateEngine(settings.engine, workplace, prepared.device, shape) as engine:
+        with LateEngine(settings.engine, worker_context, prepared.device, shape) as engine:
             search = Search(
                 task=task,
                 space=prepared.space,

@@ -148,7 +148,7 @@ def candidate(name: str = "relu", seed: int = 0, **settings: float) -> Candidate
     return Candidate(Assignment({"net.1": name}), settings, seed)
 
 
-def workplace_in(folder: Path) -> WorkerContext:
+def worker_context_in(folder: Path) -> WorkerContext:
     task = task_in(folder)
     objectives = (
         Objective("quality", "loss", "min"),
@@ -177,7 +177,7 @@ class Bench:
     @property
     def engine(self) -> Any:
         if self._engine is None:
-            self._engine = open_engine(self.settings, workplace_in(self.folder), torch.device("cpu"), threads=1)
+            self._engine = open_engine(self.settings, worker_context_in(self.folder), torch.device("cpu"), threads=1)
             self._engine.ready()
         return self._engine
 

@@ -78,11 +78,11 @@ def drive(folder):
     from ray.cluster_utils import Cluster
 
     jobs = [job(number) for number in range(JOBS)]
-    expected = [InlineEngine(workplace()).submit(job).result() for job in jobs]
+    expected = [InlineEngine(worker_context()).submit(job).result() for job in jobs]
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     other = cluster.add_node(num_cpus=1)
     settings = EngineSettings(name="ray", address=cluster.address)
-    engine = open_engine(settings, workplace(Held(folder)), torch.device("cpu"))
+    engine = open_engine(settings, worker_context(Held(folder)), torch.device("cpu"))
     engine.ready()
     assert engine.workers == 2
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}
@@ -185,7 +185,7 @@ class Held(lightning.Callback):
             time.sleep(0.02)
 
 
-def workplace(*callbacks):
+def worker_context(*callbacks):
     """A tiny task."""
     task = Task(
         name="cluster",

@@ -21,30 +21,30 @@ class RemoteTraceback(Exception):  # noqa: N818  (the cause of an error, never r
         return f"\n{self.args[0]}"
 
 
-def packed(workplace: WorkerContext) -> bytes:
-    """A workplace as it travels.
+def packed(worker_context: WorkerContext) -> bytes:
+    """A worker context as it travels.
 
     Raises:
         AutoactError: something in it cannot leave this process; names the part.
     """
     try:
-        return bytes(cloudpickle.dumps(workplace))
+        return bytes(cloudpickle.dumps(worker_context))
     except Exception as error:  # each object refuses in its own way
-        part = _culprit(workplace)
+        part = _culprit(worker_context)
         said = str(error).partition("\n")[0]
         raise AutoactError(
             f"{part} cannot be sent to a worker ({said}): use engine=inline, or make it there"
         ) from error
 
 
-def _culprit(workplace: WorkerContext) -> str:
-    """Which part of a workplace cannot travel, for people."""
-    for name, value in vars(workplace.task).items():
+def _culprit(worker_context: WorkerContext) -> str:
+    """Which part of a worker context cannot travel, for people."""
+    for name, value in vars(worker_context.task).items():
         if not _travels(value):
             return f"the task's {name}"
-    if not _travels(workplace.make_session):
+    if not _travels(worker_context.make_session):
         return "the session's factory"
-    for objective in workplace.own:
+    for objective in worker_context.own:
         if not _travels(objective):
             return f"the objective {objective.name}"
     return "an activation of your own"

@@ -24,27 +24,27 @@ class _WorkerState:
 
     path: str | None = None
     gpu_share: float = 1.0
-    workplace: WorkerContext | None = None
+    worker_context: WorkerContext | None = None
 
     def take(self) -> WorkerContext:
-        """The workplace."""
-        if self.workplace is None:
+        """The worker context."""
+        if self.worker_context is None:
             assert self.path is not None, "it has arrived"
-            workplace: WorkerContext = cloudpickle.loads(Path(self.path).read_bytes())
+            worker_context: WorkerContext = cloudpickle.loads(Path(self.path).read_bytes())
             if self.gpu_share < 1 and torch.cuda.is_available():
                 torch.cuda.set_per_process_memory_fraction(self.gpu_share)
-            self.workplace = workplace
-        return self.workplace
+            self.worker_context = worker_context
+        return self.worker_context
 
 
 _desk = _WorkerState()
 
 
 def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) -> bytes:
-    """Take a place and read the workplace, and with it import all that training needs.
+    """Take a place and read the worker context, and with it import all that training needs.
 
     Args:
-        path: file that holds the packed workplace.
+        path: file that holds the packed worker context.
         threads: CPU threads of torch.
         gpu_share: share of the GPU's memory that this worker may take.
         folders: where the driver imports from.
@@ -58,7 +58,7 @@ def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) ->
         let_start_processes()
         sys.path[:] = folders
         torch.set_num_threads(threads)
-        _desk.path, _desk.gpu_share, _desk.workplace = path, gpu_share, None
+        _desk.path, _desk.gpu_share, _desk.worker_context = path, gpu_share, None
         _desk.take()
         # The pool collects garbage between jobs; looking at all that torch and lightning are made of takes 0.2 s.
         gc.collect()
@@ -71,11 +71,11 @@ def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) ->
 
 
 def warned_beside(path: str) -> str:
-    """The file, beside the workplace's, of the warnings that have been shown.
+    """The file, beside the worker context's, of the warnings that have been shown.
 
     Example:
-        >>> warned_beside("autoact-1.workplace")
-        'autoact-1.workplace.warned'
+        >>> warned_beside("autoact-1.worker_context")
+        'autoact-1.worker_context.warned'
     """
     return f"{path}.warned"
 

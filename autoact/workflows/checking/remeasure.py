@@ -75,10 +75,10 @@ def retrain(
     options = SessionOptions(
         device, search.patience, rescale, threads=shape.threads, population=shape.largest, alone=shape.alone
     )
-    workplace = WorkerContext(task, lambda: PopulationSession(task, options))
+    worker_context = WorkerContext(task, lambda: PopulationSession(task, options))
     if test is not None and task.open_test is not None:
         task.open_test(test)  # workers open their own copies; what is scored in this process needs this one
-    with LateEngine(engine, workplace, device, shape) as workers:
+    with LateEngine(engine, worker_context, device, shape) as workers:
         futures = []
         for part in shares(list(enumerate(todo)), shape.largest, 1 if engine.deterministic else shape.workers):
             numbered = tuple((number, unique[key].with_seed(turn.seed, Role.CHECK)) for number, (key, turn) in part)

@@ -18,15 +18,17 @@ class LateEngine(Engine):
 
     Args:
         settings: which engine.
-        workplace: what every worker holds.
+        worker_context: what every worker holds.
         device: where sessions train.
         shape: workers, and CPU threads of each.
     """
 
-    def __init__(self, settings: EngineSettings, workplace: WorkerContext, device: torch.device, shape: Shape) -> None:
+    def __init__(
+        self, settings: EngineSettings, worker_context: WorkerContext, device: torch.device, shape: Shape
+    ) -> None:
         self.workers = shape.workers
         self._settings = settings
-        self._workplace = workplace
+        self._worker_context = worker_context
         self._device = device
         self._threads = shape.threads
         self._engine: Engine | None = None
@@ -41,7 +43,7 @@ class LateEngine(Engine):
     def _opened(self) -> Engine:
         """The engine, opened now at the latest."""
         if self._engine is None:
-            self._engine = open_engine(self._settings, self._workplace, self._device, threads=self._threads)
+            self._engine = open_engine(self._settings, self._worker_context, self._device, threads=self._threads)
             self.workers = self._engine.workers
         return self._engine
 

@@ -60,7 +60,7 @@ def opened():
 
 @pytest.fixture
 def place(opened):
-    """``place(objectives)``: a workplace and the sessions that it made."""
+    """``place(objectives)``: a worker context and the sessions that it made."""
 
     def make(*objectives, sealed=False):
         sessions = []
@@ -93,21 +93,21 @@ def test_records_come_in_the_order_of_the_job(place):
 
 
 def test_states_are_those_of_what_is_paused(place):
-    workplace, _ = place()
-    outcome = workplace.run(job(1, 11, 21, to=3))
+    worker_context, _ = place()
+    outcome = worker_context.run(job(1, 11, 21, to=3))
     assert outcome.states == {"11": "state of 11"}
 
 
 def test_the_session_is_told_how_far(place):
-    workplace, sessions = place()
-    workplace.run(job(1, to=3))
-    workplace.run(job(1))
+    worker_context, sessions = place()
+    worker_context.run(job(1, to=3))
+    worker_context.run(job(1))
     assert [session.calls for session in sessions] == [[("advance", 3)], [("advance", None)]]
 
 
 def test_own_objectives_are_computed_on_what_is_complete(place):
-    workplace, _ = place(own("number", lambda model: model.number), Objective("quality", "", "max"))
-    complete, paused = workplace.run(job(4, 12)).records
+    worker_context, _ = place(own("number", lambda model: model.number), Objective("quality", "", "max"))
+    complete, paused = worker_context.run(job(4, 12)).records
     assert complete.values == {"before": 1.0, "number": 4.0}
     assert paused.values == {}
 
@@ -134,8 +134,8 @@ def test_an_own_objective_may_refuse(place):
 
 
 def test_the_test_part_is_opened_once_for_each_reason(place, opened):
-    workplace, sessions = place(own("number", lambda model: model.number))
-    outcomes = [workplace.run(job(4, test=reason)) for reason in ("check", "check", "second check")]
+    worker_context, sessions = place(own("number", lambda model: model.number))
+    outcomes = [worker_context.run(job(4, test=reason)) for reason in ("check", "check", "second check")]
     assert opened == ["check", "second check"]
     assert [session.calls[-1] for session in sessions][::2] == [
         ("score", "rows for check"),
@@ -157,9 +157,9 @@ def test_a_task_without_test_rows_says_so(place):
 
 def test_a_copy_is_sealed_and_brings_activations(place, opened):
     registry.register("job_cube", lambda x: x**3)
-    workplace, _ = place()
-    workplace.run(job(4, test="check"))
-    content = cloudpickle.dumps(workplace)
+    worker_context, _ = place()
+    worker_context.run(job(4, test="check"))
+    content = cloudpickle.dumps(worker_context)
     registry.unregister("job_cube")
     copy = cloudpickle.loads(content)
     assert float(registry.get("job_cube").function(3.0)) == 27.0
@@ -168,8 +168,8 @@ def test_a_copy_is_sealed_and_brings_activations(place, opened):
 
 
 def test_inline_hands_back_finished_futures(place):
-    workplace, sessions = place()
-    engine = InlineEngine(workplace)
+    worker_context, sessions = place()
+    engine = InlineEngine(worker_context)
     future = engine.submit(job(4))
     assert future.done() and len(sessions) == 1
     assert future.result().records[0].number == 4

@@ -94,8 +94,8 @@ def bench_of(kit: Any, **changes: Any) -> Any:
 def run(bench: Any, stop: Stop | None = None) -> Any:
     stop = stop or Stop()
     options = SessionOptions(stop_asked=stop.asked_in_training)
-    workplace = WorkerContext(bench.task, lambda: LightningSession(bench.task, options), bench.objectives)
-    search = bench.search(InlineEngine(workplace))
+    worker_context = WorkerContext(bench.task, lambda: LightningSession(bench.task, options), bench.objectives)
+    search = bench.search(InlineEngine(worker_context))
     search.stop_asked = stop.asked
     return search.run()
 

@@ -53,7 +53,7 @@ def test_what_is_imported_early_exists():
 def test_an_engine_takes_them(monkeypatch):
     taken = []
     monkeypatch.setattr("autoact.engines.processes.take", lambda: taken.append(take()) or taken[-1])
-    with early_workers(EngineSettings(workers=1)), ProcessEngine({"no": "workplace"}, 1) as engine:  # type: ignore[arg-type]
+    with early_workers(EngineSettings(workers=1)), ProcessEngine({"no": "worker context"}, 1) as engine:  # type: ignore[arg-type]
         engine.ready()
         assert [seat.pool for seat in engine._seats] == taken != [None]
 

@@ -57,9 +57,9 @@ LOCK = threading.Lock()
 )
 def test_what_cannot_travel_is_named(fields, objective, part):
     objectives = (Objective("mine", "", "min", objective),) if objective else ()
-    workplace = WorkerContext(SimpleNamespace(name="x", **fields), dict, objectives)
+    worker_context = WorkerContext(SimpleNamespace(name="x", **fields), dict, objectives)
     with pytest.raises(AutoactError, match=rf"^{part} cannot be sent to a worker \(.*\): use engine=inline"):
-        packed(workplace)
+        packed(worker_context)
 
 
 def test_a_session_factory_that_cannot_travel_is_named():
