@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -315,6 +316,8 @@ def commit_quickly(client: Any) -> None:
     engine.autoact_set_up = True  # type: ignore[attr-defined]  # MLflow shares one engine per file
     event.listen(engine, "connect", set_up)
     engine.dispose()
+    # The last connection that is closed writes the log into the file, which can be copied by itself from then on.
+    atexit.register(engine.dispose)
 
 
 @contextlib.contextmanager

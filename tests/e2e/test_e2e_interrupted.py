@@ -55,6 +55,7 @@ def test_an_interrupted_search_says_so_and_goes_on(stop, small, cli, trials, tmp
     assert "Traceback" not in error and "leaked" not in error
     before = trials(tmp_path)
     assert 2 <= len(before) < 500
+    assert (tmp_path / "optuna.db").exists() and not list(tmp_path.glob("*-wal"))  # the file can be copied by itself
     assert states(tmp_path)["RUNNING"] == 0
 
     done = cli("search", *small, *AGAIN, f"output={tmp_path}")

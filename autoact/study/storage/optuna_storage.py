@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def _commit_quickly(storage: optuna.storages.RDBStorage) -> None:
 
     event.listen(storage.engine, "connect", set_up)
     storage.engine.dispose()
+    # The last connection that is closed writes the log into the file, which can be copied by itself from then on.
+    weakref.finalize(storage, storage.engine.dispose)
 
 
 def _proxy(storage: str) -> BaseStorage:
