@@ -12,7 +12,7 @@ from autoact.config.compose import compose, resolve
 from autoact.config.compose import settings as typed
 from autoact.config.effective_keys import Given, idle
 from autoact.config.groups import GROUPS, options
-from autoact.config.key_names import KEYS
+from autoact.config.key_names import KEYS, renamed
 from autoact.config.schema import Config
 from autoact.config.user_keys import given
 from autoact.core.errors import AutoactError, nearest, unknown
@@ -115,7 +115,7 @@ def read(
                 raise bare_word(word, keys)
             if not configured and word.partition("=")[0] not in keys:
                 raise unknown("key", word.partition("=")[0], keys)
-            found.overrides.append(word)
+            found.overrides.append(renamed(word))
             continue
         name, separator, value = word.partition("=")
         name = _SHORT.get(name, name)

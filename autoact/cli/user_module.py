@@ -31,9 +31,10 @@ def own_task(config: Config) -> Task:
         raise AutoactError(f"task={config.task.name} and module={config.module} exclude each other: name one")
     if config.datamodule is None and not is_file(config.module):
         raise AutoactError("module=... needs datamodule=package.module:Class")
-    if config.incumbent is not None:
+    if config.production_model is not None:
         raise AutoactError(
-            "incumbent=... needs a task of ours: with module=... autoact does not know which row of your data is which"
+            "production_model=... needs a task of ours: with module=... autoact does not know which row of your "
+            "data is which"
         )
     files = {name: CliFile(name, config.trust) for name in (config.module, config.datamodule) if name and is_file(name)}
     given, data_given = config.module_arguments, config.datamodule_arguments

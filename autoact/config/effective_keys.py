@@ -74,7 +74,7 @@ UNREAD: dict[str, dict[str, str]] = {
         **_each("objectives", _LIMITS, "the tolerances judge (tolerance.quality=, tolerance.latency=, ...)"),
         **_each("search", _BUDGET, "nothing is searched"),
         "confirm.*": "check trains under as many fresh seeds as seeds=N says",
-        "incumbent": "the recommendation is compared with its baseline",
+        "production_model": "the recommendation is compared with its baseline",
         **_each("tracking", ("backend", "experiment", "children", "parent_run_id"), "check logs nothing"),
     },
     TRAIN: {
@@ -88,7 +88,7 @@ UNREAD: dict[str, dict[str, str]] = {
             ("name", "price_*", "currency", "threads", "*_batch", "rounds", "min_ms"),
             "nothing is timed; only hardware.device is read",
         ),
-        "incumbent": "nothing is compared",
+        "production_model": "nothing is compared",
         **_each("tracking", ("children", "parent_run_id"), "there is one run, of this training"),
     },
 }
@@ -208,7 +208,7 @@ def _tracked(config: Config) -> str:
 
 
 def _store(config: Config) -> str:
-    read = [name or "" for name in (config.recommendation, config.incumbent)]
+    read = [name or "" for name in (config.recommendation, config.production_model)]
     return "" if any(name.startswith(("models:/", "runs:/")) for name in read) else _tracked(config)
 
 

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
 from autoact.config.schema import FREE, Config
 from autoact.core.errors import AutoactError, nearest, unknown
+
+# Keys under the names of the last release: they work for one more.
+RENAMED = {"incumbent": "production_model"}
+
+
+def renamed(override: str) -> str:
+    """One override under the key's name of today; a line on standard error says it where that is another one.
+
+    Example:
+        >>> renamed("production_model=old.csv"), renamed("search.trials=3")
+        ('production_model=old.csv', 'search.trials=3')
+    """
+    key, separator, value = override.partition("=")
+    new = RENAMED.get(key.lstrip("+"))
+    if new is None:
+        return override
+    print(f"autoact: {key}= is {new}= now; the old key works for one more release", file=sys.stderr)
+    return f"{new}{separator}{value}"
 
 
 def is_free(key: str) -> bool:
@@ -34,6 +53,8 @@ def unknown_key(key: str) -> AutoactError:
     """An error that names the allowed keys beside an unknown one."""
     from omegaconf import DictConfig, OmegaConf
 
+    if key in RENAMED:
+        return AutoactError(f"unknown key {key!r}: it is called {RENAMED[key]} now")
     node: Any = OmegaConf.structured(Config)
     parent, _, last = key.rpartition(".")
     parents = parent.split(".") if parent else []

@@ -20,12 +20,13 @@ from autoact.data.prepare import prepare
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import KINDS
 from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
-from autoact.tasks.production_model import Incumbent, find_incumbent
+from autoact.tasks.production_model import ProductionModel, find_production_model
 from autoact.tasks.reference_models import reference_rows
 from autoact.tasks.task import Task
 
 MAY_HAVE_SEEN = (
-    "the incumbent may have been trained on rows that it is scored on here: autoact cannot know; its score would then "
+    "the production model may have been trained on rows that it is scored on here: autoact cannot know; "
+    "its score would then "
     "be too good"
 )
 
@@ -50,7 +51,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     prepared = prepare(data, kind) if prepared is None else prepared
     scored = in_users_unit(metric, prepared)
     shape = prepared.input_shape
-    incumbent = _incumbent(config, prepared, scored)
+    production_model = _production_model(config, prepared, scored)
 
     def make_module() -> Any:
         try:
@@ -84,13 +85,16 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
             "rows": prepared.sizes,
             "fingerprint": prepared.fingerprint,
             "recipe": settings.module,
-            "notes": [*prepared.notes, *([] if incumbent is None else filter(None, [MAY_HAVE_SEEN, incumbent.note]))],
+            "notes": [
+                *prepared.notes,
+                *([] if production_model is None else filter(None, [MAY_HAVE_SEEN, production_model.note])),
+            ],
             "settings": asdict(data),
             **({"profile": prepared.profile} if prepared.profile else {}),
-            **({"incumbent": incumbent.name} if incumbent is not None else {}),
+            **({"production_model": production_model.name} if production_model is not None else {}),
         },
         simulated=prepared.simulated,
-        references=_references(prepared, scored, incumbent, fitted=config.confirm.references),
+        references=_references(prepared, scored, production_model, fitted=config.confirm.references),
         ordered=prepared.split == "time",
         trivial=_trivial(prepared, scored),
         warning="all results are on simulated data" if prepared.simulated else "",
@@ -184,13 +188,15 @@ def _opener(prepared: PreparedData, batch_size: int) -> Callable[[str], Any]:
 
 
 def _references(
-    prepared: PreparedData, metric: Metric, incumbent: Incumbent | None, *, fitted: bool
+    prepared: PreparedData, metric: Metric, production_model: ProductionModel | None, *, fitted: bool
 ) -> Callable[[bool], Any]:
-    """Scores of the incumbent and of reference models; on test rows only after the seal was lifted."""
-    return lambda test: reference_rows(prepared, metric, prepared.test.part if test else None, incumbent, fitted=fitted)
+    """Scores of the production model and of reference models; on test rows only after the seal was lifted."""
+    return lambda test: reference_rows(
+        prepared, metric, prepared.test.part if test else None, production_model, fitted=fitted
+    )
 
 
-def _incumbent(config: Config, prepared: PreparedData, metric: Metric) -> Incumbent | None:
+def _production_model(config: Config, prepared: PreparedData, metric: Metric) -> ProductionModel | None:
     """The model in production, where the user names one."""
 
     def load(address: str) -> Any:
@@ -198,7 +204,7 @@ def _incumbent(config: Config, prepared: PreparedData, metric: Metric) -> Incumb
 
         return RegisteredModel(address, config.tracking, Path(config.output))
 
-    return find_incumbent(config.incumbent, prepared, config.data, metric, load)
+    return find_production_model(config.production_model, prepared, config.data, metric, load)
 
 
 def _trivial(prepared: PreparedData, metric: Metric) -> float | None:

@@ -87,7 +87,7 @@ class Config:
         trust: packages whose code may be imported by reference.
         recommendation: to train with: a ``recommended.yaml``, ``runs:/...`` or ``models:/...``.
         policy: which of its policies.
-        incumbent: the model in production, scored on the same rows: ``models:/name@alias`` or a csv of predictions.
+        production_model: it is scored on the same rows: ``models:/name@alias``, or a csv of its predictions.
         output: folder for everything that is written.
     """
 
@@ -115,7 +115,7 @@ class Config:
     trust: list[str] = field(default_factory=list)
     recommendation: Optional[str] = None
     policy: Optional[str] = None
-    incumbent: Optional[str] = None
+    production_model: Optional[str] = None
     output: str = "autoact-runs"
 
 

@@ -8,6 +8,7 @@ import importlib.machinery
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
 
 # What users' own files name: code that imports, Hydra's ``_target_``, and pages of the last release's docs.
@@ -37,6 +38,9 @@ MOVED = {
 class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds the module of today under its old name; both names are one module.
 
+    An old package is a module of its own, which hands on the names of the new one: what is imported from it would else
+    become an attribute of the new package.
+
     Example:
         >>> MovedModules().find_spec("autoact.timing.settings").name
         'autoact.timing.settings'
@@ -50,10 +54,15 @@ class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        """The module of today, imported under its own name."""
+        """The module of today, imported under its own name; for a package, one that hands its names on."""
         new = MOVED[spec.name]
         warnings.warn(f"{spec.name} is {new} now; the old name works for one more release", FutureWarning, stacklevel=2)
         module = importlib.import_module(new)
+        if hasattr(module, "__path__"):
+            package = ModuleType(spec.name, module.__doc__)
+            vars(package).update(__path__=[], __getattr__=partial(getattr, module))
+            spec.loader_state = spec
+            return package
         # The import system is about to write the old name's into the module.
         spec.loader_state = module.__spec__
         return module

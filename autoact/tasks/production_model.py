@@ -1,4 +1,4 @@
-"""The incumbent: the model in production, whatever it is, scored on the same rows as the networks."""
+"""The production model: the model in production, whatever it is, scored on the same rows as the networks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from autoact.tasks.score_conversion import as_scores
 ROW, SCORE = "row", "score"
 
 
-# How names of incumbents begin, in tables.
-INCUMBENT = "incumbent: "
+# How names of production models begin, in tables.
+PRODUCTION = "production model: "
 
 
 class ScoreSource(Protocol):
-    """Where the incumbent's scores come from."""
+    """Where the production model's scores come from."""
 
     title: str
 
@@ -54,7 +54,7 @@ class Model(Protocol):
         """Its output for these rows, and the class of each output column where it knows."""
 
 
-class Incumbent:
+class ProductionModel:
     """The model in production as a row of the table.
 
     Making one scores the validation rows, so that what is wrong with it is said before anything is trained.
@@ -66,7 +66,7 @@ class Incumbent:
     """
 
     def __init__(self, source: ScoreSource, prepared: PreparedData, metric: Metric) -> None:
-        self.name = f"{INCUMBENT}{source.title}"
+        self.name = f"{PRODUCTION}{source.title}"
         self._source = source
         self._prepared = prepared
         self._metric = metric
@@ -129,8 +129,8 @@ class PredictedRows:
 
     def __init__(self, path: str, prepared: PreparedData, settings: DataSettings, metric: Metric) -> None:
         if prepared.kind == "forecast":
-            raise AutoactError("incumbent=FILE scores rows with one target each: a forecast has none")
-        file = existing_file(path, "incumbent")
+            raise AutoactError("production_model=FILE scores rows with one target each: a forecast has none")
+        file = existing_file(path, "production_model")
         self.title = file.name
         self._prepared = prepared
         self._metric = metric
@@ -165,7 +165,8 @@ class PredictedRows:
                 close = nearest(name, columns)
                 hint = f": did you mean {close[0]}?" if close else ""
                 raise AutoactError(
-                    f"incumbent={self.title} has no column {name!r}{hint} It holds {', '.join(columns)}; wanted are a "
+                    f"production_model={self.title} has no column {name!r}{hint} It holds {', '.join(columns)}; wanted "
+                    "are a "
                     f"row id and {', '.join(self._outputs)}"
                 )
         rest = [name for name in columns if name not in self._outputs]
@@ -179,7 +180,8 @@ class PredictedRows:
             f"{' and '.join(both)} are columns of the data both" if both else f"its other columns: {rest or 'none'}"
         )
         raise AutoactError(
-            f"incumbent={self.title} needs one column with row ids: {ROW!r} (the number of the row in the source file "
+            f"production_model={self.title} needs one column with row ids: {ROW!r} (the number of the row in the "
+            "source file "
             f"from 0), or one that the data have too ({shown}); {reason}"
         )
 
@@ -188,17 +190,19 @@ class PredictedRows:
         ids = as_text(frame[self._id])
         if ids.isna().any():
             line = int(np.flatnonzero(ids.isna())[0]) + 2
-            raise AutoactError(f"incumbent={self.title}: line {line} has no {self._id}")
+            raise AutoactError(f"production_model={self.title}: line {line} has no {self._id}")
         twice = ids[ids.duplicated()]
         if len(twice):
             raise AutoactError(
-                f"incumbent={self.title} holds {len(twice)} ids more than once (the first: {self._id} {twice.iloc[0]})"
+                f"production_model={self.title} holds {len(twice)} ids more than once (the first: {self._id} "
+                f"{twice.iloc[0]})"
             )
         numbers = frame[self._outputs].apply(pd.to_numeric, errors="coerce").astype("float64")
         wrong = ~np.isfinite(numbers.to_numpy()).all(axis=1)
         if wrong.any():
             raise AutoactError(
-                f"incumbent={self.title}: {int(wrong.sum())} scores are not finite numbers (the first is that of "
+                f"production_model={self.title}: {int(wrong.sum())} scores are not finite numbers (the first is that "
+                "of "
                 f"{self._id} {ids[wrong].iloc[0]})"
             )
         return numbers.set_index(pd.Index(ids))
@@ -214,7 +218,8 @@ class PredictedRows:
         strange = [name for name in self._scores.index if name not in known]
         if strange:
             raise AutoactError(
-                f"incumbent={self.title} holds {len(strange):,} ids that the data do not have (the first: {self._id} "
+                f"production_model={self.title} holds {len(strange):,} ids that the data do not have (the first: "
+                f"{self._id} "
                 f"{strange[0]}): {allowed}"
             )
 
@@ -240,7 +245,7 @@ class PredictedRows:
         lacking = [name for name in ids if name not in self._scores.index]
         if lacking:
             raise AutoactError(
-                f"incumbent={self.title} lacks {len(lacking):,} of the {len(ids):,} {part} rows (the first is "
+                f"production_model={self.title} lacks {len(lacking):,} of the {len(ids):,} {part} rows (the first is "
                 f"{self._id} {lacking[0]})"
             )
 
@@ -261,8 +266,8 @@ class PredictingModel:
     def __init__(self, model: Model, prepared: PreparedData, settings: DataSettings, metric: Metric) -> None:
         if prepared.kind not in TABULAR:
             raise AutoactError(
-                f"incumbent={model.title}: a registered model is scored on tables alone; "
-                f"give its scores as a file, incumbent=predictions.csv"
+                f"production_model={model.title}: a registered model is scored on tables alone; "
+                f"give its scores as a file, production_model=predictions.csv"
             )
         self.title = model.title
         self._model = model
@@ -287,7 +292,9 @@ class PredictingModel:
             if name not in raw.columns:
                 close = nearest(name, raw.columns)
                 hint = f"; the nearest is {close[0]}" if close else ""
-                raise AutoactError(f"incumbent={self.title} wants a column {name!r} that the data do not have{hint}")
+                raise AutoactError(
+                    f"production_model={self.title} wants a column {name!r} that the data do not have{hint}"
+                )
         return raw.features if named is None else named
 
 
@@ -296,14 +303,14 @@ def _score_columns(prepared: PreparedData) -> list[str]:
     return prepared.classes if prepared.classes is not None and len(prepared.classes) > 2 else [SCORE]
 
 
-def find_incumbent(
+def find_production_model(
     what: str | None,
     prepared: PreparedData,
     settings: DataSettings,
     metric: Metric,
     load: Callable[[str], Model],
-) -> Incumbent | None:
-    """The incumbent that the user names.
+) -> ProductionModel | None:
+    """The production model that the user names.
 
     Args:
         what: ``models:/name@alias``, another address of MLflow's, or a csv file; None: there is none.
@@ -322,7 +329,7 @@ def find_incumbent(
         source = PredictingModel(load(what), prepared, settings, metric)
     else:
         source = PredictedRows(what, prepared, settings, metric)
-    return Incumbent(source, prepared, metric)
+    return ProductionModel(source, prepared, metric)
 
 
 def is_address(what: str) -> bool:
@@ -335,13 +342,13 @@ def is_address(what: str) -> bool:
     return what.startswith(("models:/", "runs:/", "mlflow-artifacts:/")) or (Path(what) / "MLmodel").is_file()
 
 
-def incumbent_note(
+def production_note(
     name: str, score: float | None, other: str, other_score: float | None, *, mode: str, unit: str
 ) -> str:
-    """A sentence that compares the incumbent with a network on test rows; empty where one has no score.
+    """A sentence that compares the production model with a network on test rows; empty where one has no score.
 
     Args:
-        name: the incumbent's, as in the table.
+        name: the production model's, as in the table.
         score: its quality on test rows.
         other: what it is compared with, as people read it.
         other_score: mean quality of that on the same rows.
@@ -349,8 +356,8 @@ def incumbent_note(
         unit: what the quality is.
 
     Example:
-        >>> incumbent_note("incumbent: old.csv", 0.84, "recommended: quality", 0.86, mode="max", unit="ROC AUC")
-        'recommended: quality (ROC AUC 0.86) is better on the test rows than the incumbent: old.csv (0.84) by 0.02'
+        >>> production_note("production model: old.csv", 0.84, "recommended: quality", 0.86, mode="max", unit="ROC AUC")
+        'recommended: quality (ROC AUC 0.86) is better on the test rows than the production model: old.csv ...'
     """
     if score is None or other_score is None:
         return ""

@@ -10,7 +10,7 @@ import numpy as np
 from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import Part
 from autoact.tasks.metrics import CLASSIFICATION, Metric
-from autoact.tasks.production_model import Incumbent
+from autoact.tasks.production_model import ProductionModel
 
 LEARNING_RATES = (0.03, 0.1)
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -45,20 +45,25 @@ def reference_scores(
 
 
 def reference_rows(
-    prepared: PreparedData, metric: Metric, test: Part | None, incumbent: Incumbent | None, *, fitted: bool = True
+    prepared: PreparedData,
+    metric: Metric,
+    test: Part | None,
+    production_model: ProductionModel | None,
+    *,
+    fitted: bool = True,
 ) -> list[tuple[str, float | None, float | None]]:
-    """The incumbent's row, where there is one, then those of the references.
+    """The production model's row, where there is one, then those of the references.
 
     Args:
         prepared: the data, preprocessed as the networks see it.
         metric: what to score.
         test: the opened test part; None leaves the test score out.
-        incumbent: the model in production.
+        production_model: the model in production.
         fitted: whether reference models are fitted.
     """
     rows: list[tuple[str, float | None, float | None]] = []
-    if incumbent is not None:
-        rows.append(incumbent.row(test is not None))
+    if production_model is not None:
+        rows.append(production_model.row(test is not None))
     return [*rows, *(reference_scores(prepared, metric, test) if fitted else [])]
 
 

@@ -42,7 +42,7 @@ def as_scores(
         scale = prepared.target_scale
         numbers = _finite(found, title)
         if numbers.ndim != 1:
-            raise AutoactError(f"incumbent={title} gives {numbers.shape[1]} numbers for a row: one is wanted")
+            raise AutoactError(f"production_model={title} gives {numbers.shape[1]} numbers for a row: one is wanted")
         return numbers if scale is None else (numbers - scale.mean[0]) / scale.std[0]
     classes = prepared.classes
     assert classes is not None
@@ -56,9 +56,9 @@ def _finite(values: np.ndarray, title: str) -> np.ndarray:
     try:
         numbers = values.astype("float64")
     except (ValueError, TypeError) as error:
-        raise AutoactError(f"incumbent={title} gives text where numbers are wanted: {error}") from error
+        raise AutoactError(f"production_model={title} gives text where numbers are wanted: {error}") from error
     if numbers.ndim not in (1, 2) or not np.isfinite(numbers).all():
-        raise AutoactError(f"incumbent={title} gives scores that are not finite, or of shape {numbers.shape}")
+        raise AutoactError(f"production_model={title} gives scores that are not finite, or of shape {numbers.shape}")
     return numbers
 
 
@@ -71,7 +71,7 @@ def _from_labels(values: np.ndarray, classes: Sequence[str], metric: Metric, tit
     """Predicted classes as certain probabilities, where the metric asks for no more."""
     if metric.name not in HARD:
         raise AutoactError(
-            f"incumbent={title} gives classes, and {metric.title} needs probabilities: log the model with "
+            f"production_model={title} gives classes, and {metric.title} needs probabilities: log the model with "
             f"pyfunc_predict_fn='predict_proba', or give them as a file"
         )
     text = as_text(pd.Series(values.ravel()).astype(object) if values.dtype.kind == "O" else pd.Series(values))
@@ -80,7 +80,7 @@ def _from_labels(values: np.ndarray, classes: Sequence[str], metric: Metric, tit
     known = index if set(text) <= set(index) else numbered
     strange = next((value for value in text if value not in known), None)
     if strange is not None:
-        raise AutoactError(f"incumbent={title} gives the class {strange!r}. Allowed: {', '.join(classes)}")
+        raise AutoactError(f"production_model={title} gives the class {strange!r}. Allowed: {', '.join(classes)}")
     hard = np.eye(len(classes))[[known[value] for value in text]]
     return hard[:, 1] if len(classes) == 2 else hard
 
@@ -91,13 +91,13 @@ def _from_probabilities(
     """Probabilities in the order of the classes."""
     if found.ndim == 2:
         if found.shape[1] != len(classes):
-            raise AutoactError(f"incumbent={title} gives {found.shape[1]} columns for {len(classes)} classes")
+            raise AutoactError(f"production_model={title} gives {found.shape[1]} columns for {len(classes)} classes")
         if columns is not None and set(columns) == set(classes):
             found = found[:, [list(columns).index(name) for name in classes]]
     ordered = metric.name in ORDER and len(classes) == 2
     if not ordered and (found.min() < 0 or found.max() > 1):
         raise AutoactError(
-            f"incumbent={title} gives scores from {found.min():.4g} to {found.max():.4g}: {metric.title} needs "
+            f"production_model={title} gives scores from {found.min():.4g} to {found.max():.4g}: {metric.title} needs "
             f"probabilities, from 0 to 1"
         )
     if found.ndim == 1:
@@ -107,6 +107,6 @@ def _from_probabilities(
     sums = found.sum(axis=1)
     if abs(sums - 1).max() > 0.01:
         raise AutoactError(
-            f"incumbent={title}: the probabilities of a row sum up to {sums[abs(sums - 1).argmax()]:.4g}"
+            f"production_model={title}: the probabilities of a row sum up to {sums[abs(sums - 1).argmax()]:.4g}"
         )
     return found / sums[:, None]

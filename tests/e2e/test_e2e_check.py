@@ -1,4 +1,4 @@
-"""The gate and the incumbent, from the command line."""
+"""The gate and the production model, from the command line."""
 
 import re
 import shutil
@@ -79,21 +79,25 @@ def predictions(tmp_path_factory):
     return path
 
 
-def test_the_incumbent_is_a_row_of_the_table(predictions, small, cli, tmp_path):
+def test_the_production_model_is_a_row_of_the_table(predictions, small, cli, tmp_path):
     words = [word for word in small if "references" not in word]
-    done = cli("search", *words, f"incumbent={predictions}", f"output={tmp_path}")
+    done = cli("search", *words, f"production_model={predictions}", f"output={tmp_path}")
     assert done.code == 0, done.err
-    (row,) = (line for line in done.out.splitlines() if "incumbent: predictions.csv" in line and "note" not in line)
+    (row,) = (
+        line for line in done.out.splitlines() if "production model: predictions.csv" in line and "note" not in line
+    )
     assert len(re.findall(r"0\.\d+", row)) == 2  # validation and test
     assert "logistic regression" in done.out
     (report,) = tmp_path.glob("*/report.md")
-    assert "incumbent: predictions.csv" in report.read_text()
+    assert "production model: predictions.csv" in report.read_text()
 
 
 def test_gaps_are_found_before_anything_is_trained(predictions, small, cli, tmp_path):
     short = tmp_path / "short.csv"
     shutil.copy(predictions, short)
     pd.read_csv(short).head(300).to_csv(short, index=False)
-    done = cli("search", *small, f"incumbent={short}", f"output={tmp_path / 'runs'}")
-    assert done.code == 2 and "incumbent=short.csv lacks" in done.err and "test rows (the first is row" in done.err
+    done = cli("search", *small, f"production_model={short}", f"output={tmp_path / 'runs'}")
+    assert (
+        done.code == 2 and "production_model=short.csv lacks" in done.err and "test rows (the first is row" in done.err
+    )
     assert not (tmp_path / "runs").exists()

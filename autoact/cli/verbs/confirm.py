@@ -11,6 +11,7 @@ from typing import Any
 from autoact.cli.config_arguments import ConfigArguments, answered, read
 from autoact.cli.verbs.search import searched
 from autoact.config.effective_keys import AGAIN, ELSEWHERE, Given
+from autoact.config.key_names import renamed
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError, unknown
 
@@ -54,7 +55,9 @@ def _again(study: str, options: ConfigArguments) -> int:
     """The final check of a study."""
     output = _output(options)
     command = _command(output, study)
-    mine = ConfigArguments([*command["overrides"], *options.overrides], dict(options.flags), list(options.config_dirs))
+    mine = ConfigArguments(
+        [*map(renamed, command["overrides"]), *options.overrides], dict(options.flags), list(options.config_dirs)
+    )
     mine.config_dirs += command["config_dirs"]
     mine.flags.setdefault("--config-name", command["config_name"])
     config, keys, notes = mine.settings(AGAIN, options)

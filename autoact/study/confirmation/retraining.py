@@ -26,7 +26,7 @@ class SeedFold(NamedTuple):
         """The seed; with the fold where there is one.
 
         Example:
-            >>> str(SeedFold(10_000)), str(Turn(10_000, (2, 5)))
+            >>> str(SeedFold(10_000)), str(SeedFold(10_000, (2, 5)))
             ('10000', '10000 fold 2/5')
         """
         return str(self.seed) if self.fold is None else f"{self.seed} fold {self.fold[0]}/{self.fold[1]}"

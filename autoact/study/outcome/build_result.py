@@ -19,7 +19,7 @@ from autoact.study.outcome.result import Row, SearchResult
 from autoact.study.outcome.table_rows import final_rows, reference_note
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
-from autoact.tasks.production_model import INCUMBENT, incumbent_note
+from autoact.tasks.production_model import PRODUCTION, production_note
 from autoact.tasks.task import Task
 
 
@@ -58,7 +58,7 @@ def conclude(
     """The result of a search."""
     selection, confirmation = found.selection, found.confirmation
     rulings, verdict = _ruled(found, task, info, known)
-    wanted = settings.references or task.facts.get("incumbent")
+    wanted = settings.references or task.facts.get("production_model")
     fitted = task.references if wanted and not (found.interrupted or found.out_of_time) else None
     references = fitted(confirmation is not None) if fitted is not None else []
     ideal = task.metric.ideal if task.metric is not None else None
@@ -71,7 +71,7 @@ def conclude(
     if confirmation is not None:
         assert found.chosen is not None, "what is claimed was chosen"
         notes += [found.chosen.how, *_about_check(confirmation, task, settings.confidence)]
-    notes += [*_about_incumbent(rows, rulings, task), reference_note(rows, task.mode, task.quality_unit)]
+    notes += [*_about_production(rows, rulings, task), reference_note(rows, task.mode, task.quality_unit)]
     return SearchResult(
         info=info,
         status="interrupted" if found.interrupted else "finished",
@@ -133,14 +133,14 @@ def _nothing_compared(records: Sequence[TrialRecord], known: PredictedCosts, inf
     )
 
 
-def _about_incumbent(rows: Sequence[Row], rulings: Mapping[str, Ruling], task: Task) -> list[str]:
+def _about_production(rows: Sequence[Row], rulings: Mapping[str, Ruling], task: Task) -> list[str]:
     """The model in production against what is recommended, or against the baseline where nothing is."""
     won = next((policy for policy, ruling in rulings.items() if ruling.recommend), "tuned")
     other = next((row for row in rows if row.name == won), None)
     return [
-        incumbent_note(row.name, row.test, other.title, other.test, mode=task.mode, unit=task.quality_unit)
+        production_note(row.name, row.test, other.title, other.test, mode=task.mode, unit=task.quality_unit)
         for row in rows
-        if row.name.startswith(INCUMBENT) and other is not None
+        if row.name.startswith(PRODUCTION) and other is not None
     ]
 
 

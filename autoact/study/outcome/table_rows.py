@@ -17,7 +17,7 @@ from autoact.study.outcome.result import TITLES, Row
 from autoact.study.selection import TWIN, Selection
 from autoact.study.tuned_baselines import name_of
 from autoact.tasks.objectives import BUILT_IN, COST, LATENCY
-from autoact.tasks.production_model import INCUMBENT
+from autoact.tasks.production_model import PRODUCTION
 
 
 def final_rows(
@@ -51,7 +51,7 @@ def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:
     """A sentence where a reference model, which costs seconds, beats every network on test rows; else nothing."""
     sign = 1.0 if mode == "max" else -1.0
     networks = [sign * row.test for row in rows if row.candidate is not None and row.test is not None]
-    others = [row for row in rows if row.candidate is None and not row.name.startswith(INCUMBENT)]
+    others = [row for row in rows if row.candidate is None and not row.name.startswith(PRODUCTION)]
     references = [(sign * row.test, row.name) for row in others if row.test is not None]
     if not networks or not references or max(references)[0] <= max(networks):
         return ""

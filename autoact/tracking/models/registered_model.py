@@ -46,7 +46,9 @@ class RegisteredModel:
 
     def _absent(self, trouble: StoreError) -> AutoactError:
         """The error for a model that cannot be had."""
-        return AutoactError(f"incumbent={self.title} cannot be loaded from MLflow at {shown(self._uri)}: {trouble}")
+        return AutoactError(
+            f"production_model={self.title} cannot be loaded from MLflow at {shown(self._uri)}: {trouble}"
+        )
 
     def _model(self) -> Any:
         """The model, loaded at the first call."""
@@ -89,7 +91,7 @@ class RegisteredModel:
                     return raw.predict_proba(frame), None if classes is None else [str(label) for label in classes]
                 return model.predict(frame), None
         except StoreError as trouble:
-            raise AutoactError(f"incumbent={self.title} cannot score the rows: {trouble}") from trouble
+            raise AutoactError(f"production_model={self.title} cannot score the rows: {trouble}") from trouble
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels: where the model is, and not the model."""

@@ -9,6 +9,7 @@ import yaml
 from autoact.activations import canonical, function_key, get
 from autoact.config.compose import compose, settings
 from autoact.config.groups import GROUPS, conf_dir, options
+from autoact.config.key_names import renamed, unknown_key
 from autoact.config.trusted_code import load_trusted
 from autoact.core.errors import AutoactError
 from autoact.tasks.metrics import resolve
@@ -211,3 +212,11 @@ def test_text_without_a_character_is_not_taken_for_nothing_said(key):
     with pytest.raises(AutoactError, match=rf"^{key}= is empty: give a value, or leave it out$"):
         settings(compose(["task=cancer", f"{key}="]))
     settings(compose(["task=cancer", "data.label_strip="]))
+
+
+def test_a_key_of_the_last_release_works_and_says_its_new_name(capsys):
+    assert renamed("incumbent=old.csv") == "production_model=old.csv"
+    assert capsys.readouterr().err == (
+        "autoact: incumbent= is production_model= now; the old key works for one more release\n"
+    )
+    assert str(unknown_key("incumbent")) == "unknown key 'incumbent': it is called production_model now"

@@ -99,7 +99,7 @@ SEARCH = {
     "search.rungs.first": (BASE, "search.rungs.first=2"),
     "output": (BASE, "output=elsewhere"),
     "trust": ([*OWN_METRIC, "metric_mode=max", "trust=statistics"], "trust=json"),
-    "incumbent": (BASE, "incumbent=no-such.csv"),
+    "production_model": (BASE, "production_model=no-such.csv"),
     "engine.name": (BASE, "engine.name=nowhere"),
 }
 # Key -> the file that reads it after the preparation, by these attributes; tests of that file say what it does.

@@ -226,10 +226,10 @@ def test_warnings_of_task_and_machine_reach_the_notes(kit, monkeypatch):
 
 @pytest.mark.parametrize(("effect", "said"), [(0.06, "recommended: quality"), (0.0, "tuned baseline")])
 def test_the_model_in_production_stands_in_the_table_and_is_compared(kit, effect, said):
-    facts = {"incumbent": "incumbent: old.csv", "fingerprint": "f00"}
-    task = kit.task(references=lambda test: [("incumbent: old.csv", 0.6, 0.61 if test else None)], facts=facts)
+    facts = {"production_model": "production model: old.csv", "fingerprint": "f00"}
+    task = kit.task(references=lambda test: [("production model: old.csv", 0.6, 0.61 if test else None)], facts=facts)
     bench = kit.Bench(task=task, confirm=ConfirmSettings(seeds=3, references=False))
     result = kit.run(bench, kit.Planted(kit.plant({"tanh": effect}, 0.002)))
-    assert result.row("incumbent: old.csv").test == 0.61
-    (note,) = [note for note in result.notes if "incumbent" in note]
-    assert note.startswith(said) and "is better on the test rows than the incumbent: old.csv (0.61)" in note
+    assert result.row("production model: old.csv").test == 0.61
+    (note,) = [note for note in result.notes if "production model" in note]
+    assert note.startswith(said) and "is better on the test rows than the production model: old.csv (0.61)" in note

@@ -11,7 +11,7 @@ from autoact.core.errors import AutoactError, SealedError
 from autoact.data.prepare import prepare
 from autoact.data.settings import DataSettings
 from autoact.tasks.metrics import resolve
-from autoact.tasks.production_model import find_incumbent, incumbent_note
+from autoact.tasks.production_model import find_production_model, production_note
 from autoact.tasks.reference_models import reference_rows
 from autoact.tasks.score_conversion import as_scores
 
@@ -42,9 +42,9 @@ class Thinks:
         return self.output(frame)
 
 
-def incumbent(table, what, metric="roc_auc", model=None):
+def production_model(table, what, metric="roc_auc", model=None):
     prepared = prepare(table[1], "classification")
-    return prepared, find_incumbent(what, prepared, table[1], resolve(metric, "classification"), lambda _: model)
+    return prepared, find_production_model(what, prepared, table[1], resolve(metric, "classification"), lambda _: model)
 
 
 def write(tmp_path, frame, name="predictions.csv"):
@@ -62,12 +62,12 @@ def test_a_file_is_scored_on_the_same_rows(key, table, tmp_path):
     frame = table[0]
     ids = np.arange(200) if key == "row" else frame["id"]
     path = write(tmp_path, scored(frame, **{key: ids}).sample(frac=1, random_state=0))
-    prepared, found = incumbent(table, path)
+    prepared, found = production_model(table, path)
     with pytest.raises(SealedError):
         found.row(True)
     name, validation, test = found.row(False)
     metric = resolve("roc_auc", "classification")
-    assert (name, test) == ("incumbent: predictions.csv", None)
+    assert (name, test) == ("production model: predictions.csv", None)
     rows = prepared.validation.rows
     assert validation == metric(prepared.validation.y.numpy(), frame["x"].to_numpy()[rows])
     part = prepared.test.open("a test")
@@ -79,7 +79,7 @@ def test_a_file_is_scored_on_the_same_rows(key, table, tmp_path):
 def test_validation_rows_may_be_missing(table, tmp_path):
     rows = prepare(table[1], "classification").validation.rows
     path = write(tmp_path, scored(table[0], row=np.arange(200)).drop(index=rows[:1]))
-    prepared, found = incumbent(table, path)
+    prepared, found = production_model(table, path)
     assert found.row(False)[1] is None
     prepared.test.open("a test")
     assert found.row(True)[2] > 0.5
@@ -132,7 +132,7 @@ def broken(frame, what):
 def test_mistakes_in_a_file(what, metric, message, table, tmp_path):
     path = write(tmp_path, broken(table[0], what))
     with pytest.raises(AutoactError) as error:
-        incumbent(table, path, metric)
+        production_model(table, path, metric)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
@@ -140,18 +140,18 @@ def test_ids_that_tell_nothing_apart(table, tmp_path):
     path = write(tmp_path, scored(table[0], z=table[0]["z"]).assign(z=np.arange(200)))
     settings = replace(table[1], path=write(tmp_path, table[0].assign(z=1.0), "same.csv"))
     with pytest.raises(AutoactError, match="column z does not tell rows apart"):
-        incumbent((table[0], settings), path)
+        production_model((table[0], settings), path)
 
 
 def test_order_is_enough_for_auc(table, tmp_path):
-    _, found = incumbent(table, write(tmp_path, broken(table[0], "large")))
+    _, found = production_model(table, write(tmp_path, broken(table[0], "large")))
     assert 0.5 < found.row(False)[1] <= 1
 
 
 def test_a_model_sees_raw_columns_and_sealed_rows_late(table):
     model = Thinks()
-    prepared, found = incumbent(table, "models:/old@champion", model=model)
-    assert found.name == "incumbent: models:/old/1"
+    prepared, found = production_model(table, "models:/old@champion", model=model)
+    assert found.name == "production model: models:/old/1"
     assert [list(seen.columns) for seen in model.seen] == [["x", "z"]]
     assert model.seen[0]["x"].tolist() == table[0]["x"].iloc[prepared.validation.rows].tolist()
     with pytest.raises(SealedError):
@@ -163,10 +163,10 @@ def test_a_model_sees_raw_columns_and_sealed_rows_late(table):
 
 def test_a_model_gets_the_columns_that_it_names(table):
     model = Thinks(columns=["id", "x"])
-    incumbent(table, "models:/old/1", model=model)
+    production_model(table, "models:/old/1", model=model)
     assert list(model.seen[0].columns) == ["id", "x"]
     with pytest.raises(AutoactError, match="wants a column 'idd' that the data do not have; the nearest is id"):
-        incumbent(table, "models:/old/1", model=Thinks(columns=["idd"]))
+        production_model(table, "models:/old/1", model=Thinks(columns=["idd"]))
 
 
 def labels(frame):
@@ -174,10 +174,10 @@ def labels(frame):
 
 
 def test_classes_do_where_the_metric_asks_for_no_more(table):
-    _, found = incumbent(table, "models:/old/1", "accuracy", Thinks(output=labels))
+    _, found = production_model(table, "models:/old/1", "accuracy", Thinks(output=labels))
     assert found.row(False)[1] > 0.7
     with pytest.raises(AutoactError, match="gives classes, and ROC AUC needs probabilities"):
-        incumbent(table, "models:/old/1", model=Thinks(output=labels))
+        production_model(table, "models:/old/1", model=Thinks(output=labels))
 
 
 def test_columns_are_brought_into_our_order():
@@ -205,13 +205,13 @@ def test_a_file_for_many_classes(tmp_path):
     settings = DataSettings(source="sklearn", name="wine")
     prepared, metric = prepare(settings, "classification"), resolve("log_loss", "classification")
     frame = pd.DataFrame({"row": range(178), **{name: 1 / 3 for name in prepared.classes}})
-    found = find_incumbent(write(tmp_path, frame), prepared, settings, metric, lambda _: None)
+    found = find_production_model(write(tmp_path, frame), prepared, settings, metric, lambda _: None)
     assert found.row(False)[1] == pytest.approx(np.log(3))
 
 
 def test_it_travels_to_workers(table, tmp_path):
     path = write(tmp_path, scored(table[0], row=np.arange(200)))
-    _, found = incumbent(table, path)
+    _, found = production_model(table, path)
     assert pickle.loads(pickle.dumps(found)).row(False) == found.row(False)
 
 
@@ -219,33 +219,33 @@ def test_forecasts_are_refused(tmp_path):
     settings = DataSettings(source="simulated", name="demand")
     prepared = prepare(settings, "forecast")
     with pytest.raises(AutoactError, match="a forecast has none"):
-        find_incumbent("x.csv", prepared, settings, resolve("mse", "forecast"), lambda _: None)
+        find_production_model("x.csv", prepared, settings, resolve("mse", "forecast"), lambda _: None)
 
 
 def test_classes_taken_for_each_other_are_noticed(table, tmp_path):
     good = scored(table[0], row=np.arange(200))
-    assert incumbent(table, write(tmp_path, good))[1].note == ""
-    note = incumbent(table, write(tmp_path, good.assign(score=1 - good["score"])))[1].note
+    assert production_model(table, write(tmp_path, good))[1].note == ""
+    note = production_model(table, write(tmp_path, good.assign(score=1 - good["score"])))[1].note
     assert "ranks the validation rows backwards" in note and "probability of 'yes'" in note
 
 
 def test_the_note():
-    assert "is worse on the test rows" in incumbent_note("incumbent: a", 0.3, "b", 0.4, mode="min", unit="MSE")
-    assert incumbent_note("incumbent: a", None, "b", 0.4, mode="min", unit="MSE") == ""
+    assert "is worse on the test rows" in production_note("production model: a", 0.3, "b", 0.4, mode="min", unit="MSE")
+    assert production_note("production model: a", None, "b", 0.4, mode="min", unit="MSE") == ""
 
 
 def test_rows_of_a_test_file_are_counted_in_it(table, tmp_path):
     settings = replace(table[1], test_path=write(tmp_path, table[0].head(50), "test.csv"))
     scores = scored(table[0].head(50), row=np.arange(50))
-    prepared, found = incumbent((table[0], settings), write(tmp_path, scores))
+    prepared, found = production_model((table[0], settings), write(tmp_path, scores))
     prepared.test.open("a test")
     assert found.row(True)[2] > 0.5
     with pytest.raises(AutoactError, match="rows are numbered from 0 to 49"):
-        incumbent((table[0], settings), write(tmp_path, scored(table[0], row=np.arange(200))))
+        production_model((table[0], settings), write(tmp_path, scored(table[0], row=np.arange(200))))
 
 
 def test_a_file_with_another_delimiter_is_told_what_to_write(table, tmp_path):
     path = tmp_path / "predictions.csv"
     scored(table[0], row=np.arange(200)).to_csv(path, index=False, sep=";")
     with pytest.raises(AutoactError, match="holds ';': write the file with ',' between fields"):
-        incumbent(table, str(path))
+        production_model(table, str(path))
