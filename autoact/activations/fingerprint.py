@@ -73,7 +73,7 @@ def function_key(choice: str | Choice) -> str:
         AutoactError: unknown choice.
 
     Example:
-        >>> fingerprint("celu") == fingerprint("elu"), fingerprint("relu") == fingerprint("gelu")
+        >>> function_key("celu") == function_key("elu"), function_key("relu") == function_key("gelu")
         (True, False)
     """
     choice = registry.canonical(choice)

@@ -52,7 +52,7 @@ def data_fingerprint(kind: str, content: str, settings: DataSettings) -> str:
 
     Example:
         >>> a, b = DataSettings(path="x.csv"), DataSettings(path="y.csv")
-        >>> fingerprint("regression", "c0ffee", a) == fingerprint("regression", "c0ffee", b)
+        >>> data_fingerprint("regression", "c0ffee", a) == data_fingerprint("regression", "c0ffee", b)
         True
     """
     text = json.dumps([kind, content, settings_that_matter(settings)], sort_keys=True, default=str)

@@ -108,12 +108,12 @@ def test_a_taken_alias_is_refused_and_nothing_changes() -> None:
 
 def test_replace_puts_a_new_function_and_gain_in_place() -> None:
     activations.register("mine", lambda x: x, aliases=("old_alias",))
-    first = gain("mine"), activations.fingerprint("mine")
+    first = gain("mine"), activations.function_key("mine")
     with pytest.raises(AutoactError, match="replace=True"):
         activations.register("mine", lambda x: 2 * x)
     activations.register("mine", lambda x: 2 * x, replace=True)
     assert (gain("mine"), first[0]) == (0.5, 1.0)
-    assert activations.fingerprint("mine") != first[1]
+    assert activations.function_key("mine") != first[1]
     with pytest.raises(AutoactError, match="unknown activation 'old_alias'"):
         registry.get("old_alias")
 
