@@ -163,7 +163,7 @@ class PredictedRows:
         for name in self._outputs:
             if name not in columns:
                 close = nearest(name, columns)
-                hint = f": did you mean {close[0]}?" if close else ""
+                hint = f": did you mean {close[0]}?" if close else "."
                 raise AutoactError(
                     f"production_model={self.title} has no column {name!r}{hint} It holds {', '.join(columns)}; wanted "
                     "are a "
