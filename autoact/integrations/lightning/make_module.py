@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from autoact.core.errors import AutoactError, first_line
 from autoact.integrations.lightning.pytorch_lightning import adopted
+from autoact.sites.tracing.torch_transformer import copied_model
 from autoact.training.lightning_session import attached, trainer_from
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.random_state import random_state, restore_random_state
@@ -91,7 +91,7 @@ def _copied(make_module: Callable[[], Any]) -> Callable[[], Any]:
     def copied() -> Any:
         made = make_module()
         try:
-            return copy.deepcopy(made)
+            return copied_model(made)
         except Exception as error:  # of the user's code, or of tensors that are results
             raise AutoactError(
                 f"the modules that make_module returns share layers, which cannot be copied ({type(error).__name__}: "

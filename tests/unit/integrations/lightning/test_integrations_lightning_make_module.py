@@ -211,6 +211,15 @@ def test_modules_that_share_a_network_are_copied() -> None:
     assert bool(net[0].weight.any())
 
 
+def test_a_copied_network_keeps_its_activations_and_its_hooks_on_gradients() -> None:
+    net = nn.TransformerDecoderLayer(4, 2, 8, activation=torch.tanh)
+    net.linear1.weight.register_hook(lambda gradient: 0 * gradient)
+    make, _ = maker_of(lambda: Around(net), Data(), {})
+    copied = make().net
+    assert copied.activation is torch.tanh
+    assert len(copied.linear1.weight._backward_hooks) == 1
+
+
 def test_modules_of_their_own_are_not_copied() -> None:
     made: list[Any] = []
 
