@@ -26,8 +26,7 @@ from autoact.tasks.task import Task
 
 MAY_HAVE_SEEN = (
     "the production model may have been trained on rows that it is scored on here: autoact cannot know; "
-    "its score would then "
-    "be too good"
+    "its score would then be too good"
 )
 
 

@@ -166,8 +166,7 @@ class PredictedRows:
                 hint = f": did you mean {close[0]}?" if close else "."
                 raise AutoactError(
                     f"production_model={self.title} has no column {name!r}{hint} It holds {', '.join(columns)}; wanted "
-                    "are a "
-                    f"row id and {', '.join(self._outputs)}"
+                    f"are a row id and {', '.join(self._outputs)}"
                 )
         rest = [name for name in columns if name not in self._outputs]
         both = [name for name in rest if name in known]
@@ -181,8 +180,7 @@ class PredictedRows:
         )
         raise AutoactError(
             f"production_model={self.title} needs one column with row ids: {ROW!r} (the number of the row in the "
-            "source file "
-            f"from 0), or one that the data have too ({shown}); {reason}"
+            f"source file from 0), or one that the data have too ({shown}); {reason}"
         )
 
     def _checked(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -202,8 +200,7 @@ class PredictedRows:
         if wrong.any():
             raise AutoactError(
                 f"production_model={self.title}: {int(wrong.sum())} scores are not finite numbers (the first is that "
-                "of "
-                f"{self._id} {ids[wrong].iloc[0]})"
+                f"of {self._id} {ids[wrong].iloc[0]})"
             )
         return numbers.set_index(pd.Index(ids))
 
@@ -219,8 +216,7 @@ class PredictedRows:
         if strange:
             raise AutoactError(
                 f"production_model={self.title} holds {len(strange):,} ids that the data do not have (the first: "
-                f"{self._id} "
-                f"{strange[0]}): {allowed}"
+                f"{self._id} {strange[0]}): {allowed}"
             )
 
     def _ids_of(self, part: str, raw: RawTable | None) -> list[str] | None:

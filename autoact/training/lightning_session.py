@@ -71,14 +71,8 @@ class Run(TrainingState):
         self._options = options
         own = list(task.make_callbacks())
         self.unsaved = UnsavedState(own)
-        self._callbacks = [
-            self.unsaved.first,
-            *own,
-            self.best,
-            self.pause,
-            OptimizerSettings(candidate.settings),
-            self.unsaved,
-        ]
+        settings = OptimizerSettings(candidate.settings)
+        self._callbacks = [self.unsaved.first, *own, self.best, self.pause, settings, self.unsaved]
         if task.metric is not None:
             # The score is logged before anything monitors it.
             self._callbacks.insert(0, PredictionScore(task.metric, task.monitor))
