@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +44,7 @@ class ActivationModule(nn.Module):
     def _bind(self) -> None:
         """Look the function and its parameters up."""
         self.activation = registry.get(self.choice.name)
-        self._named: dict[str, Any] = dict(registry.parameters(self.choice))
+        self._named: dict[str, float] = dict(registry.parameters(self.choice))
 
     @property
     def parameter_count(self) -> int:
@@ -63,11 +61,11 @@ class ActivationModule(nn.Module):
         """The choice."""
         return str(self.choice)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Everything but what the choice leads to."""
         return {key: value for key, value in self.__dict__.items() if key not in _BOUND}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Restore, and look the function up again.
 
         Raises:

@@ -191,7 +191,7 @@ def register(
     *,
     gain: float | None = None,
     replace: bool = False,
-    **fields: Any,
+    **fields: object,
 ) -> Activation:
     """Make an activation known by name.
 

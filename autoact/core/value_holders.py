@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+Batch = Any
+"""What a data loader hands over and a model takes: a tensor, or tensors nested in whatever its author chose."""
+PlainData = dict[str, Any]
+"""What JSON and YAML hold under names: numbers, texts, lists, and more of the same."""
+
 
 def held_in(value: Any) -> Mapping[str, Any]:
     """What an object that holds tensors by name has, such as a batch of ``torch_geometric``; nothing of any other.

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import PlainData
 from autoact.recommendation.safe_text import printable
 
 # ``task`` is a label, free to be renamed; the others say what the file is.
 _LEFT_OUT = ("kind", "format", "task", "digest")
 
 
-def sha256_of(data: Any) -> str:
+def sha256_of(data: object) -> str:
     """The sha256 of plain data, whatever the order of its fields.
 
     Example:
@@ -25,7 +24,7 @@ def sha256_of(data: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digests(data: Mapping[str, Any]) -> dict[str, str]:
+def digests(data: PlainData) -> dict[str, str]:
     """Part of a file -> the start of its sha256; every policy is a part of its own.
 
     Example:
@@ -33,13 +32,13 @@ def digests(data: Mapping[str, Any]) -> dict[str, str]:
         ['policies', 'policies.quality', 'verdict']
     """
     parts = {name: value for name, value in data.items() if name not in (*_LEFT_OUT, "policies")}
-    policies: Mapping[str, Any] = data["policies"]
+    policies: PlainData = data["policies"]
     parts |= {f"policies.{name}": policy for name, policy in policies.items()}
     parts["policies"] = sorted(policies)
     return {name: sha256_of(value)[:16] for name, value in parts.items()}
 
 
-def check_digests(data: Mapping[str, Any], source: str) -> None:
+def check_digests(data: PlainData, source: str) -> None:
     """Refuse a file that was edited after it was written.
 
     Raises:

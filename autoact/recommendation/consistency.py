@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.value_holders import PlainData
 from autoact.recommendation.safe_text import printable
 
 
-def check_consistent(data: Mapping[str, Any], source: str) -> None:
+def check_consistent(data: PlainData, source: str) -> None:
     """Refuse assignments to sites that the file does not have, and column profiles that cannot be compared with.
 
     Args:
@@ -33,7 +32,7 @@ def check_consistent(data: Mapping[str, Any], source: str) -> None:
             raise AutoactError(f"{source}: about.data.profile: column {printable(entry['name'])!r}: {problem}")
 
 
-def _problem(entry: Mapping[str, Any]) -> str:
+def _problem(entry: PlainData) -> str:
     """What is wrong with one column's profile; empty where nothing is."""
     key = "edges" if entry["kind"] == "numeric" else "levels"
     marks, shares = entry.get(key), entry["shares"]

@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.value_holders import PlainData
 from autoact.recommendation.checksums import check_digests, digests, sha256_of
 from autoact.recommendation.consistency import check_consistent
 from autoact.recommendation.safe_text import label
@@ -44,9 +45,9 @@ class Policy:
     settings: Mapping[str, float]
     epochs: int
     reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: PlainData = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlainData:
         """Plain data."""
         return {
             "recommend": self.recommend,
@@ -88,15 +89,15 @@ class Recommendation:
     task: str
     created: str
     verdict: str
-    metric: Mapping[str, Any]
+    metric: PlainData
     policies: Mapping[str, Policy]
     baseline: Policy
-    sites: Mapping[str, Mapping[str, Any]]
+    sites: Mapping[str, PlainData]
     rescale: bool = True
     simulated: bool = False
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: PlainData = field(default_factory=dict)
     not_searched: tuple[str, ...] = ()
-    source: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    source: PlainData = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         """Make a label of the task's name, so that what is saved can be read."""
@@ -139,7 +140,7 @@ class Recommendation:
         *,
         strict: bool = True,
         rescale: bool = False,
-        example_input: Any = None,
+        example_input: object = None,
     ) -> nn.Module:
         """A copy of ``model`` with a policy's assignment; where it says *keep the baseline*, an unchanged copy.
 
@@ -170,7 +171,7 @@ class Recommendation:
         *,
         strict: bool = True,
         rescale: bool = False,
-        example_input: Any = None,
+        example_input: object = None,
         _depth: int = 2,
     ) -> nn.Module:
         """As ``apply``, in place; a model that is refused stays as it was."""
@@ -209,12 +210,12 @@ class Recommendation:
             if site in self.sites
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlainData:
         """Plain data, in the order of the file."""
         content = self._content()
         return {**content, "digest": digests(content)}
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> PlainData:
         """What the digest is taken of."""
         return {
             "kind": KIND,
@@ -251,7 +252,7 @@ class Recommendation:
         return file
 
     @classmethod
-    def from_dict(cls, data: Any, source: str = "recommendation") -> Recommendation:
+    def from_dict(cls, data: PlainData, source: str = "recommendation") -> Recommendation:
         """The inverse of ``to_dict``, checked.
 
         Raises:
@@ -281,12 +282,12 @@ class Recommendation:
 class _Plain(yaml.SafeDumper):
     """Writes equal values out in full, without anchors: people read this file."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         """No value is written as a reference to another."""
         return True
 
 
-def _read_policy(data: Mapping[str, Any], where: str) -> Policy:
+def _read_policy(data: PlainData, where: str) -> Policy:
     """A policy from plain data that follows the schema.
 
     Raises:

@@ -17,7 +17,7 @@ LARGEST = 4 * 2**20
 class _Refusing(yaml.SafeLoader):
     """Reads plain values alone; a file that refers to itself can fill the memory, and ours never does."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse references and types."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):

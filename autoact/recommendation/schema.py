@@ -12,9 +12,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.value_holders import PlainData
 from autoact.recommendation.safe_text import printable
 
 KIND, FORMAT = "autoact-recommendation", 2
@@ -40,18 +40,18 @@ _WORDS = {
 
 
 @functools.cache
-def published() -> dict[str, Any]:
+def published() -> PlainData:
     """The schema, as plain data.
 
     Example:
         >>> published()["properties"]["format"]
         {'const': 2}
     """
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+    found: PlainData = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
     return found
 
 
-def check(data: Any, source: str) -> None:
+def check(data: object, source: str) -> None:
     """Refuse what does not follow the schema.
 
     Args:
@@ -84,7 +84,7 @@ the search again, which trains nothing that it has trained, and writes the file 
         raise AutoactError(f"{source} is nested too deeply") from error
 
 
-def _check(value: Any, schema: Mapping[str, Any], source: str, path: str) -> None:
+def _check(value: object, schema: PlainData, source: str, path: str) -> None:
     """One value against one schema."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
@@ -106,7 +106,7 @@ def _check(value: Any, schema: Mapping[str, Any], source: str, path: str) -> Non
         _check_number(value, schema, source, path)
 
 
-def _check_number(value: float, schema: Mapping[str, Any], source: str, path: str) -> None:
+def _check_number(value: float, schema: PlainData, source: str, path: str) -> None:
     """Its bounds."""
     if value < schema.get("minimum", -math.inf):
         raise _wrong(source, path, value, f"it must be {schema['minimum']} or more")
@@ -116,7 +116,7 @@ def _check_number(value: float, schema: Mapping[str, Any], source: str, path: st
         raise _wrong(source, path, value, f"it must be more than {schema['exclusiveMinimum']}")
 
 
-def _check_type(value: Any, schema: Mapping[str, Any], source: str, path: str) -> None:
+def _check_type(value: object, schema: PlainData, source: str, path: str) -> None:
     """The type, where the schema names one."""
     if "type" not in schema:
         return
@@ -125,7 +125,7 @@ def _check_type(value: Any, schema: Mapping[str, Any], source: str, path: str) -
         raise _wrong(source, path, value, f"it must be {' or '.join(_WORDS[n] for n in allowed)}")
 
 
-def _is(value: Any, name: str) -> bool:
+def _is(value: object, name: str) -> bool:
     """Whether a value has a type of JSON; a whole number may be written with a point."""
     if isinstance(value, bool):
         return name == "boolean"
@@ -134,9 +134,9 @@ def _is(value: Any, name: str) -> bool:
     return isinstance(value, _TYPES[name])
 
 
-def _check_object(value: Mapping[Any, Any], schema: Mapping[str, Any], source: str, path: str) -> None:
+def _check_object(value: Mapping[str, object], schema: PlainData, source: str, path: str) -> None:
     """Its fields: all that must be there, none that must not."""
-    known: Mapping[str, Any] = schema.get("properties", {})
+    known: PlainData = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     for name in value:
         if not isinstance(name, str):
@@ -158,7 +158,7 @@ def _check_object(value: Mapping[Any, Any], schema: Mapping[str, Any], source: s
             _check(entry, own, source, f"{path}.{name}" if path else name)
 
 
-def _check_array(value: Sequence[Any], schema: Mapping[str, Any], source: str, path: str) -> None:
+def _check_array(value: Sequence[object], schema: PlainData, source: str, path: str) -> None:
     """Its length and its items."""
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
         raise _wrong(source, path, value, f"it must hold {schema.get('minItems', 0)} values")
@@ -166,7 +166,7 @@ def _check_array(value: Sequence[Any], schema: Mapping[str, Any], source: str, p
         _check(item, schema.get("items", {}), source, f"{path}[{index}]")
 
 
-def _wrong(source: str, path: str, value: Any, reason: str) -> AutoactError:
+def _wrong(source: str, path: str, value: object, reason: str) -> AutoactError:
     """The error for one value."""
     parent, _, name = path.rpartition(".")
     where = f"{source}: {printable(parent)}" if parent else source

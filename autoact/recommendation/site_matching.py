@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autoact.core.errors import nearest
+from autoact.core.value_holders import PlainData
 
 if TYPE_CHECKING:  # torch is imported when a model is given
     from autoact.sites import Sites
@@ -25,7 +26,7 @@ class Fit:
     problems: tuple[str, ...]
 
 
-def compare(seen: Mapping[str, Mapping[str, Any]], not_searched: Collection[str], found: Sites) -> Fit:
+def compare(seen: Mapping[str, PlainData], not_searched: Collection[str], found: Sites) -> Fit:
     """Compare the sites that a search saw with those that were found in a model.
 
     Args:
@@ -51,7 +52,7 @@ def compare(seen: Mapping[str, Mapping[str, Any]], not_searched: Collection[str]
     return Fit(tuple(fitting), tuple(problems))
 
 
-def as_seen(seen: Mapping[str, Mapping[str, Any]], found: Sites) -> Sites:
+def as_seen(seen: Mapping[str, PlainData], found: Sites) -> Sites:
     """The model's sites with the shapes that the search saw, which learnable activations need."""
     from autoact.sites import Sites
 

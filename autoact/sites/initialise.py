@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +19,10 @@ _HELD = "_autoact_held"
 
 def initialise_(
     model: nn.Module,
-    example_input: Any,
+    example_input: object,
     generator: torch.Generator | None = None,
     *,
-    call: Callable[[], Any] | None = None,
+    call: Callable[[], object] | None = None,
 ) -> dict[str, float]:
     """Draw the weights of linear and convolution layers anew, in place, so that pre-activations keep an RMS of 1.
 
@@ -66,11 +65,11 @@ def initialise_(
 
 def rescale_(
     model: nn.Module,
-    example_input: Any,
+    example_input: object,
     old: Mapping[str, str | Choice],
     new: Mapping[str, str | Choice],
     *,
-    call: Callable[[], Any] | None = None,
+    call: Callable[[], object] | None = None,
 ) -> dict[str, float]:
     """Multiply the weights that consume changed sites by ``gain(new) / gain(old)``, in place.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 _KINDS = (
@@ -14,7 +12,7 @@ _KINDS = (
 )
 
 
-def own_hooks(module: nn.Module) -> list[Any]:
+def own_hooks(module: nn.Module) -> list[object]:
     """The hooks on a module that are not autoact's.
 
     Example:
@@ -73,6 +71,6 @@ def take_gradient_hooks_(copied: nn.Module, model: nn.Module) -> None:
             other.register_post_accumulate_grad_hook(hook)
 
 
-def _is_ours(hook: Any) -> bool:
+def _is_ours(hook: object) -> bool:
     """Whether autoact has registered a hook."""
     return str(getattr(hook, "__module__", "")).startswith("autoact.")

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,10 +82,10 @@ class CallTracer(TorchFunctionMode):
         """Whether an activation module is running."""
         return any(id(outer) in self._seen for _, outer in self._stack)
 
-    def _entering(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    def _entering(self, name: str) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
         """A hook that runs before the module called ``name``."""
 
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
             self._stack.append((name, module))
             seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
             if seen is None or x is None:
@@ -103,7 +102,7 @@ class CallTracer(TorchFunctionMode):
 
         return hook
 
-    def _left(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def _left(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], result: object) -> None:
         """A hook that runs after a module."""
         while self._stack and self._stack.pop()[1] is not module:
             pass  # a module that raised, and whose error was caught by its caller, left nothing but its entry
@@ -119,7 +118,7 @@ class CallTracer(TorchFunctionMode):
         if module is self._model:
             self.returned(result)
 
-    def returned(self, result: Any) -> None:
+    def returned(self, result: object) -> None:
         """Note what the model returned."""
         self._results.update(self._key(tensor) for tensor in tensors_in(result))
 
@@ -129,8 +128,12 @@ class CallTracer(TorchFunctionMode):
         return memory_of(tensor)
 
     def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Run ``function``; pass the channel dimension on; note losses and functional activations."""
         kwargs = kwargs or {}
         name = name_of(function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +93,9 @@ class Expressions:
         self._count = 0
         self.reaching_weights: set[int] = set()
 
-    def run(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Step | None]:
+    def run(
+        self, function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> tuple[object, Step | None]:
         """Call a function; its result, and the step where it is pointwise and bends what came through weights.
 
         Args:
@@ -134,10 +136,15 @@ class Expressions:
             return result, None
         if any(x.shape != result.shape for x in operands):
             return result, None
-        step = self._step(_Call(function, tuple(args), dict(kwargs), constants), operands, known, result)
+        step = self._step(
+            _Call(cast("Callable[..., Tensor]", function), tuple(args), dict(kwargs), constants),
+            operands,
+            known,
+            result,
+        )
         return result, step if step.expressions and _kind_of_result(kinds) == "weighted" else None
 
-    def forget(self, result: Any) -> None:
+    def forget(self, result: object) -> None:
         """Let what a module returned be a tensor to start from: what it computes inside is its own."""
         for tensor in tensors_in(result):
             self._expressions.set(tensor, None)
@@ -216,9 +223,9 @@ class Expressions:
 class _Call:
     """A call, and which of its tensors are the same number everywhere (by id)."""
 
-    function: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    function: Callable[..., Tensor]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
     constants: dict[int, float]
 
     @property
@@ -237,7 +244,7 @@ class _Call:
             return next(iter(parts.values())).function
         functions = {key: part.function for key, part in parts.items()}
 
-        def other(value: Any, z: Tensor) -> Any:
+        def other(value: object, z: Tensor) -> object:
             if id(value) in functions:
                 made = functions[id(value)](z)
                 return made.clone() if self.in_place else made
@@ -254,7 +261,7 @@ def _broadcast(tensors: list[Tensor]) -> list[tuple[Tensor, torch.Size]]:
     return [(x, shape) for x in tensors]
 
 
-def _is_noise(name: str, function: Any, kinds: set[str]) -> bool:
+def _is_noise(name: str, function: Callable[..., object], kinds: set[str]) -> bool:
     """Whether a function's result depends on no number that it is given: random numbers, or room for them."""
     written = getattr(function, "__name__", "") != name  # x.normal_() forgets x; torch.normal(mean, deviation) does not
     return name in _NOISE and (written or name.endswith("_like") or not kinds & {"own", "weighted"})

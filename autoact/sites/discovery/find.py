@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -30,7 +29,7 @@ _CHANGES_IT = "as a module of the catalogue changes what the model computes"
 
 
 def find_sites(
-    model: nn.Module, example_input: Any = None, *, call: Callable[[], Any] | None = None, per_use: bool = False
+    model: nn.Module, example_input: object = None, *, call: Callable[[], object] | None = None, per_use: bool = False
 ) -> Sites:
     """The sites of ``model``, and what looks like one and cannot be replaced.
 
@@ -86,7 +85,7 @@ def find_sites(
         return _Search(model, example_input, call, standins).sites(per_use)
 
 
-def called_names(model: nn.Module, example_input: Any) -> set[str]:
+def called_names(model: nn.Module, example_input: object) -> set[str]:
     """The names of the activation modules that one run of the model calls.
 
     Raises:
@@ -161,7 +160,7 @@ class _Search:
     """Finds the sites of one model with one example."""
 
     def __init__(
-        self, model: nn.Module, example_input: Any, call: Callable[[], Any] | None, standins: StandIns
+        self, model: nn.Module, example_input: object, call: Callable[[], object] | None, standins: StandIns
     ) -> None:
         """Search ``model``, into which ``standins`` are put."""
         self._model, self._example, self._call, self._standins = model, example_input, call, standins

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
 
 import torch.fx
 from torch import Tensor, nn
@@ -84,7 +83,11 @@ def line_of(frame: FrameType | None) -> str:
 
 
 def function_call(
-    inside: str, names: Mapping[int, str], function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    inside: str,
+    names: Mapping[int, str],
+    function: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
 ) -> FoundCall:
     """The call of a torch function that is running now.
 
@@ -113,9 +116,9 @@ def function_call(
 def expression_call(
     inside: str,
     names: Mapping[int, str],
-    function: Any,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
+    function: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
     leaf: Tensor,
     choice: Choice,
 ) -> FoundCall:
@@ -143,7 +146,7 @@ def expression_call(
         return found or FoundCall(inside, label, line_of(frame), choice=choice, problem=problem, written_out=True)
 
 
-def unknown_call(inside: str, function: Any) -> FoundCall:
+def unknown_call(inside: str, function: Callable[..., object]) -> FoundCall:
     """The call of a torch function that is running now, and that bends like an activation but is none we know."""
     problem = "no activation of the catalogue has its values: autoact.register one"
     return FoundCall(inside, name_of(function), line_of(user_frame()), problem=problem)
@@ -195,7 +198,7 @@ def _call_around(frame: FrameType | None, names: Mapping[int, str]) -> FoundCall
     return None
 
 
-def _choice_of_callee(callee: Any) -> Choice | None:
+def _choice_of_callee(callee: object) -> Choice | None:
     """What a function, or a module that is no part of the model, computes."""
     if not isinstance(callee, nn.Module):
         return choice_of_function(callee) if callable(callee) else None
@@ -223,7 +226,7 @@ class _Place:
     method: str
     number: int
     node: Node
-    callee: Any
+    callee: object
 
 
 def _place(frame: FrameType | None, names: Mapping[int, str]) -> _Place:
@@ -302,10 +305,10 @@ def _argument(place: _Place, function: str) -> str:
 def _operand(
     place: _Place,
     function: str,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
     leaf: Tensor,
-    variables: Mapping[str, Any],
+    variables: Mapping[str, object],
 ) -> str:
     """Where in a call or operator the tensor ``leaf`` stands: see ``MethodCall.argument``.
 

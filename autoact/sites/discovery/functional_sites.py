@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.fx
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from autoact.core.assignment import Choice
@@ -62,7 +62,7 @@ class FunctionalCalls:
         self._names = names
         self._follow = Expressions(model)
         self._noted: list[_Noted] = []
-        self._computed: dict[tuple[Any, ...], Choice | None] = {}
+        self._computed: dict[tuple[object, ...], Choice | None] = {}
         self._running = 0
 
     def kernel(self, name: str, inside: str) -> None:
@@ -75,18 +75,18 @@ class FunctionalCalls:
         if not self._running and name.removesuffix("_") in FUNCTIONS and not scripted_now():
             self._noted.append(_Noted(hidden_call(inside, name.removesuffix("_")), None))
 
-    def left(self, result: Any) -> None:
+    def left(self, result: object) -> None:
         """Note that a module returned ``result``."""
         self._follow.forget(result)
 
     def run(
         self,
-        function: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        function: Callable[..., object],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
         within: tuple[str, nn.Module] | None,
         key: Callable[[Tensor], Memory],
-    ) -> Any:
+    ) -> object:
         """Run a torch function, and note it where it completes an activation.
 
         Args:
@@ -116,9 +116,9 @@ class FunctionalCalls:
 
     def _note(
         self,
-        function: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        function: Callable[..., object],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
         inside: str,
         step: Step | None,
         memory: Memory,
@@ -190,8 +190,12 @@ class Kernels(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        function: OpOverload,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Run it, and tell."""
         self._told(function.overloadpacket.__name__)
         return function(*args, **(kwargs or {}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -150,7 +149,7 @@ def parts_of(twin: Site) -> tuple[str, str]:
 
 def _pairs(model: nn.Module, sites: Sites) -> Iterator[tuple[str, str]]:
     """Paths of a copy and of what it is a copy of; outermost ones only."""
-    parts: dict[Any, list[tuple[str, nn.Module]]] = {}
+    parts: dict[tuple[object, ...], list[tuple[str, nn.Module]]] = {}
     for names, module in modules_with_names(model):
         if (sign := _signature(module)) is not None and names[0] and names[0] not in sites:
             parts.setdefault(sign, []).append((names[0], module))
@@ -179,7 +178,7 @@ def _pairs(model: nn.Module, sites: Sites) -> Iterator[tuple[str, str]]:
             yield path, others[0][0]
 
 
-def _signature(module: nn.Module) -> tuple[Any, ...] | None:
+def _signature(module: nn.Module) -> tuple[object, ...] | None:
     """Equal for parts of one class that hold the same; None for those without parameters."""
     kind = type(module)
     held = tuple((name, tuple(p.shape)) for name, p in module.named_parameters())
@@ -219,7 +218,7 @@ def _moved(name: str, original: str, copied: str) -> str:
     return f"{copied}{name.removeprefix(original)}"
 
 
-def _modules_in(value: Any, depth: int) -> Iterator[nn.Module]:
+def _modules_in(value: object, depth: int) -> Iterator[nn.Module]:
     """Modules that a value is or holds."""
     if isinstance(value, nn.Module):
         yield value

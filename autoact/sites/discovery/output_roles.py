@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -111,7 +111,7 @@ class Consequences(TorchDispatchMode):
     def __init__(self, model: nn.Module, inputs: Iterable[Tensor], inside: Callable[[], bool]) -> None:
         super().__init__()
         self._inside = inside
-        self._held: dict[int, tuple[Any, _Origin]] = {}
+        self._held: dict[int, tuple[object, _Origin]] = {}
         self._uses: dict[str, _Use] = {}
         self._followed: set[str] = set()
         self._relied: dict[str, str] = {}
@@ -153,13 +153,17 @@ class Consequences(TorchDispatchMode):
         return "" if site in self._followed else OUTPUT
 
     def __torch_dispatch__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        function: OpOverload,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Run ``function``, and pass on where its result comes from."""
         with torch._C.DisableTorchFunction():  # what is asked of tensors here is no step of the model
             return self._run(function, args, kwargs or {})
 
-    def _run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run(self, function: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Run ``function``, and note the origins of its results."""
         name = function.overloadpacket.__name__
         given = [tensor for tensor in tensors_in([*args, *kwargs.values()]) if _counts(tensor)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +45,9 @@ _TOLERANCE = 1e-6
 _ZERO = 1e-12
 
 
-def choice_of_call(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Choice | None:
+def choice_of_call(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> Choice | None:
     """The choice that computes what a call of a torch function computes; None where the catalogue has none.
 
     Args:

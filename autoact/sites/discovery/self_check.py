@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autoact.core.errors import AutoactError, first_line
+from autoact.core.value_holders import Batch
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed, version_of
 from autoact.sites.tracing.locate import Located
 
@@ -63,7 +63,7 @@ class SelfCheck:
         'outputs in evaluation mode differ'
     """
 
-    def __init__(self, model: nn.Module, example_input: Any, call: Callable[[], Any] | None) -> None:
+    def __init__(self, model: nn.Module, example_input: object, call: Callable[[], object] | None) -> None:
         """Run ``model`` as it is; the arguments are those of ``run_model``."""
         self._model, self._call = model, call
         self.written: dict[str, Written] = {}
@@ -149,14 +149,14 @@ def _watching(watched: Sequence[Located]) -> Iterator[dict[str, list[_Call]]]:
     given: dict[int, Tensor] = {}
     handles = []
 
-    def before(module: nn.Module, args: tuple[Any, ...]) -> Any:
+    def before(module: nn.Module, args: tuple[object, ...]) -> object:
         if not args or not isinstance(args[0], Tensor):
             return None
         given[id(module)] = args[0]
         return (args[0].clone(), *args[1:])
 
-    def after(name: str) -> Callable[[nn.Module, Any, Any], Any]:
-        def hook(module: nn.Module, _args: Any, result: Any) -> Any:
+    def after(name: str) -> Callable[[nn.Module, object, object], object]:
+        def hook(module: nn.Module, _args: object, result: object) -> object:
             x = given.pop(id(module), None)
             if x is None or not isinstance(result, Tensor):
                 return None
@@ -251,7 +251,7 @@ def close(a: Tensor, b: Tensor, scale: float | None = None) -> bool:
     return torch.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
-def _shaken(example_input: Any) -> Any:
+def _shaken(example_input: Batch) -> Batch:
     """The example with a little noise on its floating-point tensors."""
     generator = torch.Generator().manual_seed(_SEED)
     if isinstance(example_input, Tensor):

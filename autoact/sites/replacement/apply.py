@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -38,7 +37,7 @@ def apply(
     model: nn.Module,
     assignment: Mapping[str, str | Choice],
     *,
-    example_input: Any = None,
+    example_input: object = None,
     sites: Sites | None = None,
     rescale: bool = False,
     per_use: bool = False,
@@ -61,7 +60,7 @@ def apply_(
     model: nn.Module,
     assignment: Mapping[str, str | Choice],
     *,
-    example_input: Any = None,
+    example_input: object = None,
     sites: Sites | None = None,
     rescale: bool = False,
     per_use: bool = False,
@@ -155,7 +154,9 @@ def _does_not_fit(site: Site) -> AutoactError:
     return AutoactError(f"sites do not fit the model: it holds no {site.current.name} at {site.name!r}")
 
 
-def _replace(model: nn.Module, sites: Sites, changed: Mapping[str, Choice], example_input: Any, rescale: bool) -> None:
+def _replace(
+    model: nn.Module, sites: Sites, changed: Mapping[str, Choice], example_input: object, rescale: bool
+) -> None:
     """Put new modules where modules stand, with all that belongs to it.
 
     Raises:
@@ -284,12 +285,12 @@ def _protect_(module: nn.Module, site: Site) -> None:
         module.register_forward_hook(_copied_output)
 
 
-def _copied_input(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _copied_input(_module: nn.Module, args: tuple[object, ...]) -> tuple[object, ...]:
     """A hook: the activation gets a copy."""
     return tuple(part.clone() if isinstance(part, torch.Tensor) else part for part in args)
 
 
-def _copied_output(_module: nn.Module, _args: Any, result: torch.Tensor) -> torch.Tensor:
+def _copied_output(_module: nn.Module, _args: object, result: torch.Tensor) -> torch.Tensor:
     """A hook: what follows gets a copy."""
     return result.clone()
 
@@ -311,7 +312,7 @@ def _check_or_undo(
     sites: Sites,
     new: Mapping[str, nn.Module],
     old: Mapping[str, nn.Module],
-    example_input: Any,
+    example_input: object,
     put_back: Callable[[], None],
 ) -> None:
     """Run the changed model once; put the old modules and widths back if it fails or does not call a new one.

@@ -101,7 +101,7 @@ def _known() -> Any:
     return sys.modules.get("transformers.activations")
 
 
-def _entries(config: Any) -> list[tuple[Any, Any]]:
+def _entries(config: Any) -> list[tuple[object, object]]:
     """What a configuration holds under which names."""
     return list((config if isinstance(config, Mapping) else getattr(config, "__dict__", {})).items())
 
@@ -137,7 +137,7 @@ def get(config: Any, place: Sequence[str]) -> Any:
     return config
 
 
-def put(config: Any, place: Path, value: Any) -> None:
+def put(config: Any, place: Path, value: object) -> None:
     """Write a place of a configuration, or of the plain data of one."""
     owner = get(config, place[:-1])
     if isinstance(owner, Mapping):
@@ -170,11 +170,11 @@ def _write_(config: Any, values: Mapping[Path, str]) -> None:
     """Write values, and what the configuration works out from them."""
     for place, value in values.items():
         put(config, place, value)
-    for place, value in _worked_out(config).items():
-        put(config, place, value)
+    for place, derived in _worked_out(config).items():
+        put(config, place, derived)
 
 
-def _worked_out(config: Any) -> dict[Path, Any]:
+def _worked_out(config: Any) -> dict[Path, object]:
     """The derived places of a configuration with the values that they have in a fresh one."""
     derived = set(activation_places(config, derived=True)) - set(activation_places(config))
     if not derived or not hasattr(config, "to_json_string") or not hasattr(type(config), "from_dict"):
@@ -246,7 +246,7 @@ def _agree(twin: nn.Module, name: str, part: nn.Module) -> bool:
     return _same(other, part)
 
 
-def _same(first: Any, second: Any) -> bool:
+def _same(first: object, second: object) -> bool:
     """Whether two functions without weights have the same values, in training as in evaluation."""
     x = torch.linspace(-12.0, 12.0, 487, dtype=torch.float32, device="cpu")
     for training in (True, False):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
@@ -42,7 +41,7 @@ def watch_lenient_loads() -> None:
         return
 
     @functools.wraps(inner)
-    def load_state_dict(self: nn.Module, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def load_state_dict(self: nn.Module, state_dict: Mapping[str, object], *args: bool, **kwargs: bool) -> object:
         result = inner(self, state_dict, *args, **kwargs)
         # A strict load has raised; what is left over here is what it was told to drop.
         if told := _told(self, state_dict, result):
@@ -53,7 +52,7 @@ def watch_lenient_loads() -> None:
     nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]
 
 
-def _told(model: nn.Module, state_dict: Mapping[str, Any], result: Any) -> str:
+def _told(model: nn.Module, state_dict: Mapping[str, object], result: object) -> str:
     """What is to be said of a load; nothing where no weight was loaded, or none of a place with an activation."""
     missing, unexpected = getattr(result, "missing_keys", ()), getattr(result, "unexpected_keys", ())
     dropped = [key for key in unexpected if is_marker(key) and _computes_another(model, key)]

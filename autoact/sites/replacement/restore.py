@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ _WRAPPERS = {"module.": "DataParallel or DistributedDataParallel", "_orig_mod.":
 
 
 def restore_(
-    model: nn.Module, state_dict: Mapping[str, Tensor | Any], *, example_input: Any = None, strict: bool = True
+    model: nn.Module, state_dict: Mapping[str, Tensor | object], *, example_input: object = None, strict: bool = True
 ) -> nn.Module:
     """Put the activations that saved weights belong to into a fresh model, then load the weights, in place.
 
@@ -64,7 +63,7 @@ def restore_(
     return model
 
 
-def _check_weights(model: nn.Module, state_dict: Any) -> None:
+def _check_weights(model: nn.Module, state_dict: object) -> None:
     """Refuse what holds weights, and is not the weights.
 
     Raises:
@@ -89,7 +88,7 @@ def _check_weights(model: nn.Module, state_dict: Any) -> None:
         )
 
 
-def _with_versions(model: nn.Module, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_versions(model: nn.Module, state_dict: Mapping[str, object]) -> Mapping[str, object]:
     """The weights with the versions of the modules that wrote them, which torch keeps beside the keys.
 
     Files of safetensors have none. Some classes (torchvision's MNASNet) refuse weights without: those are told the
@@ -106,7 +105,7 @@ def _with_versions(model: nn.Module, state_dict: Mapping[str, Any]) -> Mapping[s
     return weights
 
 
-def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input: Any) -> None:
+def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input: object) -> None:
     """Put activations in that are told for every name of a shared module: once where all names tell the same.
 
     Where they do not, or where a name is that of one use, each use has its own.
@@ -126,7 +125,7 @@ def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input:
         keep_config_true_(model)
 
 
-def _sites(model: nn.Module, carried: Mapping[str, Choice], example_input: Any, *, per_use: bool = False) -> Sites:
+def _sites(model: nn.Module, carried: Mapping[str, Choice], example_input: object, *, per_use: bool = False) -> Sites:
     """The sites of a model, and those that the weights alone tell."""
     sites = find_sites(model, example_input, per_use=per_use)
     if example_input is not None:

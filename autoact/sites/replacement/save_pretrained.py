@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -25,7 +24,7 @@ from autoact.sites.rewriting.method_rewrite import plain_class
 
 _IGNORED = "_keys_to_ignore_on_save"
 _SAVE = "save_pretrained"
-_Arguments = tuple[list[Any], dict[str, Any]]
+_Arguments = tuple[list[object], dict[str, object]]
 UNKNOWN = "load with autoact.from_pretrained (assignment.json)"
 """Stands for an activation in a saved configuration whose class alone would build others: no model is built of it."""
 
@@ -61,7 +60,7 @@ def _settle(part: nn.Module) -> None:
         vars(part)[_SAVE] = GuardedSave(part)
 
 
-def _write_activations_(part: nn.Module, config: Any) -> bool:
+def _write_activations_(part: nn.Module, config: object) -> bool:
     """Let a configuration build the model as it is: one of its own, for others may be built of the one that it has."""
     own = copy.deepcopy(config)
     if not write_activations_(own, part):
@@ -72,7 +71,7 @@ def _write_activations_(part: nn.Module, config: Any) -> bool:
     return _config(part) is own
 
 
-def _config(part: nn.Module) -> Any:
+def _config(part: nn.Module) -> object:
     """A model's configuration, of whatever kind; None without one."""
     try:
         return getattr(part, "config", None)
@@ -92,7 +91,7 @@ class GuardedSave:
     def __init__(self, model: nn.Module) -> None:
         self.model, self.told = model, False
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         """Save the model; arguments are those of its class.
 
         Raises:
@@ -120,17 +119,17 @@ class GuardedSave:
         return result
 
     def _folder(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[Path, tuple[list[Any], dict[str, Any]]]:
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> tuple[Path, tuple[list[object], dict[str, object]]]:
         """Where to save, and the arguments that save into the folder inside.
 
         Raises:
             AutoactError: no folder is told.
         """
         name = next(iter(list(inspect.signature(getattr(type(self.model), _SAVE)).parameters)[1:]), "")
-        given: Any = args[0] if args else kwargs.get(name)
+        given = args[0] if args else kwargs.get(name)
         try:
-            folder = Path(given)
+            folder = Path(given)  # type: ignore[arg-type]
         except TypeError:
             kind = plain_class(type(self.model)).__name__
             raise AutoactError(f"{_SAVE} of this {kind} needs a folder first, not {given!r}") from None
@@ -157,7 +156,7 @@ def _says_unknown(model: nn.Module) -> bool:
 
 
 @contextmanager
-def _unknown(config: Any) -> Iterator[dict[str, str]]:
+def _unknown(config: object) -> Iterator[dict[str, str]]:
     """A configuration with a name for its activations that nobody knows; what stood there, by place."""
     before = {place: at(config, place) for place in activation_places(config, derived=True)}
     try:
@@ -175,7 +174,7 @@ class RefusedSave:
     model: str
     assignment: str
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
+    def __call__(self, *args: object, **kwargs: object) -> None:
         """Refuse.
 
         Raises:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CellType, FunctionType
-from typing import Any, cast
+from typing import SupportsIndex, cast
 
 from torch import Tensor, nn
 
@@ -206,15 +206,17 @@ def _in_place(module: nn.Module, x: Tensor) -> Tensor:
     return x.copy_(module(x.clone()))
 
 
-def _reduced(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
+def _reduced(self: nn.Module, protocol: SupportsIndex) -> tuple[object, ...]:
     """Copies and pickles name the user's class and the calls; the subclass is made again where they are read."""
     kind, calls = vars(type(self))[_MARK]
-    function, args, *rest = cast(tuple[Any, ...], super(type(self), self).__reduce_ex__(protocol))
+    reduced = super(type(self), self).__reduce_ex__(protocol)
+    assert isinstance(reduced, tuple)  # a module is never a global, which is named by a text
+    function, args, *rest = reduced
     args = tuple(kind if item is type(self) else item for item in args)
     return (_again, (tuple(sorted(calls)), function, args), *rest)
 
 
-def _again(calls: tuple[MethodCall, ...], function: Callable[..., nn.Module], args: tuple[Any, ...]) -> nn.Module:
+def _again(calls: tuple[MethodCall, ...], function: Callable[..., nn.Module], args: tuple[object, ...]) -> nn.Module:
     """A rewritten module read from a pickle."""
     module = function(*args)
     try:

@@ -255,7 +255,7 @@ def _same(one: CodeType, other: CodeType) -> bool:
     )
 
 
-def resolved(node: ast.expr, names: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
+def resolved(node: ast.expr, names: Mapping[str, object], more: Mapping[str, object]) -> object:
     """What a dotted name in a text stands for; raises LookupError where it is no dotted name or is not known.
 
     Args:
@@ -276,7 +276,7 @@ def resolved(node: ast.expr, names: Mapping[str, Any], more: Mapping[str, Any]) 
     raise LookupError(node.id)
 
 
-def made(node: ast.expr, names: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
+def made(node: ast.expr, names: Mapping[str, object], more: Mapping[str, object]) -> Any:
     """What an expression that makes or takes something to be called stands for, such as ``ACT2FN[name]``.
 
     Only what changes nothing is evaluated: names, attributes, subscripts, constants, ``getattr``, and the making of

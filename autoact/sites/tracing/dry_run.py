@@ -6,17 +6,16 @@ import dataclasses
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from autoact.core.errors import AutoactError
-from autoact.core.value_holders import held_in
+from autoact.core.value_holders import Batch, held_in
 
 
-def run_model(model: nn.Module, example_input: Any, call: Callable[[], Any] | None) -> Any:
+def run_model(model: nn.Module, example_input: object, call: Callable[[], object] | None) -> object:
     """One forward; ``call`` says how, otherwise ``example_input`` is passed as the model expects it.
 
     A tensor is the one argument, a tuple or list holds positional arguments, a mapping keyword arguments; anything
@@ -55,7 +54,7 @@ def is_compiled(module: nn.Module) -> bool:
     return any(given) or hasattr(module.forward, "_torchdynamo_orig_callable")
 
 
-def _as_written(model: nn.Module) -> AbstractContextManager[Any]:
+def _as_written(model: nn.Module) -> AbstractContextManager[object]:
     """Runs what is compiled in a model as the Python that it was made of: a compiled part shows nothing of its inside.
 
     Example:
@@ -94,20 +93,20 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             random.setstate(state)
 
 
-def copied(example_input: Any) -> Any:
+def copied(example_input: Batch) -> Batch:
     """The example with its tensors cloned: an in-place activation must not write into the user's data."""
     if isinstance(example_input, Tensor):
         return example_input.clone()
     if isinstance(example_input, Mapping):
         return {key: copied(value) for key, value in example_input.items()}
     if isinstance(example_input, list | tuple) and not hasattr(example_input, "_fields"):
-        return type(example_input)(copied(value) for value in example_input)
+        return type(example_input)([copied(value) for value in example_input])
     if isinstance(example_input, tuple):
         return type(example_input)(*(copied(value) for value in example_input))
     return example_input
 
 
-def tensors_in(result: Any) -> Iterator[Tensor]:
+def tensors_in(result: object) -> Iterator[Tensor]:
     """The tensors in nested tuples, lists, mappings, dataclass instances and batches of graphs (``to_dict``).
 
     Example:

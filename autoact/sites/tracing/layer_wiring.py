@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,19 +39,19 @@ class _Stream:
 
     start: nn.Linear | str
     norms: list[nn.Module] = field(default_factory=list)
-    ends: list[tuple[str, Any]] = field(default_factory=list)
+    ends: list[tuple[str, str | nn.Linear]] = field(default_factory=list)
 
     def sites(self) -> list[str]:
         """The sites that they go into."""
-        return [what for kind, what in self.ends if kind == "site"]
+        return [what for kind, what in self.ends if kind == "site" and isinstance(what, str)]
 
     def linears(self) -> list[nn.Linear]:
         """The Linear layers that they go into."""
-        return [what for kind, what in self.ends if kind == "linear"]
+        return [what for _, what in self.ends if isinstance(what, nn.Linear)]
 
     def others(self) -> list[str]:
         """Anything else that they go into, in words."""
-        return [what for kind, what in self.ends if kind == "other"]
+        return [what for kind, what in self.ends if kind == "other" and isinstance(what, str)]
 
 
 class WiringTracer(TorchFunctionMode):
@@ -96,7 +95,7 @@ class WiringTracer(TorchFunctionMode):
             for handle in handles:
                 handle.remove()
 
-    def _entering(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _entering(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """A hook that runs before a layer: an in-place one overwrites its input, so the stream is looked up now."""
         x = first_tensor(args, kwargs)
         stream = self._streams.get(x) if x is not None else None
@@ -104,7 +103,7 @@ class WiringTracer(TorchFunctionMode):
         self._calls[id(module)] += 1
         self._order.setdefault(id(module), len(self._order))
 
-    def _left(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def _left(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], result: object) -> None:
         """A hook that runs after a layer."""
         stream, origin = self._inside.pop()
         if self._inside:
@@ -131,15 +130,21 @@ class WiringTracer(TorchFunctionMode):
             self._enter(stream, ("other", described), result, None)
         self._origins[id(result)] = (weakref.ref(result), described)
 
-    def _enter(self, stream: _Stream | None, end: tuple[str, Any], result: Tensor, start: _Stream | None) -> None:
+    def _enter(
+        self, stream: _Stream | None, end: tuple[str, str | nn.Linear], result: Tensor, start: _Stream | None
+    ) -> None:
         """A stream ends, and what comes out begins another."""
         if stream is not None:
             stream.ends.append(end)
         self._streams.set(result, start)
 
     def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Run ``function``; streams that go into it end there, but for dropout."""
         kwargs = kwargs or {}
         if self._inside:
@@ -158,7 +163,7 @@ class WiringTracer(TorchFunctionMode):
             self._origins[id(tensor)] = (weakref.ref(tensor), _described(name))
         return result
 
-    def returned(self, result: Any) -> None:
+    def returned(self, result: object) -> None:
         """Note what the model returned."""
         for tensor in tensors_in(result):
             if (stream := self._streams.get(tensor)) is not None:
@@ -242,7 +247,7 @@ class WiringTracer(TorchFunctionMode):
 
 def _is_plain(module: nn.Module) -> bool:
     """Whether a module is a layer whose width can be changed, or one that does not mind."""
-    forwards: tuple[tuple[Any, Callable[..., Any]], ...] = (
+    forwards: tuple[tuple[type[nn.Module], Callable[..., object]], ...] = (
         (nn.Linear, nn.Linear.forward),
         *((kind, kind.forward) for kind in _LAST_AXIS_NORMS),
         (nn.BatchNorm1d, _BatchNorm.forward),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
@@ -54,13 +54,13 @@ class TensorTags(Generic[T]):
         return held[2] if held is not None and held[1] == version_of(tensor) else None
 
 
-def name_of(function: Any) -> str:
+def name_of(function: object) -> str:
     """The name of a torch function without the in-place underscore: ``relu`` for ``torch.relu_``."""
     name = str(getattr(function, "__name__", ""))
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
-def first_tensor(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
+def first_tensor(args: Sequence[object], kwargs: Mapping[str, object]) -> Tensor | None:
     """The tensor that a function or a module works on: its first argument that holds one."""
     return next(tensors_in([*args, *kwargs.values()]), None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import torch.nn.functional as F
 from torch import nn
@@ -23,7 +23,7 @@ def is_layer(module: object) -> TypeGuard[Layer]:
     return isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer)
 
 
-def hold_(layer: Layer, activation: Callable[..., Any]) -> None:
+def hold_(layer: Layer, activation: Callable[..., object]) -> None:
     """Let a layer compute ``activation``, in training and evaluation, and after copying and pickling.
 
     Example:

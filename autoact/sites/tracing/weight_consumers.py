@@ -49,7 +49,7 @@ class WeightSource:
 
 
 def consumers(
-    model: nn.Module, example_input: Any, *, call: Callable[[], Any] | None = None
+    model: nn.Module, example_input: object, *, call: Callable[[], object] | None = None
 ) -> dict[str, WeightSource]:
     """The weights of linear and convolution layers by name, each with the source of what it multiplies.
 
@@ -103,18 +103,22 @@ class _Tracer(TorchFunctionMode):
             for handle in handles:
                 handle.remove()
 
-    def _leaving(self, site: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+    def _leaving(self, site: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
         """A hook that tags the result of ``site``."""
 
-        def hook(module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
+        def hook(module: nn.Module, args: tuple[object, ...], result: object) -> None:
             if isinstance(result, Tensor):
                 self._tags.set(result, WeightSource("site", site))
 
         return hook
 
     def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
         """Run ``function`` and tag its result."""
         kwargs = kwargs or {}
         name = name_of(function)
