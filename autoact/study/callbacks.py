@@ -48,8 +48,8 @@ class SearchCallback:
 
     ``preparing`` comes first, and whenever something takes a while. The order of the others: ``search_started``, then
     ``trial_finished`` for each trial, then ``choosing``, ``confirming`` and ``confirmed_one`` after each training of
-    the final check's two stages, then ``search_finished``. ``meanwhile`` comes at any time, ``close`` last, always.
-    Where minutes bound the search, trials may follow on ``choosing``, which then comes once more.
+    the final check's two stages, then ``search_finished``. ``before_timing`` comes between the two stages, ``close``
+    last, always. Where minutes bound the search, trials may follow on ``choosing``, which then comes once more.
     """
 
     def preparing(self, what: str) -> None:
@@ -64,9 +64,8 @@ class SearchCallback:
     def trial_finished(self, record: TrialRecord, front: int, seconds_left: float | None) -> None:
         """A trial came to its end; ``front`` counts the trials that no other beats."""
 
-    def meanwhile(self) -> bool:
-        """Workers train and the search waits: time for a small piece of work; returns whether there was any."""
-        return False
+    def before_timing(self) -> None:
+        """Latencies are measured next: bring work in the background to rest, within seconds."""
 
     def choosing(self, trainings: int) -> None:
         """The final check starts: fresh seeds choose among the finalists on validation rows."""

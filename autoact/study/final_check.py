@@ -151,6 +151,8 @@ class FinalCheck:
     def _measured(self, selection: Selection) -> dict[str, Measured]:
         """The finalists' times end to end, on a machine where nothing trains."""
         self.trainer.engine.wait_idle()
+        for observer in self.observers:
+            observer.before_timing()
         return (self.measure or measure_finalists)(self.task, finalists(selection), self.known)
 
     def _claim(

@@ -120,7 +120,6 @@ class Search:
             key=self._planner.key,
             repeatable=self.repeatable,
             stop_asked=self._must_stop,
-            meanwhile=lambda: any([observer.meanwhile() for observer in self.observers]),
             trained=self._forecast.trained,
         )
         self._check = FinalCheck(

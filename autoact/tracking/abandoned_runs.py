@@ -12,7 +12,7 @@ from typing import Any
 from autoact.study.storage.leases import living
 from autoact.tracking.payloads import TAG, cut
 from autoact.tracking.runs import PARENT
-from autoact.tracking.store import Store, StoreError, reach, sqlite_file
+from autoact.tracking.store import Store, StoreError, answered, sqlite_file
 
 KINDS = ("search", "trial", "train")
 # What cannot be seen from here (another machine's folder, a training that is being logged) is gone after a day of
@@ -71,12 +71,12 @@ def say_abandoned(store: Store, spare: str | None = None) -> None:
 
 def _running(store: Store) -> Iterator[Any]:
     """Runs of autoact's that are said to be running."""
-    with reach():
+    with answered():
         experiments = [found.experiment_id for found in store.client.search_experiments(max_results=1000)]
     for kind in KINDS:
         token = None
         while experiments:
-            with reach():
+            with answered():
                 page = store.client.search_runs(
                     experiments,
                     f"attributes.status = 'RUNNING' and tags.`autoact.kind` = '{kind}'",
@@ -119,7 +119,7 @@ def _folders(store: Store, run: Any) -> Iterator[Path]:
 
 def _last_sign(store: Store, run: Any) -> int:
     """When it was last heard of, in milliseconds since 1970."""
-    with reach():
+    with answered():
         heard = store.client.get_metric_history(run.info.run_id, "trials")
     return int(max([run.info.start_time, *(one.timestamp for one in heard)]))
 
@@ -129,9 +129,9 @@ def _end(store: Store, run: Any) -> None:
     before = run.data.tags.get("mlflow.note.content", "")
     said = f"{NOTE} {GOES_ON}" if _kind(run) == "search" else NOTE
     text = cut("\n\n".join(filter(None, [said, before])), TAG, "the run's files")
-    with reach():
+    with answered():
         store.client.set_tag(run.info.run_id, "mlflow.note.content", text)
         store.client.set_tag(run.info.run_id, "autoact.status", "killed")
     at = _last_sign(store, run)
-    with reach():
+    with answered():
         store.client.set_terminated(run.info.run_id, status="KILLED", end_time=at)

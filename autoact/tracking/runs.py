@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoact.tracking.payloads import Entries
-from autoact.tracking.store import Store, reach
+from autoact.tracking.store import Store, answered
 
 # A request holds 1,000 metrics, 100 parameters, 100 tags and one million characters; parameters and tags can be long.
 METRICS, PARAMS, TAGS = 800, 50, 20
@@ -44,7 +44,7 @@ class Runs:
     def start(self, name: str, tags: Mapping[str, str], at: int) -> str:
         """A new run's id; ``at`` is in milliseconds since 1970."""
         first = dict(islice(tags.items(), TAGS))
-        with reach():
+        with answered():
             run = self.store.client.create_run(self.experiment, start_time=at, tags=first, run_name=name)
         self.write(run.info.run_id, Entries(tags={k: v for k, v in tags.items() if k not in first}))
         return str(run.info.run_id)
@@ -58,27 +58,27 @@ class Runs:
         tags = [RunTag(name, value) for name, value in entries.tags.items()]
         parts = zip_longest(_parts(metrics, METRICS), _parts(params, PARAMS), _parts(tags, TAGS), fillvalue=())
         for some_metrics, some_params, some_tags in parts:
-            with reach():
+            with answered():
                 self.store.client.log_batch(run_id, some_metrics, some_params, some_tags, synchronous=True)
 
     def end(self, run_id: str, status: str, at: int) -> None:
         """Close a run: ``FINISHED``, ``FAILED`` or ``KILLED``; ``at`` is in milliseconds since 1970."""
-        with reach():
+        with answered():
             self.store.client.set_terminated(run_id, status=status, end_time=at)
 
     def reopen(self, run_id: str) -> None:
         """A run that ended goes on."""
-        with reach():
+        with answered():
             self.store.client.update_run(run_id, status="RUNNING")
 
     def attach(self, run_id: str, file: Path) -> None:
         """Log a file as an artifact."""
-        with reach():
+        with answered():
             self.store.client.log_artifact(run_id, str(file))
 
     def attach_text(self, run_id: str, name: str, text: str) -> None:
         """Log a text as an artifact."""
-        with reach():
+        with answered():
             self.store.client.log_text(run_id, text, name)
 
     def searches(self, study: str, storage: str) -> Iterator[Any]:
@@ -101,7 +101,7 @@ class Runs:
         """Active runs that fulfil a condition, the newest first, page by page."""
         token = None
         while True:
-            with reach():
+            with answered():
                 page = self.store.client.search_runs(
                     [self.experiment], condition, max_results=500, order_by=["start_time DESC"], page_token=token
                 )

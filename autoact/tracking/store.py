@@ -20,10 +20,10 @@ from autoact.tracking.settings import TrackingSettings
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 
 # Their INFO lines and stack traces would break the view in the terminal; what matters comes back as an exception.
-_LOUD = ("mlflow", "alembic", "sqlalchemy.engine", "urllib3.connectionpool", "git")
+LOUD_LOGGERS = ("mlflow", "alembic", "sqlalchemy.engine", "urllib3.connectionpool", "git")
 
 # MLflow's own defaults wait for a dead server for minutes. Set while MLflow is called, where the user has set nothing.
-_PATIENCE = {
+PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -141,23 +141,31 @@ def follow_folder(uri: str) -> None:
 def reach() -> Iterator[None]:
     """Call MLflow inside: in silence, with bounded patience, any failure as ``StoreError``.
 
-    Logger levels, warning filters and environment variables are as before afterwards.
+    Logger levels, warning filters and environment variables are as before afterwards. They belong to the whole
+    process: for the main thread's calls alone.
     """
-    loggers = [logging.getLogger(name) for name in _LOUD]
+    loggers = [logging.getLogger(name) for name in LOUD_LOGGERS]
     levels = [logger.level for logger in loggers]
     try:
-        with warnings.catch_warnings(), environment(_PATIENCE):
+        with warnings.catch_warnings(), environment(PATIENCE), answered():
             warnings.simplefilter("ignore")
             for logger in loggers:
                 logger.setLevel(logging.CRITICAL + 1)
             yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Call MLflow inside, on any thread: a failure becomes a ``StoreError``."""
+    try:
+        yield
     except (AutoactError, StoreError):
         raise
     except Exception as error:
         raise StoreError(reason_of(error), refused=getattr(error, "error_code", "") in _REFUSALS) from error
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -84,7 +84,6 @@ class Trainer:
         known: latency and cost of a candidate, by objective.
         key: equal for candidates whose trainings would be equal.
         stop_asked: true once the user asked to stop.
-        meanwhile: something useful to do while workers train; returns whether there was anything.
         trained: told how many epochs of candidates were trained, as soon as jobs end.
     """
 
@@ -98,7 +97,6 @@ class Trainer:
     key: Callable[[Candidate], Hashable]
     repeatable: bool = False
     stop_asked: Callable[[], bool] = lambda: False
-    meanwhile: Callable[[], bool] = lambda: False
     trained: Callable[[int], None] = lambda epochs: None
 
     def train(self, candidates: Sequence[Candidate], earlier: Sequence[TrialRecord]) -> Iterator[Ended]:
@@ -151,8 +149,6 @@ class Trainer:
                 break
             futures.append(self.engine.submit(_job(batch, members, states, to)))
         yield from stopped
-        while futures and all(future.done() for future in futures) and self.meanwhile():
-            pass  # where submitting trains, no worker is busy meanwhile
         for future in futures:
             outcome = self.await_one(future)
             if outcome is None:
@@ -201,8 +197,7 @@ class Trainer:
             if self.stop_asked():
                 self.engine.shutdown(cancel_futures=True)
                 break
-            if not self.meanwhile():
-                wait([future], timeout=STOP_POLL_SECONDS)
+            wait([future], timeout=STOP_POLL_SECONDS)
         try:
             return future.result()
         except CancelledError:

@@ -2,25 +2,18 @@
 
 import json
 import os
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from autoact.core.errors import AutoactError
 from autoact.study.callbacks import SearchCallback
+from autoact.tracking import mlflow_tracker
 from autoact.tracking.factory import make_tracker
-from autoact.tracking.mlflow_tracker import PAUSE, MlflowTracker
+from autoact.tracking.mlflow_tracker import MlflowTracker
 from autoact.tracking.settings import TrackingSettings
-
-
-class Clock:
-    """Seconds that pass when told to."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 class Flaky:
@@ -34,12 +27,15 @@ class Flaky:
         self.fails_after = None
         self.loses_answer = ""
         self.batches = []
+        self.goes_on = threading.Event()
+        self.goes_on.set()
 
     def __getattr__(self, name):
         real = getattr(self.client, name)
 
         def call(*args, **kwargs):
             self.calls += 1
+            self.goes_on.wait(60)
             if self.fails_after is not None:
                 self.fails_after -= 1
                 self.down = self.fails_after < 0
@@ -64,8 +60,8 @@ class Flaky:
 def make(output, request):
     """Trackers of one experiment per test."""
 
-    def make_one(clock=None, **settings):
-        tracker = MlflowTracker(TrackingSettings(**settings), output, request.node.name, clock or Clock())
+    def make_one(pause=3600.0, **settings):
+        tracker = MlflowTracker(TrackingSettings(**settings), output, request.node.name, pause)
         tracker.store.client = Flaky(tracker.store.client)
         return tracker
 
@@ -90,10 +86,9 @@ def runs(output, request):
 
 
 def hear(tracker, record, front=1):
-    """A trial ends, and workers train for a while."""
+    """A trial ends, and there is time to write until the store fails."""
     tracker.trial_finished(record, front, None)
-    while tracker.meanwhile():
-        pass
+    tracker.before_timing()
 
 
 def search(tracker, info, records, made, status="finished", **result):
@@ -389,8 +384,7 @@ def test_a_search_that_never_started_leaves_no_run(make, runs):
 
 
 def test_a_store_that_goes_away_and_comes_back_misses_nothing(make, made, runs, capsys):
-    clock = Clock()
-    tracker = make(clock)
+    tracker = make()
     client, records = tracker.store.client, [made.record(number) for number in range(4)]
     tracker.search_started(made.info())
     hear(tracker, records[0])
@@ -399,9 +393,7 @@ def test_a_store_that_goes_away_and_comes_back_misses_nothing(make, made, runs, 
     calls = client.calls
     hear(tracker, records[2])
     assert client.calls == calls, "asked again within the pause"
-    clock.now += PAUSE
     hear(tracker, records[3])
-    assert client.calls > calls, "not asked again after the pause"
     assert capsys.readouterr().err.count("\n") == 1
     client.down = False
     tracker.search_finished(made.result(made.info(), records))
@@ -492,18 +484,57 @@ def test_the_users_own_mlflow_state_is_left_alone(make, made, monkeypatch, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_before_there_is_time(make, made, runs):
+def test_a_store_that_failed_is_asked_again_after_the_pause(make, made, runs, capsys):
+    tracker = make(pause=0.01)
+    client = tracker.store.client
+    tracker.search_started(made.info())
+    client.down = True
+    hear(tracker, made.record(0))
+    calls = client.calls
+    while client.calls < calls + 3:
+        time.sleep(0.01)
+    client.down = False
+    while not tracker._writer.flush(60.0):
+        time.sleep(0.01)
+    assert set(runs()[2]) == {0}, "before the end of the search"
+    tracker.close("finished")
+    assert capsys.readouterr().err.count("\n") == 1, "one line for one outage"
+
+
+def test_no_callback_waits_for_a_store_that_hangs(make, made, runs, capsys, monkeypatch):
     tracker, records = make(), three(made)
     tracker.search_started(made.info())
-    calls = tracker.store.client.calls
+    client = tracker.store.client
+    client.goes_on.clear()
     for record in records:
         tracker.trial_finished(record, 1, None)
-    assert tracker.store.client.calls == calls, "a trial that ends costs nothing"
-    assert [tracker.meanwhile() for _ in range(5)] == [True, True, True, False, False]
-    client, (parent,), children = runs()
-    assert set(children) == {0, 1, 2}
-    history = client.get_metric_history(parent.info.run_id, "trials")
-    assert [point.value for point in history] == [1, 2, 3], "the parent's progress comes with the last of them"
+    tracker.confirmed_one("tuned", 10_000, 0.79)
+    tracker.search_finished(made.result(made.info(), records))
+    assert runs()[2] == {}, "nothing was written so far"
+    monkeypatch.setattr(mlflow_tracker, "END", 0.2)
+    tracker.close("finished")
+    said = capsys.readouterr().err
+    assert said.startswith("autoact: 3 trials and the result could not be logged to MLflow at sqlite:///")
+    assert "(no answer for 0 s)" in said and said.count("\n") == 1
+    client.goes_on.set()
+    tracker._writer._thread.join(60)
+
+
+def test_ctrl_c_while_the_rest_is_written_says_what_is_missing(make, made, capsys, monkeypatch):
+    tracker, records = make(), three(made)
+    tracker.search_started(made.info())
+    tracker.store.client.down = True
+    hear(tracker, records[0])
+    capsys.readouterr()
+
+    def interrupted(patience):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(tracker._writer, "close", interrupted)
+        tracker.close("interrupted")
+    assert capsys.readouterr().err.startswith("autoact: 1 trials could not be logged")
+    tracker._writer.close(60.0)
 
 
 def test_a_trial_that_was_stopped_early_is_shown_as_such(make, made, runs):
