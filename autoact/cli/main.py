@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.warn_once import warned_once
+from autoact.workflows.searching.interrupt import ends_as_interrupted
 
 VERBS = {
     "search": "search activations for a task, or for your own Lightning module",
@@ -82,34 +80,6 @@ def out_of_memory(error: Exception) -> str:
         f"not enough memory{size}: give smaller recipe.batch_size, recipe.arguments, hardware.latency_batch or "
         "hardware.throughput_batch, or fewer rows (data.max_rows)"
     )
-
-
-@contextmanager
-def ends_as_interrupted() -> Iterator[None]:
-    """What asks a process to end (SIGTERM of a cluster's scheduler, SIGHUP of a closed terminal) is taken for Ctrl-C.
-
-    A signal that somebody ignores (``nohup``) or handles already stays theirs.
-
-    Example:
-        >>> with ends_as_interrupted():
-        ...     pass
-    """
-
-    def interrupt(*_: object) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asking = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    ours = [number for number in asking if signal.getsignal(number) is signal.SIG_DFL]
-    for number in ours:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def main(arguments: Sequence[str]) -> int:

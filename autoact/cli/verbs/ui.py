@@ -11,11 +11,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from autoact.cli.config_arguments import read
 from autoact.config.compose import settings as typed
@@ -173,7 +171,7 @@ def serve(server: Server) -> int:
     from autoact.tracking.abandoned_runs import say_abandoned
 
     print(f"starting the MLflow UI on {shown(server.uri)} ...", flush=True)
-    with ended_by_signals(), process(server) as child:
+    with process(server) as child:
         try:
             load_mlflow()  # while the server starts
             wait_until_up(server, child)
@@ -216,12 +214,15 @@ def wait_until_up(server: Server, child: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def process(server: Server) -> Iterator[subprocess.Popen[bytes]]:
     """The server and its workers as a process group of their own, gone at the end."""
-    extra: Mapping[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}
     try:
         server.log.parent.mkdir(parents=True, exist_ok=True)
         with server.log.open("wb") as log:
             child = subprocess.Popen(
-                server.command(), env=server.environment(), stdout=log, stderr=subprocess.STDOUT, **extra
+                server.command(),
+                env=server.environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the whole group
             )
     except OSError as error:
         raise AutoactError(f"cannot start the MLflow server: {error.strerror}: {error.filename}") from error
@@ -243,18 +244,3 @@ def _end(child: subprocess.Popen[bytes], how: signal.Signals) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, how)
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """A request to end this process ends the server too."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

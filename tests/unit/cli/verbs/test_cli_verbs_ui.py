@@ -15,6 +15,7 @@ import pytest
 from autoact.cli.main import main
 from autoact.cli.verbs import ui
 from autoact.core.errors import AutoactError
+from autoact.workflows.searching.interrupt import ends_as_interrupted
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +146,8 @@ def test_ctrl_c_ends_the_server(how, server, monkeypatch, capsys):
 
     monkeypatch.setattr(ui, "wait_until_up", up_then_signal)
     before = signal.getsignal(how)
-    assert ui.serve(server) == 0
+    with ends_as_interrupted():  # as the command line has it
+        assert ui.serve(server) == 0
     assert children[0].returncode is not None
     assert signal.getsignal(how) is before
     assert capsys.readouterr().out.endswith("MLflow UI ended\n")
