@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from autoact.activations import Activation, Parameter, register
     from autoact.core.assignment import Assignment, Choice
     from autoact.core.errors import AutoactError
-    from autoact.engines.settings import EngineSettings
+    from autoact.data.settings import register_task_kind
+    from autoact.engines.settings import EngineSettings, register_engine
     from autoact.integrations.huggingface import from_pretrained
     from autoact.integrations.lightning.callback import ApplyActivations, load_from_checkpoint
     from autoact.integrations.lightning.search import search
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from autoact.sites import Site, Sites, apply, apply_, assignment_in, find_sites, initialise_, rescale_, restore_
     from autoact.space.settings import SpaceSettings
     from autoact.study.settings import ConfirmSettings, RungSettings, SearchSettings
+    from autoact.tasks.metrics import register_metric
     from autoact.tasks.objectives import objective
     from autoact.tracking.settings import TrackingSettings
     from autoact.workflows.load_recommendation import load_recommendation
@@ -62,6 +64,9 @@ __all__ = [
     "load_recommendation",
     "objective",
     "register",
+    "register_engine",
+    "register_metric",
+    "register_task_kind",
     "rescale_",
     "restore_",
     "search",
@@ -98,6 +103,9 @@ _HOMES = {
     "load_recommendation": "autoact.workflows.load_recommendation",
     "objective": "autoact.tasks.objectives",
     "register": "autoact.activations",
+    "register_engine": "autoact.engines.settings",
+    "register_metric": "autoact.tasks.metrics",
+    "register_task_kind": "autoact.data.settings",
     "rescale_": "autoact.sites",
     "restore_": "autoact.sites",
     "search": "autoact.integrations.lightning.search",

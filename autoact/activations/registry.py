@@ -10,60 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoact.activations import entry_points
 from autoact.activations.catalogue import ROWS
 from autoact.activations.spec import Activation, Function, Parameter
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError, unknown
-
-
-class _Table:
-    """Rows by canonical name, and every name that leads to one."""
-
-    def __init__(self, rows: tuple[Activation, ...]) -> None:
-        """Hold ``rows``, which can never be replaced."""
-        self.rows: dict[str, Activation] = {}
-        self.by_key: dict[str, str] = {}
-        self.fixed: frozenset[str] = frozenset()
-        for row in rows:
-            self.add(row)
-        self.fixed = frozenset(self.rows)
-
-    @staticmethod
-    def key(name: str) -> str:
-        """The form in which names are compared: ``ReLU``, ``relu`` and ``Relu`` are one."""
-        return name.strip().lower().replace("-", "_")
-
-    def add(self, row: Activation, *, replace: bool = False) -> None:
-        """Add ``row``, or put it in the place of the one with its name."""
-        allowed = row.name if replace and row.name not in self.fixed else None
-        for name in (row.name, *row.aliases):
-            taken = self.by_key.get(self.key(name))
-            if taken is not None and taken != allowed:
-                how = (
-                    "it belongs to the catalogue" if taken in self.fixed else "pass replace=True to put it in its place"
-                )
-                raise AutoactError(f"activation name {name!r} is taken by {taken!r}: choose another ({how})")
-        self.by_key = {key: name for key, name in self.by_key.items() if name != allowed}
-        self.rows[row.name] = row
-        self.by_key |= {self.key(name): row.name for name in (row.name, *row.aliases)}
-
-
-_table = _Table(ROWS)
-
-
-def _load_plugins() -> None:
-    """Add what installed packages bring, once each."""
-    for entry_point, rows in entry_points.load():
-        before = dict(_table.rows), dict(_table.by_key)
-        try:
-            for row in rows:
-                _check(row)
-                _table.add(row)
-        except AutoactError as error:
-            _table.rows, _table.by_key = before
-            raise AutoactError(f"entry point {entry_point.name!r} ({entry_point.value}): {error}") from error
-        entry_points.done(entry_point)
+from autoact.core.registry import Registry
 
 
 def get(name: str) -> Activation:
@@ -76,12 +27,7 @@ def get(name: str) -> Activation:
         >>> get("LeakyReLU").name
         'leaky_relu'
     """
-    key = _Table.key(str(name))
-    if key not in _table.by_key:
-        _load_plugins()
-    if key not in _table.by_key:
-        raise unknown("activation", name, [*_table.rows, *(k for k in _table.by_key if k not in _table.rows)])
-    return _table.rows[_table.by_key[key]]
+    return ACTIVATIONS.find(name)
 
 
 def names(*, searchable_only: bool = False) -> list[str]:
@@ -101,8 +47,7 @@ def all() -> list[Activation]:
         >>> len(all()) >= 40
         True
     """
-    _load_plugins()
-    return list(_table.rows.values())
+    return list(ACTIVATIONS.values())
 
 
 def _parameters_of(function: Function) -> tuple[Parameter, ...]:
@@ -185,6 +130,14 @@ def _check_gated(row: Activation) -> None:
         )
 
 
+def name_key(name: str) -> str:
+    """The form in which names are compared: ``ReLU``, ``relu`` and ``Relu`` are one."""
+    return name.strip().lower().replace("-", "_")
+
+
+ACTIVATIONS = Registry("activation", "autoact.activations", Activation, ROWS, check=_check, key=name_key)
+
+
 def register(
     activation: Activation | str,
     function: Function | None = None,
@@ -222,8 +175,7 @@ def register(
         raise AutoactError(f"activation {row.name!r} is a whole row: change the row, or give a name with the fields")
     if not row.name.isidentifier():
         raise AutoactError(f"activation name {row.name!r}: use letters, digits and _, no digit first")
-    _check(row)
-    _table.add(row, replace=replace)
+    ACTIVATIONS.add(row, replace=replace)
     return row
 
 
@@ -231,19 +183,15 @@ def unregister(name: str) -> None:
     """Forget an activation that ``register`` added. Modules built from it go on, but cannot be unpickled.
 
     Raises:
-        AutoactError: there is none of this name, or it belongs to the catalogue.
+        AutoactError: there is none of this name, or it is autoact's own.
 
     Example:
         >>> unregister("relu")
         Traceback (most recent call last):
         ...
-        autoact.core.errors.AutoactError: activation 'relu' belongs to the catalogue: only registered ones can go
+        autoact.core.errors.AutoactError: activation 'relu' is autoact's own: only registered ones can go
     """
-    row = get(name)
-    if row.name in _table.fixed:
-        raise AutoactError(f"activation {row.name!r} belongs to the catalogue: only registered ones can go")
-    del _table.rows[row.name]
-    _table.by_key = {key: owner for key, owner in _table.by_key.items() if owner != row.name}
+    ACTIVATIONS.remove(name)
 
 
 def _row(name: str, function: Callable[..., Tensor] | None, gain: float | None, fields: dict[str, Any]) -> Activation:

@@ -17,9 +17,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from autoact.config.trusted_code import check_trusted, load_trusted
 from autoact.core.errors import AutoactError, first_line
-from autoact.core.imports import optional
+from autoact.core.imports import load_reference, optional
 from autoact.integrations.lightning.pytorch_lightning import base_of
-from autoact.tasks.metrics import load_reference
 from autoact.training.trainer_arguments import trainer_parameters
 
 SUFFIXES = (".yaml", ".yml", ".json")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.core.warn_once import warned_once
+from autoact.engines.warn_once import warned_once
 from autoact.workflows.searching.interrupt import ends_as_interrupted
 
 VERBS = {

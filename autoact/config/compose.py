@@ -11,6 +11,7 @@ from autoact.config.groups import GROUPS, options, search_path
 from autoact.config.key_names import KEYS, refuse_unknown
 from autoact.config.override_syntax import read_override
 from autoact.config.schema import FREE, Config
+from autoact.config.trusted_code import import_plugins
 from autoact.core.errors import AutoactError
 from autoact.core.override_text import quoted
 
@@ -84,12 +85,13 @@ def settings(config: Any) -> Config:
     """The typed record of a composed configuration.
 
     Raises:
-        AutoactError: a value of the wrong type, or one that is missing.
+        AutoactError: a value of the wrong type, one that is missing, or a plugin that cannot be imported.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     try:
+        import_plugins(list(config.plugins), list(config.trust))
         found = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise one_line(error) from error

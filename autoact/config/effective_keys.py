@@ -14,7 +14,7 @@ from typing import Any
 
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
-from autoact.data.settings import DataSettings
+from autoact.data.settings import KINDS, DataSettings
 
 SEARCH, AGAIN, ELSEWHERE, CHECK, TRAIN, UI = "search", "confirm STUDY", "confirm", "check", "train", "ui"
 TABLES = ("classification", "regression")
@@ -112,9 +112,15 @@ def _source(*sources: str) -> Callable[[Config], str]:
     return rule
 
 
+def _kind_of(config: Config) -> str:
+    """The kind of autoact's own that reads the data settings; an unknown kind is refused later."""
+    kind = KINDS.get(config.task.kind)
+    return config.task.kind if kind is None else kind.like
+
+
 def _kind(*kinds: str) -> Callable[[Config], str]:
     def rule(config: Config) -> str:
-        kind = config.task.kind
+        kind = _kind_of(config)
         return "" if kind in kinds else f"it is for {' and '.join(kinds)}, and task.kind is {kind}"
 
     return rule
@@ -124,26 +130,26 @@ def _columns(config: Config) -> str:
     """For what names or reads columns of a table."""
     data = config.data
     digits = data.source == "sklearn" and data.name == "digits"
-    if data.source == "npz" or (config.task.kind == "sequence_classification" and digits):
+    if data.source == "npz" or (_kind_of(config) == "sequence_classification" and digits):
         return "these sequences are arrays, without columns or text"
     return ""
 
 
 def _learnt_columns(config: Config) -> str:
     """For what says of columns whether and how they are learnt from."""
-    if config.task.kind == "forecast":
+    if _kind_of(config) == "forecast":
         return "a forecast reads the columns of data.series and data.known alone"
     return _columns(config)
 
 
 def _target(config: Config) -> str:
-    if config.task.kind == "forecast":
+    if _kind_of(config) == "forecast":
         return "a forecast predicts the columns of data.series"
     return _columns(config)
 
 
 def _time_format(config: Config) -> str:
-    if config.data.time or (config.task.kind == "forecast" and config.data.source == "simulated"):
+    if config.data.time or (_kind_of(config) == "forecast" and config.data.source == "simulated"):
         return ""
     return "it says how the dates of data.time are written, and data.time is not set"
 
@@ -156,13 +162,13 @@ def _data_seed(config: Config) -> str:
     from autoact.data.preparation.split import split_name
 
     data = config.data
-    if config.module is not None or data.source == "simulated" or split_name(data, config.task.kind) != "time":
+    if config.module is not None or data.source == "simulated" or split_name(data, _kind_of(config)) != "time":
         return ""
     return "a split by time draws nothing"
 
 
 def _scaling(config: Config) -> str:
-    kind = config.task.kind
+    kind = _kind_of(config)
     if kind == "forecast":
         return "forecasts are always standardised"
     if kind == "sequence_classification" and config.data.scaling == "quantile":
@@ -229,7 +235,7 @@ def _mode(config: Config) -> str:
 
 
 def _trust(config: Config) -> str:
-    named = [config.module, config.datamodule, *config.callbacks, *config.objectives.own]
+    named = [config.module, config.datamodule, *config.callbacks, *config.objectives.own, *config.plugins]
     named += [name for name in (config.metric, config.task.metric) if ":" in (name or "")]
     named += [name for name in [config.recipe.module] if not name.startswith("autoact.")]
     return "" if any(named) else "nothing is imported by reference"
@@ -338,7 +344,7 @@ def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str
         AutoactError: a key of the command line cannot act; says what it would need.
 
     Example:
-        >>> from autoact.config.schema import DataSettings
+        >>> from autoact.config.schema import KINDS, DataSettings
         >>> idle([Given("data.openml_id", "data.openml_id=31")], Config(data=DataSettings(openml_id=31)))
         Traceback (most recent call last):
         ...

@@ -16,9 +16,8 @@ from autoact.config.trusted_code import load_trusted
 from autoact.core.errors import AutoactError, unknown
 from autoact.data.datamodule import TensorDataModule
 from autoact.data.preparation.cross_validation import fold_of, has_folds
-from autoact.data.prepare import prepare
+from autoact.data.prepare import KINDS, prepare
 from autoact.data.prepared_data import PreparedData
-from autoact.data.settings import KINDS
 from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
 from autoact.tasks.production_model import ProductionModel, find_production_model
 from autoact.tasks.reference_models import reference_rows
@@ -41,8 +40,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
         AutoactError: wrong data, recipe or metric.
     """
     kind, settings = config.task.kind, config.recipe
-    if kind not in KINDS:
-        raise unknown("task.kind", kind, KINDS)
+    KINDS.find(kind)
     recipe = load_trusted(settings.module, "recipe.module", config.trust)
     check_recipe(recipe, config)
     metric = task_metric(config, kind)
@@ -107,9 +105,9 @@ def check_recipe(recipe: Any, config: Config) -> None:
         AutoactError: names the recipe or the argument, and what is allowed.
     """
     kind, settings = config.task.kind, config.recipe
-    kinds = getattr(recipe, "kinds", ())
-    if kinds and kind not in kinds:
-        fitting = [name for name, wanted in _RECIPES.items() if wanted == kind]
+    kinds, like = getattr(recipe, "kinds", ()), KINDS.find(kind).like
+    if kinds and not {kind, like} & set(kinds):
+        fitting = [name for name, wanted in _RECIPES.items() if wanted == like]
         raise AutoactError(
             f"recipe.module={settings.module} is for {' and '.join(kinds)}, and task.kind is {kind}: "
             f"recipe={' or recipe='.join(fitting)}"

@@ -19,7 +19,7 @@ class TaskSettings:
 
     Attributes:
         name: names the study.
-        kind: ``classification``, ``regression``, ``sequence_classification`` or ``forecast``.
+        kind: ``classification``, ``regression``, ``sequence_classification``, ``forecast``, or a registered one.
         metric: decides; see also the top-level ``metric``.
     """
 
@@ -84,6 +84,7 @@ class Config:
         monitor: the validation value that your module logs and that decides.
         mode: ``max`` or ``min``: which values of ``monitor`` are better.
         callbacks: your own Lightning callbacks, ``package.module:Class`` each; a fresh one per training.
+        plugins: your own modules to import first: they register activations, metrics, kinds of task or engines.
         trust: packages whose code may be imported by reference.
         recommendation: to train with: a ``recommended.yaml``, ``runs:/...`` or ``models:/...``.
         policy: which of its policies.
@@ -112,6 +113,7 @@ class Config:
     monitor: Optional[str] = None
     mode: Optional[str] = None
     callbacks: list[str] = field(default_factory=list)
+    plugins: list[str] = field(default_factory=list)
     trust: list[str] = field(default_factory=list)
     recommendation: Optional[str] = None
     policy: Optional[str] = None

@@ -1,4 +1,4 @@
-"""Code that the user names by reference, ``package.module:name``: imported only from packages that he trusts."""
+"""Code that the user names by reference, ``package.module:name``: imported only from packages that they trust."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoact.core.errors import AutoactError
-from autoact.tasks.metrics import load_reference
+from autoact.core.imports import load_module, load_reference
 
 
 def load_trusted(reference: str, key: str, trust: Sequence[str]) -> Any:
@@ -42,6 +42,21 @@ def check_trusted(reference: str, key: str, trust: Sequence[str]) -> None:
     if not any(module == name or module.startswith(f"{name}.") for name in allowed):
         top = module.partition(".")[0]
         raise AutoactError(f"{key}={reference} runs code from {top!r}: allow it with trust={top}")
-    # As ``python -m`` does: the user's own code lies in the folder from which he runs.
+    # As ``python -m`` does: the user's own code lies in the folder from which they run.
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
+
+
+def import_plugins(modules: Sequence[str], trust: Sequence[str]) -> None:
+    """Import the user's modules that register activations, metrics, kinds of task or engines.
+
+    Args:
+        modules: dotted names.
+        trust: packages whose code may run.
+
+    Raises:
+        AutoactError: the package is not trusted, or there is no such module.
+    """
+    for module in modules:
+        check_trusted(module, "plugins", trust)
+        load_module(module, module, "plugins:")

@@ -1,11 +1,12 @@
-"""Optional imports: asked for when they are used, with a sentence on how to get what is missing."""
+"""Imports by name: optional packages, and what a reference of the user's leads to."""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import Any
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, nearest
 
 # What pip calls this package. ``autoact`` is another project's name on the public index: no advice may install that.
 DISTRIBUTION = "torch-autoact"
@@ -45,3 +46,45 @@ def optional(module: str, *, wanted_for: str, install: str | None = None, extra:
             raise
         advice = with_extra(extra) if extra else f"pip install {install or top}"
         raise AutoactError(f"{wanted_for} needs the package {top}: {advice}") from error
+
+
+def load_module(name: str, reference: str, what: str) -> ModuleType:
+    """Import a module that the user names.
+
+    Args:
+        name: dotted name.
+        reference: what the user wrote, for messages.
+        what: where the user wrote it.
+
+    Raises:
+        AutoactError: there is no such module. An error inside the module keeps its traceback.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+            raise
+        raise AutoactError(
+            f"{what} {reference!r}: no module named {error.name!r} (run from the folder that holds it, or install it)"
+        ) from error
+
+
+def load_reference(reference: str, what: str) -> Any:
+    """The object that ``package.module:name`` names.
+
+    Raises:
+        AutoactError: the form is wrong, the module cannot be imported, or it has no such name.
+    """
+    module_name, separator, name = reference.partition(":")
+    if not separator or not module_name or not name:
+        raise AutoactError(f"{what} {reference!r} must have the form package.module:name")
+    module = load_module(module_name, reference, what)
+    try:
+        found: Any = module
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        close = nearest(name, [n for n in dir(module) if not n.startswith("_")])
+        hint = f": did you mean {' or '.join(close)}?" if close else ""
+        raise AutoactError(f"{what}: the module {module_name!r} has no {name!r}{hint}") from error
+    return found

@@ -1,17 +1,17 @@
-"""What the user says about his data: one flat record of primitive values, also usable as an OmegaConf schema."""
+"""What the user says about their data: one flat record of primitive values, also usable as an OmegaConf schema."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.override_text import override
+from autoact.core.registry import Registry
 
 SOURCES = ("csv", "parquet", "npz", "openml", "sklearn", "simulated")
 SPLITS = ("auto", "stratified", "random", "time", "group")
 SCALINGS = ("quantile", "standard", "none")
-KINDS = ("classification", "regression", "sequence_classification", "forecast")
 
 
 def default_missing() -> list[str]:
@@ -122,6 +122,69 @@ class DataSettings:
         return "\t" if self.delimiter == r"\t" else self.delimiter
 
 
+@dataclass(frozen=True)
+class TaskKind:
+    """A kind of task.
+
+    Attributes:
+        name: as ``task.kind`` names it.
+        like: the kind of autoact's own whose targets, metrics, recipes and data settings it shares; its own name for
+            autoact's own.
+        prepare: ``(settings, whole) -> PreparedData`` whose ``kind`` is ``like``; see ``autoact.data.prepare.prepare``.
+            None: the preparation of autoact's own kind.
+    """
+
+    name: str
+    like: str
+    prepare: Callable[[DataSettings, bool], object] | None = None
+
+
+def _check_kind(kind: TaskKind) -> None:
+    if not kind.name.isidentifier():
+        raise AutoactError(f"name of a kind of task {kind.name!r}: use letters, digits and _, no digit first")
+    if kind.like not in KINDS.built_in:
+        raise unknown(f"kind that task.kind={kind.name} is like", kind.like, KINDS.built_in)
+    if not callable(kind.prepare):
+        raise AutoactError(f"task.kind={kind.name} needs a function (settings, whole) -> PreparedData")
+
+
+KINDS: Registry[TaskKind] = Registry(
+    "task.kind",
+    "autoact.task_kinds",
+    TaskKind,
+    [TaskKind(name, name) for name in ("classification", "regression", "sequence_classification", "forecast")],
+    check=_check_kind,
+)
+
+
+def register_task_kind(
+    name: str, prepare: Callable[[DataSettings, bool], object], *, like: str, replace: bool = False
+) -> TaskKind:
+    """Make a kind of task known by name.
+
+    Args:
+        name: as ``task.kind`` names it.
+        prepare: ``(settings, whole) -> PreparedData``; see ``autoact.data.prepare.prepare`` for ``whole``.
+        like: the kind of autoact's own that it resembles; see ``TaskKind``.
+        replace: put it in the place of one registered before under this name.
+
+    Raises:
+        AutoactError: the name is taken, or ``like`` is no kind of autoact's own.
+
+    Example:
+        >>> from autoact.data.prepare import prepare
+        >>> def halves(settings, whole):
+        ...     return prepare(settings, "regression", whole=whole)
+        >>> kind = register_task_kind("doctest", halves, like="regression")
+        >>> prepare(DataSettings(source="sklearn", name="diabetes"), "doctest").kind
+        'regression'
+        >>> KINDS.remove("doctest")
+    """
+    kind = TaskKind(name, like, prepare)
+    KINDS.add(kind, replace=replace)
+    return kind
+
+
 def check_settings(settings: DataSettings, kind: str) -> None:
     """Refuse settings that no data could satisfy.
 
@@ -136,7 +199,7 @@ def check_settings(settings: DataSettings, kind: str) -> None:
 Allowed: auto, stratified, random, time, group
     """
     choices: list[tuple[str, str, Iterable[str]]] = [
-        ("kind of task", kind, KINDS),
+        ("task.kind", kind, KINDS.built_in),
         ("data.source", settings.source, SOURCES),
         ("data.split", settings.split, SPLITS),
         ("data.scaling", settings.scaling, SCALINGS),

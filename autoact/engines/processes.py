@@ -15,9 +15,9 @@ from loky import BrokenProcessPool, ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
 from autoact.core.errors import AutoactError, first_line
-from autoact.core.warn_once import share_warnings
 from autoact.engines.job import WorkerContext
 from autoact.engines.job_queue import RETRIES, QueuedJob, QueueingEngine
+from autoact.engines.warn_once import share_warnings
 from autoact.engines.workers import worker
 from autoact.engines.workers.prestart import environment, no_interrupts, take
 from autoact.engines.workers.serialization import packed, result_of

@@ -3,13 +3,77 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Optional, Protocol
 
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import AutoactError
+from autoact.core.registry import Registry
 from autoact.core.typed_values import check_values
 
+if TYPE_CHECKING:
+    import torch
+
+    from autoact.engines.engine import Engine
+    from autoact.engines.job import WorkerContext
+
 INLINE, PROCESSES, RAY = "inline", "processes", "ray"
-ENGINES = (INLINE, PROCESSES, RAY)
+
+
+class OpenEngine(Protocol):
+    """A function that starts an engine."""
+
+    def __call__(
+        self, settings: EngineSettings, worker_context: WorkerContext, device: torch.device, *, threads: int | None
+    ) -> Engine:
+        """See ``autoact.engines.factory.open_engine``."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """An engine that can be chosen by name.
+
+    Attributes:
+        name: as ``engine.name`` names it.
+        open: starts it, or the reference of the function that does, ``package.module:function``, which is imported when
+            the engine is first used.
+    """
+
+    name: str
+    open: OpenEngine | str
+
+
+ENGINES: Registry[EngineKind] = Registry(
+    "engine",
+    "autoact.engines",
+    EngineKind,
+    [
+        EngineKind(INLINE, "autoact.engines.factory:open_inline"),
+        EngineKind(PROCESSES, "autoact.engines.factory:open_processes"),
+        EngineKind(RAY, "autoact.engines.factory:open_ray"),
+    ],
+)
+
+
+def register_engine(name: str, open: OpenEngine | str, *, replace: bool = False) -> EngineKind:
+    """Make an engine known by name.
+
+    Args:
+        name: as ``engine.name`` names it.
+        open: ``(settings, worker_context, device, *, threads) -> Engine``, or its reference,
+            ``package.module:function``.
+        replace: put it in the place of one registered before under this name.
+
+    Raises:
+        AutoactError: the name is taken.
+
+    Example:
+        >>> kind = register_engine("doctest", "autoact.engines.factory:open_inline")
+        >>> EngineSettings(name="doctest").check()
+        >>> ENGINES.remove("doctest")
+    """
+    kind = EngineKind(name, open)
+    ENGINES.add(kind, replace=replace)
+    return kind
 
 
 @dataclass
@@ -17,7 +81,8 @@ class EngineSettings:
     """Where candidates are trained, and how many at a time: the schema of ``conf/engine``.
 
     Attributes:
-        name: ``inline`` (this process), ``processes`` (worker processes on this machine) or ``ray`` (a Ray cluster).
+        name: ``inline`` (this process), ``processes`` (worker processes on this machine), ``ray`` (a Ray
+            cluster), or a registered one.
         workers: how many jobs run at a time. None: on CPUs one per core of this machine or of the cluster, on GPUs as
             many as ``max_gpus`` and ``gpu_memory_fraction`` allow.
         population: members that train at once in one worker; None: probed.
@@ -52,8 +117,7 @@ class EngineSettings:
             AutoactError: names the setting, what was given and what is allowed.
         """
         check_values(self, "engine")
-        if self.name not in ENGINES:
-            raise unknown("engine", self.name, ENGINES)
+        ENGINES.find(self.name)
         for name in ("workers", "population", "max_gpus"):
             value = getattr(self, name)
             if value is not None and value < 1:

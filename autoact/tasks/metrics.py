@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from autoact.core.errors import AutoactError, nearest, unknown
+from autoact.core.errors import AutoactError, unknown
+from autoact.core.imports import load_reference
+from autoact.core.registry import Registry
+from autoact.data.settings import KINDS
 
 CLASSIFICATION = ("classification", "sequence_classification")
 REGRESSION = ("regression", "forecast")
@@ -142,9 +144,23 @@ def _r2(y_true: Any, y_score: Any) -> float:
     return float(r2_score(y_true.reshape(-1), y_score.reshape(-1)))
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
+def _check_metric(metric: Metric) -> None:
+    if not metric.name.isidentifier():
+        raise AutoactError(f"metric name {metric.name!r}: use letters, digits and _, no digit first")
+    if metric.mode not in ("max", "min"):
+        raise AutoactError(f"the direction of the metric {metric.name!r} is {metric.mode!r}. Allowed: max, min")
+    for kind in metric.kinds:
+        KINDS.find(kind)
+    if not metric.kinds:
+        raise AutoactError(f"the metric {metric.name!r} fits no kind of task: name one or more of {', '.join(KINDS)}")
+    check_metric(metric.function, metric.name)
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    "autoact.metrics",
+    Metric,
+    [
         Metric("accuracy", "accuracy", "max", _accuracy, CLASSIFICATION, 1.0),
         Metric("f1", "F1", "max", _f1("binary"), CLASSIFICATION, 1.0),
         Metric("macro_f1", "macro F1", "max", _f1("macro"), CLASSIFICATION, 1.0),
@@ -155,36 +171,44 @@ METRICS: dict[str, Metric] = {
         Metric("rmse", "RMSE", "min", _rmse, REGRESSION, 0.0),
         Metric("mae", "MAE", "min", _mae, REGRESSION, 0.0),
         Metric("r2", "R2", "max", _r2, REGRESSION, 1.0),
-    )
-}
+    ],
+    check=_check_metric,
+)
 
 
-def load_reference(reference: str, what: str) -> Any:
-    """The object that ``package.module:name`` names.
+def register_metric(
+    name: str,
+    function: Callable[[Any, Any], float],
+    *,
+    mode: str,
+    kinds: Sequence[str],
+    title: str | None = None,
+    ideal: float | None = None,
+    replace: bool = False,
+) -> Metric:
+    """Make a metric known by name.
+
+    Args:
+        name: as ``metric=`` names it, and as it is logged (``val_<name>``).
+        function: ``(y_true, y_score) -> float``; see ``Metric`` for what it is given.
+        mode: ``max`` or ``min``: which values are better.
+        kinds: the kinds of task that it fits, such as ``["regression", "forecast"]``.
+        title: as people write it; the name unless given.
+        ideal: its value for perfect predictions.
+        replace: put it in the place of one registered before under this name.
 
     Raises:
-        AutoactError: the form is wrong, the module cannot be imported, or it has no such name.
+        AutoactError: the name is taken, or a direction, a kind or the function cannot be used.
+
+    Example:
+        >>> _ = register_metric("doctest_bias", lambda y, s: abs((s - y).mean()), mode="min", kinds=["regression"])
+        >>> resolve("doctest_bias", "regression").mode
+        'min'
+        >>> METRICS.remove("doctest_bias")
     """
-    module_name, separator, name = reference.partition(":")
-    if not separator or not module_name or not name:
-        raise AutoactError(f"{what} {reference!r} must have the form package.module:name")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise
-        raise AutoactError(
-            f"{what} {reference!r}: no module named {error.name!r} (run from the folder that holds it, or install it)"
-        ) from error
-    try:
-        found: Any = module
-        for part in name.split("."):
-            found = getattr(found, part)
-    except AttributeError as error:
-        close = nearest(name, [n for n in dir(module) if not n.startswith("_")])
-        hint = f": did you mean {' or '.join(close)}?" if close else ""
-        raise AutoactError(f"{what}: the module {module_name!r} has no {name!r}{hint}") from error
-    return found
+    metric = Metric(name, title or name, mode, function, tuple(kinds), ideal)
+    METRICS.add(metric, replace=replace)
+    return metric
 
 
 def check_metric(function: Any, name: str) -> Callable[[Any, Any], float]:
@@ -216,7 +240,7 @@ def resolve(name: str, kind: str, mode: str | None = None) -> Metric:
     """The metric called ``name`` for tasks of ``kind``, or the user's own, ``package.module:function``.
 
     Args:
-        name: a name of ``METRICS`` or a reference to ``(y_true, y_score) -> float``.
+        name: a name of ``METRICS``, or a reference to ``(y_true, y_score) -> float``.
         kind: ``classification``, ``regression``, ``sequence_classification`` or ``forecast``.
         mode: the direction of the user's own metric, ``max`` or ``min``.
 
@@ -232,11 +256,12 @@ def resolve(name: str, kind: str, mode: str | None = None) -> Metric:
             raise AutoactError(f"metric={name} needs its direction: metric_mode=max or metric_mode=min")
         own = name.rpartition(":")[2].replace(".", "_")
         return Metric(own, own, mode, check_metric(load_reference(name, "metric"), name), (kind,))
-    fitting = [m.name for m in METRICS.values() if kind in m.kinds]
-    if name not in METRICS:
+    like = {kind, KINDS.find(kind).like}
+    fitting = [m.name for m in METRICS.values() if like & set(m.kinds)]
+    metric = METRICS.get(name)
+    if metric is None:
         raise unknown("metric", name, fitting, advice="or your own as package.module:function")
-    metric = METRICS[name]
-    if kind not in metric.kinds:
+    if not like & set(metric.kinds):
         raise AutoactError(f"the metric {name} does not fit a {kind} task. Allowed: {', '.join(fitting)}")
     if mode is not None and mode != metric.mode:
         raise AutoactError(f"metric_mode={mode} contradicts the metric {name}, whose direction is {metric.mode}")

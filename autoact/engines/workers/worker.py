@@ -13,8 +13,8 @@ from pathlib import Path
 import cloudpickle
 import torch
 
-from autoact.core.warn_once import share_warnings
 from autoact.engines.job import WorkerContext
+from autoact.engines.warn_once import share_warnings
 from autoact.engines.workers.prestart import leave_with_driver
 from autoact.engines.workers.serialization import reply_of
 

@@ -12,8 +12,8 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.core.typed_values import check_value
-from autoact.core.warn_once import warned_once
 from autoact.engines.settings import PROCESSES, EngineSettings
+from autoact.engines.warn_once import warned_once
 from autoact.integrations.lightning.pytorch_lightning import is_of
 from autoact.integrations.lightning.task import lightning_task
 from autoact.latency.hardware import HardwareSettings

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from autoact.activations import entry_points, registry
+from autoact.activations import registry
+from autoact.core.registry import Registry
 
 
 @pytest.fixture(autouse=True)
-def _registry_as_found() -> Iterator[None]:
-    table = registry._table
-    rows, by_key, done = dict(table.rows), dict(table.by_key), set(entry_points._done)
-    yield
-    table.rows, table.by_key = rows, by_key
-    entry_points._done.clear()
-    entry_points._done.update(done)
-    entry_points.forget()
+def _registry_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = registry.ACTIVATIONS
+    fresh = Registry(
+        before.what,
+        before.group,
+        registry.Activation,
+        registry.ROWS,
+        check=registry._check,
+        key=registry.name_key,
+    )
+    monkeypatch.setattr(registry, "ACTIVATIONS", fresh)

@@ -91,9 +91,7 @@ def test_a_stated_gain_is_used() -> None:
 @pytest.mark.parametrize("name", ["relu", "ReLU", "swish"])
 def test_a_name_that_is_taken_is_refused_even_with_replace(name: str) -> None:
     for replace in (False, True):
-        with pytest.raises(
-            AutoactError, match=r"is taken by '(relu|silu)': choose another .it belongs to the catalogue"
-        ):
+        with pytest.raises(AutoactError, match=r"is taken by '(relu|silu)': choose another .it is autoact's own"):
             activations.register(name, torch.relu, replace=replace)
 
 

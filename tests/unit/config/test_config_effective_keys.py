@@ -150,6 +150,7 @@ LATER = {
     "monitor": "cli/user_module.py",
     "mode": "cli/user_module.py",
     "callbacks": "cli/user_module.py",
+    "plugins": "config/compose.py",
     "recommendation": "cli/verbs/train.py",
     "policy": "cli/verbs/train.py",
 }

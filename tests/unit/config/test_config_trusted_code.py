@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from autoact.config.trusted_code import load_trusted
+from autoact.config.trusted_code import import_plugins, load_trusted
 from autoact.core.errors import AutoactError
 
 
@@ -62,3 +62,14 @@ def test_an_import_error_inside_of_the_users_code_keeps_its_traceback(package):
     (package / "trusted_pkg" / "broken.py").write_text("import not_there_at_all\n")
     with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
         load_trusted("trusted_pkg.broken:Net", "module", ["trusted_pkg"])
+
+
+def test_plugins_are_imported_where_they_are_trusted(package):
+    (package / "trusted_pkg" / "plugin.py").write_text("done = True\n")
+    with pytest.raises(AutoactError, match=r"plugins=trusted_pkg.plugin runs code .* allow it with trust=trusted_pkg$"):
+        import_plugins(["trusted_pkg.plugin"], [])
+    assert "trusted_pkg.plugin" not in sys.modules
+    import_plugins(["trusted_pkg.plugin"], ["trusted_pkg"])
+    assert sys.modules["trusted_pkg.plugin"].done
+    with pytest.raises(AutoactError, match=r"plugins: 'trusted_pkg.plugn': no module named 'trusted_pkg.plugn'"):
+        import_plugins(["trusted_pkg.plugn"], ["trusted_pkg"])

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import pytest
 import torch
 
 from autoact.core.errors import AutoactError, SealedError
+from autoact.core.registry import Registry
 from autoact.data.preparation.tables import encode_frame
 from autoact.data.prepare import prepare
-from autoact.data.settings import DataSettings
+from autoact.data.prepared_data import PreparedData
+from autoact.data.settings import KINDS, DataSettings, TaskKind, register_task_kind
 from autoact.data.sources.simulated_churn import simulate_churn
 
 CHURN = DataSettings(source="simulated", name="churn", drop=["customerID"])
@@ -263,3 +266,43 @@ def test_a_declared_column_that_is_left_out_is_told(tmp_path: Path) -> None:
         "data.numeric names 'a', which has no effect: it is left out by data.drop",
         "data.categorical names 'y', which has no effect: it is the column of data.target",
     ]
+
+
+@pytest.fixture
+def kinds() -> Iterator[Registry[TaskKind]]:
+    yield KINDS
+    for name in set(KINDS) - set(KINDS.built_in):
+        KINDS.remove(name)
+
+
+def test_a_kind_of_task_that_a_user_registers(kinds: Registry[TaskKind]) -> None:
+    settings = DataSettings(source="sklearn", name="diabetes", split="random")
+
+    def doubled(settings: DataSettings, whole: bool) -> PreparedData:
+        found = prepare(settings, "regression", whole=whole)
+        return replace(found, train=replace(found.train, y=2 * found.train.y))
+
+    register_task_kind("doubled", doubled, like="regression")
+    plain, own = prepare(settings, "regression"), prepare(settings, "doubled")
+    assert own.kind == "regression" and torch.equal(own.train.y, 2 * plain.train.y)
+    # Another preparation is other data, of which no file of preprocessing may be written; a note says so.
+    assert own.fingerprint != plain.fingerprint and own.preprocessing is None and own.profile == {}
+    assert "python -m autoact predict cannot score new rows" in own.notes[-1]
+    with pytest.raises(AutoactError, match=r"unknown task.kind 'duobled': did you mean doubled"):
+        prepare(settings, "duobled")
+    with pytest.raises(AutoactError, match=r"data.split=stratified needs classes"):
+        prepare(replace(settings, split="stratified"), "doubled")
+
+
+def test_what_a_registered_kind_may_not_do(kinds: Registry[TaskKind]) -> None:
+    settings = DataSettings(source="sklearn", name="diabetes", split="random")
+    register_task_kind("other", lambda settings, whole: prepare(settings, "regression"), like="classification")
+    with pytest.raises(AutoactError, match=r"^task.kind=other prepares data of kind regression: it must give "):
+        prepare(settings, "other")
+    register_task_kind("nothing", lambda settings, whole: None, like="regression")
+    with pytest.raises(AutoactError, match=r"^task.kind=nothing prepares NoneType: it must give PreparedData of kind "):
+        prepare(settings, "nothing")
+    with pytest.raises(AutoactError, match=r"unknown kind that task.kind=third is like 'other'.* Allowed: classif"):
+        register_task_kind("third", lambda settings, whole: None, like="other")
+    with pytest.raises(AutoactError, match=r"task.kind name 'forecast' is taken"):
+        register_task_kind("forecast", lambda settings, whole: None, like="forecast")

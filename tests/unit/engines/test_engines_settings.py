@@ -5,10 +5,12 @@ import torch
 from omegaconf import OmegaConf
 
 from autoact.core.errors import AutoactError
-from autoact.engines import resources
+from autoact.core.registry import Registry
+from autoact.engines import factory, resources
+from autoact.engines import settings as settings_module
 from autoact.engines.factory import open_engine
 from autoact.engines.inline import InlineEngine
-from autoact.engines.settings import EngineSettings
+from autoact.engines.settings import ENGINES, EngineKind, EngineSettings
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
@@ -67,3 +69,18 @@ def test_the_engine_that_is_named_is_opened():
     assert isinstance(open_engine(EngineSettings(name="inline"), None, CPU), InlineEngine)
     with pytest.raises(AutoactError, match=r"unknown engine 'rya'"):
         open_engine(EngineSettings(name="rya"), None, CPU)
+
+
+def test_an_engine_that_a_user_registers_is_opened_by_name(monkeypatch):
+    rows = Registry("engine", "autoact.nothing", EngineKind, ENGINES.values())
+    for module in (settings_module, factory):
+        monkeypatch.setattr(module, "ENGINES", rows)
+    settings_module.register_engine("mine", lambda settings, context, device, *, threads: InlineEngine(context))
+    settings_module.register_engine("wrong", lambda settings, context, device, *, threads: 3)
+    assert isinstance(open_engine(EngineSettings(name="mine"), None, CPU), InlineEngine)
+    with pytest.raises(AutoactError, match=r"^engine=wrong opens int: it must be an Engine$"):
+        open_engine(EngineSettings(name="wrong"), None, CPU)
+    with pytest.raises(AutoactError, match="unknown engine 'mnie': did you mean mine"):
+        EngineSettings(name="mnie").check()
+    with pytest.raises(AutoactError, match="engine name 'ray' is taken by 'ray'"):
+        settings_module.register_engine("ray", "shop:open")

@@ -9,7 +9,8 @@ import pytest
 import sklearn.metrics
 
 from autoact.core.errors import AutoactError
-from autoact.tasks.metrics import METRICS, Metric, load_reference, resolve
+from autoact.core.imports import load_reference
+from autoact.tasks.metrics import METRICS, Metric, register_metric, resolve
 
 BINARY = np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.6, 0.4, 0.8, 0.9])
 THREE = np.array([0, 1, 2, 2]), np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.6, 0.3], [0.0, 0.1, 0.9]])
@@ -126,3 +127,41 @@ def test_the_area_under_the_curve_is_scikit_learns_with_and_without_ties(levels)
         y = np.r_[0, 1, draw.integers(0, 2, rows - 2)]
         score = draw.integers(0, levels, rows).astype("float32") / levels
         assert METRICS["roc_auc"](y, score) == pytest.approx(sklearn.metrics.roc_auc_score(y, score), abs=1e-12)
+
+
+@pytest.fixture
+def metrics():
+    yield METRICS
+    for name in set(METRICS) - set(METRICS.built_in):
+        METRICS.remove(name)
+
+
+def bias(y_true, y_score):
+    return abs(float((y_score - y_true).mean()))
+
+
+def test_a_metric_that_a_user_registers(metrics):
+    register_metric("bias", bias, mode="min", kinds=["regression"], title="bias", ideal=0.0)
+    metric = resolve("bias", "regression")
+    assert (metric.mode, metric.ideal, metric(*NUMBERS)) == ("min", 0.0, 0.25)
+    with pytest.raises(AutoactError, match="metric bias does not fit a forecast task"):
+        resolve("bias", "forecast")
+    with pytest.raises(AutoactError, match="unknown metric 'bais': did you mean bias"):
+        resolve("bais", "regression")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("rmse", {}, "metric name 'rmse' is taken by 'rmse'"),
+        ("my bias", {}, "metric name 'my bias': use letters"),
+        ("bias", {"mode": "lower"}, "direction of the metric 'bias' is 'lower'. Allowed: max, min"),
+        ("bias", {"kinds": ["regresion"]}, "unknown task.kind 'regresion': did you mean regression"),
+        ("bias", {"kinds": []}, "'bias' fits no kind of task"),
+        ("bias", {"function": len}, "bias takes"),
+    ],
+)
+def test_a_metric_that_cannot_be_registered(metrics, name, fields, message):
+    with pytest.raises(AutoactError, match=message):
+        register_metric(name, **{"function": bias, "mode": "min", "kinds": ["regression"]} | fields)
+    assert "bias" not in metrics

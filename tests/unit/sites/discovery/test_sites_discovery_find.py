@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from autoact.activations import registry
 from autoact.activations.modules import build
 from autoact.core.errors import AutoactError
+from autoact.core.registry import Registry
 from autoact.sites import apply, find_sites
 
 
@@ -208,7 +209,8 @@ def test_channel_dim_goes_through_a_function_that_torch_does_not_show(monkeypatc
             return Hidden.apply(x)
 
     # On a table of its own: the catalogue is shared by all tests of the process.
-    monkeypatch.setattr(registry, "_table", registry._Table(tuple(registry.all())))
+    own = Registry("activation", registry.ACTIVATIONS.group, registry.Activation, registry.all())
+    monkeypatch.setattr(registry, "ACTIVATIONS", own)
     registry.register("test_sites_hidden", lambda x: Hidden.apply(x), torch_type=Module)
     sites = find_sites(nn.Sequential(nn.Conv1d(1, 6, 3), Module(), nn.ReLU(), nn.Flatten()), torch.zeros(2, 1, 9))
     assert [(str(site.current), site.channels, site.channel_dim) for site in sites] == [

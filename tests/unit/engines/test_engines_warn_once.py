@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoact.core.warn_once import share_warnings, warned_once
+from autoact.engines.warn_once import share_warnings, warned_once
 
 
 @pytest.fixture
