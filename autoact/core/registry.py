@@ -111,6 +111,8 @@ class Registry(Mapping[str, RowT], Generic[RowT]):
         Raises:
             AutoactError: the row cannot be used, or a name of it is taken.
         """
+        if row.name in self._rows and self._rows[row.name] == row:  # a module that registers, and an entry point to it
+            return
         if self._check is not None:
             self._check(row)
         self._put(row, replace=replace)
