@@ -1,9 +1,10 @@
 # make demo: set up and search activations on the embedded churn data.   make test: set up and run the whole suite.
+# make quick: lint and the fast unit tests.   make docs: the docs as a site, in site/.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint docs clean
 
 # torch comes first and alone: with its pin installed, nothing else pulls another build of it.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -14,7 +15,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,docs]"
 	touch $@
 
 demo: $(VENV)/.installed
@@ -29,8 +30,15 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+# Strict: a link or a docstring that is wrong is an error.
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+quick: lint
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests/unit
+
+test: lint docs
 	$(BIN)/pytest -n 2 --dist worksteal
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

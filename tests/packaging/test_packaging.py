@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -13,6 +15,8 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.version import Version
 
 import autoact
 
@@ -122,8 +126,24 @@ def test_the_metadata(wheel):
     assert "Which activation functions" in metadata.get_payload()
 
 
-def test_the_versions_agree():
-    assert PROJECT["project"]["version"] == autoact.__version__
+def test_the_version_stands_in_one_place():
+    """It is in ``autoact/__init__.py``: the package reads it there, and no other file repeats it."""
+    assert PROJECT["project"]["dynamic"] == ["version"] and "version" not in PROJECT["project"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "autoact.__version__"}
+    assert "version" not in yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest, *older = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest in ("Unreleased", autoact.__version__)
+    assert all(Version(one) <= Version(autoact.__version__) for one in older)
+
+
+def test_the_source_holds_what_a_contributor_needs(checkout, tmp_path):
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, checkout, cwd=tmp_path)
+    (file,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        found = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = {"README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Makefile"}
+    tracked |= {"constraints.txt", "mkdocs.yml", "docs/index.md", "tests/conftest.py", "benchmarks/honesty.py"}
+    assert tracked <= found
 
 
 def test_every_folder_is_listed_as_a_package():
