@@ -6,111 +6,113 @@ Names are imported when they are used, so that ``import autoact`` takes no time.
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autoact.core.moved_modules import find_moved_modules
 
+# The public names, each said here and nowhere else: type checkers read these lines, and so does the code below them.
 if TYPE_CHECKING:
-    from autoact.activations import Activation, Parameter, register
-    from autoact.core.assignment import Assignment, Choice
-    from autoact.core.errors import AutoactError
-    from autoact.data.settings import register_task_kind
-    from autoact.engines.settings import EngineSettings, register_engine
-    from autoact.integrations.huggingface import from_pretrained
-    from autoact.integrations.lightning.callback import ApplyActivations, load_from_checkpoint
-    from autoact.integrations.lightning.search import search
-    from autoact.integrations.optuna import assignment_from, suggest
-    from autoact.integrations.sklearn.estimators import AutoActClassifier, AutoActRegressor
-    from autoact.latency.hardware import HardwareSettings
-    from autoact.recommendation import Recommendation
-    from autoact.sites import Site, Sites, apply, apply_, assignment_in, find_sites, initialise_, rescale_, restore_
-    from autoact.space.settings import SpaceSettings
-    from autoact.study.settings import ConfirmSettings, RungSettings, SearchSettings
-    from autoact.tasks.metrics import register_metric
-    from autoact.tasks.objectives import objective
-    from autoact.tracking.settings import TrackingSettings
-    from autoact.workflows.load_recommendation import load_recommendation
+    from autoact.activations import Activation as Activation
+    from autoact.activations import Parameter as Parameter
+    from autoact.activations import register as register
+    from autoact.config.effective_keys import Given as Given
+    from autoact.config.schema import Config as Config
+    from autoact.config.schema import RecipeSettings as RecipeSettings
+    from autoact.config.schema import TaskSettings as TaskSettings
+    from autoact.config.schema import TrainSettings as TrainSettings
+    from autoact.core.assignment import Assignment as Assignment
+    from autoact.core.assignment import Choice as Choice
+    from autoact.core.errors import AutoactError as AutoactError
+    from autoact.core.result_table import ResultTable as ResultTable
+    from autoact.core.stats import Interval as Interval
+    from autoact.core.trial import Candidate as Candidate
+    from autoact.core.trial import Role as Role
+    from autoact.core.trial import TrialRecord as TrialRecord
+    from autoact.data.settings import DataSettings as DataSettings
+    from autoact.data.settings import register_task_kind as register_task_kind
+    from autoact.engines.settings import EngineSettings as EngineSettings
+    from autoact.engines.settings import register_engine as register_engine
+    from autoact.integrations.huggingface import from_pretrained as from_pretrained
+    from autoact.integrations.lightning.callback import ApplyActivations as ApplyActivations
+    from autoact.integrations.lightning.callback import load_from_checkpoint as load_from_checkpoint
+    from autoact.integrations.optuna import assignment_from as assignment_from
+    from autoact.integrations.optuna import suggest as suggest
+    from autoact.integrations.sklearn.estimators import AutoActClassifier as AutoActClassifier
+    from autoact.integrations.sklearn.estimators import AutoActRegressor as AutoActRegressor
+    from autoact.latency.hardware import HardwareSettings as HardwareSettings
+    from autoact.recommendation import Policy as Policy
+    from autoact.recommendation import Recommendation as Recommendation
+    from autoact.sites import Site as Site
+    from autoact.sites import Sites as Sites
+    from autoact.sites import apply as apply
+    from autoact.sites import apply_ as apply_
+    from autoact.sites import assignment_in as assignment_in
+    from autoact.sites import find_sites as find_sites
+    from autoact.sites import initialise_ as initialise_
+    from autoact.sites import rescale_ as rescale_
+    from autoact.sites import restore_ as restore_
+    from autoact.sites.rewriting.method_rewrite import MethodCall as MethodCall
+    from autoact.sites.site import LinearLayer as LinearLayer
+    from autoact.sites.site import NormLayer as NormLayer
+    from autoact.sites.site import Unreplaceable as Unreplaceable
+    from autoact.sites.site import Wiring as Wiring
+    from autoact.space.settings import SpaceSettings as SpaceSettings
+    from autoact.study.callbacks import SearchCallback as SearchCallback
+    from autoact.study.callbacks import SearchInfo as SearchInfo
+    from autoact.study.confirmation.verdict import Ruling as Ruling
+    from autoact.study.outcome.result import Row as Row
+    from autoact.study.outcome.result import SearchResult as SearchResult
+    from autoact.study.selection import Selection as Selection
+    from autoact.study.settings import ConfirmSettings as ConfirmSettings
+    from autoact.study.settings import LatencySettings as LatencySettings
+    from autoact.study.settings import ObjectiveSettings as ObjectiveSettings
+    from autoact.study.settings import RungSettings as RungSettings
+    from autoact.study.settings import SearchSettings as SearchSettings
+    from autoact.tasks.constraints import Limits as Limits
+    from autoact.tasks.metrics import Metric as Metric
+    from autoact.tasks.metrics import register_metric as register_metric
+    from autoact.tasks.objectives import Objective as Objective
+    from autoact.tasks.objectives import objective as objective
+    from autoact.tasks.task import Task as Task
+    from autoact.tracking.settings import TrackingSettings as TrackingSettings
+    from autoact.user_code.lightning_task import lightning_task as lightning_task
+    from autoact.workflows.check import check as check
+    from autoact.workflows.checking.check_result import CheckResult as CheckResult
+    from autoact.workflows.checking.check_result import Finding as Finding
+    from autoact.workflows.checking.check_result import Tolerances as Tolerances
+    from autoact.workflows.confirm import confirm as confirm
+    from autoact.workflows.export import ExportResult as ExportResult
+    from autoact.workflows.export import export as export
+    from autoact.workflows.load_recommendation import load_recommendation as load_recommendation
+    from autoact.workflows.measure import MeasuredModel as MeasuredModel
+    from autoact.workflows.measure import Measurement as Measurement
+    from autoact.workflows.measure import measure as measure
+    from autoact.workflows.models.deliver_model import TrainResult as TrainResult
+    from autoact.workflows.plan import Plan as Plan
+    from autoact.workflows.plan import plan as plan
+    from autoact.workflows.predict import PredictResult as PredictResult
+    from autoact.workflows.predict import predict as predict
+    from autoact.workflows.promote import AliasMove as AliasMove
+    from autoact.workflows.promote import promote as promote
+    from autoact.workflows.promote import rollback as rollback
+    from autoact.workflows.search import search as search
+    from autoact.workflows.searching.search_arguments import SearchArguments as SearchArguments
+    from autoact.workflows.task_source import Configured as Configured
+    from autoact.workflows.train import train as train
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Activation",
-    "ApplyActivations",
-    "Assignment",
-    "AutoActClassifier",
-    "AutoActRegressor",
-    "AutoactError",
-    "Choice",
-    "ConfirmSettings",
-    "EngineSettings",
-    "HardwareSettings",
-    "Parameter",
-    "Recommendation",
-    "RungSettings",
-    "SearchSettings",
-    "Site",
-    "Sites",
-    "SpaceSettings",
-    "TrackingSettings",
-    "apply",
-    "apply_",
-    "assignment_from",
-    "assignment_in",
-    "find_sites",
-    "from_pretrained",
-    "initialise_",
-    "load_from_checkpoint",
-    "load_recommendation",
-    "objective",
-    "register",
-    "register_engine",
-    "register_metric",
-    "register_task_kind",
-    "rescale_",
-    "restore_",
-    "search",
-    "suggest",
-]
 
+# Public name -> the module that holds it.
 _HOMES = {
-    "Activation": "autoact.activations",
-    "ApplyActivations": "autoact.integrations.lightning.callback",
-    "Assignment": "autoact.core.assignment",
-    "AutoActClassifier": "autoact.integrations.sklearn.estimators",
-    "AutoActRegressor": "autoact.integrations.sklearn.estimators",
-    "AutoactError": "autoact.core.errors",
-    "Choice": "autoact.core.assignment",
-    "ConfirmSettings": "autoact.study.settings",
-    "EngineSettings": "autoact.engines.settings",
-    "HardwareSettings": "autoact.latency.hardware",
-    "Parameter": "autoact.activations",
-    "Recommendation": "autoact.recommendation",
-    "RungSettings": "autoact.study.settings",
-    "SearchSettings": "autoact.study.settings",
-    "Site": "autoact.sites",
-    "Sites": "autoact.sites",
-    "SpaceSettings": "autoact.space.settings",
-    "TrackingSettings": "autoact.tracking.settings",
-    "apply": "autoact.sites",
-    "apply_": "autoact.sites",
-    "assignment_from": "autoact.integrations.optuna",
-    "assignment_in": "autoact.sites",
-    "find_sites": "autoact.sites",
-    "from_pretrained": "autoact.integrations.huggingface",
-    "initialise_": "autoact.sites",
-    "load_from_checkpoint": "autoact.integrations.lightning.callback",
-    "load_recommendation": "autoact.workflows.load_recommendation",
-    "objective": "autoact.tasks.objectives",
-    "register": "autoact.activations",
-    "register_engine": "autoact.engines.settings",
-    "register_metric": "autoact.tasks.metrics",
-    "register_task_kind": "autoact.data.settings",
-    "rescale_": "autoact.sites",
-    "restore_": "autoact.sites",
-    "search": "autoact.integrations.lightning.search",
-    "suggest": "autoact.integrations.optuna",
+    name: module
+    for module, name in re.findall(
+        r"^    from (autoact\S*) import (\w+) as", Path(__file__).read_text(encoding="utf-8"), re.MULTILINE
+    )
 }
+__all__ = sorted(_HOMES)
 
 # In a wheel conf/ and recipes/ lie inside this package; in a checkout they lie beside it.
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -120,11 +122,13 @@ if not (Path(__file__).resolve().parent / "recipes").is_dir() and (_CHECKOUT / "
 find_moved_modules()
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'autoact' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # type checkers know the names, and so the ones that there are not
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'autoact' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -98,7 +98,7 @@ def search(problem: Problem, folder: Path, more: Sequence[str], arm: str = "auto
 
     from autoact.tracking.factory import make_tracker
     from autoact.tracking.settings import TrackingSettings
-    from autoact.workflows.search import run_search
+    from autoact.workflows.searching.run_search import run_search
 
     fixed = ["confirm=none", f"search.trials={problem.trials}", f"search.threads={problem.threads}"]
     workshop = make_ready(problem, folder, *fixed, *more)

@@ -133,7 +133,7 @@ def _examine(entry: Entry, output: Path, found: Found) -> None:
 
 def task_of(subject: Subject, trainer: dict[str, Any]) -> Any:
     """The same task as the search's."""
-    from autoact.integrations.lightning.task import lightning_task
+    from autoact.user_code.lightning_task import lightning_task
 
     return lightning_task(
         subject.make_module,
@@ -191,7 +191,7 @@ def registered(task: Any, assignment: Any, output: Path, found: Found) -> tuple[
     from autoact.tracking.models.model_artifacts import fetch_model, log_model
     from autoact.tracking.settings import TrackingSettings
     from autoact.tracking.store import Store
-    from autoact.workflows.export_onnx import to_onnx
+    from autoact.workflows.export import to_onnx
 
     module, store = changed(task, assignment), Store(TrackingSettings(), output)
     logged = log_model(

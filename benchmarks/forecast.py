@@ -29,11 +29,11 @@ from autoact.study.settings import ConfirmSettings, SearchSettings
 
 def record(file: Path, overrides: Sequence[str]) -> None:
     """Run a search and write what happened when."""
-    from autoact.cli.from_config import prepared_search
     from autoact.config.compose import compose, settings
     from autoact.report.terminal import TerminalView
     from autoact.study import search
-    from autoact.workflows.search import run_search
+    from autoact.workflows.searching.run_search import run_search
+    from autoact.workflows.task_source import Configured, prepared_search
 
     began = time.monotonic()
     events: list[list[Any]] = []
@@ -64,7 +64,7 @@ def record(file: Path, overrides: Sequence[str]) -> None:
 
     search.Forecast = Recording  # type: ignore[misc]
     config = settings(compose([*overrides, "tracking=none"]))
-    run_search(prepared_search(config), [Watching(), TerminalView()])
+    run_search(prepared_search(Configured(config)), [Watching(), TerminalView()])
     written = {
         "command": [word for word in overrides if not word.startswith(("data.path", "output"))],
         "trials": config.search.trials,

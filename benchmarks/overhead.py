@@ -82,15 +82,15 @@ def timed_jobs() -> Iterator[list[float]]:
 
 def time_search(trials: int, tracking: str, more: Sequence[str]) -> dict[str, float]:
     """Seconds of a search from its start to its last trial, and how many of them were jobs of the engine."""
-    from autoact.cli.from_config import prepared_search
     from autoact.config.compose import compose, settings
     from autoact.tracking.factory import make_tracker
-    from autoact.workflows.search import run_search
+    from autoact.workflows.searching.run_search import run_search
+    from autoact.workflows.task_source import Configured, prepared_search
 
     with tempfile.TemporaryDirectory() as folder, timed_jobs() as jobs:
         fixed = ["task=churn", "confirm=none", "hardware=cpu", "engine=inline", f"search.trials={trials}"]
         config = settings(compose([*fixed, f"output={folder}", f"tracking={tracking}", *more]))
-        prepared = prepared_search(config)
+        prepared = prepared_search(Configured(config))
         tracker = make_tracker(config.tracking, Path(folder), prepared.task.name)
         # The first to hear of the start and the last to hear of each end: the tracker's work lies between.
         first, last = Times(), Times()

@@ -189,11 +189,11 @@ def make_ready(problem: Problem, folder: Path, *more: str) -> Workshop:
         folder: where the run may write.
         more: further settings of autoact's search, as on its command line.
     """
-    from autoact.cli.from_config import prepared_search
     from autoact.config.compose import compose, settings
+    from autoact.workflows.task_source import Configured, prepared_search
 
     config = settings(compose([*problem.overrides(), f"output={folder}", *more]))
-    prepared = prepared_search(config)
+    prepared = prepared_search(Configured(config))
     return Workshop(problem, prepared, prepared.task.make_datamodule(problem.seed).prepared, folder)
 
 

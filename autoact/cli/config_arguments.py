@@ -6,15 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from autoact.config.compose import compose, resolve
-from autoact.config.compose import settings as typed
-from autoact.config.effective_keys import Given, idle
+from autoact.config.command_words import CommandWords
+from autoact.config.compose import resolve
 from autoact.config.groups import GROUPS, options
 from autoact.config.key_names import KEYS, renamed
-from autoact.config.schema import Config
-from autoact.config.user_keys import given
 from autoact.core.errors import AutoactError, nearest, unknown
 from autoact.core.override_text import in_shell
 
@@ -29,49 +25,14 @@ FLAGS = """flags:
 
 
 @dataclass
-class ConfigArguments:
+class ConfigArguments(CommandWords):
     """What stood on the command line.
 
     Attributes:
-        overrides: ``key=value`` and the like.
         flags: flag -> value.
-        config_dirs: folders of the user's own groups.
     """
 
-    overrides: list[str] = field(default_factory=list)
     flags: dict[str, str] = field(default_factory=dict)
-    config_dirs: list[str] = field(default_factory=list)
-
-    @property
-    def config_name(self) -> str:
-        """The primary configuration."""
-        return self.flags.get("--config-name", "config")
-
-    def command(self) -> dict[str, Any]:
-        """What was said, for the same search to be taken up again from anywhere."""
-        return {
-            "overrides": self.overrides,
-            "config_dirs": [str(Path(folder).resolve()) for folder in self.config_dirs],
-            "config_name": self.config_name,
-        }
-
-    def config(self) -> Any:
-        """The composed configuration."""
-        return compose(self.overrides, self.config_dirs, self.config_name)
-
-    def settings(self, verb: str, said: ConfigArguments | None = None) -> tuple[Config, list[Given], list[str]]:
-        """The typed configuration, the keys that somebody set, and a line for each of them that cannot act.
-
-        Args:
-            verb: one of ``effects``' names: what does not act differs from verb to verb.
-            said: what this command line said, where it adds to another one.
-
-        Raises:
-            AutoactError: a key or value that does not exist, or a key that cannot act in a search.
-        """
-        config, mine = typed(self.config()), said or self
-        keys = given(mine.overrides, mine.config_dirs, self.config_name)
-        return config, keys, idle(keys, config, verb)
 
 
 _SHORT = {"-h": "--help", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-cn": "--config-name"}
@@ -127,6 +88,8 @@ def read(
             value = value if separator else rest.pop(0)
             if name == "--config-dir":
                 found.config_dirs.append(value)
+            elif name == "--config-name":
+                found.config_name = value
             else:
                 found.flags[name] = value
         else:
@@ -178,12 +141,6 @@ def meant_by(word: str) -> str:
     if near:
         return f"task={near[0]}"
     return f"{word}=..." if word in KEYS else ""
-
-
-def print_notes(notes: Sequence[str]) -> None:
-    """What of the settings has no effect, a line each."""
-    for note in notes:
-        print(f"note: {note}")
 
 
 def answered(found: ConfigArguments, usage: str) -> bool:

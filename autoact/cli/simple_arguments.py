@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError, unknown
-from autoact.tracking.settings import TrackingSettings
 
 # Where MLflow is; every verb that reads the registry takes them.
 PLACES = ("tracking.uri", "runs")
@@ -38,9 +37,9 @@ class SimpleArguments:
         return self.values[key]
 
     @property
-    def tracking(self) -> TrackingSettings:
+    def tracking_uri(self) -> str | None:
         """Where MLflow is, as far as the command line says it."""
-        return TrackingSettings(uri=self.values.get("tracking.uri"))
+        return self.values.get("tracking.uri")
 
     @property
     def runs(self) -> str:

@@ -124,7 +124,7 @@ def measure_table(
     sizes = {name: every[name] for name in batches}
     total, done = len(groups) * len(set(sizes.values())), 0
     tables: dict[int, BatchTable] = {}
-    with fixed_threads(hardware.threads), _serving(model, device):
+    with fixed_threads(hardware.threads), serving(model, device):
         description = describe(device)
         for size in dict.fromkeys(sizes.values()):
             batch = to_device(make_input(size), device)
@@ -254,7 +254,7 @@ def _fingerprint(model: nn.Module) -> list[tuple[str, int, tuple[tuple[str, int]
 
 
 @contextmanager
-def _serving(model: nn.Module, device: torch.device) -> Iterator[None]:
+def serving(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Put the model on the device and into evaluation mode inside the block, and back after it."""
     homes = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
     if len(homes) > 1:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autoact.report.result_table import ResultTable, effect_lines, final_table, tuning_line
-from autoact.study.outcome.result import SearchResult
+from autoact.core.result_table import ResultTable
+from autoact.study.outcome.result import SearchResult, effect_lines, final_table, tuning_line
 
 
 def to_markdown(result: SearchResult) -> str:

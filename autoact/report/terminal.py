@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from autoact.core.result_table import ResultTable, number
 from autoact.core.trial import PRUNED, Role, TrialRecord
 from autoact.report.console import console
-from autoact.report.result_table import effect_lines, final_table, number, tuning_line
 from autoact.study.callbacks import SearchCallback, SearchInfo
-from autoact.study.outcome.result import SearchResult
+from autoact.study.outcome.result import SearchResult, effect_lines, final_table, tuning_line
 
 # Seconds after which something that takes long says again how far it is.
 TELL_AGAIN = 10.0
@@ -134,18 +135,29 @@ def _seed(record: TrialRecord) -> str:
     return f", seed {record.candidate.seed}" if record.candidate.role == Role.REPLICATE else ""
 
 
+def drawn(table: ResultTable, left: Sequence[int] = (0, 1), *, fold: bool = True) -> RichTable:
+    """A table for the terminal.
+
+    Args:
+        table: what to draw.
+        left: columns of text; numbers are aligned to the right.
+        fold: whether cells but those of the first column may take several lines.
+    """
+    made = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(table.columns):
+        justify: Literal["left", "right"] = "left" if index in left else "right"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=index == 0 or not fold)
+    for row in table.rows:
+        made.add_row(*row)
+    return made
+
+
 def print_result(result: SearchResult, out: Console) -> None:
     """The final table, the verdict in words, and where the files are."""
     table = final_table(result)
     if table.rows:
-        drawn = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for index, column in enumerate(table.columns):
-            justify: Literal["left", "right"] = "left" if index < 2 else "right"
-            drawn.add_column(column, justify=justify, overflow="fold", no_wrap=index == 0)
-        for row in table.rows:
-            drawn.add_row(*row)
         out.print()
-        out.print(drawn)
+        out.print(drawn(table))
         for line in filter(None, [*table.footnotes, tuning_line(result), *effect_lines(result)]):
             out.print(line, markup=False)
     for note in result.notes:
@@ -167,9 +179,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
-
-
-def print_plan(lines: list[tuple[str, Any]], out: Console) -> None:
-    """The forecast of a search."""
-    for name, value in lines:
-        out.print(f"{name:<26} {value}", markup=False, soft_wrap=True)

@@ -1,21 +1,83 @@
-"""The forecast of a search: trainings, minutes, money, what will be tried."""
+"""``autoact.plan``: the forecast of a search, with its trainings, minutes, money and what will be tried."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
 
+import lightning
+import pandas as pd
+
+from autoact.core.result_table import ResultTable, to_html
 from autoact.core.trial import Candidate, Role
 from autoact.study.budget import Budget, expected_trainings
 from autoact.study.forecast import Forecast
 from autoact.training.population import PopulationSession
-from autoact.workflows.search import expected
+from autoact.workflows.search import prepared_from
 from autoact.workflows.searching.population_size import Shape, shape_of
+from autoact.workflows.searching.run_search import expected
+from autoact.workflows.searching.search_arguments import MakeModule, SearchArguments
 from autoact.workflows.searching.search_setup import PreparedSearch, session_options
+from autoact.workflows.task_source import TaskSource
 
 PROBE_EPOCHS = 2
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """The forecast of a search; nothing was written.
+
+    Attributes:
+        study: what the study will be called.
+        minutes: how long the search is expected to take.
+        lines: label and value of each line.
+    """
+
+    study: str
+    minutes: float
+    lines: Sequence[tuple[str, str]]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The lines, with the columns ``name`` and ``value``."""
+        return pd.DataFrame(self.lines, columns=["name", "value"])
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"Plan({self.study!r}, about {self.minutes:.1f} minutes)"
+
+    def _repr_html_(self) -> str:
+        """The lines, as notebooks show them."""
+        table = ResultTable("", ("of the search", "forecast"), self.lines)
+        return to_html(f"{self.study}: about {self.minutes:.1f} minutes", [table])
+
+
+def plan(
+    task: MakeModule | TaskSource | None = None,
+    datamodule: lightning.LightningDataModule | None = None,
+    *,
+    say: Callable[[str], None] = lambda what: None,
+    **arguments: Unpack[SearchArguments],
+) -> Plan:
+    """Forecast a search: trains a population for two epochs, and writes nothing.
+
+    Args:
+        task: see ``autoact.search``.
+        datamodule: see ``autoact.search``.
+        say: told what takes a while, such as ``print``.
+        arguments: those of ``autoact.search``, but for ``observers`` and ``quiet``.
+
+    Raises:
+        AutoactError: something does not fit, in one line.
+
+    Example:
+        >>> plan("chrun")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: unknown task 'chrun': did you mean churn...
+    """
+    return forecast(prepared_from(task, datamodule, arguments)[0], say)
 
 
 class _NewStudy:
@@ -33,8 +95,8 @@ class _NewStudy:
         """A plan leaves no trace."""
 
 
-def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what: None) -> list[tuple[str, Any]]:
-    """Label and value of each line; trains a population for two epochs to know how long an epoch takes.
+def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what: None) -> Plan:
+    """The plan of a search that is prepared; trains a population for two epochs to know how long an epoch takes.
 
     Times come from the same code that a running search forecasts and divides its minutes with.
 
@@ -47,7 +109,7 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
     say("Training a population for two epochs ...")
     seconds, most = _probe(prepared, shape)
     shape = replace(shape, seconds_per_epoch=seconds / shape.workers)
-    lines: list[tuple[str, Any]] = [
+    lines: list[tuple[str, str]] = [
         ("study", prepared.identity.name),
         ("data", prepared.task.facts.get("summary", prepared.task.name)),
         ("sites", ", ".join(space.baseline)),
@@ -64,10 +126,10 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
     price, currency = settings.hardware.price_per_hour, settings.hardware.currency
     money = "unknown: this hardware has no price" if price is None else f"about {minutes / 60 * price:.3f} {currency}"
     notes = (("note", note) for note in (*prepared.notes, shape.note) if note)
-    return [*lines, *times, ("money", money), *notes]
+    return Plan(prepared.identity.name, minutes, [*lines, *times, ("money", money), *notes])
 
 
-def _times(prepared: PreparedSearch, shape: Shape) -> tuple[float, list[tuple[str, Any]]]:
+def _times(prepared: PreparedSearch, shape: Shape) -> tuple[float, list[tuple[str, str]]]:
     """The minutes that a search is expected to take, and the lines on trainings and time."""
     settings = prepared.settings
     checked = prepared.task.open_test is not None and settings.confirm.seeds > 0

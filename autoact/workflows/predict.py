@@ -1,133 +1,102 @@
-"""Score new rows with a logged model: the same preprocessing, the rows' own ids."""
+"""``autoact.predict``: score new rows with a trained model and the preprocessing that it was trained with."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import torch
 
-from autoact.core.errors import AutoactError
-from autoact.data.preprocessing_file import FILE, PARQUET, SavedPreprocessing
-from autoact.tracking.models.model_artifacts import FetchedModel
+from autoact.core.result_table import ResultTable, to_html
+from autoact.workflows.models.fetch_model import ModelSource, fetched
+from autoact.workflows.models.score_rows import (
+    check_output,
+    input_names,
+    preprocessing_of,
+    renamed,
+    write_scores,
+)
+from autoact.workflows.models.score_rows import (
+    predict as scores_of,
+)
 
-# Number of the row in the file, from 0.
-ROW = "row"
-BATCH = 8192
-ENDINGS = (".csv", ".csv.gz", *PARQUET)
+# Rows that a notebook shows.
+SHOWN = 10
 
 
-def preprocessing_of(model: FetchedModel, source: str) -> SavedPreprocessing:
-    """The preprocessing that lies beside a model.
+@dataclass(frozen=True, repr=False)
+class PredictResult:
+    """Scores of new rows.
 
-    Raises:
-        AutoactError: there is none.
+    Attributes:
+        scores: the columns ``row`` (from 0), those that the training left out, ``score`` (or one for each of several
+            classes) and ``prediction``.
+        model: which model scored.
+        notes: what the reader must know, such as categories that the training never saw.
+        file: what was written; None where no output was named.
     """
-    if FILE not in model.files:
-        raise AutoactError(
-            f"{source} holds no {FILE}: rows of a file can be scored with models of the table recipes alone; "
-            "others take tensors (mlflow.pyfunc.load_model)"
-        )
-    return SavedPreprocessing.from_json(model.files[FILE])
+
+    scores: pd.DataFrame
+    model: str
+    notes: Sequence[str] = ()
+    file: Path | None = None
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        where = "" if self.file is None else f": {self.file}"
+        return f"{len(self.scores):,} rows scored by {self.model}{where}"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The scores, a row for each row of the input."""
+        return self.scores
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"PredictResult({self.summary})"
+
+    def _repr_html_(self) -> str:
+        """The first rows, as notebooks show them."""
+        head = self.scores.head(SHOWN)
+        rows = [list(map(str, row)) for row in head.itertuples(index=False)]
+        table = ResultTable(f"the first {len(head)} rows", list(map(str, head.columns)), rows)
+        return to_html(self.summary, [table], self.notes)
 
 
-def predict(model: FetchedModel, frame: pd.DataFrame, source: str = "the model") -> pd.DataFrame:
-    """Scores of new rows, in their order.
+def predict(
+    model: ModelSource,
+    rows: pd.DataFrame | str | Path,
+    *,
+    output: str | Path | None = None,
+    tracking_uri: str | None = None,
+    runs: str | Path = "autoact-runs",
+) -> PredictResult:
+    """Score new rows; the target's column may be absent.
 
     Args:
-        model: read back by ``fetch_model``.
-        frame: rows as they come from the user.
-        source: names the model in messages.
-
-    Returns:
-        The columns ``row`` (from 0), the columns that the training left out, ``score`` (or one for each of several
-        classes) and ``prediction``. A column of the input that is called like one of these has another name here; see
-        ``input_names``.
+        model: ``"models:/NAME@champion"``, ``"models:/NAME/3"``, ``"runs:/ID/model"``, a folder that holds a logged
+            model, or what ``autoact.train`` returned.
+        rows: a data frame, or a csv or parquet file.
+        output: the csv or parquet file to write; nothing is written unless given.
+        tracking_uri: where MLflow is; else ``MLFLOW_TRACKING_URI``, else the SQLite file in ``runs``.
+        runs: the folder that trainings write to.
 
     Raises:
-        AutoactError: columns are missing or hold what they cannot hold, or the model was not trained on a table.
-    """
-    saved = preprocessing_of(model, source)
-    x = saved.encode(frame, "the input")
-    with torch.no_grad():
-        out = torch.cat([model.module(part) for part in x.split(BATCH)])
-    scored = saved.scored(out)
-    names = input_names(saved, frame.columns)
-    kept = frame[list(names)].reset_index(drop=True).rename(columns=names)
-    return pd.concat([pd.DataFrame({ROW: range(len(frame))}), kept, scored], axis=1)
-
-
-def input_names(saved: SavedPreprocessing, columns: Iterable[str]) -> dict[str, str]:
-    """Columns of the input that are handed through -> their names in the output.
-
-    The scores keep their names, whatever the input holds: a column of the input that is called like one of them gets
-    the first of ``input_NAME``, ``input_NAME_2``, ... that nothing else has.
-
-    Args:
-        saved: says which columns are handed through, and what the scores are called.
-        columns: of the input.
-    """
-    nothing = torch.zeros(0, max(1, len(saved.classes or ())))
-    ours = {ROW, *map(str, saved.scored(nothing).columns)}
-    present = set(columns)
-    kept = [name for name in dict.fromkeys(saved.ids) if name in present]
-    used, names = ours | set(kept), {}
-    for name in kept:
-        found, count = name, 1
-        while name in ours and found in used:
-            found = f"input_{name}" if count == 1 else f"input_{name}_{count}"
-            count += 1
-        used.add(found)
-        names[name] = found
-    return names
-
-
-def renamed(names: Mapping[str, str]) -> str:
-    """A sentence on columns of the input that have another name in the output; empty where none has.
+        AutoactError: there is no such model or file, or columns are missing or hold what they cannot hold.
 
     Example:
-        >>> renamed({"who": "who", "score": "input_score"})
-        "columns of the input that are called like the model's own have other names here: 'score' as 'input_score'"
+        >>> predict("nowhere", "new.csv")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: model=nowhere: there is no such folder; write models:/NAME@ALIAS, ...
     """
-    told = ", ".join(f"{name!r} as {found!r}" for name, found in names.items() if name != found)
-    own = "columns of the input that are called like the model's own have other names here"
-    return f"{own}: {told}" if told else ""
-
-
-def check_output(path: str, source: str) -> None:
-    """Refuse an output that is the input, or of which no format is known.
-
-    Args:
-        path: the file to write.
-        source: the file of new rows, read before.
-
-    Raises:
-        AutoactError: says which.
-    """
-    file, read = Path(path).expanduser(), Path(source).expanduser()
-    if os.path.realpath(file) == os.path.realpath(read) or (file.exists() and read.exists() and file.samefile(read)):
-        raise AutoactError(f"output={path} would overwrite the input: name another file")
-    if not file.name.lower().endswith(ENDINGS):
-        raise AutoactError(f"output={path} has no format that is known. Allowed endings: {', '.join(ENDINGS)}")
-
-
-def write_scores(scores: pd.DataFrame, path: str) -> Path:
-    """Write a csv or parquet file; see ``check_output``.
-
-    Raises:
-        AutoactError: it cannot be written.
-    """
-    file = Path(path).expanduser()
-    try:
-        if file.suffix.lower() in PARQUET:
-            scores.to_parquet(file, index=False)
-        else:
-            scores.to_csv(file, index=False)
-    except OSError as error:
-        raise AutoactError(f"output={path} cannot be written: {error.strerror or error}") from error
-    except pa.ArrowException as error:  # a column of mixed types, which parquet has no type for
-        raise AutoactError(f"output={path} cannot be written: {error}; a .csv file takes any column") from error
-    return file
+    if output is not None:
+        check_output(str(output), "" if isinstance(rows, pd.DataFrame) else str(rows))
+    found, name = fetched(model, tracking_uri, runs)
+    saved = preprocessing_of(found, name)
+    frame = rows if isinstance(rows, pd.DataFrame) else saved.read(str(rows))
+    scores = scores_of(found, frame, name)
+    notes = [renamed(input_names(saved, frame.columns)), *saved.unfamiliar(frame, "the input")]
+    file = None if output is None else write_scores(scores, str(output))
+    return PredictResult(scores, name, list(filter(None, notes)), file)

@@ -1,152 +1,210 @@
-"""The road that every search takes, whoever starts it: sites, space, latency table, study, files."""
+"""``autoact.search``: a whole search in one call, of your own Lightning module or of a recipe's task."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from autoact.engines.job import WorkerContext
-from autoact.engines.workers.prestart import settle
-from autoact.latency.latency_table import LatencyTable
-from autoact.study.callbacks import SearchCallback, SearchInfo
-from autoact.study.execution.predicted_costs import PredictedCosts, calibrate
-from autoact.study.forecast import Expected
+import lightning
+from lightning import Callback
+
+from autoact.config.effective_keys import SEARCH
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.engines.settings import EngineSettings
+from autoact.engines.warn_once import warned_once
+from autoact.latency.hardware import HardwareSettings
+from autoact.report.terminal import TerminalView
+from autoact.space.settings import SpaceSettings
+from autoact.study.callbacks import SearchCallback
 from autoact.study.outcome.result import SearchResult
-from autoact.study.search import Search
-from autoact.study.storage.leases import Leases, driver_id
-from autoact.study.storage.optuna_storage import storage_url
-from autoact.study.storage.trial_store import TrialStore, peek
-from autoact.tracking.store import shown
-from autoact.training.population import PopulationSession
-from autoact.workflows.searching.interrupt import orderly_stop
-from autoact.workflows.searching.lazy_engine import LateEngine
-from autoact.workflows.searching.population_size import Shape, shape_of
-from autoact.workflows.searching.provenance import about
-from autoact.workflows.searching.search_files import SearchFiles, make_folder
-from autoact.workflows.searching.search_setup import PreparedSearch, session_options
-
-LATENCY_TABLE = "latency_table"
+from autoact.study.settings import ConfirmSettings, SearchSettings
+from autoact.tasks.task import Task
+from autoact.tracking.factory import make_tracker
+from autoact.tracking.mlflow_tracker import MlflowTracker
+from autoact.tracking.settings import TrackingSettings
+from autoact.workflows.searching.run_search import run_search
+from autoact.workflows.searching.search_arguments import MakeModule, SearchArguments, search_of_module
+from autoact.workflows.searching.search_setup import PreparedSearch
+from autoact.workflows.searching.setting_names import SEARCH_CALL
+from autoact.workflows.task_source import Configured, TaskSource, configured, prepared_search
 
 
-def run_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = ()) -> SearchResult:
-    """Take the whole road: calibrate, search, check, write files.
+def search(
+    task: MakeModule | TaskSource | None = None,
+    datamodule: lightning.LightningDataModule | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    monitor: str | None = None,
+    mode: str | None = None,
+    minutes: float | None = None,
+    trials: int | None = None,
+    candidates: Sequence[str] | None = None,
+    granularity: str | None = None,
+    objectives: Sequence[str] | None = None,
+    metric: Callable[..., float] | None = None,
+    trainer: Mapping[str, object] | None = None,
+    callbacks: Callable[[], Sequence[Callback]] | None = None,
+    name: str | None = None,
+    output: str | Path | None = None,
+    space: SpaceSettings | None = None,
+    hardware: HardwareSettings | str | None = None,
+    settings: SearchSettings | None = None,
+    confirm: ConfirmSettings | None = None,
+    engine: EngineSettings | str | None = None,
+    tracking: TrackingSettings | str | None = None,
+    observers: Sequence[SearchCallback] = (),
+    quiet: bool = False,
+) -> SearchResult:
+    """Search the activations of your own Lightning module, or of a recipe's task.
 
-    Ctrl-C ends it in order: finished trials are kept and the result so far is returned.
+    Args:
+        task: returns a fresh module of your own, e.g. ``lambda: Churn(width=64)``; or a recipe's task by name, a whole
+            ``autoact.Config``, or ``autoact.lightning_task(...)``.
+        datamodule: your data; its ``test_dataloader`` stays sealed until the final check.
+        overrides: settings of a recipe's task, as on the command line: ``["data.path=x.csv"]``.
+        monitor: the validation value that your module logs and that decides.
+        mode: ``"max"`` or ``"min"``: which values of it are better.
+        minutes: wall-clock budget.
+        trials: number of trials; 60 where neither is given.
+        candidates: activations to try; a dozen unless given.
+        granularity: ``"site"`` (unless given), ``"block"`` or ``"model"``.
+        objectives: any of ``"quality"``, ``"latency"``, ``"cost"`` and your own (``autoact.objective``).
+        metric: ``(y_true, y_score) -> float`` on all validation rows, logged as ``monitor``; instead of your logging.
+        trainer: arguments of ``lightning.Trainer``.
+        callbacks: returns fresh callbacks for one training.
+        name: names the study; the module's class unless given.
+        output: folder for everything that is written; ``autoact-runs`` unless given.
+        space: finer settings of the search space; what it says of ``candidates`` and ``granularity`` holds.
+        hardware: the serving target, by device name (``"cpu"``, ``"cuda"``) or in full, with its price.
+        settings: finer settings of the search; may hold ``minutes`` and ``trials``, too.
+        confirm: the final check; 10 fresh seeds unless given.
+        engine: where candidates are trained: ``"processes"`` (one worker per core), ``"inline"`` (in this process),
+            ``"ray"``, or in full.
+        tracking: ``"mlflow"`` (a store in the output folder), ``"none"``, or in full.
+        observers: watch the search.
+        quiet: print nothing.
+
+    Returns:
+        The result: ``verdict``, ``rows``, ``records``, ``files`` and ``recommendation``.
+
+    Raises:
+        AutoactError: something does not fit, in one line.
+
+    Example:
+        >>> search("chrun")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: unknown task 'chrun': did you mean churn...
     """
-    status = "failed"
-    try:
-        with orderly_stop() as stop_asked:
-            result = _run(prepared, observers, stop_asked)
-        status = result.status
-        return result
-    except KeyboardInterrupt:  # a second Ctrl-C, or one before anything was started
-        status = "interrupted"
-        raise
-    finally:
-        for observer in observers:
-            observer.close(status)
-
-
-def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_asked: Callable[[], bool]) -> SearchResult:
-    """The road between the seals."""
-    task, settings = prepared.task, prepared.settings
-    make_folder(prepared.folder)
-    if settings.command is not None:
-        (prepared.folder / "command.json").write_text(json.dumps(settings.command, indent=1), encoding="utf-8")
-
-    def progress(done: int, swaps: int) -> None:
-        for observer in observers:
-            observer.calibrating(done, swaps)
-        if stop_asked():
-            raise KeyboardInterrupt  # nothing was started yet
-
-    def preparing(what: str) -> None:
-        for observer in observers:
-            observer.preparing(what)
-
-    storage, file = storage_url(settings.search, settings.output), prepared.folder / "latency.json"
-    with driver_id(prepared.folder) as driver:
-        if (noted := peek(storage, prepared.identity.name, LATENCY_TABLE)) is not None:
-            LatencyTable.from_dict(noted).save(file)
-        settle()
-        known = calibrate(task, prepared.space, settings.hardware, file, progress)
-        ledger = TrialStore(
-            storage,
-            prepared.identity,
-            prepared.space,
-            prepared.objectives,
-            settings.search,
-            known.values,
-            settings.objectives.limits(task.mode),
-        )
-        known = _shared(known, Leases(ledger, driver), file)
-        shape = shape_of(task, session_options(prepared), settings.engine, settings.search, ledger, preparing)
-        preparing(f"  {shape.text()}")
-        options = session_options(prepared, shape, stop_asked)
-        worker_context = WorkerContext(task, lambda: PopulationSession(task, options), prepared.objectives)
-        files = SearchFiles(prepared.folder, prepared.sites, settings.space.rescale, about(prepared, known))
-        with LateEngine(settings.engine, worker_context, prepared.device, shape) as engine:
-            search = Search(
-                task=task,
-                space=prepared.space,
-                objectives=prepared.objectives,
-                known=known,
-                ledger=ledger,
-                engine=engine,
-                settings=settings.search,
-                confirm=settings.confirm,
-                margin=settings.objectives.margin,
-                observers=[files, *observers],
-                info=_info(prepared, known, ledger, shape),
-                stop_asked=stop_asked,
-                rungs=prepared.rungs,
-                population=shape.population,
-                largest=shape.largest,
-                repeatable=settings.engine.deterministic,
-                driver=driver,
-                included=settings.included,
-                limits=settings.objectives.limits(task.mode),
-                expected=expected(prepared, shape),
-                began=settings.began,
-            )
-            return search.run()
-
-
-def expected(prepared: PreparedSearch, shape: Shape) -> Expected:
-    """What is known of the speed of trainings before there is one."""
-    return Expected(shape.seconds_per_epoch, prepared.epochs, shape.speed_up, bool(prepared.rungs))
-
-
-def _shared(known: PredictedCosts, claims: Leases, file: Path) -> PredictedCosts:
-    """One latency table for all drivers of a study: whoever noted theirs first has measured for all."""
-    table = LatencyTable.from_dict(claims.agreed(LATENCY_TABLE, known.table.to_dict()))
-    table.save(file)
-    return replace(known, table=table)
-
-
-def _info(prepared: PreparedSearch, known: PredictedCosts, ledger: TrialStore, shape: Shape) -> SearchInfo:
-    """What observers are told at the start."""
-    settings = prepared.settings
-    done = len(ledger.records())
-    notes = list(prepared.notes)
-    if ledger.seeded:
-        notes.append(f"{ledger.seeded} trials of an earlier study with another space fit this one and are reused")
-    elif done:
-        notes.append(f"the study goes on from {done} trials")
-    notes += filter(None, [shape.note])
-    return SearchInfo(
-        task=prepared.task.name,
-        study=ledger.name,
-        storage=shown(ledger.storage),
-        folder=str(prepared.folder),
-        objectives=prepared.objectives,
-        simulated=prepared.task.simulated,
-        facts={**about(prepared, known), "engine": shape.describe(settings.engine)},
-        budget=settings.search.budget,
-        minutes=settings.search.minutes,
-        done=done,
-        notes=tuple(map(settings.terms.said, notes)),
-        say=settings.terms.said,
+    arguments = SearchArguments(
+        overrides=overrides,
+        monitor=monitor,
+        mode=mode,
+        minutes=minutes,
+        trials=trials,
+        candidates=candidates,
+        granularity=granularity,
+        objectives=objectives,
+        metric=metric,
+        trainer=trainer,
+        callbacks=callbacks,
+        name=name,
+        output=output,
+        space=space,
+        hardware=hardware,
+        settings=settings,
+        confirm=confirm,
+        engine=engine,
+        tracking=tracking,
     )
+    with warned_once():
+        prepared, logging = prepared_from(task, datamodule, arguments)
+        with prepared.settings.terms.errors():
+            return watched_search(prepared, logging, observers, quiet=quiet)
+
+
+def watched_search(
+    prepared: PreparedSearch, tracking: TrackingSettings, observers: Sequence[SearchCallback] = (), *, quiet: bool
+) -> SearchResult:
+    """Run a search that is prepared, with a tracker, a view in the terminal unless quiet, and the user's observers."""
+    output = prepared.settings.output
+    tracker = make_tracker(tracking, output, prepared.task.name)
+    view = TerminalView()
+    result = run_search(prepared, [*filter(None, [tracker]), *observers, *([] if quiet else [view])])
+    if isinstance(tracker, MlflowTracker) and not quiet:
+        view.out.print(f"  MLflow: {where_runs_are(tracking, output, tracker.address)}", markup=False, soft_wrap=True)
+    return result
+
+
+def where_runs_are(tracking: TrackingSettings, output: Path, address: str) -> str:
+    """How to see the runs: an address, or the command that opens the store.
+
+    Example:
+        >>> where_runs_are(TrackingSettings(), Path("my runs"), "")
+        "python -m autoact ui 'output=my runs'"
+    """
+    options = [f"output={output}"] if str(output) != Config().output else []
+    if tracking.uri:
+        options.append(f"tracking.uri={tracking.uri}")
+    return address or f"python -m autoact ui {shlex.join(options)}".rstrip()
+
+
+def prepared_from(
+    task: MakeModule | TaskSource | None, datamodule: lightning.LightningDataModule | None, given: SearchArguments
+) -> tuple[PreparedSearch, TrackingSettings]:
+    """A search that is ready to run, and where it is logged.
+
+    Raises:
+        AutoactError: something does not fit, or an argument cannot act beside this task.
+    """
+    overrides = given.get("overrides", ())
+    if not (task is None or isinstance(task, str | Config | Task | Configured)):
+        if overrides:
+            raise AutoactError(
+                "overrides have no effect beside a module of your own: give arguments, or "
+                "task=autoact.lightning_task(...)"
+            )
+        with SEARCH_CALL.errors():
+            return search_of_module(task, datamodule, given)
+    if datamodule is not None:
+        raise AutoactError("datamodule has no effect beside a task that holds its data")
+    said = {name: value for name, value in given.items() if name != "overrides" and value is not None}
+    words = [*overrides, *(word for name, value in said.items() for word in _words(name, value))]
+    source = configured(task, words, SEARCH)
+    return prepared_search(source), source.config.tracking
+
+
+# The key that an argument of ``search`` sets, and the section that a record of settings does.
+_KEYS = {argument: key for key, argument in SEARCH_CALL.arguments.items()} | {"output": "output"}
+_SECTIONS = {argument: section for section, (argument, _) in SEARCH_CALL.records.items()}
+
+
+def _words(argument: str, value: object) -> list[str]:
+    """An argument of ``search`` as words of the command line, for a task that the configuration makes."""
+    if is_dataclass(value):
+        section = _SECTIONS[argument]
+        return [f"{section}.{word}" for word in _fields_as_words(value)]
+    if argument == "trainer" and isinstance(value, Mapping):
+        return [f"trainer.{name}={json.dumps(one)}" for name, one in value.items()]
+    if argument not in _KEYS:
+        raise AutoactError(
+            f"{argument} has no effect beside a task that the configuration makes: see python -m autoact search --help "
+            "for the settings that overrides take"
+        )
+    return [f"{_KEYS[argument]}={json.dumps(str(value) if isinstance(value, Path) else value)}"]
+
+
+def _fields_as_words(record: object) -> list[str]:
+    """What a record of settings says beside its defaults."""
+    words = []
+    for one in fields(record):  # type: ignore[arg-type]  # the callers ask is_dataclass
+        value, default = getattr(record, one.name), getattr(type(record)(), one.name)
+        if is_dataclass(value):
+            words += [f"{one.name}.{word}" for word in _fields_as_words(value)]
+        elif value != default:
+            words.append(f"{one.name}={json.dumps(value)}")
+    return words

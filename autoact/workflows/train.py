@@ -1,193 +1,180 @@
-"""Train a recommended configuration once, with the task's own recipe or module."""
+"""``autoact.train``: train what a search recommends, log the model and register it."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-import lightning
-import torch
-
-from autoact.core.errors import AutoactError, unknown
-from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
-from autoact.latency.timer import fixed_threads
-from autoact.recommendation import Policy, Recommendation
+from autoact.config.effective_keys import TRAIN, Given
+from autoact.config.recipe_task import recipe_task
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.core.result_table import number
+from autoact.data.prepare import prepare
+from autoact.latency.hardware import resolve_device
+from autoact.recommendation import Recommendation
 from autoact.tasks.task import Task
-from autoact.training.callbacks import OptimizerSettings, PredictionScore
-from autoact.training.lightning_session import LightningSession, SessionOptions, build_module, trainer_for
-from autoact.training.quiet_lightning import quiet_lightning
-from autoact.training.state.best_epoch import Diverged, weights_are_finite
-from autoact.training.thread_count import fastest_threads
+from autoact.training.trainer_arguments import check_trainer
+from autoact.workflows.checking.metric_match import other_metric, said_metric
+from autoact.workflows.models.deliver_model import (
+    Delivery,
+    TrainResult,
+    check_names,
+    deliver,
+    files_beside,
+    opened_store,
+)
+from autoact.workflows.models.train_recommended import WHOLE, TrainedModel, chosen_rows, train_recommended
+from autoact.workflows.task_source import TaskSource, configured
 
-WHOLE, TRAIN = "train+validation", "train"
-ROWS = (WHOLE, TRAIN)
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A trained model.
-
-    Attributes:
-        module: in evaluation mode on the CPU; with the weights of its best epoch, or of the last one where the
-            validation rows were learnt from.
-        record: what the training measured; without a quality where the validation rows were learnt from.
-        policy: what was trained.
-        name: the policy's name.
-        rows: ``train+validation`` or ``train``.
-    """
-
-    module: Any
-    record: TrialRecord
-    policy: Policy
-    name: str
-    rows: str = TRAIN
+# What bounds the number of epochs, among the arguments of lightning.Trainer.
+BOUNDS = ("min_epochs", "max_epochs")
 
 
-def chosen_rows(given: str | None, *, recipe: bool) -> str:
-    """Which rows to learn from.
-
-    Args:
-        given: the setting ``train.rows``.
-        recipe: whether a recipe is trained, whose data autoact divides itself.
-
-    Raises:
-        AutoactError: an unknown value, or one that the user's own datamodule cannot do.
-
-    Example:
-        >>> chosen_rows(None, recipe=True), chosen_rows(None, recipe=False)
-        ('train+validation', 'train')
-    """
-    if given is None:
-        return WHOLE if recipe else TRAIN
-    if given not in ROWS:
-        raise unknown("train.rows", given, ROWS)
-    if given == WHOLE and not recipe:
-        raise AutoactError(
-            f"train.rows={WHOLE} is for recipes: which rows your own datamodule hands out for training, it decides "
-            "itself (train.rows=train)"
-        )
-    return given
-
-
-def train_recommended(
-    task: Task,
-    recommendation: Recommendation,
-    policy: str | None,
+def train(
+    recommendation: str | Path | Recommendation | None = None,
+    task: TaskSource | None = None,
     *,
-    device: torch.device,
-    patience: int | None = None,
-    seed: int = 0,
-    rows: str = TRAIN,
-) -> TrainedModel:
-    """Train a policy's assignment with its settings; the test part stays sealed.
+    overrides: Sequence[str] = (),
+    policy: str | None = None,
+) -> TrainResult:
+    """Train a recommended configuration, log the model to MLflow and register it; the test part stays sealed.
+
+    The registered model is called ``TASK-autoact``, and its new version gets the alias ``candidate``. With
+    ``tracking=none`` among the overrides, weights, recommendation and preprocessing are written to a folder instead.
 
     Args:
-        task: the task that the search had; for ``train+validation`` with the validation rows among the training rows.
-        recommendation: what the search wrote.
-        policy: which policy; see ``Recommendation.policy``.
-        device: where to train.
-        patience: epochs without a better validation value before training stops; not with ``train+validation``.
-        seed: of weights and batches.
-        rows: ``train``: keep the best epoch on the validation rows; ``train+validation``: train for the confirmed
-            number of epochs, within the trainer's ``min_epochs`` and ``max_epochs``, and keep the last.
+        recommendation: what a search found: a path, ``runs:/ID``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or
+            ``result.recommendation``; as ``recommendation=`` among the overrides unless given.
+        task: a recipe's task by name, a whole ``autoact.Config``, or ``autoact.lightning_task(...)``.
+        overrides: settings as on the command line, such as ``"train.rows=train"`` and ``"output=runs"``.
+        policy: ``"quality"``, ``"balanced"``, ``"economy"`` or ``"baseline"``; else the first of balanced, quality and
+            economy that recommends.
 
     Raises:
-        AutoactError: the recommendation does not fit the model, or training failed.
-    """
-    module = task.make_module()
-    module.configure_model()
-    name, chosen = recommendation.named(policy)
-    recommendation.apply(module, policy, example_input=task.example_input)  # names every site that does not fit
-    options = SessionOptions(device, patience, recommendation.rescale, threads=fastest_threads(task, device))
-    candidate = Candidate(chosen.assignment, chosen.settings, seed, Role.TRAIN)
-    if rows == WHOLE:
-        trained, record = _train_to_the_end(task, candidate, chosen.epochs, options)
-        return TrainedModel(trained, record, chosen, name, rows)
-    session = LightningSession(task, options)
-    session.start([(0, candidate)])
-    (record,) = session.advance()
-    if not record.complete:
-        raise AutoactError(f"training failed: {record.reason}")
-    return TrainedModel(session.modules()[0].eval().cpu(), record, chosen, name, rows)
-
-
-def epochs_within(confirmed: int, trainer: Mapping[str, Any]) -> int:
-    """How long to train without validation rows: as long as confirmed, within the bounds that the user gave.
-
-    Args:
-        confirmed: the number of epochs in the recommendation.
-        trainer: the user's arguments of ``lightning.Trainer``.
-
-    Raises:
-        AutoactError: the bounds contradict each other.
+        AutoactError: something does not fit, training failed, or the store did not take the model.
 
     Example:
-        >>> epochs_within(20, {}), epochs_within(20, {"max_epochs": 5}), epochs_within(20, {"max_epochs": 50})
-        (20, 5, 20)
-        >>> epochs_within(20, {"min_epochs": 30})
-        30
+        >>> train("nowhere.yaml", "churn")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: cannot read the recommendation 'nowhere.yaml': No such file or directory
     """
-    least, most = trainer.get("min_epochs") or 1, trainer.get("max_epochs")
-    most = math.inf if most in (None, -1) else most
-    if least > most:
-        raise AutoactError(f"trainer.min_epochs={least} is more than trainer.max_epochs={most}: lower the one")
-    return int(min(max(confirmed, least), most))
+    source = configured(task, overrides, TRAIN)
+    named = source.config.recommendation if recommendation is None else recommendation
+    if named is None:
+        raise AutoactError("train needs recommendation=FILE, the recommended.yaml that a search wrote")
+    chosen = source.recommendation(named)
+    policy = policy or source.config.policy
+    chosen.policy(policy)
+    source = source.as_in_search(chosen)
+    config, prepared = source.config, None
+    rows = chosen_rows(config.train.rows, recipe=source.recipe)
+    if rows == WHOLE:
+        config = replace(config, trainer=bounded_by_user(config.trainer, source.given))
+        source = replace(source, config=config)
+    if source.recipe and config.task.name is not None:
+        check_trainer(config.trainer)
+        prepared = prepare(config.data, config.task.kind, whole=rows == WHOLE)
+    made = source.task() if prepared is None else recipe_task(config, prepared)
+    delivery = Delivery(
+        config,
+        made,
+        chosen,
+        chosen.source.get("uri", "") if isinstance(named, Recommendation) else str(named),
+        opened_store(config),
+    )
+    check_names(delivery)
+    trained = train_recommended(
+        made,
+        chosen,
+        policy,
+        device=resolve_device(config.hardware.device),
+        patience=config.search.patience,
+        seed=config.search.seed,
+        rows=rows,
+    )
+    files = files_beside(trained, delivery, prepared)
+    delivered = deliver(trained, delivery, files)
+    return TrainResult(
+        made.name,
+        trained.name,
+        trained.module,
+        trained.record,
+        rows,
+        _summary(config, made, trained, chosen),
+        [*source.notes, *_differences(chosen, made)],
+        delivered.lines,
+        files,
+        delivered.run_id,
+        delivered.model_uri,
+        delivered.folder,
+        delivery.store,
+    )
 
 
-def _train_to_the_end(
-    task: Task, candidate: Candidate, epochs: int, options: SessionOptions
-) -> tuple[Any, TrialRecord]:
-    """Train for a number of epochs, whatever the validation value does."""
-    if epochs < 1:
-        raise AutoactError("the recommendation names no number of epochs: train with train.rows=train")
-    epochs = epochs_within(epochs, task.trainer)
-    task = replace(task, trainer={**task.trainer, "max_epochs": epochs, "min_epochs": epochs})
-    callbacks = [*task.make_callbacks(), OptimizerSettings(candidate.settings)]
-    if task.metric is not None:
-        callbacks.insert(0, PredictionScore(task.metric, task.monitor))  # a schedule of the user's own may watch it
-    started = time.perf_counter()
-    with quiet_lightning(), fixed_threads(options.threads):
-        lightning.seed_everything(candidate.seed, verbose=False)
-        module = build_module(task, candidate, rescale=options.rescale)
-        lightning.seed_everything(candidate.seed, verbose=False)
-        try:
-            trainer = trainer_for(task, options.device, callbacks)
-            trainer.fit(module, datamodule=task.datamodule(candidate.seed))
-        except (Diverged, FloatingPointError) as error:
-            raise AutoactError(f"training failed: {error}") from error
-    if not weights_are_finite(module):
-        raise AutoactError("training failed: weights are not finite")
-    seconds = time.perf_counter() - started
-    done = trainer.current_epoch  # fewer where max_steps or max_time ended it
-    record = TrialRecord(0, candidate, COMPLETE, best_epoch=done, epochs=done, seconds=seconds)
-    return module.eval().cpu(), record
+def bounded_by_user(trainer: Mapping[str, object], given: Sequence[Given]) -> dict[str, object]:
+    """The Trainer's arguments without bounds of a search's trainings, which a task's file sets and no user asked for.
 
-
-def output_form(module: Any, example: Any, kind: str) -> str:
-    """What turns the module's output into scores: ``sigmoid``, ``softmax`` or ``number``; empty where it is neither.
-
-    The module's own ``score`` method, which the recipes have, is compared with each.
-
-    Args:
-        module: a trained recipe.
-        example: an input of two rows or more.
-        kind: of the task.
+    Example:
+        >>> bounded_by_user({"max_epochs": 30, "precision": 32}, [])
+        {'precision': 32}
+        >>> bounded_by_user({"max_epochs": 3}, [Given("trainer", "trainer.max_epochs=3")])
+        {'max_epochs': 3}
     """
-    score = getattr(module, "score", None)
-    if not callable(score) or not isinstance(example, torch.Tensor):
-        return ""
-    with torch.no_grad():
-        out = module(example)
-        own = score(out)
-        if out.ndim != 2:
-            return ""
-        if kind == "regression":
-            forms = {"number": out[:, 0]}
-        elif out.shape[1] > 1:
-            forms = {"softmax": out.softmax(1)}
-        else:
-            forms = {"sigmoid": out[:, 0].sigmoid()}
-        return next((name for name, form in forms.items() if own.shape == form.shape and torch.allclose(own, form)), "")
+    mine = [one.text for one in given if one.key == "trainer" and not one.file]
+    return {
+        name: value
+        for name, value in trainer.items()
+        if name not in BOUNDS or any(re.search(rf"\b{name}\b", text) for text in mine)
+    }
+
+
+def _differences(recommendation: Recommendation, task: Task) -> list[str]:
+    """A line where the recommendation was found on other data, and one where by another metric."""
+    was, now = recommendation.about.get("data", {}).get("fingerprint"), task.facts.get("fingerprint")
+    lines = []
+    if was and now and was != now:
+        lines += ["this is other data than the recommendation was found on", *task.facts.get("notes", ())]
+    if other_metric(recommendation, task):
+        lines.append(
+            f"the recommendation was found by {said_metric(recommendation)}, this task measures "
+            f"{task.quality_unit} ({task.mode}): their numbers cannot be compared"
+        )
+    return lines
+
+
+def _summary(config: Config, task: Task, trained: TrainedModel, recommendation: Recommendation) -> list[str]:
+    """What was trained, and how good it is as far as that is known."""
+    record = trained.record
+    simulated = " [SIMULATED DATA]" if task.simulated else ""
+    word = "recommended" if trained.policy.recommend else "the baseline's activations"
+    lines = [f"Trained {task.name}{simulated}: policy {trained.name} ({word})", record.candidate.label()]
+    if trained.rows == WHOLE:
+        count = task.facts["rows"]["train"]
+        seconds = f"{record.seconds:.1f} s"
+        lines.append(f"{record.epochs} epochs on {count:,} rows (training and validation), {seconds}")
+        return [*lines, *_of_the_search(config, trained, recommendation)]
+    lines.append(
+        f"validation {task.quality_unit} {number(record.quality)} at epoch {record.best_epoch} of {record.epochs}, "
+        f"{record.seconds:.1f} s"
+    )
+    return lines
+
+
+def _of_the_search(config: Config, trained: TrainedModel, recommendation: Recommendation) -> list[str]:
+    """What the final check of the search found: the number of epochs, where the user's bounds matter; the quality."""
+    policy, lines = trained.policy, []
+    given = " and ".join(f"trainer.{name}={config.trainer[name]}" for name in BOUNDS if name in config.trainer)
+    if given and trained.record.epochs == policy.epochs:
+        lines.append(f"as many as the final check found best, within {given} (trainer.min_epochs=N trains longer)")
+    elif given:
+        lines.append(f"{given} decides; the final check of the search found {policy.epochs} epochs best")
+    mean, sd = policy.evidence.get("test_mean"), policy.evidence.get("test_sd_over_seeds")
+    if mean is not None:
+        spread = "" if sd is None else f" +- {number(sd)} over seeds"
+        unit = recommendation.metric.get("name") or "the quality"
+        lines.append(f"the final check of the search found {unit} {number(mean)}{spread} on test rows")
+    return lines

@@ -84,7 +84,7 @@ def test_a_stop_leaves_what_was_proved(cli, folder, monkeypatch):
     output, study = folder
     before = files_of(output / study)
     stopped = Stop(after=2)
-    monkeypatch.setattr("autoact.workflows.search.orderly_stop", stopped)
+    monkeypatch.setattr("autoact.workflows.searching.run_search.orderly_stop", stopped)
     done = cli("confirm", study, "seeds=4", f"output={output}")
     assert done.code == 130 and "Interrupted" in done.out
     after = files_of(output / study)

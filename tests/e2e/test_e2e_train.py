@@ -100,7 +100,7 @@ def test_on_the_training_rows_alone_the_validation_rows_judge(recommended, small
 
 def test_the_validation_rows_are_learnt_from_and_the_test_rows_are_not(recommended, monkeypatch):
     from autoact.data.prepare import prepare
-    from autoact.workflows.train import WHOLE, train_recommended
+    from autoact.workflows.models.train_recommended import WHOLE, train_recommended
 
     config = settings(compose(["task=cancer", "trainer.max_epochs=40"]))
     apart, prepared = (prepare(config.data, "classification", whole=whole) for whole in (False, True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoact.cli.fetch_model import fetched
 from autoact.cli.simple_arguments import PLACES, words
 
 USAGE = """usage: python -m autoact predict model=models:/NAME@champion input=new.csv output=scores.csv [runs=DIR]
@@ -27,18 +26,10 @@ def run(arguments: Sequence[str]) -> int:
     source = given.need("model", "which model scores, such as models:/churn-autoact@candidate")
     path = given.need("input", "the file of new rows")
     target = given.need("output", "the file to write, such as output=scores.csv")
-    from autoact.workflows.predict import check_output, input_names, predict, preprocessing_of, renamed, write_scores
+    from autoact.workflows.predict import predict
 
-    check_output(target, path)
-    model = fetched(given, source)
-    saved = preprocessing_of(model, source)
-    frame = saved.read(path)
-    scores = predict(model, frame, source)
-    file = write_scores(scores, target)
-    meant = f" ({model.version.uri})" if model.version is not None and model.version.alias else ""
-    if note := renamed(input_names(saved, frame.columns)):
+    scored = predict(source, path, output=target, tracking_uri=given.tracking_uri, runs=given.runs)
+    for note in scored.notes:
         print(f"note: {note}")
-    for line in saved.unfamiliar(frame, "the input"):
-        print(f"note: {line}")
-    print(f"{len(scores):,} rows scored by {source}{meant}: {file}")
+    print(scored.summary)
     return 0

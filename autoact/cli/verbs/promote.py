@@ -10,7 +10,7 @@ from autoact.core.errors import AutoactError
 
 USAGE = """usage: python -m autoact promote models:/NAME@candidate to=champion [runs=DIR] [tracking.uri=URI]
 
-Prints which version has the alias now, then moves it. models:/NAME/3 names a version by its number. What loads
+Moves the alias, and prints which version had it before. models:/NAME/3 names a version by its number. What loads
 models:/NAME@champion gets the new version from then on; python -m autoact rollback moves the alias back. MLflow is
 looked for as in search: tracking.uri, else MLFLOW_TRACKING_URI, else the file mlflow.db in runs (autoact-runs).
 """
@@ -25,14 +25,10 @@ def run(arguments: Sequence[str]) -> int:
     if not given.plain:
         raise AutoactError("promote needs a version: models:/NAME@candidate or models:/NAME/3")
     alias = given.need("to", "the alias that the version gets, such as to=champion")
-    from autoact.tracking.models.model_registry import Registry
+    from autoact.workflows.promote import promote
 
-    registry = Registry.at(given.tracking, given.runs)
-    version = registry.version(given.plain[0])
-    move = registry.planned(version, alias)
-    print(f"{move} ({version.tags.get('autoact.summary', 'trained elsewhere')})", flush=True)
-    registry.carry_out(move)
+    move = promote(given.plain[0], alias, tracking_uri=given.tracking_uri, runs=given.runs)
     places = [f"{key}={given.values[key]}" for key in PLACES if key in given.values]
-    back = shlex.join([f"models:/{move.name}@{alias}", *places])
-    print(f"done; take it back with: python -m autoact rollback {back}")
+    print(move.summary)
+    print(f"done; take it back with: python -m autoact rollback {shlex.join([move.uri, *places])}")
     return 0

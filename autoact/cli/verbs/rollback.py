@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoact.cli.simple_arguments import PLACES, words
-from autoact.core.errors import AutoactError
 
 USAGE = """usage: python -m autoact rollback models:/NAME@champion [runs=DIR] [tracking.uri=URI]
 
@@ -20,14 +19,8 @@ def run(arguments: Sequence[str]) -> int:
     if given.help:
         print(USAGE, end="")
         return 0
-    name, separator, alias = (given.plain or [""])[0].removeprefix("models:/").partition("@")
-    if not separator or not name or not alias:
-        raise AutoactError("rollback needs an alias: models:/NAME@champion")
-    from autoact.tracking.models.model_registry import Registry
+    from autoact.workflows.promote import rollback
 
-    registry = Registry.at(given.tracking, given.runs)
-    move = registry.planned_back(name, alias)
-    print(move, flush=True)
-    registry.carry_out(move, back=True)
+    print(rollback("".join(given.plain), tracking_uri=given.tracking_uri, runs=given.runs).summary)
     print("done")
     return 0

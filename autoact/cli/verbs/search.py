@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autoact.cli.config_arguments import answered, read
+from autoact.cli.main import BEGAN
 from autoact.config.effective_keys import SEARCH
 from autoact.config.schema import Config
+
+if TYPE_CHECKING:
+    from autoact.workflows.task_source import Configured
 
 USAGE = """usage: python -m autoact search task=NAME [key=value ...] [--plan]
        python -m autoact search module=PKG.MODULE:CLASS datamodule=PKG.MODULE:CLASS monitor=NAME mode=max|min trust=PKG
@@ -42,10 +44,15 @@ def run(arguments: Sequence[str]) -> int:
     from autoact.engines.workers.prestart import early_workers
 
     with nullcontext() if plan else early_workers(config.engine):
-        from autoact.cli.from_config import prepared_search
+        from autoact.workflows.task_source import Configured
 
-        prepared = prepared_search(config, command=options.command(), given=keys, notes=notes)
-        return _plan(prepared) if plan else searched(prepared, config)
+        source = Configured(config, given=keys, notes=notes, command=options.command(), began=BEGAN)
+        if plan:
+            _print_plan(source)
+            return 0
+        from autoact.workflows.search import search
+
+        return 130 if search(source).status == "interrupted" else 0
 
 
 def announce(config: Config) -> None:
@@ -57,38 +64,11 @@ def announce(config: Config) -> None:
     )
 
 
-def _plan(prepared: object) -> int:
+def _print_plan(source: Configured) -> None:
     """Print the forecast."""
     from autoact.report.console import console
-    from autoact.report.terminal import print_plan
-    from autoact.workflows.plan import forecast
-    from autoact.workflows.searching.search_setup import PreparedSearch
+    from autoact.workflows.plan import plan
 
-    assert isinstance(prepared, PreparedSearch)
     out = console()
-    print_plan(forecast(prepared, lambda what: out.print(what, markup=False)), out)
-    return 0
-
-
-def searched(prepared: object, config: Config) -> int:
-    """Search with a view in the terminal and a tracker."""
-    from autoact.report.terminal import TerminalView
-    from autoact.tracking.factory import make_tracker
-    from autoact.workflows.search import run_search
-    from autoact.workflows.searching.search_setup import PreparedSearch
-
-    assert isinstance(prepared, PreparedSearch)
-    tracker = make_tracker(config.tracking, Path(config.output), prepared.task.name)
-    view = TerminalView()
-    result = run_search(prepared, [*filter(None, [tracker]), view])
-    if tracker is not None:
-        view.out.print(f"  MLflow: {_where(config, tracker)}", markup=False, soft_wrap=True)
-    return 130 if result.status == "interrupted" else 0
-
-
-def _where(config: Config, tracker: Any) -> str:
-    """How to see the runs: an address, or the command that opens the store."""
-    options = [f"output={config.output}"] if config.output != Config().output else []
-    if config.tracking.uri:
-        options.append(f"tracking.uri={config.tracking.uri}")
-    return tracker.address or f"python -m autoact ui {shlex.join(options)}".rstrip()
+    for name, value in plan(source, say=lambda what: out.print(what, markup=False)).lines:
+        out.print(f"{name:<26} {value}", markup=False, soft_wrap=True)

@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     found = load_recommendation(given.plain[0], tracking_uri=uri, output=given.runs)
     found.policy(policy)
     if form == "python":
-        from autoact.workflows.python_source import to_python
+        from autoact.recommendation.python_source import to_python
 
         print(to_python(found, policy), end="")
     else:

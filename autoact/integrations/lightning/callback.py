@@ -12,11 +12,11 @@ import torch
 from autoact.activations import canonical, function_key
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
-from autoact.integrations.lightning.pytorch_lightning import is_of
 from autoact.recommendation import Recommendation
 from autoact.sites import apply_, assignment_in
 from autoact.sites.replacement.restore import put_carried_
 from autoact.sites.rewriting.method_rewrite import calls_rewritten, rewrite_
+from autoact.user_code.pytorch_lightning import is_of
 from autoact.workflows.load_recommendation import load_recommendation
 
 Module = TypeVar("Module", bound=lightning.LightningModule)

@@ -23,7 +23,6 @@ from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import INLINE, PROCESSES, EngineSettings
-from autoact.integrations.lightning.search import DEFAULT_CANDIDATES
 from autoact.integrations.sklearn.parameters import EstimatorParameters, check_wishes
 from autoact.integrations.sklearn.rows import Protocol, Rows, prepare_rows, protocol_for, whole
 from autoact.latency.hardware import HardwareSettings
@@ -39,7 +38,8 @@ from autoact.tracking.factory import make_tracker
 from autoact.tracking.settings import TrackingSettings
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.state.random_state import random_state, restore_random_state
-from autoact.workflows.search import run_search
+from autoact.workflows.searching.run_search import run_search
+from autoact.workflows.searching.search_arguments import DEFAULT_CANDIDATES
 from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
 from autoact.workflows.searching.setting_names import estimator_terms
 

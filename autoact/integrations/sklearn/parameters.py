@@ -12,11 +12,11 @@ from autoact.activations import canonical
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_value
 from autoact.data.settings import SCALINGS
-from autoact.integrations.lightning.search import in_full
 from autoact.space.search_space import GRANULARITIES
 from autoact.study.settings import ConfirmSettings
 from autoact.tasks.objectives import COST, QUALITY
 from autoact.tracking.settings import TrackingSettings
+from autoact.workflows.searching.search_arguments import in_full
 from autoact.workflows.searching.setting_names import ESTIMATOR
 
 LEAST = {"max_epochs": 1, "batch_size": 1, "trials": 1, "patience": 1}

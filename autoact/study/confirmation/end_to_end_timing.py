@@ -125,13 +125,13 @@ def ratios(mine: Measured, baseline: Measured, objectives: Sequence[Objective]) 
 
 def every_ratio(mine: Measured, baseline: Measured) -> dict[str, Ratio]:
     """The ratios to the baseline of all that was timed: the table, the verdict and every file show these."""
-    found = {LATENCY: _ratio(mine.latency, baseline.latency)}
+    found = {LATENCY: paired_ratio(mine.latency, baseline.latency)}
     if mine.throughput is not None and baseline.throughput is not None:
-        found[COST] = _ratio(mine.throughput, baseline.throughput)
+        found[COST] = paired_ratio(mine.throughput, baseline.throughput)
     return found
 
 
-def _ratio(mine: Timing, baseline: Timing) -> Ratio:
+def paired_ratio(mine: Timing, baseline: Timing) -> Ratio:
     """The geometric mean over rounds of the paired ratio, with its 95 % interval."""
     pairs = zip(mine.round_ms, baseline.round_ms, strict=True)
     interval = paired_interval([math.log(a / b) for a, b in pairs])

@@ -7,10 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import pandas as pd
+
 from autoact.core.errors import AutoactError
+from autoact.core.result_table import ResultTable, number, to_html
 from autoact.data.preparation.drift import SHIFTED
+from autoact.study.confirmation.verdict import signed
 
 OK, UNCLEAR, REGRESSION, UNKNOWN = "ok", "unclear", "regression", "not compared"
+# How the columns of input drift are called among the findings.
+DRIFT = "drift:"
+# So many columns are shown even where none has moved.
+QUIET_COLUMNS = 5
+TITLES = {"gain": "gain over the baseline", "latency": "latency ratio", "cost": "cost ratio"}
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,34 @@ class Finding:
     verdict: str
     reason: str = ""
 
+    @property
+    def drifted(self) -> bool:
+        """Whether this is the stability index of an input column."""
+        return self.name.startswith(DRIFT)
 
-@dataclass(frozen=True)
+    def title(self, unit: str) -> str:
+        """What the quantity is called; ``unit`` is that of the quality."""
+        if self.drifted:
+            return f"PSI of {self.name.removeprefix(DRIFT)}"
+        return unit if self.name == "quality" else TITLES[self.name]
+
+    def cells(self, unit: str) -> list[str]:
+        """One row of the table."""
+
+        def text(value: float | None) -> str:
+            if value is None:
+                return "-"
+            return f"{value:.3f}" if self.drifted else signed(value) if self.name == "gain" else number(value)
+
+        interval = "-" if self.low is None else f"{text(self.low)} to {text(self.high)}"
+        if self.drifted:
+            interval = f"by chance < {text(self.high)}"
+        bound = "-" if self.allowed is None else f"{'>=' if self.least else '<='} {text(self.allowed)}"
+        verdict = f"{self.verdict}: {self.reason}" if self.reason else self.verdict
+        return [self.title(unit), text(self.stored), text(self.now), interval, bound, verdict]
+
+
+@dataclass(frozen=True, repr=False)
 class CheckResult:
     """What a check found.
 
@@ -108,6 +143,38 @@ class CheckResult:
     def passed(self) -> bool:
         """Whether nothing does."""
         return not self.regressions
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one line."""
+        if self.regressions:
+            return f"Regression: {', '.join(finding.title(self.unit) for finding in self.regressions)}"
+        unclear = [finding.title(self.unit) for finding in self.findings if finding.verdict == UNCLEAR]
+        more = f" Neither proved nor refuted: {', '.join(unclear)} (more seeds or rows narrow the interval)."
+        return f"No regression.{more}" if unclear else "Within the tolerances."
+
+    def table(self) -> ResultTable:
+        """The findings as text, without most of the columns that have not moved."""
+        quiet = [one for one in self.findings if one.drifted and one.verdict == OK and not one.reason][QUIET_COLUMNS:]
+        simulated = " (simulated data)" if self.about.get("simulated") else ""
+        return ResultTable(
+            f"{self.task}{simulated}: policy {self.policy}, {self.seeds} fresh seeds, {self.judged} rows",
+            ("quantity", "stored", "now", "interval", "allowed", "verdict"),
+            [finding.cells(self.unit) for finding in self.findings if finding not in quiet],
+            [f"{len(quiet)} other columns have moved less."] if quiet else [],
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The findings, one in each row."""
+        return pd.DataFrame([asdict(finding) for finding in self.findings])
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"CheckResult({self.task!r}, {self.policy!r}: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        """The verdict and the findings, as notebooks show them."""
+        return to_html(self.verdict, [self.table()], self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,6 @@ import optuna
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.core.stats import paired_interval
 from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.engines.job import Job, Outcome, WorkerContext
 from autoact.engines.settings import EngineSettings
@@ -21,6 +19,7 @@ from autoact.latency.build_table import call_model, to_device
 from autoact.latency.hardware import HardwareSettings
 from autoact.latency.timer import time_alternating
 from autoact.study.confirmation.alpha_spending import OPENINGS
+from autoact.study.confirmation.end_to_end_timing import paired_ratio
 from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold, same
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.execution.batch_trainer import shares
@@ -140,9 +139,7 @@ def time_ratio(
         min_ms=max(hardware.min_ms, MIN_MS),
         threads=hardware.threads,
     )
-    pairs = zip(timed["mine"].round_ms, timed["baseline"].round_ms, strict=True)
-    interval = paired_interval([math.log(a / b) for a, b in pairs])
-    return Ratio(math.exp(interval.mean), math.exp(interval.low), math.exp(interval.high))
+    return paired_ratio(timed["mine"], timed["baseline"])
 
 
 def note_opening(storage: str, task: Task, candidates: Sequence[Candidate], seeds: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from autoact.engines.settings import EngineSettings
 from autoact.latency.hardware import HardwareSettings, resolve_device
 from autoact.sites import Sites
 from autoact.sites.discovery.model_copies import check_hidden_copies, copies_told
-from autoact.space.search_space import SearchSpace, build_space
+from autoact.space.search_space import SearchSpace, build_space, listed
 from autoact.space.settings import SpaceSettings
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
@@ -30,13 +30,14 @@ from autoact.training.preflight.configured_settings import configured_settings
 from autoact.training.preflight.loaded_weights import loaded_told, loaded_weights, sites_of
 from autoact.training.preflight.sanity_check import rehearse
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
-from autoact.workflows.searching.activation_summary import what_is_searched
-from autoact.workflows.searching.dataloaders import check_validation
+from autoact.user_code.dataloaders import check_validation
 from autoact.workflows.searching.population_size import Shape
 from autoact.workflows.searching.restrict_space import narrowed
 from autoact.workflows.searching.setting_names import Terms
 
 LONGEST_NAME = 100
+# Sites that are named in one line.
+MOST_NAMES = 8
 
 
 @dataclass(frozen=True)
@@ -190,3 +191,24 @@ def session_options(
         None if shape is None else shape.largest,
         None if shape is None else shape.alone,
     )
+
+
+def what_is_searched(sites: Sites, space: SearchSpace) -> list[str]:
+    """What is searched, what is kept though it could be replaced, and what cannot be, with the reasons: a line each."""
+    lines = [f"searched: {_first_of([name for group in space.groups.values() for name in group])}"]
+    for reason in dict.fromkeys(site.kept for site in sites if site.kept):
+        mine = [site for site in sites if site.kept == reason]
+        shown = _first_of([f"{site.name or 'the model itself'} ({site.current})" for site in mine])
+        lines.append(
+            f"kept: {shown}: {reason}; space.include={listed(['*', mine[0].name])} searches {mine[0].name} too"
+        )
+    return [
+        *lines,
+        *(f"not searched: {item.name or 'the model itself'}: {item.reason}" for item in sites.unreplaceable),
+    ]
+
+
+def _first_of(names: Sequence[str]) -> str:
+    """Names in one line; of many, the first ones and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"

@@ -64,7 +64,7 @@ def test_candidates_are_in_the_catalogue_and_different(choice):
 
 
 def test_the_default_candidates_are_those_of_the_python_face():
-    from autoact.integrations.lightning.search import DEFAULT_CANDIDATES
+    from autoact.workflows.searching.search_arguments import DEFAULT_CANDIDATES
 
     assert tuple(read().space.candidates) == DEFAULT_CANDIDATES
 

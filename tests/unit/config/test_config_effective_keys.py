@@ -13,13 +13,13 @@ import pytest
 
 import autoact
 from autoact.cli.config_arguments import read
-from autoact.cli.from_config import prepared_search
 from autoact.config.compose import compose, settings
 from autoact.config.key_names import KEYS
 from autoact.config.user_keys import given
 from autoact.core.errors import AutoactError
 from autoact.data.prepare import prepare
 from autoact.workflows.searching.unused_settings import why_idle_here
+from autoact.workflows.task_source import Configured, prepared_search
 
 C, R, F, S = (f"task={kind}" for kind in ("classification", "regression", "forecast", "sequences"))
 Y, N = "data.target=y", "data.target=n"
@@ -106,8 +106,8 @@ SEARCH = {
 LATER = {
     "data.openml_id": "data/sources/load.py",
     "data.cache_dir": "data/sources/load.py",
-    "objectives.own": "cli/from_config.py",
-    "objectives.margin": "workflows/search.py",
+    "objectives.own": "workflows/task_source.py",
+    "objectives.margin": "workflows/searching/run_search.py",
     "objectives.latency.max_ms": "tasks/constraints.py",
     "objectives.max_cost": "tasks/constraints.py",
     "objectives.min_quality": "tasks/constraints.py",
@@ -143,13 +143,13 @@ LATER = {
     "tracking.parent_run_id": "tracking/mlflow_tracker.py",
     "train.rows": "cli/verbs/train.py",
     "train.register": "cli/verbs/train.py",
-    "module": "cli/user_module.py",
-    "module_arguments": "cli/user_module.py",
-    "datamodule": "cli/user_module.py",
-    "datamodule_arguments": "cli/user_module.py",
-    "monitor": "cli/user_module.py",
-    "mode": "cli/user_module.py",
-    "callbacks": "cli/user_module.py",
+    "module": "user_code/from_references.py",
+    "module_arguments": "user_code/from_references.py",
+    "datamodule": "user_code/from_references.py",
+    "datamodule_arguments": "user_code/from_references.py",
+    "monitor": "user_code/from_references.py",
+    "mode": "user_code/from_references.py",
+    "callbacks": "user_code/from_references.py",
     "plugins": "config/compose.py",
     "recommendation": "cli/verbs/train.py",
     "policy": "cli/verbs/train.py",
@@ -257,7 +257,7 @@ def test_a_key_of_the_data_changes_what_is_prepared(key: str) -> None:
 def _search(*words: str) -> object:
     """What the words prepare for a search, or the line that refuses them."""
     try:
-        found = prepared_search(settings(compose(words)))
+        found = prepared_search(Configured(settings(compose(words))))
     except AutoactError as error:
         return str(error)
     trainer = {k: v for k, v in found.task.trainer.items()}
@@ -328,7 +328,7 @@ def test_what_the_model_and_the_device_leave_idle_becomes_a_note_of_the_search()
     words = [*BASE, "data.drop=[c,shop]", "trainer.max_epochs=2", "search.rungs.first=3", "engine.max_gpus=1"]
     words += ["data.min_frequency=3"]
     config, keys, notes = read(words).settings("search")
-    prepared = prepared_search(config, given=keys, notes=notes)
+    prepared = prepared_search(Configured(config, given=keys, notes=notes))
     for line in (
         "search.rungs.first=3 has no effect: trainings of 2 epochs leave no room for early stops",
         "engine.max_gpus=1 has no effect: it is for GPUs, and this search trains on cpu",
@@ -347,13 +347,19 @@ def test_a_tree_where_one_value_is_meant_is_not_passed_over(word: str) -> None:
 @pytest.mark.parametrize("word", ["engine.max_gpus=null", "search.rungs.first=null"])
 def test_null_asks_for_nothing_on_the_model_and_the_device_either(word: str) -> None:
     config, keys, notes = read([*BASE, "trainer.max_epochs=2", word]).settings("search")
-    assert [note for note in prepared_search(config, given=keys, notes=notes).notes if "no effect" in note] == []
+    assert [
+        note for note in prepared_search(Configured(config, given=keys, notes=notes)).notes if "no effect" in note
+    ] == []
 
 
 @pytest.mark.parametrize(("use", "idle"), [("[quality]", True), ("[quality,cost]", True), ("[quality,latency]", False)])
 def test_a_margin_that_no_policy_may_lose_is_told(use: str, idle: bool) -> None:
     config, keys, notes = read([*BASE, f"objectives.use={use}", "objectives.margin=.3"]).settings("search")
-    said = [note for note in prepared_search(config, given=keys, notes=notes).notes if "objectives.margin" in note]
+    said = [
+        note
+        for note in prepared_search(Configured(config, given=keys, notes=notes)).notes
+        if "objectives.margin" in note
+    ]
     line = "objectives.margin=.3 has no effect: nothing is traded against quality, so no policy may lose any"
     assert said == ([line] if idle else [])
 
@@ -363,7 +369,7 @@ def test_a_name_that_would_lead_out_of_the_output_folder_is_refused(name: str) -
     config = settings(compose(BASE))
     config.task.name = name
     with pytest.raises(AutoactError, match=r"becomes part of a folder's name"):
-        prepared_search(config)
+        prepared_search(Configured(config))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.core.imports import DISTRIBUTION, optional
+from autoact.core.imports import DISTRIBUTION, load_reference, optional
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,3 +64,30 @@ def test_no_text_advises_to_install_the_stranger():
         assert wrong.search(text)
     for text in ("pip install '.[onnx]' in a checkout of autoact", "pip install torch-autoact", "torch-autoact[ray]"):
         assert not wrong.search(text)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("math", "must have the form package.module:name"),
+        (":hypot", "must have the form"),
+        ("math:", "must have the form"),
+        ("no_such_module_1:f", "no module named 'no_such_module_1'"),
+        ("math:hypott", "the module 'math' has no 'hypott': did you mean hypot"),
+    ],
+)
+def test_references_that_lead_nowhere(reference, message):
+    with pytest.raises(AutoactError, match=message):
+        load_reference(reference, "metric")
+
+
+def test_a_reference_reaches_into_classes():
+    assert load_reference("collections:OrderedDict.fromkeys", "metric")([1]) == {1: None}
+
+
+def test_a_broken_module_keeps_its_traceback(tmp_path, monkeypatch):
+    (tmp_path / "broken_metric_module.py").write_text("import no_such_module_2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModuleNotFoundError, match="no_such_module_2"):
+        load_reference("broken_metric_module:f", "metric")
+    sys.modules.pop("broken_metric_module", None)

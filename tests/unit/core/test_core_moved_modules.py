@@ -39,7 +39,7 @@ def test_an_old_name_is_the_new_module(forgotten, old):
 @pytest.mark.filterwarnings("ignore:autoact.faces:FutureWarning")
 def test_what_users_wrote_still_works(forgotten):
     from autoact.faces.predict import predict
-    from autoact.workflows.predict import predict as today
+    from autoact.workflows.models.score_rows import predict as today
 
     assert predict is today
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'autoact\.faces\.no_such'"):

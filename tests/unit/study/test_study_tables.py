@@ -9,11 +9,10 @@ import pytest
 
 from autoact.core.assignment import Choice
 from autoact.latency.timer import Timing
-from autoact.report.result_table import final_table
 from autoact.sites import Site, Sites
 from autoact.study.confirmation.choose_on_validation import FIRST_SEED
 from autoact.study.confirmation.end_to_end_timing import Measured
-from autoact.study.outcome.result import Row
+from autoact.study.outcome.result import Row, final_table
 from autoact.study.outcome.table_rows import reference_note
 from autoact.study.outcome.to_recommendation import recommendation
 from autoact.study.settings import ConfirmSettings, SearchSettings

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import sklearn.metrics
 
 from autoact.core.errors import AutoactError
-from autoact.core.imports import load_reference
 from autoact.tasks.metrics import METRICS, Metric, register_metric, resolve
 
 BINARY = np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.6, 0.4, 0.8, 0.9])
@@ -91,33 +88,6 @@ def test_a_direction_is_needed_for_ones_own_metric_only():
         resolve("math:hypot", "regression")
     own = resolve("math:hypot", "regression", "min")
     assert (own.name, own.mode, own.kinds, own(3, 4)) == ("hypot", "min", ("regression",), 5.0)
-
-
-@pytest.mark.parametrize(
-    ("reference", "message"),
-    [
-        ("math", "must have the form package.module:name"),
-        (":hypot", "must have the form"),
-        ("math:", "must have the form"),
-        ("no_such_module_1:f", "no module named 'no_such_module_1'"),
-        ("math:hypott", "the module 'math' has no 'hypott': did you mean hypot"),
-    ],
-)
-def test_references_that_lead_nowhere(reference, message):
-    with pytest.raises(AutoactError, match=message):
-        load_reference(reference, "metric")
-
-
-def test_a_reference_reaches_into_classes():
-    assert load_reference("collections:OrderedDict.fromkeys", "metric")([1]) == {1: None}
-
-
-def test_a_broken_module_keeps_its_traceback(tmp_path, monkeypatch):
-    (tmp_path / "broken_metric_module.py").write_text("import no_such_module_2\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ModuleNotFoundError, match="no_such_module_2"):
-        load_reference("broken_metric_module:f", "metric")
-    sys.modules.pop("broken_metric_module", None)
 
 
 @pytest.mark.parametrize("levels", [2, 7, 10_000])

@@ -1,35 +1,26 @@
-"""The way that every search takes: observers are told how it ended."""
+"""``autoact.search``: how a task is named, what arguments become, and where its runs are seen."""
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-from typing import Any
+import shlex
+from pathlib import Path
 
 import pytest
 
-from autoact.workflows import search
+from autoact.cli.config_arguments import read
+from autoact.config.compose import settings as typed
+from autoact.config.schema import Config
+from autoact.tracking.settings import TrackingSettings
+from autoact.workflows.search import where_runs_are
 
 
-@pytest.mark.parametrize(
-    ("error", "said"), [(RuntimeError("a bug"), "failed"), (KeyboardInterrupt(), "interrupted"), (None, "finished")]
-)
-def test_whoever_watches_is_told_how_it_ended(
-    error: BaseException | None, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard = []
+@pytest.mark.parametrize("output", ["runs", "a folder/of runs", "it's", "100 % (new)", Config().output])
+def test_the_command_that_opens_the_store_names_its_folder(output: str) -> None:
+    python, dash, module, verb, *words = shlex.split(where_runs_are(TrackingSettings(), Path(output), ""))
+    assert (python, dash, module, verb) == ("python", "-m", "autoact", "ui")
+    assert typed(read(words).config()).output == output
 
-    def run(*_: Any) -> Any:
-        if error is not None:
-            raise error
-        return SimpleNamespace(status="finished")
 
-    monkeypatch.setattr(search, "_run", run)
-    watching: Any = SimpleNamespace(close=lambda status: heard.append((status, sys.exception())))
-    prepared: Any = None
-    if error is None:
-        search.run_search(prepared, [watching])
-    else:
-        with pytest.raises(type(error)):
-            search.run_search(prepared, [watching])
-    assert heard == [(said, error)]
+def test_a_server_has_an_address_instead() -> None:
+    address = "http://server/#/runs"
+    assert where_runs_are(TrackingSettings(), Path(Config().output), address) == address

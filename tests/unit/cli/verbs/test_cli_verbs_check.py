@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from autoact.cli.main import main
-from autoact.cli.verbs import check as verb
 from autoact.workflows.checking.check_result import CheckResult, Finding
 
 
@@ -29,7 +28,7 @@ def answers(monkeypatch):
     """Let the check itself give a result at once."""
 
     def set_to(result):
-        monkeypatch.setattr(verb, "_checked", lambda *_: result)
+        monkeypatch.setattr("autoact.workflows.check.check", lambda *_, **__: result)
 
     return set_to
 

@@ -14,10 +14,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from autoact.core.errors import AutoactError
-from autoact.integrations.lightning.task import lightning_task
 from autoact.sites import find_sites
 from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
+from autoact.user_code.lightning_task import lightning_task
 from autoact.workflows.searching.restrict_space import narrowed
 
 CPU = torch.device("cpu")

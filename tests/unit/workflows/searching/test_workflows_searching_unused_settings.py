@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoact.cli.config_arguments import read
-from autoact.cli.from_config import prepared_search
+from autoact.workflows.task_source import Configured, prepared_search
 
 MIXED = """
 import torch
@@ -39,8 +39,8 @@ def test_a_gated_layer_that_cannot_stand_at_a_site_is_a_note_of_the_search(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     words = ["task=cancer", "recipe.module=mixed_layers:Mixed", "trust=mixed_layers", "hardware.device=cpu"]
-    prepared = prepared_search(read([*words, "candidates=[tanh,swiglu]"]).settings("search")[0])
+    prepared = prepared_search(Configured(read([*words, "candidates=[tanh,swiglu]"]).settings("search")[0]))
     told = [note for note in prepared.notes if note.startswith("not tried everywhere: swiglu cannot stand at ")]
     assert len(told) == 1
-    plain = prepared_search(read([*words, "candidates=[tanh]"]).settings("search")[0])
+    plain = prepared_search(Configured(read([*words, "candidates=[tanh]"]).settings("search")[0]))
     assert not any("not tried everywhere" in note for note in plain.notes)

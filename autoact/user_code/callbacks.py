@@ -1,0 +1,57 @@
+"""The user's own callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelSummary, ProgressBar
+
+from autoact.core.errors import AutoactError
+from autoact.user_code.pytorch_lightning import adopted
+
+UNSEEN = "callbacks left out, since a search shows no bars and keeps no logs of single trainings: {}"
+
+
+def callbacks_in(made: Any, where: str = "callbacks") -> list[Any]:
+    """What a function that makes callbacks returned, one or several, as ``lightning``'s.
+
+    Args:
+        made: by the user's function, or class.
+        where: they are set, for messages.
+
+    Raises:
+        AutoactError: something among them is no callback.
+
+    Example:
+        >>> len(callbacks_in(lightning.Callback())), len(callbacks_in([lightning.Callback()]))
+        (1, 1)
+    """
+    several = made if isinstance(made, (list, tuple)) else [made]
+    found = [adopted(one, lightning.Callback) for one in several]
+    for one in found:
+        if not isinstance(one, lightning.Callback):
+            raise AutoactError(f"{where} gives {type(one).__name__}, not a lightning.Callback")
+    return found
+
+
+def unseen(callback: Any, trainer: Mapping[str, Any]) -> bool:
+    """Whether a callback only shows or logs what a search shows and logs nowhere.
+
+    Lightning refuses its bars where bars are off; the others would make candidates train one by one for nothing.
+
+    Args:
+        callback: one of the user's.
+        trainer: arguments of ``lightning.Trainer`` that the user set.
+
+    Example:
+        >>> unseen(LearningRateMonitor(), {}), unseen(LearningRateMonitor(), {"logger": True})
+        (True, False)
+    """
+    if isinstance(callback, ProgressBar):
+        return not trainer.get("enable_progress_bar")
+    if isinstance(callback, ModelSummary):
+        return not trainer.get("enable_model_summary")
+    # Of others than Lightning's own classes nobody knows that they do nothing else.
+    return type(callback) in (LearningRateMonitor, DeviceStatsMonitor) and not trainer.get("logger")

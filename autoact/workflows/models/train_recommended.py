@@ -1,0 +1,193 @@
+"""Train a recommended configuration once, with the task's own recipe or module."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightning
+import torch
+
+from autoact.core.errors import AutoactError, unknown
+from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
+from autoact.latency.timer import fixed_threads
+from autoact.recommendation import Policy, Recommendation
+from autoact.tasks.task import Task
+from autoact.training.callbacks import OptimizerSettings, PredictionScore
+from autoact.training.lightning_session import LightningSession, SessionOptions, build_module, trainer_for
+from autoact.training.quiet_lightning import quiet_lightning
+from autoact.training.state.best_epoch import Diverged, weights_are_finite
+from autoact.training.thread_count import fastest_threads
+
+WHOLE, TRAIN = "train+validation", "train"
+ROWS = (WHOLE, TRAIN)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model.
+
+    Attributes:
+        module: in evaluation mode on the CPU; with the weights of its best epoch, or of the last one where the
+            validation rows were learnt from.
+        record: what the training measured; without a quality where the validation rows were learnt from.
+        policy: what was trained.
+        name: the policy's name.
+        rows: ``train+validation`` or ``train``.
+    """
+
+    module: Any
+    record: TrialRecord
+    policy: Policy
+    name: str
+    rows: str = TRAIN
+
+
+def chosen_rows(given: str | None, *, recipe: bool) -> str:
+    """Which rows to learn from.
+
+    Args:
+        given: the setting ``train.rows``.
+        recipe: whether a recipe is trained, whose data autoact divides itself.
+
+    Raises:
+        AutoactError: an unknown value, or one that the user's own datamodule cannot do.
+
+    Example:
+        >>> chosen_rows(None, recipe=True), chosen_rows(None, recipe=False)
+        ('train+validation', 'train')
+    """
+    if given is None:
+        return WHOLE if recipe else TRAIN
+    if given not in ROWS:
+        raise unknown("train.rows", given, ROWS)
+    if given == WHOLE and not recipe:
+        raise AutoactError(
+            f"train.rows={WHOLE} is for recipes: which rows your own datamodule hands out for training, it decides "
+            "itself (train.rows=train)"
+        )
+    return given
+
+
+def train_recommended(
+    task: Task,
+    recommendation: Recommendation,
+    policy: str | None,
+    *,
+    device: torch.device,
+    patience: int | None = None,
+    seed: int = 0,
+    rows: str = TRAIN,
+) -> TrainedModel:
+    """Train a policy's assignment with its settings; the test part stays sealed.
+
+    Args:
+        task: the task that the search had; for ``train+validation`` with the validation rows among the training rows.
+        recommendation: what the search wrote.
+        policy: which policy; see ``Recommendation.policy``.
+        device: where to train.
+        patience: epochs without a better validation value before training stops; not with ``train+validation``.
+        seed: of weights and batches.
+        rows: ``train``: keep the best epoch on the validation rows; ``train+validation``: train for the confirmed
+            number of epochs, within the trainer's ``min_epochs`` and ``max_epochs``, and keep the last.
+
+    Raises:
+        AutoactError: the recommendation does not fit the model, or training failed.
+    """
+    module = task.make_module()
+    module.configure_model()
+    name, chosen = recommendation.named(policy)
+    recommendation.apply(module, policy, example_input=task.example_input)  # names every site that does not fit
+    options = SessionOptions(device, patience, recommendation.rescale, threads=fastest_threads(task, device))
+    candidate = Candidate(chosen.assignment, chosen.settings, seed, Role.TRAIN)
+    if rows == WHOLE:
+        trained, record = _train_to_the_end(task, candidate, chosen.epochs, options)
+        return TrainedModel(trained, record, chosen, name, rows)
+    session = LightningSession(task, options)
+    session.start([(0, candidate)])
+    (record,) = session.advance()
+    if not record.complete:
+        raise AutoactError(f"training failed: {record.reason}")
+    return TrainedModel(session.modules()[0].eval().cpu(), record, chosen, name, rows)
+
+
+def epochs_within(confirmed: int, trainer: Mapping[str, Any]) -> int:
+    """How long to train without validation rows: as long as confirmed, within the bounds that the user gave.
+
+    Args:
+        confirmed: the number of epochs in the recommendation.
+        trainer: the user's arguments of ``lightning.Trainer``.
+
+    Raises:
+        AutoactError: the bounds contradict each other.
+
+    Example:
+        >>> epochs_within(20, {}), epochs_within(20, {"max_epochs": 5}), epochs_within(20, {"max_epochs": 50})
+        (20, 5, 20)
+        >>> epochs_within(20, {"min_epochs": 30})
+        30
+    """
+    least, most = trainer.get("min_epochs") or 1, trainer.get("max_epochs")
+    most = math.inf if most in (None, -1) else most
+    if least > most:
+        raise AutoactError(f"trainer.min_epochs={least} is more than trainer.max_epochs={most}: lower the one")
+    return int(min(max(confirmed, least), most))
+
+
+def _train_to_the_end(
+    task: Task, candidate: Candidate, epochs: int, options: SessionOptions
+) -> tuple[Any, TrialRecord]:
+    """Train for a number of epochs, whatever the validation value does."""
+    if epochs < 1:
+        raise AutoactError("the recommendation names no number of epochs: train with train.rows=train")
+    epochs = epochs_within(epochs, task.trainer)
+    task = replace(task, trainer={**task.trainer, "max_epochs": epochs, "min_epochs": epochs})
+    callbacks = [*task.make_callbacks(), OptimizerSettings(candidate.settings)]
+    if task.metric is not None:
+        callbacks.insert(0, PredictionScore(task.metric, task.monitor))  # a schedule of the user's own may watch it
+    started = time.perf_counter()
+    with quiet_lightning(), fixed_threads(options.threads):
+        lightning.seed_everything(candidate.seed, verbose=False)
+        module = build_module(task, candidate, rescale=options.rescale)
+        lightning.seed_everything(candidate.seed, verbose=False)
+        try:
+            trainer = trainer_for(task, options.device, callbacks)
+            trainer.fit(module, datamodule=task.datamodule(candidate.seed))
+        except (Diverged, FloatingPointError) as error:
+            raise AutoactError(f"training failed: {error}") from error
+    if not weights_are_finite(module):
+        raise AutoactError("training failed: weights are not finite")
+    seconds = time.perf_counter() - started
+    done = trainer.current_epoch  # fewer where max_steps or max_time ended it
+    record = TrialRecord(0, candidate, COMPLETE, best_epoch=done, epochs=done, seconds=seconds)
+    return module.eval().cpu(), record
+
+
+def output_form(module: Any, example: Any, kind: str) -> str:
+    """What turns the module's output into scores: ``sigmoid``, ``softmax`` or ``number``; empty where it is neither.
+
+    The module's own ``score`` method, which the recipes have, is compared with each.
+
+    Args:
+        module: a trained recipe.
+        example: an input of two rows or more.
+        kind: of the task.
+    """
+    score = getattr(module, "score", None)
+    if not callable(score) or not isinstance(example, torch.Tensor):
+        return ""
+    with torch.no_grad():
+        out = module(example)
+        own = score(out)
+        if out.ndim != 2:
+            return ""
+        if kind == "regression":
+            forms = {"number": out[:, 0]}
+        elif out.shape[1] > 1:
+            forms = {"softmax": out.softmax(1)}
+        else:
+            forms = {"sigmoid": out[:, 0].sigmoid()}
+        return next((name for name, form in forms.items() if own.shape == form.shape and torch.allclose(own, form)), "")

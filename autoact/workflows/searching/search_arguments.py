@@ -1,0 +1,220 @@
+"""The arguments of ``autoact.search``: settings in full, from names and numbers where those say enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict, TypeVar
+
+import lightning
+import torch
+from lightning import Callback
+
+from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.core.typed_values import check_value
+from autoact.engines.settings import PROCESSES, EngineSettings
+from autoact.latency.hardware import HardwareSettings
+from autoact.space.settings import SpaceSettings
+from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
+from autoact.tasks.metrics import Metric, check_metric
+from autoact.tracking.settings import TrackingSettings
+from autoact.user_code.lightning_task import lightning_task
+from autoact.user_code.pytorch_lightning import is_of
+from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
+from autoact.workflows.searching.setting_names import SEARCH_CALL
+
+# The same dozen as conf/candidates/default.yaml, where each has its reason; a test holds them together.
+DEFAULT_CANDIDATES = (
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "tanh",
+    "sine",
+    "snake",
+    "hardswish",
+)
+
+
+MakeModule = Callable[[], lightning.LightningModule]
+OBJECTIVES = ("quality", "latency", "cost")
+_Settings = TypeVar("_Settings")
+
+
+class SearchArguments(TypedDict, total=False):
+    """What ``autoact.search`` and ``autoact.plan`` take; see there."""
+
+    overrides: Sequence[str]
+    monitor: str | None
+    mode: str | None
+    minutes: float | None
+    trials: int | None
+    candidates: Sequence[str] | None
+    granularity: str | None
+    objectives: Sequence[str] | None
+    metric: Callable[..., float] | None
+    trainer: Mapping[str, object] | None
+    callbacks: Callable[[], Sequence[Callback]] | None
+    name: str | None
+    output: str | Path | None
+    space: SpaceSettings | None
+    hardware: HardwareSettings | str | None
+    settings: SearchSettings | None
+    confirm: ConfirmSettings | None
+    engine: EngineSettings | str | None
+    tracking: TrackingSettings | str | None
+
+
+def search_of_module(
+    make_module: object, datamodule: lightning.LightningDataModule | None, given: SearchArguments
+) -> tuple[PreparedSearch, TrackingSettings]:
+    """The search of a Lightning module of the user's own, and where it is logged.
+
+    Args:
+        make_module: returns a fresh module.
+        datamodule: its data.
+        given: the arguments of ``autoact.search``.
+
+    Raises:
+        AutoactError: something does not fit, or says the same thing twice.
+    """
+    objectives = given.get("objectives") or OBJECTIVES
+    check_value(objectives, list[str], "objectives")
+    chosen = RunSettings(
+        space=_space(given.get("space"), given.get("candidates"), given.get("granularity")),
+        objectives=ObjectiveSettings(use=list(objectives)),
+        hardware=in_full(given.get("hardware") or "auto", HardwareSettings, "hardware", "device"),
+        search=_budget(given.get("settings"), given.get("trials"), given.get("minutes")),
+        confirm=in_full(given.get("confirm") or ConfirmSettings(), ConfirmSettings, "confirm"),
+        output=_folder(given.get("output")),
+        engine=in_full(given.get("engine") or PROCESSES, EngineSettings, "engine", "name"),
+        terms=SEARCH_CALL,
+    )
+    logging = in_full(given.get("tracking") or "mlflow", TrackingSettings, "tracking", "backend")
+    logging.check()
+    trainer, callbacks, metric = given.get("trainer"), given.get("callbacks") or tuple, given.get("metric")
+    made = _own_parts(make_module, datamodule, trainer, callbacks)
+    monitor, mode = given.get("monitor"), given.get("mode")
+    if monitor is None or mode is None:
+        raise AutoactError(
+            'your own module needs monitor="NAME" and mode="max" or mode="min": the validation value that decides'
+        )
+    task = lightning_task(
+        *made,
+        monitor=monitor,
+        mode=mode,
+        name=given.get("name"),
+        metric=None if metric is None else _metric(metric, monitor, mode),
+        trainer=trainer,
+        make_callbacks=callbacks,
+    )
+    return prepare_search(task, chosen), logging
+
+
+def in_full(value: _Settings | str, record: type[_Settings], argument: str, short: str = "") -> _Settings:
+    """Settings in full, from a name where one says enough.
+
+    Args:
+        value: a name, or the record.
+        record: the class of the settings.
+        argument: what the caller calls it.
+        short: the field that a name alone sets.
+
+    Raises:
+        AutoactError: it is neither.
+
+    Example:
+        >>> in_full("inline", EngineSettings, "engine", "name").name
+        'inline'
+    """
+    if isinstance(value, str) and short:
+        return record(**{short: value})
+    if not isinstance(value, record):
+        raise AutoactError(
+            f"{argument}={value!r} must be {'a name or ' if short else ''}autoact.{record.__name__}(...)"
+        )
+    return value
+
+
+def _space(space: SpaceSettings | None, candidates: Sequence[str] | None, granularity: str | None) -> SpaceSettings:
+    """What may change; nothing that was said beside ``space`` is lost."""
+    if candidates is not None:
+        check_value(candidates, list[str], "candidates")
+    if space is None:
+        return SpaceSettings(granularity=granularity or "site", candidates=list(candidates or DEFAULT_CANDIDATES))
+    space = in_full(space, SpaceSettings, "space")
+    if granularity not in (None, "site", space.granularity):
+        raise AutoactError(
+            f"granularity={granularity!r} has no effect beside space=: give it as autoact.SpaceSettings(...)"
+        )
+    if space.candidates and candidates is not None and list(candidates) != list(space.candidates):
+        raise AutoactError(
+            "candidates= has no effect beside the candidates of space=autoact.SpaceSettings(...): give one of them"
+        )
+    return space if space.candidates else replace(space, candidates=list(candidates or DEFAULT_CANDIDATES))
+
+
+def _budget(settings: SearchSettings | None, trials: int | None, minutes: float | None) -> SearchSettings:
+    """How much is tried; nothing that was said beside ``settings`` is lost."""
+    if settings is None:
+        return SearchSettings(trials=trials, minutes=minutes)
+    settings = in_full(settings, SearchSettings, "settings")
+    for name, value in (("trials", trials), ("minutes", minutes)):
+        if value is not None and getattr(settings, name) not in (None, value):
+            raise AutoactError(
+                f"{name}={value} and {name}={getattr(settings, name)} of settings=autoact.SearchSettings(...) exclude "
+                "each other: give one of them"
+            )
+    return replace(
+        settings,
+        trials=settings.trials if trials is None else trials,
+        minutes=settings.minutes if minutes is None else minutes,
+    )
+
+
+def _folder(output: str | Path | None) -> Path:
+    if output is None:
+        return Path(Config().output)
+    if not isinstance(output, str | Path) or not str(output).strip():
+        raise AutoactError(f"output={output!r} must name a folder")
+    return Path(output)
+
+
+def _metric(metric: Callable[..., float], monitor: str, mode: str) -> Metric:
+    """The user's own metric, logged as the monitored value."""
+    if isinstance(metric, str):
+        raise AutoactError(
+            f"metric={metric!r} must be a function (y_true, y_score) -> float; "
+            "a value that the module logs is named by monitor="
+        )
+    named = getattr(metric, "__name__", type(metric).__name__)
+    return Metric(monitor, monitor.removeprefix("val_"), mode, check_metric(metric, named), ())
+
+
+def _own_parts(
+    make_module: object, datamodule: object, trainer: object, callbacks: object
+) -> tuple[MakeModule, lightning.LightningDataModule]:
+    """The user's own module and data; objects where functions are meant are refused, and classes where objects are.
+
+    Raises:
+        AutoactError: says what to write.
+    """
+    if isinstance(make_module, torch.nn.Module) or not callable(make_module):
+        given = type(make_module).__name__
+        name = given if isinstance(make_module, torch.nn.Module) else "Net"
+        raise AutoactError(f"task is a {given}, not a function that returns a fresh module: give lambda: {name}(...)")
+    if isinstance(datamodule, type):
+        raise AutoactError(f"datamodule is the class {datamodule.__name__}: give an object, {datamodule.__name__}(...)")
+    if not is_of(type(datamodule), lightning.LightningDataModule):
+        raise AutoactError(f"datamodule is a {type(datamodule).__name__}, not a lightning.LightningDataModule")
+    if trainer is not None and not isinstance(trainer, Mapping):
+        raise AutoactError(f'trainer={type(trainer).__name__} must be arguments, such as {{"max_epochs": 20}}')
+    if not callable(callbacks):
+        raise AutoactError("callbacks must be a function that returns fresh ones: callbacks=lambda: [...]")
+    return make_module, datamodule  # type: ignore[return-value]  # of pytorch_lightning too: adopted later

@@ -1,0 +1,200 @@
+"""What a workflow is asked to work on: a recipe's task by name, a whole configuration, or the user's own task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from autoact.config.command_words import CommandWords, of_python
+from autoact.config.compose import settings as typed
+from autoact.config.effective_keys import SEARCH, Given, at_rest, idle
+from autoact.config.groups import options
+from autoact.config.recipe_task import recipe_task
+from autoact.config.schema import Config
+from autoact.config.trusted_code import load_trusted
+from autoact.config.user_keys import given as keys_given
+from autoact.core.errors import AutoactError
+from autoact.core.trial import Candidate
+from autoact.data.columns_of_search import as_searched
+from autoact.data.raw_table import TABULAR
+from autoact.recommendation import Recommendation
+from autoact.tasks.objectives import declared
+from autoact.tasks.task import Task
+from autoact.training.trainer_arguments import check_trainer
+from autoact.workflows.load_recommendation import load_recommendation
+from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
+from autoact.workflows.searching.unused_settings import idle_here
+
+# What a task that is given as an object holds already.
+_OF_TASKS = (
+    *("task", "data", "recipe", "trainer", "metric", "metric_mode", "module", "module_arguments", "datamodule"),
+    *("datamodule_arguments", "monitor", "mode", "callbacks", "production_model"),
+)
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A task with all settings, and what is known of who set them.
+
+    Attributes:
+        config: the whole configuration.
+        own_task: the user's own task, made in Python; None where the configuration names the task.
+        given: the keys that somebody set.
+        notes: a line for each key that was set and cannot act.
+        command: what the command line said, kept in the study's folder.
+        began: when the work began, by ``time.monotonic``: minutes count from there.
+    """
+
+    config: Config
+    own_task: Task | None = None
+    given: Sequence[Given] = ()
+    notes: Sequence[str] = ()
+    command: Mapping[str, object] | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def recipe(self) -> bool:
+        """Whether autoact prepares the data and builds the network."""
+        return self.own_task is None and self.config.module is None
+
+    def task(self) -> Task:
+        """The task: the user's own, or made as the configuration says.
+
+        Raises:
+            AutoactError: neither or both are named, or they do not fit.
+        """
+        return self.own_task or make_task(self.config)
+
+    def recommendation(self, source: str | Path | Recommendation) -> Recommendation:
+        """A recommendation that is at hand, or read from where ``load_recommendation`` finds it.
+
+        Raises:
+            AutoactError: there is no such thing, or it is no recommendation.
+        """
+        if isinstance(source, Recommendation):
+            return source
+        return load_recommendation(source, tracking_uri=self.config.tracking.uri, output=self.config.output)
+
+    def as_in_search(self, recommendation: Recommendation) -> Configured:
+        """The same, with each column of a table read as the search did.
+
+        A module of the user's own, and data that are no table, are left as they are.
+
+        Raises:
+            AutoactError: the table cannot be found or read.
+        """
+        config = self.config
+        if not self.recipe or config.task.name is None or config.task.kind not in TABULAR:
+            return self
+        profile = recommendation.about.get("data", {}).get("profile") or {}
+        data, notes = as_searched(config.data, profile)
+        return replace(self, config=replace(config, data=data), notes=[*self.notes, *notes])
+
+
+# How every workflow lets its task be named.
+TaskSource: TypeAlias = str | Config | Task | Configured
+
+
+def configured(task: TaskSource | None, overrides: Sequence[str] = (), verb: str = SEARCH) -> Configured:
+    """What a workflow is asked to work on.
+
+    Args:
+        task: the name of a recipe's task (``"churn"``), a whole configuration, or a task of the user's own
+            (``autoact.lightning_task``); None: the overrides name it (``"module=my_pkg.models:Net"``).
+        overrides: settings as on the command line, such as ``"data.path=new.csv"``.
+        verb: which workflow reads it: others leave other keys unread.
+
+    Raises:
+        AutoactError: a key or value that does not exist, or a key that cannot act.
+
+    Example:
+        >>> configured("churn", ["search.trials=20"]).config.search.trials
+        20
+        >>> configured("chrun")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: unknown task 'chrun': did you mean churn...
+    """
+    if isinstance(task, Configured):
+        return task
+    if isinstance(task, Config):
+        if overrides:
+            raise AutoactError("overrides have no effect beside a whole Config: set its fields instead")
+        # What bounds trainings was set by the caller, as by a word.
+        return Configured(task, given=[Given("trainer", f"trainer.{name}=") for name in task.trainer])
+    if task is None or isinstance(task, str):
+        return from_words(of_python(task, overrides), verb)
+    if not isinstance(task, Task):
+        raise AutoactError(
+            f"task is a {type(task).__name__}: give a task's name, an autoact.Config, or autoact.lightning_task(...)"
+        )
+    words = of_python(None, overrides)
+    config, keys = typed(words.config()), keys_given(words.overrides)
+    for one in keys:
+        if one.key.partition(".")[0] in _OF_TASKS:
+            raise AutoactError(f"{one.text} has no effect: the task is an object, which holds its own data and model")
+    # What a recipe alone reads cannot act beside the user's own task either.
+    return Configured(config, task, keys, idle(keys, replace(config, module=task.name), verb))
+
+
+def from_words(words: CommandWords, verb: str, said: CommandWords | None = None) -> Configured:
+    """What words like those of the command line ask for; see ``CommandWords.settings``."""
+    config, keys, notes = words.settings(verb, said)
+    return Configured(config, None, keys, notes, words.command())
+
+
+def make_task(config: Config) -> Task:
+    """The task that a configuration names: a recipe's, or the user's own module's.
+
+    Raises:
+        AutoactError: neither or both are named, or they do not fit.
+    """
+    check_trainer(config.trainer)
+    if config.module is None:
+        if config.task.name is None:
+            tasks = ", ".join(options("task"))
+            raise AutoactError(f"name a task (task=NAME: {tasks}) or your own module=package.module:Class")
+        return recipe_task(config)
+    from autoact.user_code.from_references import own_task
+
+    return own_task(config)
+
+
+def prepared_search(source: Configured, included: Sequence[Candidate] = ()) -> PreparedSearch:
+    """A search that is ready to run, with a note for each setting that cannot act on this model, data or device.
+
+    Args:
+        source: the task and all settings.
+        included: candidates that are tried first.
+    """
+    config = source.config
+    for reference in config.objectives.own:
+        _check_used(load_trusted(reference, "objectives.own", config.trust), reference, config.objectives.use)
+    settings = RunSettings(
+        space=config.space,
+        objectives=config.objectives,
+        hardware=config.hardware,
+        search=config.search,
+        confirm=config.confirm,
+        output=Path(config.output),
+        engine=config.engine,
+        included=tuple(included),
+        command=source.command,
+        began=source.began,
+    )
+    prepared = prepare_search(source.task(), settings)
+    asked = [one for one in source.given if not all(at_rest(config, key) for key in one.keys or (one.key,))]
+    return replace(prepared, notes=(*prepared.notes, *source.notes, *idle_here(asked, prepared)))
+
+
+def _check_used(function: object, reference: str, use: Sequence[str]) -> None:
+    """Refuse an objective of the user's own that is declared and not traded."""
+    names = declared(function)
+    if names and not set(names) & set(use):
+        raise AutoactError(
+            f"objectives.own={reference} has no effect: objectives.use does not name it "
+            f"(objectives.use=[{','.join([*use, *names])}])"
+        )
