@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from autoact.core.trial import Role as Role
     from autoact.core.trial import TrialRecord as TrialRecord
     from autoact.data.settings import DataSettings as DataSettings
+    from autoact.data.settings import TaskKind as TaskKind
     from autoact.data.settings import register_task_kind as register_task_kind
+    from autoact.engines.settings import EngineKind as EngineKind
     from autoact.engines.settings import EngineSettings as EngineSettings
+    from autoact.engines.settings import OpenEngine as OpenEngine
     from autoact.engines.settings import register_engine as register_engine
     from autoact.integrations.huggingface import from_pretrained as from_pretrained
     from autoact.integrations.lightning.callback import ApplyActivations as ApplyActivations

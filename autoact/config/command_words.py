@@ -90,8 +90,13 @@ class CommandWords:
         )
 
 
-def of_python(task: str | None, overrides: Sequence[str]) -> CommandWords:
+def of_python(task: str | None, overrides: Sequence[str], *more: str) -> CommandWords:
     """The words for what a call names.
+
+    Args:
+        task: the name of a recipe's task.
+        overrides: as on the command line.
+        more: further words, which the call's own arguments say.
 
     Raises:
         AutoactError: ``overrides`` is one text.
@@ -102,4 +107,4 @@ def of_python(task: str | None, overrides: Sequence[str]) -> CommandWords:
     """
     if isinstance(overrides, str):
         raise AutoactError(f"overrides={overrides!r} must be a list: overrides=[{overrides!r}]")
-    return CommandWords([*([f"task={task}"] if task else []), *map(renamed, overrides)])
+    return CommandWords([*([f"task={task}"] if task else []), *map(renamed, [*overrides, *more])])

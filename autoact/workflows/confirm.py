@@ -57,7 +57,7 @@ def confirm(
         ...
         autoact.core.errors.AutoactError: unknown study 'churn-1a2b3c4d'...
     """
-    words = [*overrides, *([] if seeds is None else [f"confirm.seeds={seeds}"])]
+    words = of_python(None, overrides, *([] if seeds is None else [f"confirm.seeds={seeds}"])).overrides
     if study is None:
         source = configured(task, words, ELSEWHERE)
         _check_seeds(source.config)

@@ -11,6 +11,7 @@ from pathlib import Path
 import lightning
 from lightning import Callback
 
+from autoact.config.command_words import of_python
 from autoact.config.effective_keys import SEARCH
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
@@ -173,8 +174,8 @@ def prepared_from(
     if datamodule is not None:
         raise AutoactError("datamodule has no effect beside a task that holds its data")
     said = {name: value for name, value in given.items() if name != "overrides" and value is not None}
-    words = [*overrides, *(word for name, value in said.items() for word in _words(name, value))]
-    source = configured(task, words, SEARCH)
+    words = of_python(None, overrides, *(word for name, value in said.items() for word in _words(name, value)))
+    source = configured(task, words.overrides, SEARCH)
     return prepared_search(source), source.config.tracking
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections.abc import Callable
@@ -48,8 +49,9 @@ def test_a_search_is_what_the_verb_prints(words: list[str], searched: Any) -> No
     trials, rows = result.to_dataframe(), result.to_dataframe("rows")
     assert list(trials["number"]) == [0, 1, 2, 3] and set(result.to_dataframe("front")["front"]) == {True}
     assert list(rows["name"]) == [row.name for row in result.rows]
-    html = result._repr_html_()
-    assert html.startswith(f"<div><p><strong>{result.verdict[:20]}") and "<th>latency ms (ratio)</th>" in html
+    shown = result._repr_html_()
+    assert shown.startswith(f"<div><p><strong>{html.escape(result.verdict)}</strong>")
+    assert "<th>latency ms (ratio)</th>" in shown
     assert repr(result).startswith("SearchResult(") and "\n" not in repr(result)
     with pytest.raises(autoact.AutoactError, match=r"unknown of 'trails': did you mean trials"):
         result.to_dataframe("trails")  # type: ignore[arg-type]
@@ -95,7 +97,9 @@ def test_from_training_to_a_rollback(
     first = autoact.train(recommendation, "cancer", overrides=tracked)
     second = autoact.train(recommendation, "cancer", overrides=tracked, policy="baseline")
     assert (first.model_uri, second.model_uri) == ("models:/cancer-autoact/1", "models:/cancer-autoact/2")
-    assert first.summary[0].startswith("Trained cancer: policy") and first.summary[0] in first._repr_html_()
+    assert (
+        first.summary[0].startswith("Trained cancer: policy") and html.escape(first.summary[0]) in first._repr_html_()
+    )
     assert autoact.promote(first, "champion").after == 1
     moved = autoact.promote("models:/cancer-autoact@candidate", "champion", runs=runs)
     assert (moved.before, moved.after) == (1, 2) and "moves from version 1 to version 2" in moved._repr_html_()
