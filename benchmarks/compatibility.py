@@ -228,7 +228,7 @@ def difference(one: Any, other: Any, example: Any) -> str:
     """``yes`` where two models compute the same, else by how much they differ."""
     import torch
 
-    from autoact.latency.build_table import call_model
+    from autoact.latency.model_call import call_model
     from autoact.sites.tracing.dry_run import tensors_in
 
     with torch.no_grad():

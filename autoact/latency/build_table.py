@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,13 +16,14 @@ from torch import nn
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.core.stats import median, median_error
-from autoact.core.value_holders import held_in
+from autoact.core.value_holders import Batch
 from autoact.latency.hardware import HardwareSettings, describe, resolve_device
 from autoact.latency.latency_table import BATCHES, NOISY, BatchTable, Estimate, LatencyTable
+from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import Clock, Timing, fixed_threads, time_alternating
 
 Swap = Callable[[nn.Module, str, str], nn.Module]
-ModelCall = Callable[[nn.Module, Any], Any]
+ModelCall = Callable[[nn.Module, Batch], object]
 Progress = Callable[[int, int], None]
 
 GROUP = 8  # swaps that are alive and timed together: few enough for memory and for a round to be short
@@ -49,11 +49,9 @@ class _Group:
         return _difference(self.first.round_ms, self.second.round_ms, baseline_ms)
 
     def delta(self, key: tuple[str, str], baseline_ms: float) -> Estimate:
-        """What a swap adds to the baseline."""
         return _difference(self.swaps[key].round_ms, self.reference(), baseline_ms)
 
     def baselines(self) -> tuple[float, float]:
-        """The medians of the two baselines, in ms."""
         return self.first.median_ms, self.second.median_ms
 
 
@@ -68,7 +66,7 @@ def _difference(ms: Sequence[float], reference_ms: Sequence[float], baseline_ms:
 
 def measure_table(
     model: nn.Module,
-    make_input: Callable[[int], Any],
+    make_input: Callable[[int], Batch],
     swaps: Sequence[tuple[str, str]],
     swap: Swap,
     *,
@@ -92,9 +90,9 @@ def measure_table(
         make_input: batch size -> an input of that many samples; tensors in it are moved to the device.
         swaps: (site, choice) pairs to measure; the same pair counts once.
         swap: (model, site, choice) -> a model with that choice at that site. It must leave the given model as it is
-            (weights may be shared) and may return that model itself where the choice stands there already.
+            (weights may be shared) and may return that model itself where it has that choice already.
         hardware: the serving target and how carefully to time.
-        current: site -> the choice that stands there now: its delta is 0 by definition and not measured.
+        current: site -> the choice that the model has there: its delta is 0 by definition and not measured.
         batches: which of ``latency`` and ``throughput`` to measure: without a price throughput means nothing.
         call: (model, input) -> anything: runs the model once. By default a tuple is passed as positional arguments, a
             mapping as keywords, anything else as the only argument.
@@ -117,8 +115,8 @@ def measure_table(
         True
     """
     device = resolve_device(hardware.device)
-    standing = {(site, _canonical(choice)) for site, choice in (current or {}).items()}
-    wanted = [(site, choice) for site, choice in dict.fromkeys(swaps) if (site, _canonical(choice)) not in standing]
+    present = {(site, _canonical(choice)) for site, choice in (current or {}).items()}
+    wanted = [(site, choice) for site, choice in dict.fromkeys(swaps) if (site, _canonical(choice)) not in present]
     groups = [wanted[i : i + GROUP] for i in range(0, len(wanted), GROUP)] or [[]]
     every = {"latency": hardware.latency_batch, "throughput": hardware.throughput_batch}
     sizes = {name: every[name] for name in batches}
@@ -135,7 +133,7 @@ def measure_table(
                 done += 1
                 if progress is not None:
                     progress(done, total)
-            tables[size] = _batch_table(size, bench.time_disturbed_again(groups, timed, seed), standing)
+            tables[size] = _batch_table(size, bench.time_disturbed_again(groups, timed, seed), present)
     return LatencyTable(
         name=hardware.name,
         device=description,
@@ -152,7 +150,7 @@ class _Bench:
     swap: Swap
     call: ModelCall
     size: int
-    batch: Any
+    batch: Batch
     device: torch.device
     hardware: HardwareSettings
     clock: Clock
@@ -191,8 +189,8 @@ class _Bench:
             quietest = min(min(group.baselines()) for group in kept)
             for i, group in enumerate(kept):
                 if max(group.baselines()) > (1.0 + NOISY) * quietest:
-                    again = self.time_group(groups[i], seed + attempt)
-                    kept[i] = min(group, again, key=lambda one: max(one.baselines()))
+                    repeated = self.time_group(groups[i], seed + attempt)
+                    kept[i] = min(group, repeated, key=lambda one: max(one.baselines()))
         return kept
 
     def _swapped(self, site: str, choice: str) -> nn.Module:
@@ -204,11 +202,10 @@ class _Bench:
         return swapped.to(self.device).eval()
 
 
-def _batch_table(size: int, groups: Sequence[_Group], standing: Collection[tuple[str, str]]) -> BatchTable:
-    """One batch size's table from its timed groups."""
+def _batch_table(size: int, groups: Sequence[_Group], present: Collection[tuple[str, str]]) -> BatchTable:
     nothing = Estimate(0.0, 0.0)
     deltas: dict[str, dict[str, Estimate]] = {}
-    for site, choice in [*standing, *((s, _canonical(c)) for group in groups for s, c in group.unchanged)]:
+    for site, choice in [*present, *((s, _canonical(c)) for group in groups for s, c in group.unchanged)]:
         deltas.setdefault(site, {})[choice] = nothing
     references = [ms for group in groups for ms in group.reference()]
     baseline = Estimate(median(references), median_error(references))
@@ -241,7 +238,6 @@ def _difference_error(noises: Sequence[Estimate], deltas: Sequence[Estimate]) ->
 
 
 def _canonical(choice: str) -> str:
-    """The one text form of a choice."""
     return str(Choice.parse(choice))
 
 
@@ -268,26 +264,3 @@ def serving(model: nn.Module, device: torch.device) -> Iterator[None]:
             module.training = mode
         for home in homes:
             model.to(home)
-
-
-def to_device(value: Any, device: torch.device) -> Any:
-    """The input with every tensor in it on the device."""
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {key: to_device(item, device) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        moved = [to_device(item, device) for item in value]
-        if hasattr(value, "_fields"):  # a named tuple takes its fields one by one
-            return type(value)(*moved)
-        return type(value)(moved)
-    return value.to(device) if held_in(value) else value
-
-
-def call_model(model: nn.Module, batch: Any) -> Any:
-    """Run the model once: a tuple as positional arguments, a mapping as keywords, else one argument."""
-    if isinstance(batch, tuple):
-        return model(*batch)
-    if isinstance(batch, Mapping):
-        return model(**batch)
-    return model(batch)

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.value_holders import PlainData
 
 FORMAT = 1
 NOISY = 0.05  # a relative spread of the replicated baseline above which the machine was not quiet
@@ -125,23 +125,24 @@ class LatencyTable:
 
         Noisy: the replicated baseline spread over more than 5 %, or some swap's error is a fifth of the baseline.
         """
-        told = [
-            f"the same model differed by {table.spread:.0%} at batch {table.batch} ({name})"
-            for name, table in self.batches.items()
-            if table.spread > NOISY
-        ]
+        same, swaps = [], []
         for name, table in self.batches.items():
-            wild = sorted({choice for site in table.deltas.values() for choice in _unsteady(site, table.baseline)})
+            where = f"at batch {table.batch} ({name})"
+            if table.spread > NOISY:
+                same.append(f"the same model differed by {table.spread:.0%} {where}")
+            most = UNSTEADY * table.baseline.ms
+            wild = {choice for site in table.deltas.values() for choice, delta in site.items() if delta.error_ms > most}
             if wild:
-                told.append(f"the time of {', '.join(wild)} varied from round to round at batch {table.batch} ({name})")
-        return f"the machine was noisy while timing: {'; '.join(told)}; time again when it is quiet" if told else None
+                swaps.append(f"the time of {', '.join(sorted(wild))} varied from round to round {where}")
+        reasons = "; ".join([*same, *swaps])
+        return f"the machine was noisy while timing: {reasons}; time again when it is quiet" if reasons else None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlainData:
         """Plain data for JSON, with the version of the format."""
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> LatencyTable:
+    def from_dict(cls, data: PlainData) -> LatencyTable:
         """The inverse of ``to_dict``.
 
         Raises:
@@ -183,13 +184,7 @@ def _floor(measured: BatchTable, swaps: Sequence[Estimate]) -> float:
     return min(fastest, baseline * proven)
 
 
-def _unsteady(choices: Mapping[str, Estimate], baseline: Estimate) -> list[str]:
-    """The choices whose time is known badly."""
-    return [choice for choice, delta in choices.items() if delta.error_ms > UNSTEADY * baseline.ms]
-
-
-def _batch_from_dict(data: Mapping[str, Any]) -> BatchTable:
-    """One batch size of a table from plain data."""
+def _batch_from_dict(data: PlainData) -> BatchTable:
     deltas = {
         str(site): {str(choice): _estimate(value) for choice, value in choices.items()}
         for site, choices in data["deltas"].items()
@@ -204,6 +199,5 @@ def _batch_from_dict(data: Mapping[str, Any]) -> BatchTable:
     )
 
 
-def _estimate(data: Mapping[str, Any]) -> Estimate:
-    """A time with its error from plain data."""
+def _estimate(data: PlainData) -> Estimate:
     return Estimate(float(data["ms"]), float(data["error_ms"]))

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -16,7 +15,8 @@ from autoact.core.errors import AutoactError
 from autoact.core.stats import median, median_error, quantile
 
 Clock = Callable[[], int]
-Stopwatch = Callable[[Callable[[], Any]], float]
+Timed = Callable[[], object]
+Stopwatch = Callable[[Timed], float]
 _NS_PER_MS = 1e6
 SLOW_MS = 20.0
 # A variant is timed for about this long, in no fewer rounds than these.
@@ -46,7 +46,7 @@ class Timing:
 
 
 def time_alternating(
-    variants: Mapping[str, Callable[[], Any]],
+    variants: Mapping[str, Timed],
     *,
     device: torch.device,
     rounds: int = 15,
@@ -98,7 +98,7 @@ def time_alternating(
     return {name: _summary(turns) for name, turns in calls.items()}
 
 
-def _warm_up(call: Callable[[], Any], stopwatch: Stopwatch, times: int) -> float:
+def _warm_up(call: Timed, stopwatch: Stopwatch, times: int) -> float:
     """Call untimed; slow calls only once. Returns how long the last call took, in ms."""
     taken = 0.0
     for _ in range(times):
@@ -114,7 +114,7 @@ def _affordable(rounds: int, slowest_ms: float, min_ms: float) -> int:
     return max(min(rounds, FEWEST_ROUNDS), min(rounds, int(VARIANT_MS / turn_ms)))
 
 
-def _turn(call: Callable[[], Any], stopwatch: Stopwatch, min_ms: float) -> list[float]:
+def _turn(call: Timed, stopwatch: Stopwatch, min_ms: float) -> list[float]:
     """One variant's turn: an untimed call, then timed calls until ``min_ms`` have passed; their times in ms."""
     call()
     samples = [stopwatch(call)]
@@ -146,13 +146,9 @@ def _stopwatch(device: torch.device, clock: Clock) -> Stopwatch:
     """What times one call on ``device``, in ms, until its work is done."""
     if device.type == "cuda":
         return _cuda_stopwatch(device)
-    wait = torch.mps.synchronize if device.type == "mps" else None
+    wait = torch.mps.synchronize if device.type == "mps" else lambda: None
 
-    def measure(call: Callable[[], Any]) -> float:
-        if wait is None:
-            start = clock()
-            call()
-            return (clock() - start) / _NS_PER_MS
+    def measure(call: Timed) -> float:
         wait()
         start = clock()
         call()
@@ -165,7 +161,7 @@ def _stopwatch(device: torch.device, clock: Clock) -> Stopwatch:
 def _cuda_stopwatch(device: torch.device) -> Stopwatch:
     """Times one call by events on the current stream of a CUDA device that idles before it."""
 
-    def measure(call: Callable[[], Any]) -> float:
+    def measure(call: Timed) -> float:
         with torch.cuda.device(device):
             start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             torch.cuda.synchronize(device)

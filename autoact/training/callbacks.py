@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from autoact.tasks.metrics import Metric
 from autoact.training.predictions import Predictions
-from autoact.training.state.best_epoch import Best
+from autoact.training.state.best_epoch import Best, State
 
 
 class Interrupted(Exception):  # noqa: N818  (an order, not an error)
@@ -31,7 +31,7 @@ class PredictionScore(Callback):
         self._predictions.clear()
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, *_: object, **__: object
     ) -> None:
         """Collect one batch."""
         self._predictions.add(pl_module, outputs, batch)
@@ -59,14 +59,14 @@ class BestEpoch(Best, Callback):
         self._logged: dict[str, torch.Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A training that goes on finds what it has logged: hooks may ask for the last validation's values."""
+        """Give a resumed training what it has logged: hooks may ask for the last validation's values."""
         trainer.callback_metrics.update(self._logged)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hold on to what was logged."""
+        """Keep what was logged for a resumed training."""
         self._logged = {name: value.detach().clone() for name, value in trainer.callback_metrics.items()}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """What a resumed training needs."""
         return super().state_dict() | {"_by_validation": set(self._by_validation), "_logged": dict(self._logged)}
 
@@ -115,7 +115,9 @@ class OptimizerSettings(Callback):
         apply_settings(self.settings, trainer.optimizers, schedulers)
 
 
-def apply_settings(settings: Mapping[str, float], optimizers: Sequence[Any], schedulers: Sequence[Any]) -> None:
+def apply_settings(
+    settings: Mapping[str, float], optimizers: Sequence[Optimizer], schedulers: Sequence[object]
+) -> None:
     """Set learning rate and weight decay as ``OptimizerSettings`` does."""
     configured = optimizer_settings(optimizers)
     rate = settings.get("learning_rate")
@@ -128,8 +130,7 @@ def apply_settings(settings: Mapping[str, float], optimizers: Sequence[Any], sch
             group["weight_decay"] = decay
 
 
-def _scale_learning_rate(optimizers: Sequence[Any], schedulers: Sequence[Any], factor: float) -> None:
-    """Multiply every rate that optimisers and schedulers hold."""
+def _scale_learning_rate(optimizers: Sequence[Optimizer], schedulers: Sequence[object], factor: float) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             for key in ("lr", "initial_lr", "max_lr", "min_lr", "swa_lr"):
@@ -139,7 +140,7 @@ def _scale_learning_rate(optimizers: Sequence[Any], schedulers: Sequence[Any], f
         _scale_scheduler(scheduler, factor)
 
 
-def _scale_scheduler(scheduler: Any, factor: float) -> None:
+def _scale_scheduler(scheduler: object, factor: float) -> None:
     """Multiply every rate that a scheduler holds: the whole schedule is scaled, its floor and ceiling included."""
     for inner in (*getattr(scheduler, "_schedulers", ()), *inner_schedulers(scheduler)):  # SequentialLR, warm-ups
         _scale_scheduler(inner, factor)
@@ -151,7 +152,7 @@ def _scale_scheduler(scheduler: Any, factor: float) -> None:
             setattr(scheduler, key, getattr(scheduler, key) * factor)
 
 
-def inner_schedulers(scheduler: Any) -> list[Any]:
+def inner_schedulers(scheduler: object) -> list[LRScheduler | ReduceLROnPlateau]:
     """Schedules that one of somebody's own holds: a warm-up with what comes after it.
 
     Their ``state_dict`` pickles the inner one, whose optimiser would then be a copy that nothing trains with. torch's
@@ -159,13 +160,11 @@ def inner_schedulers(scheduler: Any) -> list[Any]:
     """
     if type(scheduler).__module__.startswith("torch."):
         return []
-    held = [
-        one for value in vars(scheduler).values() for one in (value if isinstance(value, (list, tuple)) else (value,))
-    ]
-    return [one for one in held if isinstance(one, (LRScheduler, ReduceLROnPlateau))]
+    values = [value if isinstance(value, (list, tuple)) else (value,) for value in vars(scheduler).values()]
+    return [one for value in values for one in value if isinstance(one, (LRScheduler, ReduceLROnPlateau))]
 
 
-def optimizer_settings(optimizers: Sequence[Any]) -> dict[str, float]:
+def optimizer_settings(optimizers: Sequence[Optimizer]) -> dict[str, float]:
     """The settings as configured: first group's learning rate, largest weight decay."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     first = groups[0]
@@ -180,15 +179,12 @@ class StopWhen(Callback):
     def __init__(self, asked: Callable[[], bool]) -> None:
         self.asked = asked
 
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+    def on_train_batch_end(self, *_: object, **__: object) -> None:
         """Look at the flag."""
         if self.asked():
             raise Interrupted
 
-    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
-        """Look at the flag."""
-        if self.asked():
-            raise Interrupted
+    on_validation_batch_end = on_train_batch_end
 
 
 class Patience(EarlyStopping):
@@ -198,7 +194,7 @@ class Patience(EarlyStopping):
 class PauseAt(Callback):
     """Ends a call of ``fit`` after ``epoch`` epochs in all; schedulers still see the full budget.
 
-    The limit is set when it is reached. ``trainer.should_stop`` is left alone: it tells whether somebody else stopped
+    The limit is set when it is reached. ``trainer.should_stop`` is left alone: it tells whether something else stopped
     the training for good, and it would have to wait for ``min_epochs``.
     """
 

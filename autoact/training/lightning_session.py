@@ -6,14 +6,14 @@ import io
 import math
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.trainer.states import TrainerFn
@@ -22,7 +22,7 @@ from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.trial import FAILED, RAISED, STOPPED, Candidate, Role, TrialRecord
 from autoact.data.first_batch import first_of, prepared
-from autoact.latency.build_table import to_device
+from autoact.latency.model_call import to_device
 from autoact.latency.timer import fixed_threads
 from autoact.sites import apply_
 from autoact.sites.initialise import holding
@@ -39,32 +39,32 @@ from autoact.training.callbacks import (
 from autoact.training.preflight.loaded_weights import loaded_weights, sites_of
 from autoact.training.preflight.one_step import site_at_fault
 from autoact.training.quiet_lightning import quiet_lightning
-from autoact.training.state.best_epoch import Diverged, weights_are_finite
-from autoact.training.state.random_state import random_state, restore_random_state
+from autoact.training.state.best_epoch import Diverged, State, weights_are_finite
+from autoact.training.state.random_state import (
+    RandomState,
+    preserved_random_state,
+    random_state,
+    restore_random_state,
+)
 from autoact.training.state.training_state import TrainingState
 from autoact.training.state.unsaved_state import UnsavedState
-from autoact.training.trainer_arguments import TRAINER_DEFAULTS
+from autoact.training.trainer_arguments import TRAINER_DEFAULTS, TrainerArguments
 from autoact.training.user_errors import said
+
+CPU = torch.device("cpu")
 
 
 class Run(TrainingState):
-    """One candidate in training: its module, its Trainer, and what is known of it so far."""
+    """One candidate in training, with a module and a Trainer of its own."""
 
     best: BestEpoch
 
     def __init__(self, number: int, candidate: Candidate, task: Task, options: SessionOptions) -> None:
-        self.number = number
-        self.candidate = candidate
-        self.task = task
+        super().__init__(number, candidate, task)
         self.best = BestEpoch(task.monitor, task.mode)
         self.pause = PauseAt()
-        self.seconds = 0.0
-        self.failure: tuple[str, str] | None = None
-        self.finished = False
         self.saved: bytes | None = None
-        self.again = False
-        self.replicates: tuple[float, ...] = ()
-        self.random: dict[str, Any] | None = None
+        self.random: RandomState | None = None
         lightning.seed_everything(candidate.seed, verbose=False)
         self.module = build_module(task, candidate, rescale=options.rescale)
         self.datamodule = task.datamodule(candidate.seed, candidate.fold)
@@ -83,13 +83,12 @@ class Run(TrainingState):
         most = self.trainer.max_epochs
         self.budget = most if most is not None and most > 0 else None
 
-    def _trainer(self) -> lightning.Trainer:
-        """A Trainer for this run."""
-        return trainer_for(self.task, self._options.device, self._callbacks)
+    def _trainer(self) -> Trainer:
+        return trainer_from(self.task.trainer, self._options.device, self._callbacks)
 
     def advance(self, to: int | None) -> None:
         """Train up to epoch ``to``; failures are kept as reasons."""
-        if self.failure or self.finished or (to is not None and self.epochs >= to):
+        if not self.active or (to is not None and self.epochs >= to):
             return
         self.pause.epoch = to
         started = time.perf_counter()
@@ -111,30 +110,25 @@ class Run(TrainingState):
         self._settle(to)
 
     def _raised(self, error: Exception) -> str:
-        """What the user's code raised with this candidate's activations, and at which site, for people."""
+        """The reason of a failure: what the user's code raised with these activations, and at which site."""
         text = f"{type(error).__name__}: {said(error)}"
         if not weights_are_finite(self.module):  # code that meets nan raises whatever it likes
             return f"weights are not finite, then {text}"
 
-        def build(assignment: Assignment) -> Any:
+        def build(assignment: Assignment) -> LightningModule:
             lightning.seed_everything(self.candidate.seed, verbose=False)
-            module = build_module(
-                self.task, replace(self.candidate, assignment=assignment), rescale=self._options.rescale
-            )
+            candidate = replace(self.candidate, assignment=assignment)
+            module = build_module(self.task, candidate, rescale=self._options.rescale)
             module.trainer = trainer
             module.setup("fit")
             return module.to(self._options.device)
 
-        state = random_state()
-        try:
+        site = ""
+        with preserved_random_state(), suppress(Exception):  # the user's loader may be what raised: no site is at fault
             datamodule = prepared(self.task.datamodule(self.candidate.seed, self.candidate.fold))
             batch = to_device(first_of(datamodule.train_dataloader()), self._options.device)
             with connected(self.task, self._options.device, self.module, datamodule) as trainer:
                 site = site_at_fault(build, self.candidate.assignment, batch, error)
-        except Exception:  # the user's loader may be what raised: then no site is at fault
-            site = ""
-        finally:
-            restore_random_state(state)
         return f"{RAISED} {text}{f'; already with {site} alone' if site else ''}"
 
     def _fit(self) -> None:
@@ -160,16 +154,12 @@ class Run(TrainingState):
         self.finished = to is None or self.epochs < to or stopped or spent
         if self.finished:
             self.saved = self.random = None
-            if self.best.value is None:
-                raise AutoactError(
-                    f"validation never ran: the monitored value {self.task.monitor} needs at least one validation "
-                    f"epoch (trainer.max_epochs={self.budget})"
-                )
+            self.check_validated(self.budget)
             self.best.restore_(self.module)
             return
         self.unsaved.closed(self.module)
         if self.unsaved.found:
-            self.again = True
+            self.restarts = True
         else:
             self.random = random_state()
             with tempfile.TemporaryDirectory() as folder:
@@ -177,24 +167,23 @@ class Run(TrainingState):
                 self.trainer.save_checkpoint(path)
                 self.saved = path.read_bytes()
 
-    def anew(self) -> Run:
-        """The same training, from its start: of what it holds, a checkpoint would lose some (see ``Unsaved``)."""
+    def restarted(self) -> Run:
+        """The same training, from its start; see ``restarts``."""
         fresh = Run(self.number, self.candidate, self.task, self._options)
         fresh.seconds = self.seconds
         return fresh
 
-    def remember(self, known: dict[str, Any], seconds: float) -> None:
-        """Take over what is known of a paused run that will start again."""
-        self.best.load_state_dict(known)
-        self.again, self.seconds = True, seconds
+    def resume(self, state: State) -> None:
+        """Take over a state of ``LightningSession.checkpoint``, with the epochs so far."""
+        if state["saved"] is not None:
+            self.saved, self.random, self.seconds = state["saved"], state["random"], state["seconds"]
+            loaded = torch.load(io.BytesIO(state["saved"]), map_location="cpu", weights_only=False)
+            self.best.load_state_dict(loaded["callbacks"][self.best.state_key])
+        elif state.get("again") is not None:
+            self.best.load_state_dict(state["again"])
+            self.restarts, self.seconds = True, state["seconds"]
 
-    def resume(self, saved: bytes, random: dict[str, Any], seconds: float) -> None:
-        """Take over the state of a paused run; what is known of its epochs so far is known at once."""
-        self.saved, self.random, self.seconds = saved, random, seconds
-        state = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=False)
-        self.best.load_state_dict(state["callbacks"][self.best.state_key])
-
-    def score(self, test: Any) -> float | None:
+    def score(self, test: LightningDataModule) -> float | None:
         """The monitored value of the best epoch on the rows of ``test``; None where it is not finite: a failure."""
         if "limit_val_batches" in self.task.trainer:  # the user's limit is for the search, not for the final check
             self.trainer.limit_val_batches = self.task.trainer.get("limit_test_batches", 1.0)
@@ -216,12 +205,8 @@ class Run(TrainingState):
                 self.replicates = callback.replicates(ordered=self.task.ordered)
         return value
 
-    @property
-    def epochs(self) -> int:
-        """Epochs trained so far."""
-        return len(self.best.curve)
 
-
+@dataclass
 class SessionOptions:
     """How a session trains.
 
@@ -236,23 +221,13 @@ class SessionOptions:
             and those that follow know it from the start.
     """
 
-    def __init__(
-        self,
-        device: torch.device | None = None,
-        patience: int | None = None,
-        rescale: bool = True,
-        stop_asked: Callable[[], bool] = lambda: False,
-        threads: int | None = None,
-        population: int | None = None,
-        alone: str | None = None,
-    ) -> None:
-        self.population = population
-        self.alone = alone
-        self.device = device or torch.device("cpu")
-        self.patience = patience
-        self.rescale = rescale
-        self.stop_asked = stop_asked
-        self.threads = threads
+    device: torch.device = CPU
+    patience: int | None = None
+    rescale: bool = True
+    stop_asked: Callable[[], bool] = lambda: False
+    threads: int | None = None
+    population: int | None = None
+    alone: str | None = None
 
 
 class LightningSession:
@@ -273,16 +248,12 @@ class LightningSession:
         """Train each up to epoch ``to``, or to the end; returns a record each, in the order of the start."""
         with quiet_lightning(), fixed_threads(self.options.threads):
             for number, run in self.runs.items():
-                if run.again and (to is None or run.epochs < to):
-                    self.runs[number] = run.anew()
+                if run.restarts and (to is None or run.epochs < to):
+                    self.runs[number] = run.restarted()
                 self.runs[number].advance(to)
         return self.records()
 
-    def keep(self, numbers: Collection[int]) -> None:
-        """Drop the others."""
-        self.runs = {number: run for number, run in self.runs.items() if number in numbers}
-
-    def score(self, test: Any) -> dict[int, float]:
+    def score(self, test: LightningDataModule) -> dict[int, float]:
         """The monitored metric on the opened test rows, by the module's own ``validation_step``."""
         scores = {}
         with quiet_lightning(), fixed_threads(self.options.threads):
@@ -295,37 +266,34 @@ class LightningSession:
         """What is known of each candidate now."""
         return [run.record() for run in self.runs.values()]
 
-    def modules(self) -> dict[int, lightning.LightningModule]:
+    def modules(self) -> dict[int, LightningModule]:
         """The modules, by number, with the weights of the best epoch where complete."""
         return {number: run.module for number, run in self.runs.items()}
 
-    def checkpoint(self) -> dict[str, Any]:
+    def checkpoint(self) -> dict[str, State]:
         """The state of every run that is paused or untouched."""
-        pending = [run for run in self.runs.values() if not run.finished and run.failure is None]
         return {
             str(run.number): {
                 "candidate": run.candidate.to_dict(),
                 "saved": run.saved,
                 "random": run.random,
                 "seconds": run.seconds,
-                "again": run.best.known() if run.again else None,
+                "again": run.best.without_weights() if run.restarts else None,
             }
-            for run in pending
+            for run in self.runs.values()
+            if run.active
         }
 
-    def resume(self, checkpoint: Mapping[str, Any]) -> None:
+    def resume(self, checkpoint: Mapping[str, State]) -> None:
         """Go on with the runs of a checkpoint."""
         for number, state in checkpoint.items():
             self.start([(int(number), Candidate.from_dict(state["candidate"]))])
-            if state["saved"] is not None:
-                self.runs[int(number)].resume(state["saved"], state["random"], state["seconds"])
-            elif state.get("again") is not None:
-                self.runs[int(number)].remember(state["again"], state["seconds"])
+            self.runs[int(number)].resume(state)
 
 
-def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules: bool = True) -> Any:
-    """A fresh module of the task that carries the candidate's assignment, each site of it as a module unless told."""
-    module = task.make_module()
+def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules: bool = True) -> LightningModule:
+    """A fresh module of the task that carries the candidate's assignment, at sites that are modules by default."""
+    module: LightningModule = task.make_module()
     module.configure_model()
     if candidate.assignment:
         with holding(module, loaded_weights(task)):
@@ -340,38 +308,29 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
     return module
 
 
-def trainer_for(task: Task, device: torch.device, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
-    """A Trainer on ``device`` with the task's arguments over the defaults."""
-    return trainer_from(task.trainer, device, callbacks)
-
-
-def trainer_from(
-    given: Mapping[str, Any], device: torch.device, callbacks: Sequence[lightning.Callback]
-) -> lightning.Trainer:
+def trainer_from(given: TrainerArguments, device: torch.device, callbacks: Sequence[lightning.Callback]) -> Trainer:
     """A Trainer on ``device`` with the user's arguments over the defaults."""
     # Modules write to self.logger.experiment: without a logger there is one that takes everything and keeps nothing.
-    arguments = {**TRAINER_DEFAULTS, "logger": DummyLogger(), **_placement(device), **given}
+    placement: TrainerArguments = {"accelerator": device.type, "devices": 1}
+    if device.type == "cuda":
+        placement = {"accelerator": "gpu", "devices": [device.index or 0]}
+    arguments = {**TRAINER_DEFAULTS, "logger": DummyLogger(), **placement, **given}
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
         arguments["enable_checkpointing"] = True
-    return lightning.Trainer(**arguments, callbacks=list(callbacks))
+    return Trainer(**arguments, callbacks=list(callbacks))
 
 
 @contextmanager
-def connected(task: Task, device: torch.device, module: Any, datamodule: Any) -> Iterator[lightning.Trainer]:
-    """A Trainer of the task's that knows its module and its data; see ``attached``.
-
-    Args:
-        task: gives the Trainer's arguments.
-        device: where it would train.
-        module: what it would train.
-        datamodule: set up.
-    """
-    with attached(trainer_for(task, device, []), module, datamodule) as trainer:
+def connected(
+    task: Task, device: torch.device, module: LightningModule, datamodule: LightningDataModule
+) -> Iterator[Trainer]:
+    """A Trainer with the task's arguments that knows its module and its data; see ``attached``."""
+    with attached(trainer_from(task.trainer, device, []), module, datamodule) as trainer:
         yield trainer
 
 
 @contextmanager
-def attached(trainer: lightning.Trainer, module: Any, datamodule: Any) -> Iterator[lightning.Trainer]:
+def attached(trainer: Trainer, module: LightningModule, datamodule: LightningDataModule) -> Iterator[Trainer]:
     """A Trainer that is not asked to fit, and knows its module and its data as it does in ``fit``.
 
     Schedulers ask their Trainer how many steps there will be (``trainer.estimated_stepping_batches``), which makes it
@@ -390,10 +349,3 @@ def attached(trainer: lightning.Trainer, module: Any, datamodule: Any) -> Iterat
         yield trainer
     finally:
         trainer.fit_loop.teardown()
-
-
-def _placement(device: torch.device) -> dict[str, Any]:
-    """Trainer arguments that put a training on ``device``."""
-    if device.type == "cuda":
-        return {"accelerator": "gpu", "devices": [device.index or 0]}
-    return {"accelerator": device.type, "devices": 1}

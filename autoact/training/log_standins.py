@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from lightning.pytorch import LightningModule
 from torchmetrics import MetricCollection
 
+LogOptions = Mapping[str, Any]
+"""The options of ``self.log``, by name."""
+TakeLogged = Callable[[str, object, LogOptions], None]
+"""Takes what one call of ``self.log`` was given: a name, a value and options."""
 
-def log_calls(take: Callable[[str, Any, dict[str, Any]], None]) -> dict[str, Callable[..., None]]:
+
+def log_calls(take: TakeLogged) -> dict[str, Callable[..., None]]:
     """Replacements of a LightningModule's ``log`` and ``log_dict`` that hand every value to ``take``."""
 
-    def log(name: str, value: Any, *positional: Any, **options: Any) -> None:
+    def log(name: str, value: object, *positional: object, **options: object) -> None:
         take(name, value, options | dict(zip(_POSITIONAL, positional, strict=False)))
 
-    def log_dict(dictionary: Any, *positional: Any, **options: Any) -> None:
+    def log_dict(dictionary: Mapping[str, object], *positional: object, **options: object) -> None:
         named = dictionary.items(keep_base=False) if isinstance(dictionary, MetricCollection) else dictionary.items()
         for name, value in named:
             log(name, value, *positional, **options)
@@ -24,7 +30,7 @@ def log_calls(take: Callable[[str, Any, dict[str, Any]], None]) -> dict[str, Cal
 
 
 @contextmanager
-def logging_to(module: Any, take: Callable[[str, Any, dict[str, Any]], None]) -> Iterator[None]:
+def logging_to(module: LightningModule, take: TakeLogged) -> Iterator[None]:
     """Hand what a module logs inside the block to ``take``."""
     calls = log_calls(take)
     for name, call in calls.items():
@@ -36,7 +42,7 @@ def logging_to(module: Any, take: Callable[[str, Any, dict[str, Any]], None]) ->
             object.__delattr__(module, name)
 
 
-def nowhere(name: str, value: Any, options: dict[str, Any]) -> None:
+def nowhere(name: str, value: object, options: LogOptions) -> None:
     """What is logged goes nowhere."""
 
 

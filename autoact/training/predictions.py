@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ class Predictions:
         """Forget the rows of the pass before."""
         self._scores, self._targets = [], []
 
-    def add(self, module: torch.nn.Module, outputs: Any, batch: Any) -> None:
+    def add(self, module: torch.nn.Module, outputs: object, batch: object) -> None:
         """Collect one batch.
 
         Raises:
@@ -59,14 +58,7 @@ class Predictions:
         return sum(len(target) for target in self._targets)
 
     def replicates(self, *, ordered: bool) -> tuple[float, ...]:
-        """The metric with one group of rows left out at a time.
-
-        Args:
-            ordered: rows follow each other in time: groups are then stretches of time, else every n-th row.
-
-        Returns:
-            One value per group; none where the metric does not exist without some group.
-        """
+        """The metric with one group of rows left out at a time; see ``left_out``."""
         return left_out(self.metric, torch.cat(self._targets).numpy(), torch.cat(self._scores).numpy(), ordered=ordered)
 
 
@@ -91,8 +83,7 @@ def left_out(metric: Metric, targets: np.ndarray, scores: np.ndarray, *, ordered
         return ()
 
 
-def _predictions(module: torch.nn.Module, outputs: Any, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores and targets of one validation batch."""
+def _predictions(module: torch.nn.Module, outputs: object, batch: object) -> tuple[torch.Tensor, torch.Tensor]:
     if isinstance(outputs, Mapping) and "score" in outputs and "target" in outputs:
         return outputs["score"], outputs["target"]
     if isinstance(batch, (tuple, list)) and len(batch) == 2:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import Any
 
 import torch
+from lightning import LightningModule
 
-from autoact.latency.build_table import call_model
+from autoact.core.value_holders import Batch
+from autoact.latency.model_call import call_model
 from autoact.latency.timer import fixed_threads
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.tasks.task import Task
 
 ROWS, STEPS_PER_ROUND, ROUNDS = 128, 5, 5
-# More threads have to pay: they also stand in the way of everything else on the machine.
+# More threads have to pay: everything else on the machine loses them.
 FASTER_BELOW = 0.85
 
 
@@ -50,7 +51,7 @@ def fastest_threads(task: Task, device: torch.device) -> int:
     return best
 
 
-def _step(module: Any, batch: Any) -> None:
+def _step(module: LightningModule, batch: Batch) -> None:
     """A forward and a backward pass; gradients are dropped."""
     total = sum(out.float().sum() for out in tensors_in(call_model(module, batch)) if out.requires_grad)
     if isinstance(total, torch.Tensor):

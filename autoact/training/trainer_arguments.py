@@ -11,7 +11,10 @@ import lightning
 from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.training.quiet_lightning import quiet_lightning
 
-TRAINER_DEFAULTS: Mapping[str, Any] = {
+TrainerArguments = Mapping[str, Any]
+"""Arguments of ``lightning.Trainer``, by name."""
+
+TRAINER_DEFAULTS: Mapping[str, int | bool] = {
     "max_epochs": 50,
     "logger": False,
     "enable_checkpointing": False,
@@ -21,7 +24,7 @@ TRAINER_DEFAULTS: Mapping[str, Any] = {
 }
 # Arguments that say where trainings run, with what asks for nothing. Lightning would start the whole command again,
 # once for each device, and several searches would write into one folder.
-_ONE_DEVICE: Mapping[str, tuple[Any, ...]] = {
+_ONE_DEVICE: Mapping[str, tuple[object, ...]] = {
     "devices": (1, "1", "auto", [0], None),
     "num_nodes": (1, None),
     "strategy": ("auto", "single_device", None),
@@ -43,7 +46,7 @@ def trainer_parameters() -> dict[str, inspect.Parameter]:
     return {name: p for name, p in inspect.signature(lightning.Trainer.__init__).parameters.items() if name != "self"}
 
 
-def check_trainer(arguments: Mapping[str, Any]) -> None:
+def check_trainer(arguments: TrainerArguments) -> None:
     """Refuse arguments that ``lightning.Trainer`` does not take, or with which no search could go on.
 
     Raises:
@@ -71,7 +74,7 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
         raise AutoactError(f"lightning.Trainer refuses {given}: {first_line(error)}") from error
 
 
-def _check_place(arguments: Mapping[str, Any]) -> None:
+def _check_place(arguments: TrainerArguments) -> None:
     """Refuse several devices, and trainings that leave nothing to compare."""
     for name, allowed in _ONE_DEVICE.items():
         if (value := arguments.get(name)) not in allowed:
@@ -84,7 +87,7 @@ def _check_place(arguments: Mapping[str, Any]) -> None:
             raise AutoactError(f"trainer.{name}: {why}; leave it out (trainer.max_epochs=N makes trainings short)")
 
 
-def _check_length(arguments: Mapping[str, Any]) -> None:
+def _check_length(arguments: TrainerArguments) -> None:
     """Refuse trainings without an epoch, without rows, or without a validation."""
     epochs = arguments.get("max_epochs")
     if epochs is not None and (type(epochs) is not int or epochs == 0 or epochs < -1):

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from autoact.core.errors import AutoactError, SealedError, first_line
 from autoact.core.value_holders import held_in
 from autoact.data.first_batch import first_of, prepared
-from autoact.latency.build_table import call_model
+from autoact.latency.model_call import call_model
 from autoact.sites.tracing.dry_run import is_compiled, tensors_in
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task

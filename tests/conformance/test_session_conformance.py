@@ -207,19 +207,6 @@ def test_advancing_to_an_epoch_that_is_behind_does_nothing(make):
     assert timeless(session.advance(3)) == before
 
 
-def test_keep_drops_the_others(make, straight):
-    session = make()
-    session.start(THREE)
-    session.advance(2)
-    session.keep([7, 11])
-    assert [record.number for record in session.records()] == [11, 7]
-    session.advance()
-    assert timeless(session.records()) == timeless([r for r in straight.records() if r.number != 4])
-    session.keep([])
-    assert session.records() == []
-    assert session.advance() == []
-
-
 def test_one_that_diverges_fails_alone(make, straight):
     session = make()
     session.start([THREE[0], DIVERGES, *THREE[1:]])

@@ -11,9 +11,9 @@ from typing import Any
 from autoact.core.assignment import Assignment
 from autoact.core.stats import median, paired_interval
 from autoact.core.trial import Candidate
-from autoact.latency.build_table import call_model, to_device
 from autoact.latency.cost import cost_per_million
 from autoact.latency.hardware import resolve_device
+from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import Timing, time_alternating
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.execution.predicted_costs import PredictedCosts

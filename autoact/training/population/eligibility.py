@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightning
 import torch
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -17,16 +16,17 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
+from autoact.core.value_holders import Batch
 from autoact.data.datamodule import TensorBatches
 from autoact.data.first_batch import first_of, prepared
-from autoact.latency.build_table import to_device
+from autoact.latency.model_call import to_device
 from autoact.latency.timer import fixed_threads
 from autoact.sites.tracing.locate import activation_modules
 from autoact.sites.user_hooks import own_hooks
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import SessionOptions, connected
 from autoact.training.log_standins import logging_to, nowhere
-from autoact.training.population.hooks import BEFORE, WITHIN_STEP, MemberTrainer, StepTrainer, has_hook
+from autoact.training.population.hooks import BEFORE, WITHIN_STEP, StepTrainer, hand_trainer, has_hook
 from autoact.training.population.member import Member
 from autoact.training.population.optimizers import configure
 from autoact.training.population.seed_streams import Stream
@@ -36,7 +36,13 @@ from autoact.training.population.vmap.stacked_parameters import Stack, names_of,
 from autoact.training.population.vmap.step import Template
 from autoact.training.preflight.one_step import NoLossError, own_loss
 from autoact.training.quiet_lightning import quiet_lightning
-from autoact.training.state.random_state import random_state, restore_random_state, same_random_state
+from autoact.training.state.random_state import (
+    RandomState,
+    preserved_random_state,
+    random_state,
+    restore_random_state,
+    same_random_state,
+)
 from autoact.training.trainer_arguments import trainer_parameters
 from autoact.training.user_errors import said
 
@@ -61,22 +67,22 @@ def why_not(task: Task, options: SessionOptions) -> str:
     Looks at hooks, callbacks and Trainer arguments, then tries one training step of two members and compares it with
     the module's own. Nothing is kept, and the state of the random numbers is put back.
     """
-    with _undone(), quiet_lightning(), fixed_threads(options.threads):
+    with preserved_random_state(), quiet_lightning(), fixed_threads(options.threads):
         module = task.make_module()
-        stated = _hooks(module) or _listeners(module) or _callbacks(task) or _trainer(task) or _loaders(task)
-        return stated or _tried(task, options)
+        by_rule = _hooks(module) or _listeners(module) or _callbacks(task) or _trainer(task) or _loaders(task)
+        return by_rule or _tried(task, options)
 
 
-def _hooks(module: Any) -> str:
+def _hooks(module: LightningModule) -> str:
     """A hook or a way of training that a population has no place for."""
     name = type(module).__name__
     if not module.automatic_optimization:
         return f"{name} optimises by hand (automatic_optimization=False)"
-    found = next((hook for hook in WITHIN_STEP if has_hook(module, hook)), None)
-    return f"{name} has {'an' if found[0] in 'aeiou' else 'a'} {found} of its own" if found else ""
+    own = next((hook for hook in WITHIN_STEP if has_hook(module, hook)), None)
+    return f"{name} has {'an' if own[0] in 'aeiou' else 'a'} {own} of its own" if own else ""
 
 
-def _listeners(module: Any) -> str:
+def _listeners(module: LightningModule) -> str:
     """A hook on gradients or on an activation, which are all members' in a population."""
     name = type(module).__name__
     for path, parameter in module.named_parameters():
@@ -101,19 +107,18 @@ def _loaders(task: Task) -> str:
 
 def _callbacks(task: Task) -> str:
     """A callback that has to see a training of its own."""
-    found = next((c for c in task.make_callbacks() if type(c) is not EarlyStopping), None)
-    return f"the callback {type(found).__name__} watches a single training" if found is not None else ""
+    own = next((c for c in task.make_callbacks() if type(c) is not EarlyStopping), None)
+    return f"the callback {type(own).__name__} watches a single training" if own is not None else ""
 
 
 def _trainer(task: Task) -> str:
-    """A Trainer argument that a population cannot honour."""
-    known = trainer_parameters()
+    parameters = trainer_parameters()
     for name, value in task.trainer.items():
         if name == "precision" and value not in _PRECISIONS:
             return f"trainer.precision={value}"
         if name in _ARGUMENTS or value is None or (name in ("logger", "callbacks") and value is False):
             continue
-        if name not in known or value != known[name].default:
+        if name not in parameters or value != parameters[name].default:
             return f"trainer.{name}={value}"
     return ""
 
@@ -129,7 +134,7 @@ def _tried(task: Task, options: SessionOptions) -> str:
         return _stepped(pair, batch, trainer, options)
 
 
-def _stepped(pair: Sequence[Member], batch: Any, trainer: lightning.Trainer, options: SessionOptions) -> str:
+def _stepped(pair: Sequence[Member], batch: Batch, trainer: Trainer, options: SessionOptions) -> str:
     """One training step of two members, each by itself and both together: what differs, or what it ran into."""
     name = type(pair[0].module).__name__
     try:
@@ -137,9 +142,9 @@ def _stepped(pair: Sequence[Member], batch: Any, trainer: lightning.Trainer, opt
         if listens := _listeners(pair[0].module):  # its setup may have registered some
             return listens
         template = Template(pair[0].module, [], streams=False, trainer=StepTrainer(trainer, None))
-        kept, begun = Kept(template.base, [member.module for member in pair]), random_state()
-        alone = [_alone(member, batch, begun) for member in pair]
-        restore_random_state(begun)
+        kept, state = Kept(template.base, [member.module for member in pair]), random_state()
+        alone = [_alone(member, batch, state) for member in pair]
+        restore_random_state(state)
         stack = Stack([m.module for m in pair], [], {})
         together = template.run(stack, batch, 0, own_batches=False).loss_k
         _backward(together)
@@ -149,14 +154,14 @@ def _stepped(pair: Sequence[Member], batch: Any, trainer: lightning.Trainer, opt
         return f"{name}.training_step cannot be batched: {said(error)}"
     if keeps := kept.disagreeing():
         return f"{name}.{keeps}"
-    different = next((found for row, one in enumerate(alone) if (found := _different(one, row, together, stack))), "")
-    if different:
-        return f"{name}.training_step gives another {different} when it is batched"
-    return _again(pair[0], batch)
+    for row, one in enumerate(alone):
+        if different := _different(one, row, together, stack):
+            return f"{name}.training_step gives another {different} when it is batched"
+    return _asks_repeatedly(pair[0], batch)
 
 
-def _again(member: Member, batch: Any) -> str:
-    """Whether the optimiser asks for the loss several times in one step, as L-BFGS and SAM do."""
+def _asks_repeatedly(member: Member, batch: Batch) -> str:
+    """Says where the optimiser asks for the loss several times in one step, as L-BFGS and SAM do."""
     try:
         if member.optimizer is None or not _may_ask(member.optimizer):
             return ""
@@ -186,7 +191,7 @@ def _backward(loss_k: torch.Tensor) -> None:
     """The backward pass of all members.
 
     Raises:
-        CannotBatchError: it runs layers again, which hold nobody's weights by then.
+        CannotBatchError: it runs layers once more, which hold no member's weights by then.
     """
     try:
         loss_k.sum().backward()
@@ -196,7 +201,7 @@ def _backward(loss_k: torch.Tensor) -> None:
         raise
 
 
-def begin(members: Sequence[Member], trainer: lightning.Trainer, device: torch.device) -> None:
+def begin(members: Sequence[Member], trainer: Trainer, device: torch.device) -> None:
     """What each module does before its first step.
 
     Raises:
@@ -204,7 +209,7 @@ def begin(members: Sequence[Member], trainer: lightning.Trainer, device: torch.d
     """
     for member in members:
         member.module.to(device)
-        member.module.trainer = MemberTrainer(trainer, member)
+        hand_trainer(member, trainer)
         before = names_of(member.module)
         for hook in ("setup", *BEFORE):
             if has_hook(member.module, hook):
@@ -218,37 +223,31 @@ def begin(members: Sequence[Member], trainer: lightning.Trainer, device: torch.d
 
 @dataclass
 class _Alone:
-    """What the module's own step gave.
-
-    Attributes:
-        loss: a number.
-        grads: gradients by parameter.
-        buffers: by name, as the step left them.
-    """
+    """What the module's own step gave: its loss, gradients by parameter, and buffers as the step left them."""
 
     loss: torch.Tensor
     grads: dict[str, torch.Tensor]
     buffers: dict[str, torch.Tensor]
 
 
-def _alone(member: Member, batch: Any, begun: dict[str, Any]) -> _Alone:
-    """One step of the module's own, after which it is as it was."""
+def _alone(member: Member, batch: Batch, state: RandomState) -> _Alone:
+    """One step of the module's own, after which the module is as it was."""
     module = member.module
-    held = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
-    restore_random_state(begun)
+    before = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+    restore_random_state(state)
     loss = own_loss(module, batch)
     loss.sum().backward()
-    found = _Alone(
+    result = _Alone(
         loss.detach().sum(),
         {name: p.grad for name, p in module.named_parameters() if p.grad is not None},
         {name: buffer.detach().clone() for name, buffer in module.named_buffers()},
     )
     for parameter in module.parameters():
         parameter.grad = None
-    for name, buffer in held.items():
+    for name, buffer in before.items():
         store, key = slot_of(module, name)
         store[key] = buffer
-    return found
+    return result
 
 
 def _different(alone: _Alone, row: int, loss_k: torch.Tensor, stack: Stack) -> str:
@@ -273,12 +272,13 @@ def _close(one: torch.Tensor, other: torch.Tensor, size: float) -> bool:
     return bool(torch.allclose(one, other, rtol=_CLOSE, atol=_CLOSE * size, equal_nan=True))
 
 
-def set_up(task: Task) -> Any:
+def set_up(task: Task) -> LightningDataModule:
     """A datamodule that is ready to give loaders."""
-    return prepared(task.make_datamodule(0))
+    datamodule: LightningDataModule = prepared(task.make_datamodule(0))
+    return datamodule
 
 
-def first_batch(datamodule: Any, device: torch.device) -> Any:
+def first_batch(datamodule: LightningDataModule, device: torch.device) -> Batch:
     """The first training batch, on the device."""
     return to_device(first_of(datamodule.train_dataloader()), device)
 
@@ -288,33 +288,29 @@ def seeds_can_share(task: Task, options: SessionOptions, streams: list[Stream]) 
 
     They cannot where loaders differ in length or work in other processes, where the datamodule has hooks that belong to
     a Trainer, or where a step draws random numbers elsewhere than in ``nn.Dropout``: those would be drawn once for all.
-    What shows later only (``SeedsApartError``) parts them then.
+    What shows only later (``SeedsApartError``) separates them then.
     """
-    with _undone(), quiet_lightning():
+    with preserved_random_state(), quiet_lightning():
         hooks = ("transfer_batch_to_device", "on_before_batch_transfer", "on_after_batch_transfer")
         lengths = set()
         for stream in streams:
-            if any(is_overridden(hook, stream.datamodule, lightning.LightningDataModule) for hook in hooks):
+            if any(is_overridden(hook, stream.datamodule, LightningDataModule) for hook in hooks):
                 return False
             prepared(stream.datamodule)
-            training, judging = stream.datamodule.train_dataloader(), stream.datamodule.val_dataloader()
-            if not (_plain(training) and _plain(judging)):
+            training, validation = stream.datamodule.train_dataloader(), stream.datamodule.val_dataloader()
+            if not (_is_plain(training) and _is_plain(validation)):
                 return False
-            lengths.add((len(training), training.batch_size, _rows(training)))
+            rows = training.order.rows if isinstance(training, TensorBatches) else len(training.sampler)
+            lengths.add((len(training), training.batch_size, rows))
         return len(lengths) == 1 and not _draws(task, options)
 
 
-def _plain(loader: Any) -> bool:
+def _is_plain(loader: object) -> bool:
     """Whether a loader works in this process and knows its length."""
-    if isinstance(loader, TensorBatches):
-        return True
+    if not isinstance(loader, DataLoader):
+        return isinstance(loader, TensorBatches)
     own_rows = type(loader) is DataLoader and not isinstance(loader.dataset, IterableDataset)
     return own_rows and loader.num_workers == 0 and type(loader.batch_sampler) is BatchSampler
-
-
-def _rows(loader: Any) -> int:
-    """Rows of an epoch."""
-    return loader.order.rows if isinstance(loader, TensorBatches) else len(loader.sampler)
 
 
 def _draws(task: Task, options: SessionOptions) -> bool:
@@ -326,18 +322,8 @@ def _draws(task: Task, options: SessionOptions) -> bool:
         begin([member], trainer, options.device)
         template = Template(member.module, [], streams=True, trainer=StepTrainer(trainer, None))
         for dropout in template.dropouts:
-            stream = Stream((0, None), None, random_state())
+            stream = Stream((0, None), datamodule, random_state())
             dropout.streams, dropout.stream_of = [stream], torch.zeros(1, dtype=torch.long, device=options.device)
         before = random_state()
         template.run(Stack([member.module], [], {}), batch, 0, own_batches=False)
         return not same_random_state(before, random_state())
-
-
-@contextmanager
-def _undone() -> Iterator[None]:
-    """Random numbers go on as if nothing had been drawn inside."""
-    state = random_state()
-    try:
-        yield
-    finally:
-        restore_random_state(state)

@@ -9,8 +9,12 @@ from typing import Any
 
 import lightning
 import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 
+from autoact.training.population.member import Member
 from autoact.training.population.vmap.errors import CannotBatchError
 
 # Hooks around training: each member's own runs, one after the other.
@@ -55,7 +59,7 @@ _MEMBERS_OWN = frozenset(
 )  # fmt: skip
 
 
-def has_hook(module: Any, name: str) -> bool:
+def has_hook(module: LightningModule, name: str) -> bool:
     """Whether a module has a hook of its own that does something.
 
     Example:
@@ -88,17 +92,19 @@ class MemberTrainer:
     All else is the Trainer's.
     """
 
-    def __init__(self, trainer: Any, member: Any) -> None:
+    _trainer: Trainer
+    _member: Member
+
+    def __init__(self, trainer: Trainer, member: Member | None) -> None:
         vars(self).update(_trainer=trainer, _member=member)
 
     def __getattr__(self, name: str) -> Any:
-        """What is not a member's own."""
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(vars(self)["_trainer"], name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Nobody stops the others.
+    def __setattr__(self, name: str, value: object) -> None:
+        """Stop this member alone.
 
         Raises:
             CannotBatchError: something else is set, which is all members'.
@@ -113,24 +119,24 @@ class MemberTrainer:
         return bool(self._member.stopping)
 
     @property
-    def model(self) -> Any:
+    def model(self) -> LightningModule:
         """The member's module."""
         return self._member.module
 
     lightning_module = model
 
     @property
-    def optimizers(self) -> list[Any]:
+    def optimizers(self) -> list[torch.optim.Optimizer]:
         """The member's own, once it exists."""
-        return [] if self._member.optimizer is None else [self._member.optimizer]
+        return self._member.optimizers
 
     @property
-    def lr_scheduler_configs(self) -> list[Any]:
+    def lr_scheduler_configs(self) -> list[LRSchedulerConfig]:
         """The member's own."""
         return list(self._member.schedulers)
 
     @property
-    def strategy(self) -> Any:
+    def strategy(self) -> _MemberStrategy:
         """Where ``self.optimizers()`` looks."""
         return _MemberStrategy(self._trainer.strategy, self)
 
@@ -145,11 +151,10 @@ class MemberTrainer:
 class _MemberStrategy:
     """The Trainer's strategy with a member's optimiser in it."""
 
-    def __init__(self, strategy: Any, trainer: MemberTrainer) -> None:
+    def __init__(self, strategy: Strategy, trainer: MemberTrainer) -> None:
         self._strategy, self._own = strategy, trainer
 
     def __getattr__(self, name: str) -> Any:
-        """What is not a member's own."""
         if name.startswith("__"):
             raise AttributeError(name)
         if name in ("_lightning_optimizers", "optimizers"):
@@ -158,15 +163,16 @@ class _MemberStrategy:
             raise CannotBatchError(f"a hook calls self.trainer.strategy.{name}, which all candidates share")
         return self._own.model if name in ("model", "lightning_module") else getattr(self._strategy, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Nothing is set for the others.
-
-        Raises:
-            CannotBatchError: something is.
-        """
+    def __setattr__(self, name: str, value: object) -> None:
         if name not in ("_strategy", "_own"):
             raise CannotBatchError(f"a hook sets self.trainer.strategy.{name}, which all candidates share")
         object.__setattr__(self, name, value)
+
+
+def hand_trainer(member: Member, trainer: Trainer) -> None:
+    """Let a member's module have the Trainer of its population as its own."""
+    module: Any = member.module  # the setter is declared for a Trainer
+    module.trainer = MemberTrainer(trainer, member)
 
 
 class StepTrainer(MemberTrainer):
@@ -182,30 +188,24 @@ class StepTrainer(MemberTrainer):
             raise CannotBatchError(f"training_step asks for self.trainer.{name}, which is each candidate's own")
         return object.__getattribute__(self, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set for all."""
-        setattr(vars(self)["_trainer"], name, value)
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._trainer, name, value)
 
     @property
     def should_stop(self) -> bool:
         """Of all."""
-        return bool(vars(self)["_trainer"].should_stop)
+        return bool(self._trainer.should_stop)
 
     @property
-    def strategy(self) -> Any:
+    def strategy(self) -> _StepStrategy:
         """The Trainer's, without its optimisers."""
-        return _StepStrategy(vars(self)["_trainer"].strategy, self)
+        return _StepStrategy(self._trainer.strategy, self)
 
 
 class _StepStrategy(_MemberStrategy):
     """The Trainer's strategy as a training step of all members sees it."""
 
     def __getattr__(self, name: str) -> Any:
-        """Everything but what differs.
-
-        Raises:
-            CannotBatchError: the step asks for the optimiser.
-        """
         if name in ("_lightning_optimizers", "optimizers"):
             raise CannotBatchError("training_step asks for the optimiser, whose param_groups are each candidate's own")
         return super().__getattr__(name)

@@ -1,21 +1,25 @@
-"""One member of a population: its module, its optimiser, and what is known of it so far."""
+"""One member of a population: its module, its optimiser, and how far it has come."""
 
 from __future__ import annotations
 
 import copy
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 
+from autoact.core.errors import first_line
 from autoact.core.trial import FAILED, Candidate
+from autoact.core.value_holders import Batch
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Patience
 from autoact.training.lightning_session import SessionOptions, build_module
-from autoact.training.state.best_epoch import Best, copied_weights
+from autoact.training.population.seed_streams import Key
+from autoact.training.state.best_epoch import Best, State, copied_weights
+from autoact.training.state.random_state import RandomState
 from autoact.training.state.training_state import TrainingState
 from autoact.training.state.unsaved_state import Unsaved
 
@@ -25,22 +29,18 @@ class Member(TrainingState):
 
     Attributes:
         module: the user's own module; it can be used as it is at any time.
-        best: the best epoch and the curve.
         stoppers: early stopping: the task's own callbacks and ``search.patience``.
         steps: optimiser steps taken.
         optimizer: what the module configured, once training has begun.
         schedulers: Lightning's scheduler configurations.
-        failure: status and reason, where it failed.
-        stopping: early stopping has spoken.
+        stopping: early stopping, or the module itself, has asked to stop it.
         logged: what was logged last, by name, as the Trainer's ``callback_metrics`` would have it.
         by_validation: names that only validations have logged.
-        again: it is paused, and will start again: it holds what would be lost (see ``Unsaved``).
-        watch: sees what it holds.
+        watch: compares what it holds beside what a checkpoint does.
     """
 
     def __init__(self, number: int, candidate: Candidate, task: Task, options: SessionOptions) -> None:
-        self.number = number
-        self.candidate = candidate
+        super().__init__(number, candidate, task)
         lightning.seed_everything(candidate.seed, verbose=False)
         self.module = build_module(task, candidate, rescale=options.rescale)
         self.best = Best(task.monitor, task.mode)
@@ -48,38 +48,32 @@ class Member(TrainingState):
         if options.patience is not None:
             self.stoppers.append(Patience(task.monitor, mode=task.mode, patience=options.patience))
         self.steps = 0
-        self.seconds = 0.0
         self.optimizer: torch.optim.Optimizer | None = None
-        self.schedulers: list[Any] = []
-        self.failure: tuple[str, str] | None = None
+        self.schedulers: list[LRSchedulerConfig] = []
         self.stopping = False
         self.logged: dict[str, float] = {}
         self.by_validation: set[str] = set()
-        self.finished = False
-        self.replicates: tuple[float, ...] = ()
-        self.paused: dict[str, Any] | None = None
-        self.again = False
+        self.paused: State | None = None
         self.watch: Unsaved | None = None
 
     @property
-    def epochs(self) -> int:
-        """Epochs trained."""
-        return len(self.best.curve)
+    def key(self) -> Key:
+        """Its seed and its fold."""
+        return self.candidate.seed, self.candidate.fold
 
-    def validate(self, batch: Any, batch_idx: int) -> Any:
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Its optimiser in a list, as a Trainer has it; empty before training."""
+        return [] if self.optimizer is None else [self.optimizer]
+
+    def validate(self, batch: Batch, batch_idx: int) -> object:
         """The module's own ``validation_step``."""
         step = self.module.validation_step
         return step(batch, batch_idx) if len(inspect.signature(step).parameters) > 1 else step(batch)
 
-    @property
-    def active(self) -> bool:
-        """Whether it has something left to train."""
-        return self.failure is None and not self.finished
-
-    def fail(self, reason: object) -> None:
+    def fail(self, reason: str | Exception) -> None:
         """It fails alone, for this reason."""
-        said = str(reason).strip() or type(reason).__name__
-        self.failure = (FAILED, said.splitlines()[0])
+        self.failure = (FAILED, reason if isinstance(reason, str) else first_line(reason))
 
     def epoch_ended(self, logged: Mapping[str, float], validated: Mapping[str, float] | None, epoch: int) -> None:
         """Append an epoch to the curve as a Trainer's callback sees it: with all that is logged by then.
@@ -103,9 +97,9 @@ class Member(TrainingState):
         for stopper in self.stoppers:
             if validated is None and stopper.monitor not in logged:
                 continue  # nothing new to judge by
-            seen = validated if stopper._check_on_train_epoch_end is False and validated is not None else logged
-            if stopper._validate_condition_metric({name: torch.tensor(value) for name, value in seen.items()}):
-                over, _ = stopper._evaluate_stopping_criteria(torch.tensor(seen[stopper.monitor]))
+            values = validated if stopper._check_on_train_epoch_end is False and validated is not None else logged
+            if stopper._validate_condition_metric({name: torch.tensor(value) for name, value in values.items()}):
+                over, _ = stopper._evaluate_stopping_criteria(torch.tensor(values[stopper.monitor]))
                 self.stopping = self.stopping or over
 
     def finish(self) -> None:
@@ -122,14 +116,14 @@ class Member(TrainingState):
         self.optimizer, self.schedulers, self.paused = None, [], None
         self.module._trainer = None
 
-    def pause(self, random: Mapping[str, Any] | None) -> dict[str, Any]:
+    def pause(self, random: RandomState | None) -> State:
         """Everything that goes on in another population, with the state of the random numbers."""
-        if self.again:
-            return {"again": True, "best": self.best.known(), "seconds": self.seconds, "random": None}
+        if self.restarts:
+            return {"again": True, "best": self.best.without_weights(), "seconds": self.seconds, "random": None}
         if self.optimizer is None:
             assert self.paused is not None, "it has trained before"
             return self.paused
-        checkpoint: dict[str, Any] = {"state_dict": copied_weights(self.module)}
+        checkpoint: State = {"state_dict": copied_weights(self.module)}
         self.module.on_save_checkpoint(checkpoint)
         return {
             "checkpoint": copy.deepcopy(checkpoint),
@@ -145,19 +139,18 @@ class Member(TrainingState):
             "random": copy.deepcopy(random),
         }
 
-    def go_on(self, paused: dict[str, Any]) -> None:
+    def go_on(self, paused: State) -> None:
         """Take over what ``pause`` gave; the module follows in ``restore``, the optimiser when it is made."""
-        self.paused = paused
-        if paused.get("again"):
-            self.best.load_state_dict(copy.deepcopy(paused["best"]))
-            self.again, self.seconds = True, paused["seconds"]
-            return
+        self.paused, self.seconds = paused, paused["seconds"]
         self.best.load_state_dict(copy.deepcopy(paused["best"]))
+        if paused.get("again"):
+            self.restarts = True
+            return
         for stopper, state in zip(self.stoppers, paused["stoppers"], strict=True):
             stopper.load_state_dict(copy.deepcopy(state))
         self.stopping = paused["stopping"]
         self.logged, self.by_validation = dict(paused["logged"]), set(paused["by_validation"])
-        self.steps, self.seconds = paused["steps"], paused["seconds"]
+        self.steps = paused["steps"]
 
     def restore(self) -> None:
         """Give the module what ``pause`` saved of it, after its ``setup``, as Lightning does."""

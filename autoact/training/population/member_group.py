@@ -1,4 +1,4 @@
-"""The members of one population: who trains, stacked; who leaves; who is done."""
+"""The members of one population: those that train, stacked; those that leave; those that are done."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from lightning import Trainer
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from autoact.activations import registry
 from autoact.core.assignment import Choice
-from autoact.training.population.hooks import VALIDATION_HOOKS, MemberTrainer, StepTrainer, has_hook
+from autoact.core.value_holders import Batch
+from autoact.training.population.hooks import VALIDATION_HOOKS, StepTrainer, hand_trainer, has_hook
 from autoact.training.population.member import Member
 from autoact.training.population.optimizers import Stepper, configure
-from autoact.training.population.seed_streams import Stream, key_of
+from autoact.training.population.seed_streams import Stream
 from autoact.training.population.vmap.activation_groups import Groups, Part, part_of
 from autoact.training.population.vmap.errors import CannotBatchError, SeedsApartError
 from autoact.training.population.vmap.module_structure import Structure
@@ -56,15 +58,15 @@ class Members:
     def judged(self, stream: int | None) -> list[Member]:
         """The active members that have not failed, of one stream or of all."""
         staying = [member for member in self.active if member.failure is None]
-        return staying if stream is None else [m for m in staying if key_of(m.candidate) == self.streams[stream].key]
+        return staying if stream is None else [m for m in staying if m.key == self.streams[stream].key]
 
     def by_stream(self, members: Sequence[Member]) -> list[tuple[Stream | None, list[Member]]]:
         """The members of each seed, where there are several; else all, and no seed of their own."""
         if not self.own_batches:
             return [(None, list(members))]
-        return [(stream, [m for m in members if key_of(m.candidate) == stream.key]) for stream in self.streams]
+        return [(stream, [m for m in members if m.key == stream.key]) for stream in self.streams]
 
-    def settled(self, name: str) -> None:
+    def take_over(self, name: str) -> None:
         """The members' own code has run: take over what it did to them.
 
         Raises:
@@ -79,20 +81,20 @@ class Members:
     def validated(self) -> None:
         """The members' validations have run: take over what they did."""
         if any(has_hook(member.module, hook) for member in self.active[:1] for hook in VALIDATION_HOOKS):
-            self.settled("validation")
+            self.take_over("validation")
         else:
             self.kept.gather()
 
     def watch(self) -> None:
-        """From here on it is seen what a pause would lose."""
+        """From here on each member is compared for what a pause would lose."""
         for member in self.active:
-            member.watch = Unsaved(member.module, [member.optimizer], (), [c.scheduler for c in member.schedulers])
+            member.watch = Unsaved(member.module, member.optimizers, (), [c.scheduler for c in member.schedulers])
 
     def watched(self) -> None:
         """The hooks before training have run."""
         for member in self.active:
             if member.watch is not None:
-                member.watch.started(member.module, [member.optimizer])
+                member.watch.started(member.module, member.optimizers)
 
     def ending(self) -> None:
         """The hooks after training have not run yet."""
@@ -110,7 +112,7 @@ class Members:
         """Where members may differ: all have the same, in whatever order."""
         return sorted(self.all[0].candidate.assignment)
 
-    def stack_up(self, device: torch.device, trainer: Any) -> None:
+    def stack_up(self, device: torch.device, trainer: Trainer) -> None:
         """Stack all that have something left to train, on ``device``, and make their optimisers."""
         self._device = device
         waiting = [member for member in self.all if member.active]
@@ -118,7 +120,7 @@ class Members:
         waiting.sort(key=lambda member: [str(member.candidate.assignment[site]) for site in self._sites])
         for member in waiting:
             trainer.precision_plugin.convert_module(member.module.to(device))
-            member.module.trainer = MemberTrainer(trainer, member)
+            hand_trainer(member, trainer)
         own = StepTrainer(trainer, None)
         self._template = Template(waiting[0].module, self._sites, streams=self.own_batches, trainer=own)
         modules = [member.module for member in waiting]
@@ -129,7 +131,6 @@ class Members:
                 configure(member, member.candidate.settings)
 
     def _stack(self, members: Sequence[Member]) -> None:
-        """Make these the active ones."""
         self.active = list(members)
         self.kept.keep([member.module for member in members])
         chosen = {site: _groups([m.candidate.assignment[site] for m in members]) for site in self._sites}
@@ -140,20 +141,19 @@ class Members:
             self._template.activations[site].groups = Groups(parts, positions[site], self._device)
         self._template.learning({site for (site, _), entries in self.stack.grouped.items() if entries})
         keys = [stream.key for stream in self.streams]
-        self._stream_of = torch.tensor([keys.index(key_of(m.candidate)) for m in members], device=self._device)
+        self._stream_of = torch.tensor([keys.index(m.key) for m in members], device=self._device)
         for dropout in self._template.dropouts if self.own_batches else ():
             dropout.streams, dropout.stream_of = self.streams, self._stream_of
         self.stepper = Stepper(members)
         self._first = True
 
     def _part(self, site: str, index: int, choice: Choice, where: Sequence[int]) -> Part:
-        """The activation of one group at one site."""
         row = registry.get(choice.name)
         tensors = {name: entry.tensor for name, entry in self.stack.grouped[site, index].items()}
         module = self.active[where[0]].module.get_submodule(site)
         return part_of(module, tensors, pointwise=row.family == "pointwise", stochastic=row.stochastic)
 
-    def losses(self, batch: Any, batch_idx: int) -> Step:
+    def losses(self, batch: Batch, batch_idx: int) -> Step:
         """One forward pass of every member."""
         if self.own_batches:
             try:
@@ -162,15 +162,16 @@ class Members:
                 raise SeedsApartError from error
         return self._template.run(self.stack, batch, batch_idx, own_batches=self.own_batches)
 
-    def _spread(self, *leaves: Any) -> Any:
+    def _spread(self, *leaves: object) -> object:
         """Each stream's leaf, handed to its members."""
-        if not isinstance(leaves[0], Tensor):
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        if not tensors:
             if any(leaf != leaves[0] for leaf in leaves):  # a name, or a number, that vmap cannot hand out
                 raise SeedsApartError
             return leaves[0]
-        if len({leaf.shape for leaf in leaves}) > 1:
+        if len(tensors) < len(leaves) or len({leaf.shape for leaf in tensors}) > 1:
             raise SeedsApartError
-        return torch.stack(leaves).index_select(0, self._stream_of)
+        return torch.stack(tensors).index_select(0, self._stream_of)
 
     def bind_grads(self) -> None:
         """Let every member's parameters see their gradients."""
@@ -188,8 +189,8 @@ class Members:
 
     def stepped(self) -> list[tuple[Entry, Sequence[int]]]:
         """Parameters that the optimisers step and that have a gradient, with the positions of their members."""
-        everybody = range(len(self.active))
-        found: list[tuple[Entry, Sequence[int]]] = [(entry, everybody) for entry in self.stack.common.values()]
+        everyone = range(len(self.active))
+        found: list[tuple[Entry, Sequence[int]]] = [(entry, everyone) for entry in self.stack.common.values()]
         for (site, index), entries in self.stack.grouped.items():
             where = list(_groups([m.candidate.assignment[site] for m in self.active]).values())[index]
             found += [(entry, where) for entry in entries.values()]
@@ -200,7 +201,7 @@ class Members:
 
         Args:
             epoch: that has ended, from 1.
-            least: epochs that everybody trains, whatever early stopping says.
+            least: epochs that every member trains, whatever early stopping says.
         """
         for member in self.active:
             if member.failure is not None:
@@ -225,7 +226,7 @@ def _groups(choices: Sequence[Choice]) -> dict[Choice, list[int]]:
 
 
 class PopulationOptimizer(torch.optim.Optimizer):
-    """What Lightning holds for an optimiser: steps all members' own."""
+    """The optimiser that Lightning steps: it steps all members' own."""
 
     def __init__(self, members: Members) -> None:
         super().__init__([nn.Parameter(torch.zeros(0))], {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from lightning.pytorch.utilities.data import extract_batch_size
@@ -12,8 +11,10 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import Batch
+from autoact.training.log_standins import LogOptions, TakeLogged
 
-_REDUCTIONS: Mapping[Any, str] = {
+_REDUCTIONS: Mapping[Callable[..., object], str] = {
     torch.mean: "mean",
     torch.sum: "sum",
     torch.max: "max",
@@ -53,7 +54,6 @@ class _Entry:
             self.total = (torch.maximum if self.reduce == "max" else torch.minimum)(self.total, value)
 
     def reduced(self) -> Tensor:
-        """The value of the epoch."""
         assert self.total is not None
         return self.total / self.weight if self.reduce == "mean" else self.total
 
@@ -70,7 +70,7 @@ class Logged:
         self.training = training
         self._entries: dict[str, _Entry] = {}
 
-    def add(self, name: str, value: Any, options: Mapping[str, Any], batch: Any) -> None:
+    def add(self, name: str, value: object, options: LogOptions, batch: Batch) -> None:
         """What one call of ``self.log(name, value, **options)`` means; ``batch`` tells how many rows it stands for."""
         entry = self._entries.get(name)
         if entry is None:
@@ -92,6 +92,10 @@ class Logged:
                 given = 1 if batch is None else extract_batch_size(batch)
             weight = float(given)
         entry.add(value, weight)
+
+    def taker(self, batch: Batch, defaults: LogOptions | None = None) -> TakeLogged:
+        """Adds what is logged in a step on ``batch``, with other defaults than Lightning's where some are given."""
+        return lambda name, value, options: self.add(name, value, {**(defaults or {}), **options}, batch)
 
     def values(self, *, over: bool = True) -> dict[str, Tensor]:
         """The values by the names that callbacks see: ``name``, and ``name_step`` and ``name_epoch`` where both count.
@@ -135,7 +139,7 @@ class Logged:
                 entry.metric.reset()
 
 
-def _reduction(given: str | Callable[..., Any]) -> str:
+def _reduction(given: str | Callable[..., object]) -> str:
     """``mean``, ``sum``, ``min`` or ``max``.
 
     Raises:

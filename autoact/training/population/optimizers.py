@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from lightning.pytorch.core.optimizer import (
     _configure_schedulers_automatic_opt,
     _validate_scheduler_api,
 )
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import Tensor
 
 from autoact.core.errors import AutoactError
@@ -19,6 +20,7 @@ from autoact.training.callbacks import apply_settings
 from autoact.training.population.member import Member
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.stacked_parameters import Entry
+from autoact.training.state.best_epoch import State
 
 _FUSED = {torch.optim.AdamW: torch._fused_adamw_, torch.optim.Adam: torch._fused_adam_}
 _PLAIN = ("amsgrad", "maximize", "capturable", "differentiable")
@@ -31,7 +33,8 @@ def configure(member: Member, settings: Mapping[str, float]) -> None:
         AutoactError: the module configures no optimiser.
         CannotBatchError: several, or a schedule that only a Trainer of its own can step.
     """
-    found, name = member.module.configure_optimizers(), type(member.module).__name__
+    found: Any = member.module.configure_optimizers()  # in any of the forms that Lightning takes
+    name = type(member.module).__name__
     if found is None:
         raise AutoactError(f"{name}.configure_optimizers returns nothing")
     optimizers, schedulers, monitor = _configure_optimizers(found)
@@ -102,7 +105,7 @@ class Stepper:
             member.steps += 1
             for config in member.schedulers:
                 if config.interval == "step" and (batch_idx + 1) % config.frequency == 0:
-                    config.scheduler.step()
+                    _step_of(config)()
 
     def epoch_ended(self, member: Member, epoch: int, logged: Mapping[str, float]) -> None:
         """Step the schedulers that count epochs; ``epoch`` counts from 1."""
@@ -110,9 +113,9 @@ class Stepper:
             if config.interval != "epoch" or epoch % config.frequency:
                 continue
             if not config.reduce_on_plateau:
-                config.scheduler.step()
-            elif config.monitor in logged:
-                config.scheduler.step(logged[config.monitor])
+                _step_of(config)()
+            elif (value := logged.get(config.monitor or "")) is not None:
+                _step_of(config)(value)
             elif config.strict:
                 raise AutoactError(
                     f"ReduceLROnPlateau waits for {config.monitor}, which is not among what was logged: "
@@ -120,10 +123,16 @@ class Stepper:
                 )
 
 
+def _step_of(config: LRSchedulerConfig) -> Callable[..., None]:
+    return config.scheduler.step  # of ReduceLROnPlateau, it takes a value
+
+
 class _Plan:
     """One parameter group, ready for the fused kernel."""
 
-    def __init__(self, kernel: Any, group: dict[str, Any], parameters: list[Tensor], states: list[Any]) -> None:
+    def __init__(
+        self, kernel: Callable[..., object], group: State, parameters: list[Tensor], states: Sequence[State]
+    ) -> None:
         self.kernel = kernel
         self.group = group
         self.parameters = parameters
@@ -156,7 +165,7 @@ class _Plan:
         )
 
 
-def _unshare(states: Sequence[Any]) -> None:
+def _unshare(states: Sequence[State]) -> None:
     """Let every parameter count its own steps again."""
     for state in states:
         if isinstance(state.get("step"), Tensor):
@@ -173,7 +182,7 @@ def _plans(optimizer: torch.optim.Optimizer) -> list[_Plan] | None:
     kernel = _FUSED.get(type(optimizer))
     if kernel is None or any(group.get(flag) for group in optimizer.param_groups for flag in _PLAIN):
         return None
-    if _hooked(optimizer):
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
         return None
     if type(optimizer) is torch.optim.Adam and any(g.get("decoupled_weight_decay") for g in optimizer.param_groups):
         kernel = torch._fused_adamw_
@@ -190,11 +199,6 @@ def _plans(optimizer: torch.optim.Optimizer) -> list[_Plan] | None:
             return None
         plans.append(_Plan(kernel, group, parameters, states))
     return plans
-
-
-def _hooked(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether somebody listens to the optimiser's steps."""
-    return bool(optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks)
 
 
 def clip(entries: Sequence[tuple[Entry, Sequence[int]]], members: int, value: float, algorithm: str) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import lightning
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from autoact.core.errors import AutoactError
 from autoact.core.trial import RAISED, STOPPED, Role
+from autoact.core.value_holders import Batch
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 from autoact.training.log_standins import logging_to
-from autoact.training.population.hooks import AFTER, VALIDATION_HOOKS, WITH_GRADIENTS, MemberTrainer, has_hook
+from autoact.training.population.hooks import AFTER, VALIDATION_HOOKS, WITH_GRADIENTS, hand_trainer, has_hook
 from autoact.training.population.member import Member
 from autoact.training.population.member_group import Members, PopulationOptimizer
 from autoact.training.population.metric_logging import Logged
@@ -25,7 +26,7 @@ from autoact.training.population.vmap.errors import CannotBatchError, SeedsApart
 from autoact.training.population.vmap.stacked_parameters import names_of
 from autoact.training.predictions import Predictions
 from autoact.training.state.best_epoch import Diverged, weights_are_finite
-from autoact.training.state.random_state import random_state, restore_random_state, same_random_state
+from autoact.training.state.random_state import RandomState, random_state, restore_random_state, same_random_state
 from autoact.training.user_errors import said
 
 
@@ -34,7 +35,7 @@ class PopulationModule(lightning.LightningModule):
 
     Args:
         task: what is trained.
-        members: who is trained.
+        members: those that are trained.
         least: epochs that every member trains, whatever early stopping says.
     """
 
@@ -50,8 +51,9 @@ class PopulationModule(lightning.LightningModule):
         self._predictions: dict[int, Predictions] = {}
         self._modes: list[tuple[nn.Module, bool]] = []
         self._since = 0.0
-        self._begun: dict[str, Any] = {}
-        self._batch: Any = None
+        self._epoch_random: RandomState = {}
+        self._batch: Batch = None
+        self._optimizer: PopulationOptimizer
 
     def setup(self, stage: str) -> None:
         """Every member's own, before anything is stacked.
@@ -62,7 +64,7 @@ class PopulationModule(lightning.LightningModule):
         members = self.members.all if stage == "fit" else self.members.complete
         before = [names_of(member.module) for member in members]
         for member in members:
-            member.module.trainer = MemberTrainer(self.trainer, member)
+            hand_trainer(member, self.trainer)
             member.module._device = self.device
         self._run_hook("setup", members, stage)
         if before != [names_of(member.module) for member in members]:
@@ -73,10 +75,11 @@ class PopulationModule(lightning.LightningModule):
     def configure_optimizers(self) -> PopulationOptimizer:
         """Stack the members where the Trainer put this module."""
         self.members.stack_up(self.device, self.trainer)
-        return PopulationOptimizer(self.members)
+        self._optimizer = PopulationOptimizer(self.members)
+        return self._optimizer
 
     def on_fit_start(self) -> None:
-        """Every member's own; from here on it is watched for what a pause would lose."""
+        """Every member's own; from here on members are compared for what a pause would lose."""
         self.members.watch()
         self._run_hook("on_fit_start", self.members.active)
 
@@ -90,10 +93,10 @@ class PopulationModule(lightning.LightningModule):
         """Every member's own; with several seeds, nothing may be drawn from now on but from one of them."""
         self._run_hook("on_train_epoch_start", self.members.active)
         if self.members.own_batches:
-            self._begun = random_state()
+            self._epoch_random = random_state()
 
     def on_train_end(self) -> None:
-        """What members do at the end, of those that are left."""
+        """The hooks at the end of a training, of the members that are left."""
         self.members.ending()
         self._close(self.members.active)
 
@@ -103,11 +106,11 @@ class PopulationModule(lightning.LightningModule):
             self._run_hook("teardown", self.members.complete, stage)
 
     def _close(self, members: Sequence[Member]) -> None:
-        """What these members do at the end of a call of ``fit``."""
+        """The hooks of these members at the end of a call of ``fit``."""
         for hook in AFTER:
             self._run_hook(hook, members, *(["fit"] if hook == "teardown" else []))
 
-    def _run_hook(self, name: str, members: Sequence[Member], *arguments: Any) -> None:
+    def _run_hook(self, name: str, members: Sequence[Member], *arguments: object) -> None:
         """A hook around training, of each member that has one: all of a seed from the same random numbers.
 
         Raises:
@@ -118,14 +121,14 @@ class PopulationModule(lightning.LightningModule):
         raised: dict[int, Exception] = {}
         for stream, mine in self.members.by_stream(having) if fitting else [(None, having)]:
             with stream.drawing() if stream is not None else nullcontext():
-                state, ends = random_state(), list[Any]()
+                state, ends = random_state(), list[RandomState]()
                 for member in mine:
                     restore_random_state(state)
                     with self._failing_alone(member, raised, name), self._logs_of_hook(member, name):
                         given = (member.optimizer,) if name == "on_before_optimizer_step" else arguments
                         getattr(member.module, name)(*given)
                     ends.append(random_state())
-                # Whoever asks the Trainer first for the number of steps makes it open its loaders, which draws.
+                # The first member that asks the Trainer for the number of steps makes it open its loaders, which draws.
                 alike = ends if name in WITH_GRADIENTS else ends[1:]
                 if not all(same_random_state(one, alike[0]) for one in alike[1:]):
                     raise CannotBatchError(f"{name} draws more random numbers for one candidate than for another")
@@ -134,7 +137,7 @@ class PopulationModule(lightning.LightningModule):
                     raise SeedsApartError
         self._refuse_if_all(raised, having)
         if having and fitting and name != "setup" and self.members.active:
-            self.members.settled(name)
+            self.members.take_over(name)
 
     @contextmanager
     def _logs_of_hook(self, member: Member, name: str) -> Iterator[None]:
@@ -144,47 +147,29 @@ class PopulationModule(lightning.LightningModule):
             yield
             return
         mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
-        default, batch = ({}, self._batch) if by_step else ({"on_step": False, "on_epoch": True}, None)
-
-        def take(key: str, value: Any, options: Mapping[str, Any]) -> None:
-            mine.add(key, value, {**default, **options}, batch)
-
+        take = mine.taker(self._batch) if by_step else mine.taker(None, {"on_step": False, "on_epoch": True})
         with logging_to(member.module, take):
             yield
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of every member; the sum of their losses, whose gradients do not mix."""
         self._optimizer.batch_idx = batch_idx
         step = self.members.losses(batch, batch_idx)
         one = self._batch = batch[0] if self.members.own_batches else batch
         for name, value, options in step.logged:
             self._logged.add(name, value, options, one)
-        if step.metric_calls:
-            self._update_metrics(step, one)
+        for row, member in enumerate(self.members.active if step.metric_calls else ()):
+            mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
+            step.log_metrics(member.module, row, mine.taker(one))
         if self.trainer.should_stop:
             raise CannotBatchError("training_step stops the Trainer")
         return step.loss_k.sum()
-
-    @property
-    def _optimizer(self) -> Any:
-        """The one optimiser."""
-        return self.trainer.optimizers[0]
-
-    def _update_metrics(self, step: Any, batch: Any) -> None:
-        """Call every member's own metrics with its own values."""
-        for row, member in enumerate(self.members.active):
-            mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
-
-            def take(name: str, value: Any, options: Mapping[str, Any], mine: Logged = mine) -> None:
-                mine.add(name, value, options, batch)
-
-            step.log_metrics(member.module, row, take)
 
     def on_after_backward(self) -> None:
         """Every member's own."""
         self._run_with_gradients("on_after_backward")
 
-    def on_before_optimizer_step(self, optimizer: Any) -> None:
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Every member's own."""
         self._run_with_gradients("on_before_optimizer_step")
 
@@ -203,7 +188,10 @@ class PopulationModule(lightning.LightningModule):
             raise CannotBatchError(f"{name} puts other tensors in the place of gradients")
 
     def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip every member by itself."""
         if gradient_clip_val:
@@ -226,10 +214,10 @@ class PopulationModule(lightning.LightningModule):
 
     @property
     def _judged(self) -> list[Member]:
-        """Who is validated: the active ones in training, else all that are complete."""
+        """The members that are validated: the active ones in training, else all that are complete."""
         return self.members.active if self.trainer.state.fn == "fit" else self.members.complete
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Every member's own, one after the other, each from the same state of the random numbers."""
         if self.trainer.state.fn == "fit" and self.members.own_batches:
             stream, batch_idx, batch = batch
@@ -238,13 +226,13 @@ class PopulationModule(lightning.LightningModule):
         else:
             self._judge([m for m in self._judged if m.failure is None], batch, batch_idx)
 
-    def _judge(self, members: Sequence[Member], batch: Any, batch_idx: int) -> None:
-        """One validation batch of these members."""
+    def _judge(self, members: Sequence[Member], batch: Batch, batch_idx: int) -> None:
         state = random_state()
         raised: dict[int, Exception] = {}
         for member in members:
             restore_random_state(state)
-            with self._failing_alone(member, raised), self._logs(member, batch):
+            take = self._validation[member.number].taker(batch)
+            with self._failing_alone(member, raised), logging_to(member.module, take):
                 self._hook(member, "on_validation_batch_start", batch, batch, batch_idx)
                 outputs = member.validate(batch, batch_idx)
                 if member.number in self._predictions:
@@ -288,7 +276,7 @@ class PopulationModule(lightning.LightningModule):
         Raises:
             SeedsApartError: random numbers were drawn that belong to no seed.
         """
-        if self.members.own_batches and not same_random_state(self._begun, random_state()):
+        if self.members.own_batches and not same_random_state(self._epoch_random, random_state()):
             raise SeedsApartError
         now = time.perf_counter()
         share = (now - self._since) / max(1, len(self.members.active))
@@ -298,7 +286,7 @@ class PopulationModule(lightning.LightningModule):
         closing, self._metrics_logged = self._metrics_logged, {}
         self.members.kept.hand_out()
         self._run_hook("on_train_epoch_end", self.members.active)
-        for member in [m for m in self.members.active if m.failure is None]:
+        for member in self.members.judged(None):
             late = self._metrics_logged[member.number].floats() if member.number in self._metrics_logged else {}
             member.logged |= late  # after the callbacks: they see it with the next epoch
             logged = fresh[member.number] | late
@@ -332,29 +320,18 @@ class PopulationModule(lightning.LightningModule):
         return fresh
 
     def scores(self) -> dict[int, tuple[float, tuple[float, ...]]]:
-        """After ``Trainer.validate``: the monitored value of each member, and its repeats without a group of rows."""
+        """After ``Trainer.validate``: the monitored value of each member, and its jackknife replicates."""
         found = {}
         for number, logged in self._validated.items():
             predictions = self._predictions.get(number)
-            again = () if predictions is None else predictions.replicates(ordered=self.task.ordered)
-            found[number] = (logged[self.task.monitor], again)
+            replicates = () if predictions is None else predictions.replicates(ordered=self.task.ordered)
+            found[number] = (logged[self.task.monitor], replicates)
         return found
 
-    @contextmanager
-    def _logs(self, member: Member, batch: Any) -> Iterator[None]:
-        """``self.log`` of a member's module inside the block."""
-        logged = self._validation[member.number]
-
-        def take(name: str, value: Any, options: Mapping[str, Any]) -> None:
-            logged.add(name, value, options, batch)
-
-        with logging_to(member.module, take):
-            yield
-
-    def _hook(self, member: Member, name: str, batch: Any, *arguments: Any) -> None:
-        """A member's own hook, where it has one."""
+    def _hook(self, member: Member, name: str, batch: Batch, *arguments: object) -> None:
+        """A member's own hook around validation, where it has one."""
         if is_overridden(name, member.module):
-            with self._logs(member, batch):
+            with logging_to(member.module, self._validation[member.number].taker(batch)):
                 getattr(member.module, name)(*arguments)
 
     @contextmanager

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import TypeVar
 
 import lightning
 import torch
 from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from autoact.core.trial import Candidate
+from autoact.core.value_holders import Batch
 from autoact.data.datamodule import TensorBatches
 from autoact.training.population.vmap.escape import outside
-from autoact.training.state.random_state import random_state, restore_random_state
+from autoact.training.state.random_state import RandomState, preserved_random_state, random_state, restore_random_state
 
 Key = tuple[int, tuple[int, int] | None]
 """A candidate's seed and fold: members that share both see the same batches."""
-
-
-def key_of(candidate: Candidate) -> Key:
-    """What decides a candidate's batches.
-
-    Example:
-        >>> from autoact.core.assignment import Assignment
-        >>> key_of(Candidate(Assignment({}), seed=3, fold=(0, 5)))
-        (3, (0, 5))
-    """
-    return candidate.seed, candidate.fold
+Loader = DataLoader[Batch] | TensorBatches
+_T = TypeVar("_T")
 
 
 class Stream:
@@ -40,7 +33,7 @@ class Stream:
         random: the state of the random numbers between two of its turns; None before its first.
     """
 
-    def __init__(self, key: Key, datamodule: Any, random: dict[str, Any] | None = None) -> None:
+    def __init__(self, key: Key, datamodule: lightning.LightningDataModule, random: RandomState | None = None) -> None:
         self.key = key
         self.datamodule = datamodule
         self.random = random
@@ -55,13 +48,12 @@ class Stream:
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """What is drawn inside comes from this seed; what is drawn outside does not notice."""
-        outside = random_state()
-        self.begin()
-        try:
-            yield
-        finally:
-            self.random = random_state()
-            restore_random_state(outside)
+        with preserved_random_state():
+            self.begin()
+            try:
+                yield
+            finally:
+                self.random = random_state()
 
     def draw(self, like: Tensor, keep: float) -> Tensor:
         """The mask that ``nn.Dropout`` draws for a tensor of this shape, from this seed."""
@@ -79,7 +71,7 @@ class StreamBatches:
     Lightning takes any iterable with a length, and tells ``sampler`` the epoch.
     """
 
-    def __init__(self, loaders: Sequence[Any], streams: Sequence[Stream]) -> None:
+    def __init__(self, loaders: Sequence[Loader], streams: Sequence[Stream]) -> None:
         self.loaders = list(loaders)
         self.streams = list(streams)
         self.sampler = self
@@ -91,26 +83,19 @@ class StreamBatches:
             _set_sampler_epoch(loader, epoch)
 
     def __len__(self) -> int:
-        """The number of batches."""
         return len(self.loaders[0])
 
-    def __iter__(self) -> Iterator[list[Any]]:
-        """One list per step."""
-        iterators = [self._drawn(stream, iter, loader) for stream, loader in self._pairs()]
+    def __iter__(self) -> Iterator[list[Batch]]:
+        pairs = list(zip(self.streams, self.loaders, strict=True))
+        iterators = [self._drawn(stream, loader, partial(iter, loader)) for stream, loader in pairs]
         for _ in range(len(self)):
-            turns = zip(self._pairs(), iterators, strict=True)
-            yield [self._drawn(stream, next, iterator, loader) for (stream, loader), iterator in turns]
+            turns = zip(pairs, iterators, strict=True)
+            yield [self._drawn(stream, loader, partial(next, batches)) for (stream, loader), batches in turns]
 
-    def _pairs(self) -> list[tuple[Stream, Any]]:
-        """Streams with their loaders."""
-        return list(zip(self.streams, self.loaders, strict=True))
-
-    def _drawn(self, stream: Stream, function: Any, argument: Any, loader: Any = None) -> Any:
-        """``function(argument)`` under the stream's random numbers, where the loader draws any."""
-        if isinstance(argument if loader is None else loader, TensorBatches):
-            return function(argument)
-        with stream.drawing():
-            return function(argument)
+    def _drawn(self, stream: Stream, loader: Loader, draw: Callable[[], _T]) -> _T:
+        """What ``draw`` gives under the stream's random numbers, where the loader draws any."""
+        with nullcontext() if isinstance(loader, TensorBatches) else stream.drawing():
+            return draw()
 
 
 class StreamValidation:
@@ -122,7 +107,7 @@ class StreamValidation:
         limit: the Trainer's ``limit_val_batches``, which holds for each stream.
     """
 
-    def __init__(self, loaders: Sequence[Any], streams: Sequence[Stream], limit: int | float | None = None) -> None:
+    def __init__(self, loaders: Sequence[Loader], streams: Sequence[Stream], limit: int | float | None = None) -> None:
         self.loaders = list(loaders)
         self.streams = list(streams)
         whole = [len(loader) for loader in self.loaders]
@@ -132,11 +117,9 @@ class StreamValidation:
             self.lengths = [int(length * (1.0 if limit is None else limit)) for length in whole]
 
     def __len__(self) -> int:
-        """The number of batches of all streams."""
         return sum(self.lengths)
 
-    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
-        """Batches are drawn from their stream's random numbers."""
+    def __iter__(self) -> Iterator[tuple[int, int, Batch]]:
         for position, (stream, loader, length) in enumerate(zip(self.streams, self.loaders, self.lengths, strict=True)):
             with stream.drawing():
                 iterator = iter(loader)
@@ -149,8 +132,8 @@ class StreamValidation:
 class StreamDropout(nn.Module):
     """``nn.Dropout`` in a population: members of one seed share a mask.
 
-    It is drawn in the order of memory that one member's input has, as alone: behind a transposition that is another one
-    than ``vmap`` draws in.
+    The mask is drawn in the order of memory that one member's input has, as in a training of its own: behind a
+    transposition that is another order than the one that ``vmap`` draws in.
 
     Attributes:
         streams: the seeds, where there are several; with one, masks are drawn from torch's own generator.

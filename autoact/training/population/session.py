@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
+from lightning import LightningDataModule, LightningModule
 
 from autoact.activations import registry
 from autoact.core.errors import AutoactError
@@ -17,10 +17,10 @@ from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population.eligibility import seeds_can_share, why_not
 from autoact.training.population.member import Member
 from autoact.training.population.population import Population
-from autoact.training.population.seed_streams import key_of
 from autoact.training.population.vmap.errors import CannotBatchError, SeedsApartError
 from autoact.training.population.vmap.stacked_parameters import names_of
 from autoact.training.quiet_lightning import quiet_lightning
+from autoact.training.state.best_epoch import State
 from autoact.training.user_errors import said
 
 
@@ -65,7 +65,7 @@ class PopulationSession:
 
     def advance(self, to: int | None = None) -> list[TrialRecord]:
         """Train all up to epoch ``to``, or to the end; returns a record each, in the order of the start."""
-        self._begin_again(to)
+        self._restart(to)
         self._form()
         with quiet_lightning(), fixed_threads(self.options.threads):
             waiting = list(self._populations)
@@ -79,14 +79,12 @@ class PopulationSession:
         self._singles.advance(to)
         return self.records()
 
-    def _begin_again(self, to: int | None) -> None:
+    def _restart(self, to: int | None) -> None:
         """Members that a pause would have changed train from their start, in populations of their own."""
-        again = [m for m in self._members.values() if m.active and m.again and (to is None or m.epochs < to)]
+        restarting = [m for m in self._members.values() if m.active and m.restarts and (to is None or m.epochs < to)]
         with quiet_lightning():
-            for member in again:
-                fresh = Member(member.number, member.candidate, self.task, self.options)
-                fresh.seconds = member.seconds
-                self._members[member.number] = fresh
+            for member in restarting:
+                self._rebuilt(member, None).seconds = member.seconds
                 for population in self._populations:
                     population.all = [m for m in population.all if m is not member]
                 if member.number not in self._fresh:
@@ -103,14 +101,14 @@ class PopulationSession:
         except torch.OutOfMemoryError:
             return self._halves(population, before)
         except SeedsApartError:
-            again = [self._rebuilt(m, before.get(m.number)) for m in population.all if m.active]
-            return self._with_done(population, by_seed(self.task, self.options, again))
+            rebuilt = [self._rebuilt(m, before.get(m.number)) for m in population.all if m.active]
+            return self._with_done(population, by_seed(self.task, self.options, rebuilt))
         except AutoactError:
             raise
         except CannotBatchError as error:
             return self._one_by_one(population, error)
         except Exception as error:
-            if sum(member.active for member in population.all) > 1:  # who of them is it?
+            if sum(member.active for member in population.all) > 1:  # which of them is it?
                 return self._halves(population, before)
             return self._by_itself(population, to, error)
         return None
@@ -118,8 +116,8 @@ class PopulationSession:
     def _by_itself(self, population: Population, to: int | None, error: Exception) -> list[Population]:
         """The only member of a population that raised, trained without one, from the start.
 
-        Where it trains then, the population was to blame, and all go on one by one; else its activations are, and
-        nobody else minds.
+        Where it trains then, the population was to blame, and all go on one by one; else its activations are, which
+        concerns no other member.
         """
         (member,) = [member for member in population.all if member.active]
         del self._members[member.number]
@@ -131,15 +129,15 @@ class PopulationSession:
             self._go_alone(f"{name} cannot be batched: {said(error)}")
         return [population] if population.all else []
 
-    def _halves(self, population: Population, before: Mapping[int, Any]) -> list[Population]:
+    def _halves(self, population: Population, before: Mapping[int, State]) -> list[Population]:
         """Two halves of a population, as it was before."""
         active = [m for m in population.all if m.active]
         if len(active) < 2:
             active[0].fail("a single training does not fit into memory")
             return [population]
-        again = [self._rebuilt(member, before.get(member.number)) for member in active]
-        middle = len(again) // 2
-        halves = [Population(self.task, self.options, part) for part in (again[:middle], again[middle:])]
+        rebuilt = [self._rebuilt(member, before.get(member.number)) for member in active]
+        middle = len(rebuilt) // 2
+        halves = [Population(self.task, self.options, part) for part in (rebuilt[:middle], rebuilt[middle:])]
         return self._with_done(population, halves)
 
     def _with_done(self, population: Population, others: list[Population]) -> list[Population]:
@@ -166,7 +164,7 @@ class PopulationSession:
             self.reason = self.options.alone = reason
             warnings.warn(f"candidates train one by one, not together: {self.reason}", stacklevel=5)
 
-    def _rebuilt(self, member: Member, state: dict[str, Any] | None) -> Member:
+    def _rebuilt(self, member: Member, state: State | None) -> Member:
         """A member as it was before."""
         fresh = Member(member.number, member.candidate, self.task, self.options)
         if state is not None:
@@ -176,7 +174,7 @@ class PopulationSession:
 
     def _form(self) -> None:
         """Make populations of those that are in none yet."""
-        groups: dict[Any, list[Member]] = {}
+        groups: dict[tuple[object, ...], list[Member]] = {}
         for number in self._fresh:
             member = self._members[number]
             groups.setdefault((shapes(member), member.epochs, member.steps), []).append(member)
@@ -186,17 +184,7 @@ class PopulationSession:
                 self._populations += formed(self.task, self.options, group[begin : begin + most])
         self._fresh = []
 
-    def keep(self, numbers: Collection[int]) -> None:
-        """Drop the others."""
-        self._order = [number for number in self._order if number in numbers]
-        self._fresh = [number for number in self._fresh if number in numbers]
-        self._members = {number: member for number, member in self._members.items() if number in numbers}
-        for population in self._populations:
-            population.all = [member for member in population.all if member.number in numbers]
-        self._populations = [population for population in self._populations if population.all]
-        self._singles.keep(numbers)
-
-    def score(self, test: Any) -> dict[int, float]:
+    def score(self, test: LightningDataModule) -> dict[int, float]:
         """The monitored metric on the opened test rows, by each module's own ``validation_step``."""
         found = self._singles.score(test)
         with quiet_lightning(), fixed_threads(self.options.threads):
@@ -210,12 +198,12 @@ class PopulationSession:
         found |= {number: member.record() for number, member in self._members.items()}
         return [found[number] for number in self._order]
 
-    def modules(self) -> dict[int, Any]:
+    def modules(self) -> dict[int, LightningModule]:
         """The modules, by number, with the weights of the best epoch where complete."""
         found = {**self._singles.modules(), **{number: m.module for number, m in self._members.items()}}
         return {number: found[number] for number in self._order}
 
-    def checkpoint(self) -> dict[str, Any]:
+    def checkpoint(self) -> dict[str, State]:
         """The state of every candidate that is paused or untouched."""
         states = dict(self._singles.checkpoint())
         for population in self._populations:
@@ -227,7 +215,7 @@ class PopulationSession:
             states[str(number)] = {"candidate": member.candidate.to_dict(), "member": member.paused}
         return states
 
-    def resume(self, checkpoint: Mapping[str, Any]) -> None:
+    def resume(self, checkpoint: Mapping[str, State]) -> None:
         """Go on with the candidates of one or several checkpoints."""
         for number, state in checkpoint.items():
             if "saved" in state:
@@ -243,7 +231,7 @@ class PopulationSession:
             self._fresh.append(member.number)
 
 
-def shapes(member: Member) -> tuple[Any, ...]:
+def shapes(member: Member) -> tuple[object, ...]:
     """Equal for members that can be stacked.
 
     They hold tensors of equal names, shapes and kinds outside the sites, and have activations assigned at the same
@@ -271,5 +259,5 @@ def formed(task: Task, options: SessionOptions, members: Sequence[Member]) -> li
 
 def by_seed(task: Task, options: SessionOptions, members: Sequence[Member]) -> list[Population]:
     """A population for every seed, and for every fold of it."""
-    keys = dict.fromkeys(key_of(member.candidate) for member in members)
-    return [Population(task, options, [m for m in members if key_of(m.candidate) == key]) for key in keys]
+    keys = dict.fromkeys(member.key for member in members)
+    return [Population(task, options, [m for m in members if m.key == key]) for key in keys]

@@ -21,7 +21,7 @@ from autoact.training.population.member import Member
 from autoact.training.population.member_group import Members
 from autoact.training.population.seed_streams import Stream
 from autoact.training.quiet_lightning import quiet_lightning
-from autoact.training.state.random_state import random_state, restore_random_state
+from autoact.training.state.random_state import preserved_random_state
 from autoact.training.thread_count import fastest_threads
 from autoact.training.user_errors import said
 
@@ -35,7 +35,7 @@ MOST_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Probed:
-    """What was found.
+    """The population size and the threads at which candidates train fastest.
 
     Attributes:
         population: how many candidates train together; 1: one by one.
@@ -55,7 +55,7 @@ class Probed:
 
     @property
     def largest(self) -> int:
-        """The fastest of all, where nobody waits for results."""
+        """The fastest size of all, where results may come late."""
         return min(self.seconds_per_step, key=self.seconds_per_step.__getitem__, default=self.population)
 
     def seconds_at(self, size: int) -> float | None:
@@ -103,7 +103,7 @@ def probe(
         try:
             with limits.watching(size):
                 trials = {threads: _timed(task, options, size, threads, most_seconds) for threads in wanted}
-                # It may be somebody else's work that stands in the way.
+                # Other work on the machine may have slowed this one down.
                 if best is not None and min(trials.values()) >= LARGER_PAYS_BELOW * best[0]:
                     trials = {n: min(old, _timed(task, options, size, n, most_seconds)) for n, old in trials.items()}
         except torch.OutOfMemoryError:
@@ -149,7 +149,6 @@ class _Limits:
 
     @contextmanager
     def watching(self, size: int) -> Iterator[None]:
-        """Note what a try takes."""
         began = time.perf_counter()
         with self._memory.watching(size):
             yield
@@ -194,12 +193,11 @@ def seconds_per_step(
     Raises:
         torch.OutOfMemoryError: memory does not hold them.
     """
-    state = random_state()
-    with quiet_lightning(), fixed_threads(threads):
+    with preserved_random_state(), quiet_lightning(), fixed_threads(threads):
         every = [Candidate(assignments[i % len(assignments)]) for i in range(size)]
         built = [Member(i, candidate, task, options) for i, candidate in enumerate(every)]
-        members = Members(built, [Stream((0, None), None)])
         datamodule = set_up(task)
+        members = Members(built, [Stream((0, None), datamodule)])
         with connected(task, options.device, built[0].module, datamodule) as trainer:
             begin(built, trainer, options.device)
             members.stack_up(options.device, trainer)
@@ -218,7 +216,6 @@ def seconds_per_step(
             members.step(index)
             _wait(options.device)
             taken.append((time.perf_counter() - started) / size)
-    restore_random_state(state)
     return taken[min(WARM, len(taken) - 1) :]
 
 

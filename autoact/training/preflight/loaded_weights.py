@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 import lightning
 import torch
@@ -12,10 +11,10 @@ import torch
 from autoact.sites import Sites, find_sites
 from autoact.sites.initialise import holding
 from autoact.tasks.task import Task
-from autoact.training.state.random_state import random_state, restore_random_state
+from autoact.training.state.random_state import preserved_random_state
 
-_known: weakref.WeakKeyDictionary[Callable[[], Any], frozenset[str]] = weakref.WeakKeyDictionary()
-_sites: weakref.WeakKeyDictionary[Callable[[], Any], Sites] = weakref.WeakKeyDictionary()
+_loaded: weakref.WeakKeyDictionary[Callable[[], object], frozenset[str]] = weakref.WeakKeyDictionary()
+_sites: weakref.WeakKeyDictionary[Callable[[], object], Sites] = weakref.WeakKeyDictionary()
 
 
 def loaded_weights(task: Task) -> frozenset[str]:
@@ -30,10 +29,10 @@ def loaded_weights(task: Task) -> frozenset[str]:
         >>> sorted(loaded_weights(task))
         []
     """
-    found = _known.get(task.make_module)
-    if found is None:
-        found = _known[task.make_module] = _alike(*(_drawn(task, seed) for seed in (0, 1)))
-    return found
+    loaded = _loaded.get(task.make_module)
+    if loaded is None:
+        loaded = _loaded[task.make_module] = _alike(*(_drawn(task, seed) for seed in (0, 1)))
+    return loaded
 
 
 def sites_of(task: Task) -> Sites:
@@ -50,23 +49,20 @@ def sites_of(task: Task) -> Sites:
         >>> sites_of(SimpleNamespace(make_module=net, example_input=torch.zeros(2, 3))).names
         ('1',)
     """
-    found = _sites.get(task.make_module)
-    if found is None:
-        state = random_state()
-        try:
+    sites = _sites.get(task.make_module)
+    if sites is None:
+        with preserved_random_state():
             module = _made(task)
             with holding(module, loaded_weights(task)):
-                found = _sites[task.make_module] = find_sites(module, task.example_input)
-        finally:
-            restore_random_state(state)
-    return found
+                sites = _sites[task.make_module] = find_sites(module, task.example_input)
+    return sites
 
 
-def loaded_told(names: frozenset[str]) -> str:
+def loaded_note(names: frozenset[str]) -> str:
     """A line for people; empty where nothing was loaded.
 
     Example:
-        >>> loaded_told(frozenset({"encoder.weight"}))
+        >>> loaded_note(frozenset({"encoder.weight"}))
         'encoder.weight is the same under every seed: it counts as loaded, and is not scaled to an activation'
     """
     if not names:
@@ -80,23 +76,20 @@ def loaded_told(names: frozenset[str]) -> str:
 
 def _drawn(task: Task, seed: int) -> dict[str, torch.Tensor]:
     """The parameters of a module that is built under a seed."""
-    state = random_state()
-    try:
+    with preserved_random_state():
         lightning.seed_everything(seed, verbose=False)
-        module = _made(task)
-        return {name: parameter.detach() for name, parameter in module.named_parameters() if _matrix(parameter)}
-    finally:
-        restore_random_state(state)
+        named = _made(task).named_parameters()
+        return {name: parameter.detach() for name, parameter in named if _is_matrix(parameter)}
 
 
-def _made(task: Task) -> Any:
+def _made(task: Task) -> torch.nn.Module:
     """A fresh module, with the layers that its ``configure_model`` makes."""
-    module = task.make_module()
+    module: torch.nn.Module = task.make_module()
     getattr(module, "configure_model", lambda: None)()
     return module
 
 
-def _matrix(parameter: torch.Tensor) -> bool:
+def _is_matrix(parameter: torch.Tensor) -> bool:
     """Whether a parameter is a weight matrix that exists already."""
     return not torch.nn.parameter.is_lazy(parameter) and parameter.dim() > 1 and parameter.numel() > 1
 

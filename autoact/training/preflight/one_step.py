@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 
 from autoact.core.assignment import Assignment
 from autoact.training.log_standins import logging_to, nowhere
@@ -20,7 +20,7 @@ class NoLossError(Exception):
     """A training step returned no loss."""
 
 
-def own_loss(module: Any, batch: Any) -> torch.Tensor:
+def own_loss(module: LightningModule, batch: object) -> torch.Tensor:
     """The loss of the module's own ``training_step`` on a batch; what it logs goes nowhere.
 
     Raises:
@@ -36,9 +36,9 @@ def own_loss(module: Any, batch: Any) -> torch.Tensor:
 
 
 def site_at_fault(
-    build: Callable[[Assignment], Any],
+    build: Callable[[Assignment], LightningModule],
     assignment: Assignment,
-    batch: Any,
+    batch: object,
     error: Exception,
     most_seconds: float = MOST_SECONDS,
 ) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -12,13 +10,13 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from autoact.core.errors import AutoactError
 from autoact.tasks.task import Task
-from autoact.training.lightning_session import trainer_for
+from autoact.training.lightning_session import trainer_from
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.best_epoch import logged_value
-from autoact.training.state.random_state import random_state, restore_random_state
+from autoact.training.state.random_state import preserved_random_state
 
 # The shortest training that ends with a validation.
-_SHORT: Mapping[str, Any] = {
+_SHORT: Mapping[str, int | bool | None] = {
     "max_epochs": 1,
     "min_epochs": None,
     "max_steps": -1,
@@ -31,19 +29,17 @@ _SHORT: Mapping[str, Any] = {
 }
 
 
-class _Heard(Callback):
-    """Notes what validation logs."""
+class _ValidationLog(Callback):
+    """The names that validation logs, which training may have logged, too."""
 
     def __init__(self) -> None:
         self.names = set[str]()
-        self._before: dict[str, Any] = {}
+        self._before: dict[str, torch.Tensor] = {}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note what training has logged so far."""
         self._before = dict(trainer.callback_metrics)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What is new, or another value, is validation's."""
         now = trainer.callback_metrics
         self.names |= {name for name, value in now.items() if value is not self._before.get(name)}
 
@@ -59,24 +55,20 @@ def rehearse(task: Task, device: torch.device) -> None:
     """
     if task.metric is not None or task.make_callbacks():
         return
-    short = replace(task, trainer={**task.trainer, **_SHORT})
-    state = random_state()
     try:
-        with quiet_lightning():
-            module, heard = task.make_module(), _Heard()
+        with preserved_random_state(), quiet_lightning():
+            module, validation = task.make_module(), _ValidationLog()
             if not is_overridden("validation_step", module, LightningModule):
                 raise AutoactError(
                     f"{type(module).__name__} has no validation_step, so nothing logs monitor={task.monitor}: define "
                     f"it, with self.log({task.monitor!r}, ...)"
                 )
-            trainer = trainer_for(short, device, [heard])
+            trainer = trainer_from({**task.trainer, **_SHORT}, device, [validation])
             trainer.fit(module, datamodule=task.make_datamodule(0))
     except AutoactError:
         raise
     except Exception:  # of the user's code: a whole training of the baseline is the judge
         return
-    finally:
-        restore_random_state(state)
     if trainer.fit_loop.epoch_loop.val_loop._has_run:
         logged = {name: float(value.mean()) for name, value in trainer.callback_metrics.items()}
-        logged_value(task.monitor, logged, trained=set(logged) - heard.names)
+        logged_value(task.monitor, logged, trained=set(logged) - validation.names)

@@ -9,8 +9,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 
 from autoact.core.errors import AutoactError, nearest
+
+State = dict[str, Any]
+"""What a training, a callback or an optimiser saves of itself, by names of its own."""
 
 
 class Diverged(ArithmeticError):  # noqa: N818  (says what happened to the trial)
@@ -56,7 +60,7 @@ class Best:
         self.epoch = 0
         self.metrics: dict[str, float] = {}
         self.curve: list[dict[str, float]] = []
-        self._weights: dict[str, Any] = {}
+        self._weights: Mapping[str, object] = {}
 
     def validated(self, logged: Mapping[str, float], own: Collection[str], epoch: int, module: torch.nn.Module) -> None:
         """Keep the weights where the monitored value is the best so far.
@@ -88,8 +92,8 @@ class Best:
         if self.epoch == epoch:
             self.metrics = {**logged, **self.metrics}
 
-    def restore_(self, module: Any) -> None:
-        """Put the best epoch's weights into ``module``, a LightningModule.
+    def restore_(self, module: LightningModule) -> None:
+        """Put the best epoch's weights into ``module``.
 
         Raises:
             AutoactError: its parameters have other names or shapes by now.
@@ -108,15 +112,15 @@ class Best:
                 "search (of ModelPruning: make_pruning_permanent=False)"
             ) from error
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """What a resumed training needs."""
         return copy.deepcopy({k: getattr(self, k) for k in ("value", "epoch", "metrics", "curve", "_weights")})
 
-    def known(self) -> dict[str, Any]:
-        """What a record of a paused training needs: everything but the weights."""
+    def without_weights(self) -> State:
+        """What a record of a paused training needs."""
         return self.state_dict() | {"_weights": {}}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """The inverse of ``state_dict``."""
         for name, value in state_dict.items():
             setattr(self, name, value)
@@ -132,7 +136,7 @@ def weights_are_finite(module: torch.nn.Module) -> bool:
     return all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters())
 
 
-def copied_weights(module: torch.nn.Module) -> OrderedDict[str, Any]:
+def copied_weights(module: torch.nn.Module) -> OrderedDict[str, object]:
     """A module's state dict in memory of its own: a row of a stacked tensor would be pickled with all the others.
 
     It keeps the versions of modules, which some look at when they load (torchvision's MNASNet).
@@ -142,12 +146,8 @@ def copied_weights(module: torch.nn.Module) -> OrderedDict[str, Any]:
         {'': {'version': 1}}
     """
     state = module.state_dict()
-    weights = OrderedDict((key, _copy(entry)) for key, entry in state.items())
-    if hasattr(state, "_metadata"):
-        weights._metadata = copy.deepcopy(state._metadata)  # type: ignore[attr-defined]
+    weights = OrderedDict[str, object]()
+    for key, entry in state.items():  # a module's extra state need not be a tensor
+        weights[key] = entry.detach().clone() if isinstance(entry, torch.Tensor) else copy.deepcopy(entry)
+    vars(weights).update(copy.deepcopy(getattr(state, "__dict__", {})))
     return weights
-
-
-def _copy(entry: Any) -> Any:
-    """A copy of one entry of a state dict; a module's extra state need not be a tensor."""
-    return entry.detach().clone() if isinstance(entry, torch.Tensor) else copy.deepcopy(entry)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from types import GeneratorType, MemberDescriptorType
-from typing import Any
 
 import lightning
 import numpy as np
@@ -34,12 +33,12 @@ def parts_of(base: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield path, part
 
 
-def is_plain(key: str, value: Any) -> bool:
+def is_plain(key: str, value: object) -> bool:
     """Whether an attribute is the user's, and no part of the module."""
     return key not in _OWN and not isinstance(value, nn.Module)
 
 
-def hooks_of(module: nn.Module) -> list[tuple[Any, ...]]:
+def hooks_of(module: nn.Module) -> list[tuple[object, ...]]:
     """What tells whether hooks on layers and on gradients are the same ones.
 
     Example:
@@ -60,17 +59,16 @@ def hooks_of(module: nn.Module) -> list[tuple[Any, ...]]:
 class Same:
     """An object, equal to itself alone; held on to, so that no other one gets its address."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is the same object."""
         return isinstance(other, Same) and self.value is other.value
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def token_of(value: Any, depth: int = DEPTH) -> Any:
+def token_of(value: object, depth: int = DEPTH) -> object:
     """Something that is equal for equal contents, and cheap.
 
     What does not show how far it has come, such as a generator, is equal to nothing.
@@ -103,9 +101,10 @@ def token_of(value: Any, depth: int = DEPTH) -> Any:
     return Same(value), _contents(attributes_of(value), depth - 1), _contents(items, depth - 1)
 
 
-def attributes_of(value: Any) -> dict[str, Any]:
+def attributes_of(value: object) -> dict[str, object]:
     """What an object holds by name, in its slots, too."""
-    found = dict(value.__dict__) if isinstance(getattr(value, "__dict__", None), dict) else {}
+    attributes = getattr(value, "__dict__", None)
+    found: dict[str, object] = dict(attributes) if isinstance(attributes, dict) else {}
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
         for name in [slots] if isinstance(slots, str) else slots:
@@ -115,19 +114,18 @@ def attributes_of(value: Any) -> dict[str, Any]:
     return found
 
 
-def _contents(value: Any, depth: int) -> Any:
-    """The same for what a container holds."""
+def _contents(value: Iterable[object], depth: int) -> object:
     if isinstance(value, Mapping):
         return [(token_of(key, 1), token_of(item, depth)) for key, item in value.items()]
     return frozenset(value) if isinstance(value, Set) else [token_of(item, depth) for item in value]
 
 
-def _drawn(generator: Any) -> Any:
+def _drawn(generator: torch.Generator | np.random.Generator | np.random.RandomState | random.Random) -> object:
     """What tells how far a generator of random numbers has drawn."""
     if isinstance(generator, torch.Generator):
         return bytes(generator.get_state().tolist())
     if isinstance(generator, random.Random):
         return generator.getstate()
-    return repr(
-        generator.get_state() if isinstance(generator, np.random.RandomState) else generator.bit_generator.state
-    )
+    if isinstance(generator, np.random.RandomState):
+        return repr(generator.get_state())
+    return repr(generator.bit_generator.state)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
+RandomState = dict[str, Any]
+"""What each generator calls its state; only this module looks into it."""
 
-def random_state() -> dict[str, Any]:
+
+def random_state() -> RandomState:
     """The states of Python's, NumPy's, torch's and CUDA's generators.
 
     Example:
@@ -23,7 +28,7 @@ def random_state() -> dict[str, Any]:
     return {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
+def restore_random_state(state: RandomState) -> None:
     """The inverse of ``random_state``."""
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
@@ -32,7 +37,25 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def same_random_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
+@contextmanager
+def preserved_random_state() -> Iterator[None]:
+    """After the block, random numbers go on as if nothing had been drawn inside.
+
+    Example:
+        >>> before = random_state()
+        >>> with preserved_random_state():
+        ...     _ = torch.rand(1)
+        >>> same_random_state(before, random_state())
+        True
+    """
+    state = random_state()
+    try:
+        yield
+    finally:
+        restore_random_state(state)
+
+
+def same_random_state(one: RandomState, other: RandomState) -> bool:
     """Whether nothing was drawn between two states.
 
     Example:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
 from autoact.training.callbacks import inner_schedulers
@@ -43,22 +43,22 @@ class Unsaved:
     def __init__(
         self,
         module: nn.Module,
-        optimizers: Sequence[Any],
+        optimizers: Sequence[Optimizer],
         callbacks: Sequence[Callback] = (),
-        schedulers: Sequence[Any] = (),
+        schedulers: Sequence[object] = (),
     ) -> None:
         """Optimisers exist; the hooks before training have not run."""
         self._callbacks = [c for c in callbacks if not type(c).__module__.startswith(_LIGHTNING)]
-        self._before = self._held(module, optimizers)
+        self._before = self._beside_checkpoint(module, optimizers)
         self._weights = _weights(module, optimizers)
         hooks = ("on_fit_start", "on_train_start")
         self.found = any(getattr(type(c), h) is not getattr(Callback, h) for c in self._callbacks for h in hooks)
         inner = [value for o in map(_bare, optimizers) for value in vars(o).values()]
-        self.found = self.found or any(isinstance(value, torch.optim.Optimizer) for value in inner)
+        self.found = self.found or any(isinstance(value, Optimizer) for value in inner)
         self.found = self.found or any(map(inner_schedulers, schedulers))
-        self._last: Any = None
+        self._last: list[tuple[str, int]] | None = None
 
-    def started(self, module: nn.Module, optimizers: Sequence[Any]) -> None:
+    def started(self, module: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         """The hooks before training have run: would they do something to a training that goes on?"""
         self.found = self.found or _weights(module, optimizers) != self._weights
 
@@ -70,7 +70,7 @@ class Unsaved:
         """The hooks after training have run: averages, say, that they put in the place of weights are trained on."""
         self.found = self.found or (self._last is not None and _values(module) != self._last)
 
-    def ended(self, module: nn.Module, optimizers: Sequence[Any], logged: Collection[int] = ()) -> None:
+    def ended(self, module: nn.Module, optimizers: Sequence[Optimizer], logged: Collection[int] = ()) -> None:
         """The call of ``fit`` is over: is there anything that was not there before?
 
         Args:
@@ -78,9 +78,11 @@ class Unsaved:
             optimizers: its own.
             logged: ids of the metrics that were logged as they are: they start anew with each epoch.
         """
-        self.found = self.found or self._held(module, optimizers, logged) != self._before
+        self.found = self.found or self._beside_checkpoint(module, optimizers, logged) != self._before
 
-    def _held(self, module: nn.Module, optimizers: Sequence[Any], logged: Collection[int] = ()) -> Any:
+    def _beside_checkpoint(
+        self, module: nn.Module, optimizers: Sequence[Optimizer], logged: Collection[int] = ()
+    ) -> tuple[object, ...]:
         """What tells whether anything has changed that a checkpoint does not hold."""
         silent = [c for c in self._callbacks if type(c).state_dict is Callback.state_dict]
         silent = [c for c in silent if type(c).on_save_checkpoint is Callback.on_save_checkpoint]
@@ -90,18 +92,18 @@ class Unsaved:
             [(name, parameter.requires_grad) for name, parameter in module.named_parameters()],
             [(path, Same(part), part.training) for path, part in module.named_modules()],
             [(Same(o), [len(group["params"]) for group in o.param_groups], _beside(o)) for o in map(_bare, optimizers)],
-            [token_of(vars(callback))[1] for callback in silent],
+            [token_of(vars(callback)) for callback in silent],
         )
 
 
 class BeforeEnd(Callback):
-    """Stands before the user's callbacks, and tells when the first hook after training is about to run."""
+    """Comes before the user's callbacks: the hooks after training have not run when it is called."""
 
     def __init__(self) -> None:
         self.watch: Unsaved | None = None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nobody has written into the weights since the last epoch."""
+        """No hook has written into the weights since the last epoch."""
         if self.watch is not None:
             self.watch.ending(pl_module)
 
@@ -156,9 +158,9 @@ class UnsavedState(Callback):
             self._watch.closed(module)
 
 
-def _plain(module: nn.Module, logged: Collection[int]) -> list[Any]:
+def _plain(module: nn.Module, logged: Collection[int]) -> list[tuple[object, ...]]:
     """Plain attributes of all parts; of metrics, which start anew where they are logged, how much they have seen."""
-    found: list[Any] = []
+    found: list[tuple[object, ...]] = []
     for path, part in parts_of(module):
         if isinstance(part, MetricCollection):
             continue
@@ -169,7 +171,7 @@ def _plain(module: nn.Module, logged: Collection[int]) -> list[Any]:
     return found
 
 
-def _weights(module: nn.Module, optimizers: Sequence[Any]) -> Any:
+def _weights(module: nn.Module, optimizers: Sequence[Optimizer]) -> tuple[object, ...]:
     """What tells whether weights, buffers, hooks or settings of optimisers are written."""
     tensors = [(t.data_ptr(), t._version) for t in [*module.parameters(), *module.buffers()]], _values(module)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -190,13 +192,14 @@ def _bytes(tensor: Tensor) -> bytes:
     return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def _beside(optimizer: Any) -> Any:
+def _beside(optimizer: Optimizer) -> list[tuple[str, object]] | None:
     """What tells whether an optimiser's attributes have changed of which torch's ``state_dict`` knows nothing."""
     if type(optimizer).__module__.startswith("torch."):
         return None
     return [(key, token_of(value)) for key, value in vars(optimizer).items() if key not in _OPTIMIZER]
 
 
-def _bare(optimizer: Any) -> Any:
+def _bare(optimizer: Optimizer) -> Optimizer:
     """The user's optimiser, which Lightning may have wrapped."""
-    return getattr(optimizer, "_optimizer", optimizer)
+    bare: Optimizer = getattr(optimizer, "_optimizer", optimizer)
+    return bare

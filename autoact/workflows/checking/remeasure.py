@@ -15,8 +15,8 @@ from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.engines.job import Job, Outcome, WorkerContext
 from autoact.engines.settings import EngineSettings
-from autoact.latency.build_table import call_model, to_device
 from autoact.latency.hardware import HardwareSettings
+from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import time_alternating
 from autoact.study.confirmation.alpha_spending import OPENINGS
 from autoact.study.confirmation.end_to_end_timing import paired_ratio

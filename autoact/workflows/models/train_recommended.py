@@ -17,7 +17,7 @@ from autoact.latency.timer import fixed_threads
 from autoact.recommendation import Policy, Recommendation
 from autoact.tasks.task import Task
 from autoact.training.callbacks import OptimizerSettings, PredictionScore
-from autoact.training.lightning_session import LightningSession, SessionOptions, build_module, trainer_for
+from autoact.training.lightning_session import LightningSession, SessionOptions, build_module, trainer_from
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.best_epoch import Diverged, weights_are_finite
 from autoact.training.thread_count import fastest_threads
@@ -154,7 +154,7 @@ def _train_to_the_end(
         module = build_module(task, candidate, rescale=options.rescale)
         lightning.seed_everything(candidate.seed, verbose=False)
         try:
-            trainer = trainer_for(task, options.device, callbacks)
+            trainer = trainer_from(task.trainer, options.device, callbacks)
             trainer.fit(module, datamodule=task.datamodule(candidate.seed))
         except (Diverged, FloatingPointError) as error:
             raise AutoactError(f"training failed: {error}") from error

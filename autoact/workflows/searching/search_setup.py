@@ -26,9 +26,9 @@ from autoact.tasks.objectives import QUALITY, Objective, choose_objectives
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population.eligibility import set_up
-from autoact.training.preflight.configured_settings import configured_settings
-from autoact.training.preflight.loaded_weights import loaded_told, loaded_weights, sites_of
+from autoact.training.preflight.loaded_weights import loaded_note, loaded_weights, sites_of
 from autoact.training.preflight.sanity_check import rehearse
+from autoact.training.preflight.settings_in_force import configured_settings
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
 from autoact.user_code.dataloaders import check_validation
 from autoact.workflows.searching.population_size import Shape
@@ -152,7 +152,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         *copies_told(sites),
         *space.notes,
         *narrow,
-        loaded_told(loaded) if settings.space.rescale else "",
+        loaded_note(loaded) if settings.space.rescale else "",
     )
     notes = tuple(filter(None, (task.warning, note, *told)))
     return PreparedSearch(task, settings, sites, space, objectives, identity, device, notes)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from autoact.core.errors import AutoactError
-from autoact.latency.build_table import to_device
+from autoact.latency.model_call import to_device
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.user_code.batch_axis import batch_axis, input_maker, samples_along
 

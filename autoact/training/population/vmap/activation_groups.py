@@ -29,7 +29,6 @@ class Groups:
     """
 
     def __init__(self, parts: Sequence[Part], members: Sequence[Sequence[int]], device: torch.device) -> None:
-        """Take the activations and, for each, its members."""
         self.order = self.inverse = None
         flat = [member for group in members for member in group]
         if device.type != "cpu" and flat != sorted(flat):
@@ -58,19 +57,19 @@ def _runs(parts: Sequence[Part], members: Sequence[Sequence[int]]) -> list[tuple
     """Members of one group that lie side by side: activation, how many, and which of the group."""
     group_of = {member: group for group, mine in enumerate(members) for member in mine}
     runs: list[tuple[int, int, int]] = []  # group, size, first of the group
-    seen = [0] * len(members)
+    placed = [0] * len(members)
     for member in range(len(group_of)):
         group = group_of[member]
         if runs and runs[-1][0] == group:
             runs[-1] = (group, runs[-1][1] + 1, runs[-1][2])
         else:
-            runs.append((group, 1, seen[group]))
-        seen[group] += 1
+            runs.append((group, 1, placed[group]))
+        placed[group] += 1
     return [(parts[group], size, slice(first, first + size)) for group, size, first in runs]
 
 
 class GroupedActivation(nn.Module):
-    """Stands at a site of the template that a population is run through.
+    """The activation at a site of the template that a population is run through.
 
     Attributes:
         groups: set anew whenever members leave.

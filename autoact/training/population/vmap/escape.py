@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -20,16 +20,16 @@ class _Outside(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, member: Tensor, function: Whole) -> Tensor:
-        """Never called: ``member`` is always batched."""
         raise RuntimeError("a part of a population was called outside its population")
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    def setup_context(ctx: object, inputs: object, output: object) -> None:
         """Nothing is kept: the graph below holds it."""
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, x: Tensor, member: Tensor, function: Whole) -> tuple[Tensor, int]:
-        """All members at once."""
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], x: Tensor, member: Tensor, function: Whole
+    ) -> tuple[Tensor, int]:
         dim = in_dims[0]
         return function(x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)), 0
 
@@ -55,7 +55,7 @@ def outside(x: Tensor, member: Tensor | None, function: Whole) -> Tensor:
     return _Outside.apply(x, member, function)
 
 
-def one_by_one(function: Callable[..., Tensor], values: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
+def one_by_one(function: Callable[..., Tensor], values: tuple[object, ...], named: Mapping[str, object]) -> Tensor:
     """``function`` of each member's values, one member after the other, called with one member's under ``vmap``.
 
     Args:
@@ -65,7 +65,6 @@ def one_by_one(function: Callable[..., Tensor], values: tuple[Any, ...], named: 
     """
     interpreter = retrieve_current_functorch_interpreter()
     level = interpreter.level()
-
     leaves, spec = tree_flatten((values, named))
     found = []
     with interpreter.lower():
@@ -77,6 +76,6 @@ def one_by_one(function: Callable[..., Tensor], values: tuple[Any, ...], named: 
         return _add_batch_dim(torch.stack(found), 0, level)
 
 
-def _is_of(x: Any, level: int) -> bool:
+def _is_of(x: object, level: int) -> bool:
     """Whether a value is batched by the ``vmap`` of this level."""
     return isinstance(x, Tensor) and is_batchedtensor(x) and maybe_get_level(x) == level

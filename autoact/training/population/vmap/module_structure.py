@@ -62,5 +62,5 @@ class Structure:
 
 
 def _layers(module: nn.Module) -> Mapping[str, nn.Module]:
-    """Every layer by every path; held on to, so that no other one gets its address."""
+    """Every layer by every path: as long as it is here, no other one gets its address."""
     return dict(module.named_modules(remove_duplicate=False))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Kept:
     def __init__(self, base: nn.Module, modules: Sequence[nn.Module]) -> None:
         self._base = base
         self.modules = list(modules)
-        self._seen: dict[tuple[str, str], Any] = {}
+        self._tokens_of_members: dict[tuple[str, str], object] = {}
         self._barred: set[tuple[str, str]] = set()
         self.gather()
 
@@ -60,16 +60,15 @@ class Kept:
             return
         self.modules = list(modules)
         for path, part in parts_of(self._base):
-            for key in [
-                key for key, value in vars(part).items() if is_plain(key, value) and _rows_of(value, 0, _DEPTH)
-            ]:
+            plain = [(key, value) for key, value in vars(part).items() if is_plain(key, value)]
+            for key in [key for key, value in plain if _rows_of(value, 0, _DEPTH)]:
                 part.__dict__.pop(key)
                 self._bar(path, part, key)
         self._before = self._tokens()
 
     def gather(self) -> None:
         """The members' own code has run: the template takes over what is equal, and may not read what is not."""
-        changed: dict[tuple[str, str], Any] = {}
+        changed: dict[tuple[str, str], object] = {}
         dropouts = [(path, part) for path, part in self._base.named_modules() if isinstance(part, StreamDropout)]
         for path, part in [*parts_of(self._base), *dropouts]:
             mine = [module.get_submodule(path) for module in self.modules]
@@ -78,9 +77,9 @@ class Kept:
                     continue
                 values = [vars(one).get(key, _MISSING) for one in mine]
                 token = [token_of(value, _DEPTH) for value in values]
-                if self._seen.get((path, key)) == token:
+                if self._tokens_of_members.get((path, key)) == token:
                     continue
-                self._seen[path, key] = token
+                self._tokens_of_members[path, key] = token
                 if all(same(values[0], value) for value in values[1:]):
                     self._admit(path, part, key)
                     if not same(values[0], vars(part).get(key, _MISSING)):
@@ -92,7 +91,7 @@ class Kept:
 
     def hand_out(self) -> None:
         """Training steps have run: what they wrote is every member's, of stacked values its own."""
-        changed: dict[tuple[str, str], Any] = {}
+        changed: dict[tuple[str, str], object] = {}
         for (path, key), token in (now := self._tokens()).items():
             if self._before.get((path, key), _MISSING) != token:
                 changed[path, key] = vars(self._base.get_submodule(path))[key]
@@ -100,7 +99,7 @@ class Kept:
             self._write(changed, self._base, module, row)
         for path, key in changed:
             mine = [vars(module.get_submodule(path)).get(key, _MISSING) for module in self.modules]
-            self._seen[path, key] = [token_of(value, _DEPTH) for value in mine]
+            self._tokens_of_members[path, key] = [token_of(value, _DEPTH) for value in mine]
         self._before = now
 
     def disagreeing(self) -> str:
@@ -116,7 +115,7 @@ class Kept:
                 return f"training_step keeps other values on the module (self.{where}) when it is batched"
         return ""
 
-    def _tokens(self) -> dict[tuple[str, str], Any]:
+    def _tokens(self) -> dict[tuple[str, str], object]:
         """What tells whether an attribute of the template has changed."""
         return {
             (path, key): token_of(value, _DEPTH)
@@ -126,42 +125,40 @@ class Kept:
         }
 
     def _write(
-        self, values: Mapping[tuple[str, str], Any], source: nn.Module, target: nn.Module, row: int | None = None
+        self, values: Mapping[tuple[str, str], object], source: nn.Module, target: nn.Module, row: int | None = None
     ) -> None:
         """Copies of attributes of one module for another, whose parts they then hold; of stacked tensors a ``row``."""
         if not values:
             return
         parts = dict(target.named_modules())
-        memo: dict[int, Any] = {id(part): parts[path] for path, part in source.named_modules() if path in parts}
+        memo: dict[int, object] = {id(part): parts[path] for path, part in source.named_modules() if path in parts}
         if row is not None:
             for value in values.values():
                 memo |= _rows_of(value, row, _DEPTH)
-        held: dict[str, dict[str, Any]] = {path: parts[path].__dict__ for path, _ in values}
         found = copy.deepcopy({place: value for place, value in values.items() if value is not _MISSING}, memo)
         for path, key in values:
             if (path, key) in found:
-                held[path][key] = found[path, key]
+                parts[path].__dict__[key] = found[path, key]
             else:
-                held[path].pop(key, None)
+                parts[path].__dict__.pop(key, None)
 
     def _bar(self, path: str, part: nn.Module, key: str) -> None:
-        """Let nobody read an attribute of a part of the template before a step has written it anew."""
+        """Refuse to read an attribute of a part of the template before a step has written it anew."""
         self._barred.add((path, key))
         kind = type(part)
         if "_barred" not in vars(kind):
             part.__class__ = kind = type(kind.__name__, (kind,), {"__module__": kind.__module__, "_barred": True})
 
-        def differs(*_: Any) -> Any:
+        def differs(*_: object) -> NoReturn:
             raise CannotBatchError(f"self.{f'{path}.{key}'.lstrip('.')} differs between candidates")
 
-        def written(_: Any, value: Any) -> None:
+        def written(_: object, value: object) -> None:
             self._admit(path, part, key)
             part.__dict__[key] = value
 
         setattr(kind, key, property(differs, written))
 
     def _admit(self, path: str, part: nn.Module, key: str) -> None:
-        """Let it be read again."""
         if (path, key) in self._barred:
             self._barred.discard((path, key))
             delattr(type(part), key)
@@ -197,7 +194,7 @@ def same(one: Any, other: Any, depth: int = _DEPTH, *, close: float = 0.0) -> bo
     return _same_contents(one, other, depth - 1, close)
 
 
-def _same_contents(one: Any, other: Any, depth: int, close: float) -> bool:
+def _same_contents(one: object, other: Any, depth: int, close: float) -> bool:
     """Whether what two values of one type hold is equal; what cannot be looked into counts as equal."""
     if isinstance(one, Mapping):
         return list(one) == list(other) and all(same(one[key], other[key], depth, close=close) for key in one)
@@ -216,7 +213,7 @@ def _same_tensors(one: Tensor, other: Tensor, close: float) -> bool:
     return one.device == other.device and torch.allclose(one, other, rtol=close, atol=close, equal_nan=True)
 
 
-def _rows_of(value: Any, row: int, depth: int) -> dict[int, Tensor]:
+def _rows_of(value: object, row: int, depth: int) -> dict[int, Tensor]:
     """For each tensor of all members' numbers that a value holds, by its id: one member's."""
     if isinstance(value, Tensor):
         if not is_batchedtensor(value):
@@ -224,7 +221,7 @@ def _rows_of(value: Any, row: int, depth: int) -> dict[int, Tensor]:
         return {id(value): get_unwrapped(value).detach().select(maybe_get_bdim(value), row).clone()}
     if depth == 0 or isinstance(value, (str, bytes, nn.Module, type)) or callable(value):
         return {}
-    inside: Any = value if isinstance(value, (list, tuple, Set, deque)) else attributes_of(value).values()
+    inside: Iterable[object] = value if isinstance(value, (list, tuple, Set, deque)) else attributes_of(value).values()
     found: dict[int, Tensor] = {}
     for item in value.values() if isinstance(value, Mapping) else inside:
         found |= _rows_of(item, row, depth - 1)

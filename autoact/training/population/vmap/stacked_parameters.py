@@ -151,7 +151,6 @@ def slot_of(module: nn.Module, name: str) -> Slot:
 
 
 def _entry(modules: Sequence[nn.Module], name: str) -> Entry:
-    """One name of all modules."""
     slots = [slot_of(module, name) for module in modules]
     held = [store[key] for store, key in slots]
     stacked = torch.stack([tensor.detach() for tensor in held if tensor is not None])

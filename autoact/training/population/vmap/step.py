@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import torch
+from lightning import LightningModule
 from torch import Tensor, nn
 from torch._C._functorch import get_unwrapped, is_batchedtensor
 from torch.func import vmap
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 from torchmetrics import Metric, MetricCollection
 
+from autoact.core.value_holders import Batch
 from autoact.sites.tracing.torch_transformer import mend_copy_
-from autoact.training.log_standins import log_calls
+from autoact.training.log_standins import LogOptions, TakeLogged, log_calls
 from autoact.training.population.seed_streams import StreamDropout
 from autoact.training.population.vmap.activation_groups import GroupedActivation
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.escape import one_by_one
 from autoact.training.population.vmap.stacked_parameters import Slot, Stack, names_of, slot_of
 
-MetricCall = tuple[str, str, tuple[Any, ...], dict[str, Any]]
+MetricCall = tuple[str, str, tuple[object, ...], dict[str, object]]
 """Path of a metric, which of its methods was called, and its positional and named arguments."""
 
 
@@ -38,40 +40,38 @@ class _Deferred:
         self.call = call
         self.key = key
 
-    def of(self, values: Sequence[Any]) -> Any:
+    def of(self, values: Sequence[object]) -> object:
         """The value among those that the calls gave."""
-        return values[self.call][self.key] if self.key else values[self.call]
+        value = values[self.call]
+        return value[self.key] if self.key and isinstance(value, Mapping) else value
 
 
 class _MetricStandIn(nn.Module):
     """Notes what a metric is called with: metrics keep state, so that members' own run outside ``vmap``.
 
-    A value that may be a loss is computed here as well, by a copy that has seen nothing else.
+    A value that may be a loss is computed here as well, by a copy that holds no other values.
     """
 
-    def __init__(self, path: str, calls: list[MetricCall], metric: Any) -> None:
+    def __init__(self, path: str, calls: list[MetricCall], metric: Metric | MetricCollection) -> None:
         super().__init__()
         self._path, self._calls = path, calls
-        self._metric = (copy.deepcopy(metric),)  # no submodule
+        self._metric: tuple[Metric | MetricCollection] = (copy.deepcopy(metric),)  # no submodule
         self._metric[0].reset()
 
-    def forward(self, *values: Any, **named: Any) -> Any:
-        """Note the values."""
+    def forward(self, *values: object, **named: object) -> Any:
         self._calls.append((self._path, "forward", values, named))
         return _Deferred(len(self._calls) - 1)
 
-    def update(self, *values: Any, **named: Any) -> None:
-        """Note the values."""
+    def update(self, *values: object, **named: object) -> None:
         self._calls.append((self._path, "update", values, named))
 
-    def of(self, module: Any) -> Any:
+    def of(self, module: nn.Module) -> object:
         """A member's own metric."""
         return module.get_submodule(self._path)
 
 
 class _SingleStandIn(_MetricStandIn):
-    """Stands for one metric."""
-
+    _metric: tuple[Metric]
     _one_by_one = False
 
     @property
@@ -80,10 +80,10 @@ class _SingleStandIn(_MetricStandIn):
         return type(vars(self)["_metric"][0]) if "_metric" in vars(self) else _SingleStandIn
 
     @__class__.setter
-    def __class__(self, kind: Any) -> None:
+    def __class__(self, kind: type) -> None:
         raise CannotBatchError(f"training_step makes self.{self._path} a {kind.__name__}")
 
-    def forward(self, *values: Any, **named: Any) -> Any:
+    def forward(self, *values: object, **named: object) -> object:
         """Note the values; what depends on weights by a function that has a gradient may be a loss: it is computed."""
         self.check()
         noted = super().forward(*values, **named)
@@ -101,14 +101,14 @@ class _SingleStandIn(_MetricStandIn):
             return noted
 
     @staticmethod
-    def _learnt(value: Any, noted: _Deferred) -> Any:
+    def _learnt(value: object, noted: _Deferred) -> object:
         """A value that has a gradient; else what is known once the members' own metrics have been called."""
         return value if isinstance(value, Tensor) and _learns(value) else noted
 
-    def _value(self, *values: Any, **named: Any) -> Any:
-        """Of these values alone."""
+    def _value(self, *values: object, **named: object) -> Tensor:
         try:
-            return self._metric[0](*values, **named)
+            value: Tensor = self._metric[0](*values, **named)
+            return value
         finally:
             self._metric[0].reset()
 
@@ -139,16 +139,17 @@ class _SingleStandIn(_MetricStandIn):
 class _CollectionStandIn(_MetricStandIn):
     """Stands for a collection, whose calls give a value for each of its metrics."""
 
-    def __init__(self, path: str, calls: list[MetricCall], metric: Any) -> None:
-        super().__init__(path, calls, metric)
-        self.keys = list(map(str, metric.keys(keep_base=False)))
+    _metric: tuple[MetricCollection]
 
-    def forward(self, *values: Any, **named: Any) -> dict[str, _Deferred]:
-        """Note the values."""
+    def __init__(self, path: str, calls: list[MetricCall], metric: Metric | MetricCollection) -> None:
+        super().__init__(path, calls, metric)
+        self.keys = list(map(str, self._metric[0].keys(keep_base=False)))
+
+    def forward(self, *values: object, **named: object) -> dict[str, _Deferred]:
         call = super().forward(*values, **named).call
         return {key: _Deferred(call, key) for key in self.keys}
 
-    def items(self, *_: Any, **__: Any) -> list[tuple[str, _OneOfCollection]]:
+    def items(self, *_: object, **__: object) -> list[tuple[str, _OneOfCollection]]:
         """Its metrics, each by the name that it is logged under."""
         return [(key, _OneOfCollection(self._path, key)) for key in self.keys]
 
@@ -160,20 +161,20 @@ class _OneOfCollection:
         self.name = name
         self.key = key
 
-    def of(self, module: Any) -> Any:
+    def of(self, module: nn.Module) -> object:
         """A member's own metric."""
-        return dict(module.get_submodule(self.name).items(keep_base=False))[self.key]
+        collection = module.get_submodule(self.name)
+        assert isinstance(collection, MetricCollection)
+        return dict(collection.items(keep_base=False))[self.key]
 
 
-class _Unread(dict[str, Any]):
-    """The parameters of a site, in the template: there are none, as each group of members has its own."""
+class _Unread(dict[str, nn.Parameter | None]):
+    """The parameters of a site, in the template: there are none, as each group of members has its own.
 
-    def items(self) -> Any:
-        """Somebody walks over the parameters of the whole module.
+    A step that walks over the parameters of the whole module would miss what the activations learn.
+    """
 
-        Raises:
-            CannotBatchError: a step that does would miss what the activations learn.
-        """
+    def items(self) -> NoReturn:
         raise CannotBatchError("training_step reads the parameters of an activation, as self.parameters() does")
 
 
@@ -189,14 +190,14 @@ class Step:
 
     def __init__(self, loss_k: Tensor) -> None:
         self.loss_k = loss_k
-        self.logged: list[tuple[str, Tensor, Mapping[str, Any]]] = []
+        self.logged: list[tuple[str, Tensor, LogOptions]] = []
         self.metric_calls: list[MetricCall] = []
-        self.metrics_logged: list[tuple[str, Any, Mapping[str, Any]]] = []
+        self.metrics_logged: list[tuple[str, _Deferred | _MetricStandIn | _OneOfCollection, LogOptions]] = []
 
-    def log_metrics(self, module: Any, row: int, take: Callable[[str, Any, Mapping[str, Any]], None]) -> None:
+    def log_metrics(self, module: nn.Module, row: int, take: TakeLogged) -> None:
         """Call a member's own metrics with its own values, and hand what is logged of them to ``take``."""
 
-        def own(value: Any) -> Any:
+        def own(value: object) -> object:
             return value[row].detach() if isinstance(value, Tensor) else value
 
         values = []
@@ -205,6 +206,15 @@ class Step:
             values.append(call(*tree_map(own, arguments), **tree_map(own, named)))
         for name, what, options in self.metrics_logged:
             take(name, what.of(values) if isinstance(what, _Deferred) else what.of(module), options)
+
+
+class _Shape(NamedTuple):
+    """What a step logged, whose tensors left ``vmap`` by themselves, and the positions of what it assigned."""
+
+    logged: list[tuple[str, object, LogOptions]]
+    spec: TreeSpec
+    fixed: list[object]
+    assigned: list[int]
 
 
 class Template:
@@ -217,13 +227,13 @@ class Template:
         trainer: what ``self.trainer`` is inside the step.
     """
 
-    def __init__(self, module: Any, sites: Sequence[str], *, streams: bool, trainer: Any) -> None:
+    def __init__(self, module: LightningModule, sites: Sequence[str], *, streams: bool, trainer: object) -> None:
         held = module._trainer
         module._trainer = None
         self.base = copy.deepcopy(module)
         mend_copy_(module, self.base)
         module._trainer = held
-        self.base._trainer = trainer
+        vars(self.base)["_trainer"] = trainer  # declared for a Trainer
         self.activations: dict[str, GroupedActivation] = {}
         for site in sites:
             self.activations[site] = GroupedActivation()
@@ -235,20 +245,21 @@ class Template:
                 _replace(self.base, dropout, self.dropouts[-1])
         self._metric_calls: list[MetricCall] = []
         for name, metric in _metrics(self.base):
-            _replace(self.base, metric, _stand_in(name, metric, self._metric_calls))
+            kind = _CollectionStandIn if isinstance(metric, MetricCollection) else _SingleStandIn
+            _replace(self.base, metric, kind(name, self._metric_calls, metric))
         self._metrics = [m for m in self.base.modules() if type(m) is _SingleStandIn]
-        self._logged: list[tuple[str, Any, dict[str, Any]]] = []
+        self._logged: list[tuple[str, object, LogOptions]] = []
         for name, call in log_calls(lambda *given: self._logged.append(given)).items():
             object.__setattr__(self.base, name, call)
         self._takes_index = len(inspect.signature(self.base.training_step).parameters) > 1
         self._slots = [(name, _aliases(self.base, name)) for name in names_of(self.base)]
 
     def learning(self, sites: Collection[str]) -> None:
-        """At these sites some member's activation learns: nobody may walk over the template's parameters."""
+        """At these sites some member's activation learns: a step must not walk over the template's parameters."""
         for site, activation in self.activations.items():
             vars(activation)["_parameters"] = _Unread() if site in sites else {}
 
-    def run(self, stack: Stack, batch: Any, batch_idx: int, *, own_batches: bool) -> Step:
+    def run(self, stack: Stack, batch: Batch, batch_idx: int, *, own_batches: bool) -> Step:
         """One training step of every member.
 
         Args:
@@ -265,7 +276,7 @@ class Template:
         index = torch.arange(stack.members, device=self.base.device)
         leaves, spec = tree_flatten(batch)
         moving = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
-        shape: dict[str, Any] = {}
+        shapes: list[_Shape] = []
 
         def one(member: Tensor, values: list[Tensor], rows: list[Tensor]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
             mine = list(leaves)
@@ -273,9 +284,9 @@ class Template:
                 mine[place] = tensor
             loss = self._call(member, values, tree_unflatten(mine, spec), batch_idx)
             noted, kept = tree_flatten([[value for _, value, _ in self._logged], list(self._metric_calls)])
-            shape["logged"], shape["spec"] = list(self._logged), kept
-            shape["fixed"] = [Tensor if isinstance(leaf, Tensor) else leaf for leaf in noted]
-            shape["assigned"], changed = self._assigned(values)
+            fixed = [Tensor if isinstance(leaf, Tensor) else leaf for leaf in noted]
+            assigned, changed = self._assigned(values)
+            shapes.append(_Shape(list(self._logged), kept, fixed, assigned))
             return loss, [leaf for leaf in noted if isinstance(leaf, Tensor)], changed
 
         batched = vmap(one, in_dims=(0, 0, 0 if own_batches else None), randomness="same")
@@ -283,9 +294,9 @@ class Template:
             loss_k, found, changed = batched(index, tensors, [leaves[i] for i in moving])
         finally:
             self._release()
-        for entry, value_k in zip([entries[i] for i in shape["assigned"]], changed, strict=True):
+        for entry, value_k in zip([entries[i] for i in shapes[-1].assigned], changed, strict=True):
             entry.replace(value_k.detach())
-        return self._step(loss_k, found, shape)
+        return self._step(loss_k, found, shapes[-1])
 
     def _assigned(self, values: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
         """Tensors that the step put in the place of others, as ``self.average = ...`` does with a buffer."""
@@ -300,7 +311,7 @@ class Template:
             changed.append(held)
         return where, changed
 
-    def _call(self, member: Tensor, values: list[Tensor], batch: Any, batch_idx: int) -> Tensor:
+    def _call(self, member: Tensor, values: list[Tensor], batch: Batch, batch_idx: int) -> Tensor:
         """The module's own ``training_step`` with one member's tensors in its place."""
         self._logged.clear()
         self._metric_calls.clear()
@@ -330,13 +341,12 @@ class Template:
                 store[key] = None
         self._point(None)
 
-    def _step(self, loss_k: Tensor, found: list[Tensor], shape: dict[str, Any]) -> Step:
+    def _step(self, loss_k: Tensor, found: list[Tensor], shape: _Shape) -> Step:
         """Put what left ``vmap`` back into its form."""
         step, tensors = Step(loss_k), iter(found)
-        leaves = [next(tensors) if fixed is Tensor else fixed for fixed in shape["fixed"]]
-        values, calls = tree_unflatten(leaves, shape["spec"])
-        step.metric_calls = calls
-        for (name, _, options), value in zip(shape["logged"], values, strict=True):
+        leaves = [next(tensors) if fixed is Tensor else fixed for fixed in shape.fixed]
+        values, step.metric_calls = tree_unflatten(leaves, shape.spec)
+        for (name, _, options), value in zip(shape.logged, values, strict=True):
             if isinstance(value, (_Deferred, _MetricStandIn, _OneOfCollection)):
                 step.metrics_logged.append((name, value, options))
                 continue
@@ -353,19 +363,14 @@ def _learns(x: Tensor) -> bool:
     return bool((get_unwrapped(x) if is_batchedtensor(x) else x).requires_grad)
 
 
-def _metrics(base: nn.Module) -> list[tuple[str, nn.Module]]:
+def _metrics(base: nn.Module) -> list[tuple[str, Metric | MetricCollection]]:
     """The metrics of a module by path, collections as a whole."""
-    found: list[tuple[str, nn.Module]] = []
+    found: list[tuple[str, Metric | MetricCollection]] = []
     for name, module in base.named_modules():
         inside = any(name.startswith(f"{other}.") for other, _ in found)
         if isinstance(module, (Metric, MetricCollection)) and not inside:
             found.append((name, module))
     return found
-
-
-def _stand_in(name: str, metric: Any, calls: list[MetricCall]) -> _MetricStandIn:
-    """What stands for a metric, or for a collection of them."""
-    return (_CollectionStandIn if isinstance(metric, MetricCollection) else _SingleStandIn)(name, calls, metric)
 
 
 def _aliases(base: nn.Module, name: str) -> list[Slot]:

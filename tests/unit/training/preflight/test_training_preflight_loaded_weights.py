@@ -12,7 +12,7 @@ from autoact.core.trial import Candidate
 from autoact.sites import DoesNotFitError
 from autoact.training.lightning_session import SessionOptions, build_module
 from autoact.training.population.member import Member
-from autoact.training.preflight.loaded_weights import loaded_told, loaded_weights
+from autoact.training.preflight.loaded_weights import loaded_note, loaded_weights
 from autoact.training.state.random_state import random_state, same_random_state
 
 LOADED = torch.randn(4, 4, generator=torch.Generator().manual_seed(5))
@@ -66,5 +66,5 @@ def test_its_width_stays(tiny, loads):
 
 
 def test_many_are_told_in_one_line():
-    assert loaded_told(frozenset()) == ""
-    assert loaded_told(frozenset("abc")).startswith("a and 2 more weights are the same under every seed")
+    assert loaded_note(frozenset()) == ""
+    assert loaded_note(frozenset("abc")).startswith("a and 2 more weights are the same under every seed")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.training.preflight.configured_settings import configured_settings
+from autoact.training.preflight.settings_in_force import configured_settings
 
 CPU = torch.device("cpu")
 
