@@ -51,7 +51,6 @@ class Engine(ABC):
         """
 
     def __enter__(self) -> Self:
-        """Begin."""
         return self
 
     def __exit__(

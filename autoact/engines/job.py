@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+
+from lightning import LightningDataModule, LightningModule
 
 from autoact.activations import registry
 from autoact.activations.catalogue import ROWS
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.core.trial import FAILED, STOPPED, Candidate, TrialRecord
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
 from autoact.training.session import Session
+from autoact.training.state.best_epoch import State
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,13 @@ class Job:
         candidates: number and candidate of each that starts untrained.
         states: those to go on with, by number, from ``Outcome.states``; of several outcomes where wanted.
         to: epoch up to which they train in all; None: to the end of their budget.
-        test: why the test part is opened: complete candidates are then scored on it. None: it stays sealed.
+        test: why the test part is opened: complete candidates are then scored on it. None: it is not opened.
         validate: score complete candidates on the task's validation rows once more, which tells what each group of
             rows counts for (``TrialRecord.replicates``); not for candidates of a fold, whose rows are others.
     """
 
     candidates: tuple[tuple[int, Candidate], ...] = ()
-    states: Mapping[str, Any] = field(default_factory=dict)
+    states: Mapping[str, State] = field(default_factory=dict)
     to: int | None = None
     test: str | None = None
     validate: bool = False
@@ -46,16 +48,16 @@ class Job:
         return [*map(int, self.states), *(number for number, _ in self.candidates)]
 
     def label(self) -> str:
-        """Its candidates, in few words."""
+        """Its candidates, for messages: the first three, and how many more."""
         paused = [state["candidate"] for state in self.states.values() if state and "candidate" in state]
         every = [*map(Candidate.from_dict, paused), *(candidate for _, candidate in self.candidates)]
-        said = "; ".join(candidate.label() for candidate in every[:3]) or f"{len(self.states)} paused candidates"
-        return said + (f"; and {len(every) - 3} more" if len(every) > 3 else "")
+        first = "; ".join(candidate.label() for candidate in every[:3]) or f"{len(self.states)} paused candidates"
+        return first + (f"; and {len(every) - 3} more" if len(every) > 3 else "")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """The results of a job.
 
     Attributes:
         records: one per candidate, in the order of ``Job.numbers``.
@@ -64,7 +66,7 @@ class Outcome:
     """
 
     records: tuple[TrialRecord, ...]
-    states: Mapping[str, Any] = field(default_factory=dict)
+    states: Mapping[str, State] = field(default_factory=dict)
     scores: Mapping[int, float] = field(default_factory=dict)
 
 
@@ -72,7 +74,7 @@ class WorkerContext:
     """What every worker holds; sent to it once.
 
     A copy that arrives in another process brings the user's own activations along and registers them there. Its test
-    part is sealed; ``run`` opens it where a job says why.
+    part is closed; ``run`` opens it where a job says why.
 
     Args:
         task: what is trained and how it is judged.
@@ -85,7 +87,7 @@ class WorkerContext:
         self.task = task
         self.make_session = make_session
         self.own = tuple(objective for objective in objectives if objective.compute is not None)
-        self._opened: dict[str, Any] = {}
+        self._opened: dict[str, LightningDataModule] = {}
 
     def run(self, job: Job) -> Outcome:
         """Train, compute the user's own objectives, and score where the job asks for it.
@@ -111,10 +113,12 @@ class WorkerContext:
             scores = session.score(self._test(job.test))
             records = session.records()
         by_number = {record.number: record for record in records}
-        paused = {n for n, record in by_number.items() if record.status == STOPPED and record.reason == "paused"}
-        return Outcome(tuple(by_number[number] for number in job.numbers), _states(session, paused), scores)
+        paused = {str(r.number) for r in records if r.status == STOPPED and r.reason == "paused"}
+        states = session.checkpoint() if paused else {}
+        states = {number: state for number, state in states.items() if number in paused}
+        return Outcome(tuple(by_number[number] for number in job.numbers), states, scores)
 
-    def _test(self, reason: str) -> Any:
+    def _test(self, reason: str) -> LightningDataModule:
         """This worker's own copy of the test part, opened once for each reason."""
         if self.task.open_test is None:
             raise AutoactError(f"the task {self.task.name!r} has no test rows to score on")
@@ -129,45 +133,38 @@ class WorkerContext:
         modules = session.modules()
         return [self._measured(record, modules[record.number]) if record.complete else record for record in records]
 
-    def _measured(self, record: TrialRecord, module: Any) -> TrialRecord:
-        """One record with them; a failure of the user's code fails its trial alone."""
+    def _measured(self, record: TrialRecord, module: LightningModule) -> TrialRecord:
+        """One record with these values; a failure of the user's code fails its trial alone."""
         module.eval()
         values = dict(record.values)
         for objective in self.own:
             assert objective.compute is not None
             try:
-                found = objective.compute(module)
-                values[objective.name] = value = float(found.detach() if hasattr(found, "detach") else found)
+                result = objective.compute(module)
+                values[objective.name] = value = float(result.detach() if hasattr(result, "detach") else result)
             except AutoactError:
                 raise
             except Exception as error:  # the user's code: its trial fails with the reason, the search goes on
-                said = str(error).partition("\n")[0]
-                reason = f"the objective {objective.name} failed: {type(error).__name__}: {said}"
-                return replace(record, status=FAILED, quality=None, reason=reason)
-            if not math.isfinite(value):
+                reason = f"the objective {objective.name} failed: {type(error).__name__}: {first_line(error)}"
+            else:
+                if math.isfinite(value):
+                    continue
                 reason = f"the objective {objective.name} is {value}"
-                return replace(record, status=FAILED, quality=None, reason=reason)
+            return replace(record, status=FAILED, quality=None, reason=reason)
         return replace(record, values=values)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> State:
         """What travels: no opened test part, and the user's activations, which the registry there does not know."""
         fixed = {row.name for row in ROWS}
         own = [row for row in registry.all() if row.name not in fixed]
         return {**self.__dict__, "_opened": {}, "activations": own}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Arrive: register the activations first, since modules are built from them."""
+    def __setstate__(self, state: State) -> None:
+        """Register the activations first, since modules are built from them."""
         registry.all()  # what installed packages bring comes first, and is then replaced by its equal
         for row in state.pop("activations"):
             registry.register(row, replace=True)
         self.__dict__.update(state)
-
-
-def _states(session: Session, numbers: Collection[int]) -> dict[str, Any]:
-    """The states of these candidates."""
-    if not numbers:
-        return {}
-    return {number: state for number, state in session.checkpoint().items() if int(number) in numbers}
 
 
 class AskedHere:
@@ -184,14 +181,8 @@ class AskedHere:
         self.asked = asked
 
     def __call__(self) -> bool:
-        """Whether to stop."""
+        """Whether the user has asked to stop."""
         return self.asked()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """What arrives elsewhere never asks to stop."""
-        return AskedHere, (_never,)
-
-
-def _never() -> bool:
-    """No."""
-    return False
+    def __reduce__(self) -> tuple[object, ...]:
+        return AskedHere, (bool,)  # bool() is False

@@ -1,4 +1,4 @@
-"""What engines with workers share: a queue, places where jobs run, and second chances after a worker died."""
+"""What engines with workers share: a queue, places where jobs run, and retries after a worker died."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from abc import abstractmethod
 from collections import deque
 from concurrent.futures import CancelledError, Future
-from typing import Any
+from typing import Generic, TypeVar
 
 import cloudpickle
 
@@ -16,6 +16,7 @@ from autoact.engines.job import Job, Outcome
 from autoact.engines.workers.serialization import result_of
 
 RETRIES = 3
+_Place = TypeVar("_Place")
 
 
 class QueuedJob:
@@ -24,7 +25,7 @@ class QueuedJob:
     Attributes:
         payload: the job as it travels.
         numbers: of its candidates, within their batch.
-        label: its candidates, for people: trials have no numbers before they end.
+        label: its candidates, for messages: trials have no numbers before they end.
         future: what the caller holds, through every retry.
         deaths: how many workers died while they ran it.
     """
@@ -41,7 +42,7 @@ class QueuedJob:
         return self.future.running() or self.future.set_running_or_notify_cancel()
 
     def finish(self, result: Outcome | None, error: BaseException | None) -> None:
-        """Tell the caller, once; says nothing where the caller has cancelled it."""
+        """Give the caller the result or the error, once; neither where the caller has cancelled the job."""
         if self.future.done() or not self.claim():
             return
         if error is not None:
@@ -53,7 +54,7 @@ class QueuedJob:
     def drop(self) -> None:
         """Tell the caller that it will not run."""
         if self.future.cancel():
-            self.claim()  # wakes up who waits for it
+            self.claim()  # wakes up those that wait for it
         else:
             self.finish(None, CancelledError())
 
@@ -63,10 +64,10 @@ class QueuedJob:
         return self.deaths >= RETRIES
 
 
-class QueueingEngine(Engine):
+class QueueingEngine(Engine, Generic[_Place]):
     """Gives the oldest waiting job to the next free place; see ``Engine``.
 
-    Workers answer from threads of their own: everything here is guarded by one lock, and callers' futures are told
+    Workers answer from threads of their own: everything here is guarded by one lock, and callers' futures are set
     outside of it.
     """
 
@@ -80,15 +81,15 @@ class QueueingEngine(Engine):
         self._broken: BaseException | None = None
 
     @abstractmethod
-    def _free_place(self) -> Any:
+    def _free_place(self) -> _Place | None:
         """Take a place where a job can run now; None where there is none."""
 
     @abstractmethod
-    def _give_back(self, place: Any) -> None:
+    def _give_back(self, place: _Place) -> None:
         """A place that was taken is free again."""
 
     @abstractmethod
-    def _launch(self, ticket: QueuedJob, place: Any) -> bool:
+    def _launch(self, ticket: QueuedJob, place: _Place) -> bool:
         """Run the job there; False where the place turns out to be gone. Ends in ``_settle`` or ``_died``."""
 
     @abstractmethod
@@ -124,7 +125,6 @@ class QueueingEngine(Engine):
             self._changed.wait_for(lambda: not (self._waiting or self._running or self._starting()))
 
     def _fill(self) -> None:
-        """Run what can run."""
         with self._changed:
             while self._waiting and not self._must_wait(self._waiting[0]):
                 place = self._free_place()
@@ -165,8 +165,8 @@ class QueueingEngine(Engine):
             return
         ticket.deaths += 1
         if ticket.deaths > RETRIES:
-            said = f"a worker died {ticket.deaths} times while it trained {ticket.label}"
-            self._settle(ticket, None, AutoactError(f"{said} ({how}): too little memory, or code that crashes?"))
+            died = f"a worker died {ticket.deaths} times while it trained {ticket.label}"
+            self._settle(ticket, None, AutoactError(f"{died} ({how}): too little memory, or code that crashes?"))
             return
         with self._changed:
             self._running.discard(ticket)

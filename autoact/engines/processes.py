@@ -42,12 +42,12 @@ class _Worker:
         self.failed_starts = 0
 
 
-class ProcessEngine(QueueingEngine):
+class ProcessEngine(QueueingEngine[_Worker]):
     """Runs jobs in fresh interpreters, one job per process at a time; see ``autoact.engines.engine.Engine``.
 
     Workers start with the constructor, beside whatever the caller does next, unless they were started already (see
-    ``autoact.engines.workers.prestart``); the script that starts them needs no
-    ``if __name__ == "__main__"``. A worker that dies is replaced, and its job runs again.
+    ``autoact.engines.workers.prestart``); the script that starts them needs no ``if __name__ == "__main__"``. A worker
+    that dies is replaced, and its job runs again.
 
     Args:
         worker_context: what every worker holds; written to a temporary file that they read.
@@ -75,91 +75,88 @@ class ProcessEngine(QueueingEngine):
         self._remove = weakref.finalize(self, _remove, self._set_up[0])
         share_warnings(Path(worker.warned_beside(self._set_up[0])))
         env = environment(threads)
-        placed = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(workers)]
-        self._seats = [_Worker(env | place) for place in placed]
+        gpu_env = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(workers)]
+        self._workers = [_Worker(env | gpu) for gpu in gpu_env]
         with self._changed:
-            for seat in self._seats:
-                self._start(seat)
+            for place in self._workers:
+                self._start(place)
 
-    def _start(self, seat: _Worker) -> None:
-        """Put a fresh process on a seat, unless all are dismissed."""
+    def _start(self, place: _Worker) -> None:
+        """Give a worker a fresh process, unless all are dismissed."""
         if self._dismissed:
             return
-        seat.starting, seat.busy = True, False
-        early = None if "CUDA_VISIBLE_DEVICES" in seat.env else take()
-        seat.pool = early or ProcessPoolExecutor(1, env=seat.env)
+        place.starting, place.busy = True, False
+        early = None if "CUDA_VISIBLE_DEVICES" in place.env else take()
+        place.pool = early or ProcessPoolExecutor(1, env=place.env)
         with no_interrupts():
             try:
-                found = seat.pool.submit(worker.arrive, *self._set_up, sys.path)
+                reply = place.pool.submit(worker.arrive, *self._set_up, sys.path)
             except RuntimeError:  # this interpreter is ending
-                self._dismissed, seat.starting = True, False
+                self._dismissed, place.starting = True, False
                 return
-        found.add_done_callback(partial(self._arrived, seat))
+        reply.add_done_callback(partial(self._arrived, place))
 
-    def _arrived(self, seat: _Worker, found: Future[bytes]) -> None:
+    def _arrived(self, place: _Worker, reply: Future[bytes]) -> None:
         """A process has answered for the first time, or died before it could."""
-        error = found.exception()
+        error = reply.exception()
         with self._changed:
-            seat.starting = False
+            place.starting = False
             died = isinstance(error, BrokenProcessPool)
-            seat.failed_starts = seat.failed_starts + 1 if died else 0
-            if died and seat.failed_starts <= RETRIES:
-                self._start(seat)
-        if died and error is not None and not seat.starting and not self._dismissed:
+            place.failed_starts = place.failed_starts + 1 if died else 0
+            if died and place.failed_starts <= RETRIES:
+                self._start(place)
+        if died and error is not None and not place.starting and not self._dismissed:
             self._break(AutoactError(f"worker processes die while they start: {first_line(error)}"))
         elif not died and not isinstance(error, ShutdownExecutorError):
             try:
-                result_of(found.result())
+                result_of(reply.result())
             except BaseException as raised:
                 self._break(raised)
         self._fill()
 
     def _free_place(self) -> _Worker | None:
-        """A worker that waits."""
-        for seat in self._seats:
-            if not (seat.starting or seat.busy):
-                seat.busy = True
-                return seat
+        for place in self._workers:
+            if not (place.starting or place.busy):
+                place.busy = True
+                return place
         return None
 
     def _give_back(self, place: _Worker) -> None:
-        """It waits again."""
         place.busy = False
 
     def _launch(self, ticket: QueuedJob, place: _Worker) -> bool:
         """Hand the job to the worker; False where it has died since its last job."""
         assert place.pool is not None
         try:
-            found = place.pool.submit(worker.work, ticket.payload)
+            reply = place.pool.submit(worker.work, ticket.payload)
         except BrokenProcessPool:
             self._start(place)
             return False
-        found.add_done_callback(partial(self._ended, ticket, place))
+        reply.add_done_callback(partial(self._ended, ticket, place))
         return True
 
-    def _ended(self, ticket: QueuedJob, seat: _Worker, found: Future[bytes]) -> None:
+    def _ended(self, ticket: QueuedJob, place: _Worker, reply: Future[bytes]) -> None:
         """A job has ended, or its worker has."""
-        error = found.exception()
+        error = reply.exception()
         if isinstance(error, BrokenProcessPool):
             with self._changed:
-                self._start(seat)
+                self._start(place)
             self._died(ticket, first_line(error))
             return
-        self._give_back(seat)
+        self._give_back(place)
         if isinstance(error, ShutdownExecutorError):
             error = CancelledError()
-        self._settle(ticket, None if error is not None else found.result(), error)
+        self._settle(ticket, None if error is not None else reply.result(), error)
 
     def _starting(self) -> bool:
-        """Whether a worker has not answered yet."""
-        return any(seat.starting for seat in self._seats)
+        return any(place.starting for place in self._workers)
 
     def _dismiss(self, wait: bool) -> None:
         """Kill all workers; the file that they read goes with them."""
         with self._changed:
-            pools = [seat.pool for seat in self._seats if seat.pool is not None]
-            for seat in self._seats:
-                seat.pool, seat.starting, seat.busy = None, False, True
+            pools = [place.pool for place in self._workers if place.pool is not None]
+            for place in self._workers:
+                place.pool, place.starting, place.busy = None, False, True
         for pool in pools:
             pool.shutdown(wait=wait, kill_workers=True)
         self._remove()
@@ -174,6 +171,5 @@ def _file_of(content: bytes) -> str:
 
 
 def _remove(path: str) -> None:
-    """The files that the workers read."""
     for file in (path, worker.warned_beside(path)):
         Path(file).unlink(missing_ok=True)

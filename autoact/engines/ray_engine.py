@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,14 +37,14 @@ def work(name: str, stored: list[Any], payload: bytes | None, gpu_share: float) 
     """Run a packed job in a Ray worker, which reads the worker context once.
 
     Args:
-        name: the engine's.
+        name: of the engine.
         stored: holds the reference of the packed worker context in the object store; in a list, so that Ray does not
             read it for every job.
         payload: the job; None: only make ready for one.
         gpu_share: share of the GPU's memory that this worker may take.
     """
 
-    def run() -> Any:
+    def run() -> object:
         if name not in _worker_contexts:
             import ray
 
@@ -55,7 +56,7 @@ def work(name: str, stored: list[Any], payload: bytes | None, gpu_share: float) 
     return reply_of(run)
 
 
-class RayEngine(QueueingEngine):
+class RayEngine(QueueingEngine[bool]):
     """Runs each job as a Ray task; see ``autoact.engines.engine.Engine``.
 
     A job whose worker or node is lost runs again, elsewhere. A cluster that this engine started listens on the loopback
@@ -90,17 +91,16 @@ class RayEngine(QueueingEngine):
         self._places = self.workers
         self._name = uuid.uuid4().hex
         self._stored = [self._ray.put(content)]
-        # Second chances are given by the queue, which knows how often a job was in a worker that died.
+        # The queue retries: it knows how often a job was in a worker that died.
         options = {"num_cpus": threads, "max_retries": 0, "num_gpus": self._gpu_share}
         self._task = self._ray.remote(**options, **({} if self._owned else {"runtime_env": _environment()}))(work)
-        self._refs: dict[QueuedJob, Any] = {}
+        self._refs: dict[QueuedJob, object] = {}
         self._greetings = 0
         with self._changed:
             for _ in range(self.workers if self._here else 1):
                 self._greet()
 
     def _remote(self, payload: bytes | None) -> Any:
-        """Start a task."""
         return self._task.remote(self._name, self._stored, payload, self._gpu_share or 1.0)
 
     def _greet(self) -> None:
@@ -108,10 +108,10 @@ class RayEngine(QueueingEngine):
         self._greetings += 1
         self._remote(None).future().add_done_callback(self._greeted)
 
-    def _greeted(self, found: Future[bytes]) -> None:
+    def _greeted(self, reply: Future[bytes]) -> None:
         """A worker is ready; where it cannot be, no other will."""
         try:
-            result_of(found.result())
+            result_of(reply.result())
         except BaseException as error:
             if not self._closed and not isinstance(error, self._losses()):
                 self._break(_without_wrapping(error))
@@ -120,7 +120,6 @@ class RayEngine(QueueingEngine):
         self._fill()
 
     def _starting(self) -> bool:
-        """Whether workers have not answered yet."""
         return self._greetings > 0
 
     def _free_place(self) -> bool | None:
@@ -130,19 +129,17 @@ class RayEngine(QueueingEngine):
         self._places -= 1
         return True
 
-    def _give_back(self, place: Any) -> None:
-        """It is free again."""
+    def _give_back(self, place: bool) -> None:
         self._places += 1
 
-    def _launch(self, ticket: QueuedJob, place: Any) -> bool:
-        """Hand the job to Ray."""
+    def _launch(self, ticket: QueuedJob, place: bool) -> bool:
         self._refs[ticket] = ref = self._remote(ticket.payload)
         ref.future().add_done_callback(partial(self._ended, ticket))
         return True
 
-    def _ended(self, ticket: QueuedJob, found: Future[bytes]) -> None:
+    def _ended(self, ticket: QueuedJob, reply: Future[bytes]) -> None:
         """A job has ended, or its worker or node has."""
-        error = found.exception()
+        error = reply.exception()
         with self._changed:
             self._refs.pop(ticket, None)
             self._give_back(True)
@@ -153,12 +150,12 @@ class RayEngine(QueueingEngine):
         elif error is not None:
             self._settle(ticket, None, _without_wrapping(error))
         else:
-            self._settle(ticket, found.result())
+            self._settle(ticket, reply.result())
 
     def _losses(self) -> tuple[type[BaseException], ...]:
         """The errors that say that a worker, a node, or what lay there is lost."""
-        found = self._ray.exceptions
-        return (found.WorkerCrashedError, found.NodeDiedError, found.OutOfMemoryError, found.ObjectLostError)
+        errors = self._ray.exceptions
+        return (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.ObjectLostError)
 
     def _dismiss(self, wait: bool) -> None:
         """Cancel what runs; end the cluster where it was started for this engine."""
@@ -187,21 +184,21 @@ def _address(settings: EngineSettings) -> str | None:
     return settings.address or os.environ.get("RAY_ADDRESS") or None
 
 
-def _import_ray(*, local: bool) -> Any:
-    """Ray, quiet."""
+def _import_ray(*, local: bool) -> ModuleType:
+    """Import Ray, which then sends no statistics and leaves ``CUDA_VISIBLE_DEVICES`` alone."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if local:
-        # On Linux too, a cluster of one machine then listens on the loopback address only. Whoever reaches a Ray port
-        # can run code.
+        # On Linux too, a cluster of one machine then listens on the loopback address only: a Ray port lets anyone who
+        # reaches it run code.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     return optional("ray", wanted_for="engine=ray", extra="ray")
 
 
-def _connect(ray: Any, settings: EngineSettings, device: torch.device, threads: int) -> None:
+def _connect(ray: ModuleType, settings: EngineSettings, device: torch.device, threads: int) -> None:
     """Join the cluster, or start one here."""
     address = _address(settings)
-    arguments: dict[str, Any] = {
+    arguments: dict[str, object] = {
         "address": address or "local",
         "runtime_env": _environment(),
         "log_to_driver": False,
@@ -211,18 +208,18 @@ def _connect(ray: Any, settings: EngineSettings, device: torch.device, threads: 
         jobs = workers_here(settings, device)
         arguments |= {"num_cpus": jobs * threads, "include_dashboard": False}
     elif address not in ("auto", "local"):
-        _knock(address)
+        _check_reachable(address)
     try:
         ray.init(**arguments)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise AutoactError(f"engine.address={address or 'null'}: {first_line(error)}") from error
 
 
-def _knock(address: str) -> None:
-    """See that somebody listens: Ray itself tries for two minutes, then ends the process.
+def _check_reachable(address: str) -> None:
+    """See that a cluster listens: Ray itself tries for two minutes, then ends the process.
 
     Raises:
-        AutoactError: nobody does, or this is no address.
+        AutoactError: none does, or this is no address.
     """
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
@@ -237,7 +234,7 @@ def _knock(address: str) -> None:
         raise AutoactError(f"engine.address={address}: no Ray cluster answers there ({error})") from error
 
 
-def _environment() -> dict[str, Any]:
+def _environment() -> dict[str, object]:
     """What workers need to find the driver's own code: this checkout, the script's folder, and ``PYTHONPATH``."""
     installed = {Path(folder).resolve() for folder in [*site.getsitepackages(), site.getusersitepackages()]}
     checkout = Path(autoact.__file__).resolve().parents[1]

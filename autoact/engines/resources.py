@@ -29,7 +29,7 @@ def workers_here(settings: EngineSettings, device: torch.device) -> int:
 
 
 def threads_each(workers: int) -> int:
-    """CPU threads of each worker: the cores are divided, and nobody goes without.
+    """CPU threads of each worker: the cores are divided, and each worker has at least one.
 
     Example:
         >>> threads_each(100_000)

@@ -252,9 +252,9 @@ def _fingerprint(model: nn.Module) -> list[tuple[str, int, tuple[tuple[str, int]
 @contextmanager
 def serving(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Put the model on the device and into evaluation mode inside the block, and back after it."""
-    homes = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
-    if len(homes) > 1:
-        raise AutoactError(f"the model lies on several devices ({', '.join(sorted(map(str, homes)))}): move it to one")
+    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
+    if len(devices) > 1:
+        raise AutoactError(f"the model is on several devices ({', '.join(sorted(map(str, devices)))}): move it to one")
     modes = [(module, module.training) for module in model.modules()]
     model.to(device).eval()
     try:
@@ -262,5 +262,5 @@ def serving(model: nn.Module, device: torch.device) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-        for home in homes:
-            model.to(home)
+        for place in devices:
+            model.to(place)

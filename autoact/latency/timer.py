@@ -56,7 +56,7 @@ def time_alternating(
     seed: int = 0,
     clock: Clock = time.perf_counter_ns,
 ) -> dict[str, Timing]:
-    """Time the variants in turn: every round times each of them once, in an order shuffled anew.
+    """Time the variants in turn: every round times each of them once, in a new random order.
 
     A variant's turn begins with one untimed call, which takes its data back into the caches; then calls are timed one
     by one until ``min_ms`` have passed. On a GPU every call is timed alone, from an idle device to the last kernel's

@@ -1,1 +1,1 @@
-"""Floor 4: how a candidate is trained. Knows nothing of who chose it."""
+"""Floor 4: how a candidate is trained. It does not depend on what chose the candidate."""

@@ -153,7 +153,7 @@ def _scale_scheduler(scheduler: object, factor: float) -> None:
 
 
 def inner_schedulers(scheduler: object) -> list[LRScheduler | ReduceLROnPlateau]:
-    """Schedules that one of somebody's own holds: a warm-up with what comes after it.
+    """Schedules that a schedule of the user's own holds: a warm-up with what comes after it.
 
     Their ``state_dict`` pickles the inner one, whose optimiser would then be a copy that nothing trains with. torch's
     own classes know what they hold.

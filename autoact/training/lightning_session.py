@@ -158,7 +158,7 @@ class Run(TrainingState):
             self.best.restore_(self.module)
             return
         self.unsaved.closed(self.module)
-        if self.unsaved.found:
+        if self.unsaved.lossy:
             self.restarts = True
         else:
             self.random = random_state()
@@ -218,7 +218,7 @@ class SessionOptions:
         threads: CPU threads while training; torch's own number unless given.
         population: candidates that train at once, at most; 1: one by one; None: all, where the task allows it.
         alone: why candidates train one by one; empty where they may train together; None: a session has to find out,
-            and those that follow know it from the start.
+            and sets it for those that follow.
     """
 
     device: torch.device = CPU
@@ -334,12 +334,7 @@ def attached(trainer: Trainer, module: LightningModule, datamodule: LightningDat
     """A Trainer that is not asked to fit, and knows its module and its data as it does in ``fit``.
 
     Schedulers ask their Trainer how many steps there will be (``trainer.estimated_stepping_batches``), which makes it
-    open its loaders: they are closed afterwards.
-
-    Args:
-        trainer: fresh.
-        module: what it would train.
-        datamodule: set up.
+    open its loaders: they are closed afterwards. The datamodule has been set up.
     """
     trainer.state.fn = TrainerFn.FITTING
     trainer.training = True

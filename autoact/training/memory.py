@@ -26,10 +26,10 @@ def free_bytes(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    found = [_field(_MEMORY, "MemAvailable")]
+    sizes = [_field(_MEMORY, "MemAvailable")]
     with suppress(OSError, ValueError):  # no limit ("max"), or no control groups
-        found.append(int(_LIMIT.read_text()) - int(_USED.read_text()))
-    return min((size for size in found if size is not None), default=None)
+        sizes.append(int(_LIMIT.read_text()) - int(_USED.read_text()))
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def _field(file: Path, name: str) -> int | None:

@@ -63,13 +63,9 @@ class Predictions:
 
 
 def left_out(metric: Metric, targets: np.ndarray, scores: np.ndarray, *, ordered: bool) -> tuple[float, ...]:
-    """A metric with one group of rows left out at a time: what the jackknife asks for.
+    """A metric with one group of rows left out at a time: the replicates of a jackknife.
 
-    Args:
-        metric: of the rows.
-        targets: what is true, row by row.
-        scores: what is predicted.
-        ordered: rows follow each other in time: groups are then stretches of time, else every n-th row.
+    Where rows are ``ordered`` in time, groups are stretches of time; else a group is every n-th row.
 
     Returns:
         One value per group; none where the metric does not exist without some group.

@@ -1,4 +1,4 @@
-"""Lightning's chatter, kept out of a search that runs it a hundred times."""
+"""Lightning's messages, kept out of a search that runs it a hundred times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# MLflow's model flavour wakes the older package name.
+# MLflow's model flavour imports the older package name.
 _LOGGERS = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")
 
 # Advice about the user's own loaders and logging, repeated with every trial, and deprecations inside the libraries.
@@ -30,7 +30,7 @@ _REPEATED = (
 def _no_autologging() -> Iterator[None]:
     """No training of ours is written into a run of the user's own by ``mlflow.autolog()``."""
     utils = sys.modules.get("mlflow.utils.autologging_utils")
-    if utils is None or utils._AUTOLOGGING_GLOBALLY_DISABLED:  # disabled by whoever is around this one
+    if utils is None or utils._AUTOLOGGING_GLOBALLY_DISABLED:  # disabled around this block already
         yield
         return
     with utils.disable_autologging():

@@ -1,4 +1,4 @@
-"""The arguments of ``lightning.Trainer`` that users give: what is set unless told, and what no search can take."""
+"""The arguments of ``lightning.Trainer`` that users give: the defaults, and what no search can take."""
 
 from __future__ import annotations
 

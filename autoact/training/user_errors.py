@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autoact.core.errors import first_line
 
-# Parts of messages that speak of our own stand-ins, or to the authors of torch -> what they mean to a user.
+# Parts of messages that name our own stand-ins, or address the authors of torch -> what they mean to a user.
 _MEANINGS = {
     "_Deferred": "the value of a metric is used for more than self.log",
     "_MetricStandIn": "a metric is used for more than a call, update and self.log",
@@ -30,11 +30,11 @@ def said(error: BaseException) -> str:
     """
     text = first_line(error).removeprefix("vmap: ")
     text = next((meaning for part, meaning in _MEANINGS.items() if part in text), text)
-    here = str(Path(__file__).parents[1])
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(here)]
-    mine = [f for f in lines if "site-packages" not in f.filename and "dist-packages" not in f.filename]
-    mine = [f for f in mine if not f.filename.startswith(_STANDARD_LIBRARY)]
-    where = f" ({Path(mine[-1].filename).name}:{mine[-1].lineno})" if mine else ""
+    package = str(Path(__file__).parents[1])
+    outside = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(package)]
+    own = [f for f in outside if "site-packages" not in f.filename and "dist-packages" not in f.filename]
+    own = [f for f in own if not f.filename.startswith(_STANDARD_LIBRARY)]
+    where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     return f"{text.split('. ')[0].rstrip('.')}{where}"
 
 

@@ -35,7 +35,7 @@ _waiting: list[tuple[ProcessPoolExecutor, Future[None]]] = []
 
 @contextmanager
 def early_workers(settings: EngineSettings) -> Iterator[None]:
-    """Start the workers of ``engine=processes``; those that nobody took inside the block are ended with it.
+    """Start the workers of ``engine=processes``; those that no engine took inside the block are ended with it.
 
     Nothing is started where a GPU may be at hand: how many workers there will be is not known before torch is asked,
     nor which GPU each will see.
@@ -87,14 +87,13 @@ def enter(modules: Sequence[str]) -> None:
 
 
 def leave_with_driver() -> None:
-    """Hear no Ctrl-C, and end when the driver does: one that was killed cannot shut its workers down."""
+    """Ignore Ctrl-C, and end when the driver does: one that was killed cannot shut its workers down."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not any(thread.name == _WATCH for thread in threading.enumerate()):
         threading.Thread(target=_leave_with, args=(os.getppid(),), name=_WATCH, daemon=True).start()
 
 
 def _leave_with(driver: int) -> None:
-    """End with the driver."""
     while os.getppid() == driver:
         time.sleep(DRIVER_POLL_SECONDS)
     os._exit(1)
@@ -102,7 +101,7 @@ def _leave_with(driver: int) -> None:
 
 @contextmanager
 def no_interrupts() -> Iterator[None]:
-    """Processes that start inside the block never hear Ctrl-C: it belongs to the driver."""
+    """Processes that start inside the block ignore Ctrl-C, which is for the driver."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import cloudpickle
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.engines.job import WorkerContext
 from autoact.training.quiet_lightning import quiet_lightning
 
@@ -17,7 +17,6 @@ class RemoteTraceback(Exception):  # noqa: N818  (the cause of an error, never r
     """The traceback of an error in a worker, as text; the cause of the error that arrives here."""
 
     def __str__(self) -> str:
-        """The text, on lines of its own."""
         return f"\n{self.args[0]}"
 
 
@@ -30,28 +29,21 @@ def packed(worker_context: WorkerContext) -> bytes:
     try:
         return bytes(cloudpickle.dumps(worker_context))
     except Exception as error:  # each object refuses in its own way
-        part = _culprit(worker_context)
-        said = str(error).partition("\n")[0]
         raise AutoactError(
-            f"{part} cannot be sent to a worker ({said}): use engine=inline, or make it there"
+            f"{_culprit(worker_context)} cannot be sent to a worker ({first_line(error)}): use engine=inline, or make "
+            "it there"
         ) from error
 
 
 def _culprit(worker_context: WorkerContext) -> str:
-    """Which part of a worker context cannot travel, for people."""
-    for name, value in vars(worker_context.task).items():
-        if not _travels(value):
-            return f"the task's {name}"
-    if not _travels(worker_context.make_session):
-        return "the session's factory"
-    for objective in worker_context.own:
-        if not _travels(objective):
-            return f"the objective {objective.name}"
-    return "an activation of your own"
+    """Which part of a worker context cannot be sent to a worker."""
+    parts = {f"the task's {name}": value for name, value in vars(worker_context.task).items()}
+    parts["the session's factory"] = worker_context.make_session
+    parts |= {f"the objective {objective.name}": objective for objective in worker_context.own}
+    return next((name for name, value in parts.items() if not _can_be_packed(value)), "an activation of your own")
 
 
-def _travels(value: Any) -> bool:
-    """Whether a value can be packed."""
+def _can_be_packed(value: object) -> bool:
     try:
         cloudpickle.dumps(value)
     except Exception:
@@ -59,7 +51,7 @@ def _travels(value: Any) -> bool:
     return True
 
 
-def reply_of(work: Callable[[], Any]) -> bytes:
+def reply_of(work: Callable[[], object]) -> bytes:
     """Do the work in a worker; the reply holds its result, or the error that it ended in."""
     try:
         with quiet_lightning():
@@ -69,7 +61,7 @@ def reply_of(work: Callable[[], Any]) -> bytes:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself where it survives the way, else one that says the same."""
+    """The error itself where it can be packed and unpacked, else one that says the same."""
     try:
         if type(cloudpickle.loads(cloudpickle.dumps(error))) is type(error):
             return error

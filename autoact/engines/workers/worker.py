@@ -20,14 +20,13 @@ from autoact.engines.workers.serialization import reply_of
 
 
 class _WorkerState:
-    """What this process holds; read when it is first needed, so that a failure to read it can be told."""
+    """What this process holds; read when it is first needed, so that a failure to read it is reported."""
 
     path: str | None = None
     gpu_share: float = 1.0
     worker_context: WorkerContext | None = None
 
     def take(self) -> WorkerContext:
-        """The worker context."""
         if self.worker_context is None:
             assert self.path is not None, "it has arrived"
             worker_context: WorkerContext = cloudpickle.loads(Path(self.path).read_bytes())
@@ -37,20 +36,14 @@ class _WorkerState:
         return self.worker_context
 
 
-_desk = _WorkerState()
+_state = _WorkerState()
 
 
 def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) -> bytes:
-    """Take a place and read the worker context, and with it import all that training needs.
-
-    Args:
-        path: file that holds the packed worker context.
-        threads: CPU threads of torch.
-        gpu_share: share of the GPU's memory that this worker may take.
-        folders: where the driver imports from.
+    """Read the worker context in the file ``path``, and with it import all that training needs.
 
     Returns:
-        The reply, which holds the process's number.
+        The reply, which holds the process's number; ``folders`` are those that the driver imports from.
     """
 
     def take() -> int:
@@ -58,8 +51,8 @@ def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) ->
         let_start_processes()
         sys.path[:] = folders
         torch.set_num_threads(threads)
-        _desk.path, _desk.gpu_share, _desk.worker_context = path, gpu_share, None
-        _desk.take()
+        _state.path, _state.gpu_share, _state.worker_context = path, gpu_share, None
+        _state.take()
         # The pool collects garbage between jobs; looking at all that torch and lightning are made of takes 0.2 s.
         gc.collect()
         gc.freeze()
@@ -96,6 +89,6 @@ def work(payload: bytes) -> bytes:
     A worker that is told to end while it trains (SIGTERM) ends: its engine gives the job to another one.
     """
     try:
-        return reply_of(lambda: _desk.take().run(cloudpickle.loads(payload)))
+        return reply_of(lambda: _state.take().run(cloudpickle.loads(payload)))
     except KeyboardInterrupt:
         os._exit(128 + signal.SIGTERM)

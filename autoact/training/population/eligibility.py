@@ -74,7 +74,7 @@ def why_not(task: Task, options: SessionOptions) -> str:
 
 
 def _hooks(module: LightningModule) -> str:
-    """A hook or a way of training that a population has no place for."""
+    """A hook or a way of training that a population does not support."""
     name = type(module).__name__
     if not module.automatic_optimization:
         return f"{name} optimises by hand (automatic_optimization=False)"
@@ -256,8 +256,8 @@ def _different(alone: _Alone, row: int, loss_k: torch.Tensor, stack: Stack) -> s
         return "loss"
     largest = max((float(grad.abs().max()) for grad in alone.grads.values() if grad.numel()), default=0.0)
     for name, grad in alone.grads.items():
-        mine = stack.common[name].tensor.grad
-        if mine is None or not _close(mine[row], grad, largest):
+        stacked = stack.common[name].tensor.grad
+        if stacked is None or not _close(stacked[row], grad, largest):
             return f"gradient of {name}"
     for name, buffer in alone.buffers.items():
         if name in stack.common and not _close(stack.common[name].tensor[row], buffer, 1.0):

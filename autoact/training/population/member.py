@@ -36,8 +36,10 @@ class Member(TrainingState):
         stopping: early stopping, or the module itself, has asked to stop it.
         logged: what was logged last, by name, as the Trainer's ``callback_metrics`` would have it.
         by_validation: names that only validations have logged.
-        watch: compares what it holds beside what a checkpoint does.
+        watch: compares what it holds beside what a checkpoint does, from the beginning of a call of ``fit``.
     """
+
+    watch: Unsaved
 
     def __init__(self, number: int, candidate: Candidate, task: Task, options: SessionOptions) -> None:
         super().__init__(number, candidate, task)
@@ -54,7 +56,6 @@ class Member(TrainingState):
         self.logged: dict[str, float] = {}
         self.by_validation: set[str] = set()
         self.paused: State | None = None
-        self.watch: Unsaved | None = None
 
     @property
     def key(self) -> Key:
@@ -88,12 +89,7 @@ class Member(TrainingState):
         self.best.ended({name: value for name, value in self.logged.items() if name not in stale}, epoch)
 
     def stop(self, logged: Mapping[str, float], validated: Mapping[str, float] | None) -> None:
-        """Ask the early stopping about the epoch that has ended.
-
-        Args:
-            logged: all that was logged in it.
-            validated: what its validation logged; None where there was none.
-        """
+        """Ask the early stopping about the epoch that has ended; see ``epoch_ended`` for the arguments."""
         for stopper in self.stoppers:
             if validated is None and stopper.monitor not in logged:
                 continue  # nothing new to judge by

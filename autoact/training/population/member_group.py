@@ -23,15 +23,10 @@ from autoact.training.population.vmap.module_structure import Structure
 from autoact.training.population.vmap.side_effects import Kept
 from autoact.training.population.vmap.stacked_parameters import Entry, Stack
 from autoact.training.population.vmap.step import Step, Template
-from autoact.training.state.unsaved_state import Unsaved
 
 
 class Members:
-    """Members with equal parameter shapes, trained in lockstep.
-
-    Args:
-        members: all of them, trained equally far.
-        streams: the seeds among them.
+    """Members with equal parameter shapes, trained equally far, in lockstep.
 
     Attributes:
         active: those in the stack, in its order.
@@ -84,23 +79,6 @@ class Members:
             self.take_over("validation")
         else:
             self.kept.gather()
-
-    def watch(self) -> None:
-        """From here on each member is compared for what a pause would lose."""
-        for member in self.active:
-            member.watch = Unsaved(member.module, member.optimizers, (), [c.scheduler for c in member.schedulers])
-
-    def watched(self) -> None:
-        """The hooks before training have run."""
-        for member in self.active:
-            if member.watch is not None:
-                member.watch.started(member.module, member.optimizers)
-
-    def ending(self) -> None:
-        """The hooks after training have not run yet."""
-        for member in self.active:
-            if member.watch is not None:
-                member.watch.ending(member.module)
 
     @property
     def complete(self) -> list[Member]:
@@ -190,11 +168,11 @@ class Members:
     def stepped(self) -> list[tuple[Entry, Sequence[int]]]:
         """Parameters that the optimisers step and that have a gradient, with the positions of their members."""
         everyone = range(len(self.active))
-        found: list[tuple[Entry, Sequence[int]]] = [(entry, everyone) for entry in self.stack.common.values()]
-        for (site, index), entries in self.stack.grouped.items():
+        entries: list[tuple[Entry, Sequence[int]]] = [(entry, everyone) for entry in self.stack.common.values()]
+        for (site, index), group in self.stack.grouped.items():
             where = list(_groups([m.candidate.assignment[site] for m in self.active]).values())[index]
-            found += [(entry, where) for entry in entries.values()]
-        return [(entry, where) for entry, where in found if entry.bound and self.stepper.steps(entry, where[0])]
+            entries += [(entry, where) for entry in group.values()]
+        return [(entry, where) for entry, where in entries if entry.bound and self.stepper.steps(entry, where[0])]
 
     def leave(self, epoch: int, *, least: int = 0) -> None:
         """Those that failed or are done leave; the stack is compacted.

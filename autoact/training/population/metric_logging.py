@@ -71,7 +71,7 @@ class Logged:
         self._entries: dict[str, _Entry] = {}
 
     def add(self, name: str, value: object, options: LogOptions, batch: Batch) -> None:
-        """What one call of ``self.log(name, value, **options)`` means; ``batch`` tells how many rows it stands for."""
+        """Add what one call of ``self.log`` logs, weighted by the number of rows in ``batch``."""
         entry = self._entries.get(name)
         if entry is None:
             by_step, by_epoch = options.get("on_step"), options.get("on_epoch")
@@ -100,9 +100,9 @@ class Logged:
     def values(self, *, over: bool = True) -> dict[str, Tensor]:
         """The values by the names that callbacks see: ``name``, and ``name_step`` and ``name_epoch`` where both count.
 
-        Metrics are computed; they start anew where the epoch is ``over``.
+        Metrics are computed, and reset where the epoch is ``over``.
         """
-        found: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
         for name, entry in self._entries.items():
             last, whole = entry.last, None
             if entry.metric is not None:
@@ -113,14 +113,14 @@ class Logged:
             elif entry.on_epoch:
                 whole = entry.reduced()
             if entry.on_step and last is not None and self.training:  # callbacks see whole validations only
-                found[name] = last
+                values[name] = last
                 if entry.on_epoch:
-                    found[f"{name}_step"] = last
+                    values[f"{name}_step"] = last
             if entry.on_epoch and whole is not None:
-                found[name] = whole
+                values[name] = whole
                 if entry.on_step:
-                    found[f"{name}_epoch"] = whole
-        return found
+                    values[f"{name}_epoch"] = whole
+        return values
 
     @property
     def names_at_end(self) -> set[str]:
@@ -133,7 +133,7 @@ class Logged:
         return {name: float(value) for name, value in self.values(over=over).items() if value.numel() == 1}
 
     def close(self) -> None:
-        """Let the metrics start anew."""
+        """Reset the metrics."""
         for entry in self._entries.values():
             if entry.metric is not None:
                 entry.metric.reset()

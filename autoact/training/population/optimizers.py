@@ -33,11 +33,11 @@ def configure(member: Member, settings: Mapping[str, float]) -> None:
         AutoactError: the module configures no optimiser.
         CannotBatchError: several, or a schedule that only a Trainer of its own can step.
     """
-    found: Any = member.module.configure_optimizers()  # in any of the forms that Lightning takes
+    configured: Any = member.module.configure_optimizers()  # in any of the forms that Lightning takes
     name = type(member.module).__name__
-    if found is None:
+    if configured is None:
         raise AutoactError(f"{name}.configure_optimizers returns nothing")
-    optimizers, schedulers, monitor = _configure_optimizers(found)
+    optimizers, schedulers, monitor = _configure_optimizers(configured)
     if len(optimizers) != 1:
         raise CannotBatchError(f"{name}.configure_optimizers returns {len(optimizers)} optimisers")
     member.optimizer = optimizers[0]
@@ -83,7 +83,7 @@ class Stepper:
         return id(store[key]) in self._stepped[position]
 
     def forget(self) -> None:
-        """Gradients are new tensors, or gone: look at them anew."""
+        """Gradients are new tensors, or gone: plan the steps once more."""
         for plan in [plan for plans in self._plans.values() if plans for plan in plans]:
             _unshare(plan.states)
         self._plans.clear()
@@ -210,18 +210,17 @@ def clip(entries: Sequence[tuple[Entry, Sequence[int]]], members: int, value: fl
         value: largest norm of a member's gradient, or largest absolute value of each number in it.
         algorithm: ``norm`` or ``value``.
     """
-    held = [(entry.tensor.grad, positions) for entry, positions in entries if entry.tensor.grad is not None]
-    if not held:
+    grads = [(entry.tensor.grad, positions) for entry, positions in entries if entry.tensor.grad is not None]
+    if not grads:
         return
     if algorithm == "value":
-        torch._foreach_clamp_max_([grad for grad, _ in held], value)
-        torch._foreach_clamp_min_([grad for grad, _ in held], -value)
+        torch._foreach_clamp_max_([grad for grad, _ in grads], value)
+        torch._foreach_clamp_min_([grad for grad, _ in grads], -value)
         return
-    squares = held[0][0].new_zeros(members)
-    for grad, positions in held:
+    squares = grads[0][0].new_zeros(members)
+    for grad, positions in grads:
         index = torch.tensor(list(positions), device=squares.device)
         squares.index_add_(0, index, grad.flatten(1).square().sum(1) if grad.dim() > 1 else grad.square())
     factors = (value / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-    for grad, positions in held:
-        mine = factors[list(positions)]
-        grad.mul_(mine.view(-1, *[1] * (grad.dim() - 1)))
+    for grad, positions in grads:
+        grad.mul_(factors[list(positions)].view(-1, *[1] * (grad.dim() - 1)))

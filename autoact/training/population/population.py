@@ -24,16 +24,10 @@ from autoact.training.trainer_arguments import TRAINER_DEFAULTS
 
 
 class Population:
-    """Members that train in lockstep.
-
-    Args:
-        task: what is trained.
-        options: how.
-        members: with equal parameter shapes, trained equally far.
-    """
+    """Members with equal parameter shapes, trained equally far, that train in lockstep."""
 
     def __init__(self, task: Task, options: SessionOptions, members: Sequence[Member]) -> None:
-        # Early stopping and its least epochs are each member's own affair, and nothing is judged before training.
+        # Early stopping and its least epochs are each member's own, and nothing is validated before training.
         own = {key: value for key, value in task.trainer.items() if key != "min_epochs"}
         self.task = replace(task, trainer={**own, "num_sanity_val_steps": 0})
         self._least = task.trainer.get("min_epochs") or 0
@@ -102,10 +96,10 @@ class Population:
             if to is None or spent or member.epochs < to:
                 member.check_validated(most if bounded else None)
                 member.finish()
-            elif member.watch is not None:
+            else:
                 member.watch.closed(member.module)
                 member.watch.ended(member.module, member.optimizers)
-                member.restarts = member.watch.found
+                member.restarts = member.watch.lossy
 
     def checkpoint(self, member: Member) -> State:
         """The state of a paused member."""

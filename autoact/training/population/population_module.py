@@ -27,16 +27,14 @@ from autoact.training.population.vmap.stacked_parameters import names_of
 from autoact.training.predictions import Predictions
 from autoact.training.state.best_epoch import Diverged, weights_are_finite
 from autoact.training.state.random_state import RandomState, random_state, restore_random_state, same_random_state
+from autoact.training.state.unsaved_state import Unsaved
 from autoact.training.user_errors import said
 
 
 class PopulationModule(lightning.LightningModule):
     """Trains every member on the batches that a Trainer hands out; validates each with its own ``validation_step``.
 
-    Args:
-        task: what is trained.
-        members: those that are trained.
-        least: epochs that every member trains, whatever early stopping says.
+    Every member trains ``least`` epochs, whatever early stopping says.
     """
 
     def __init__(self, task: Task, members: Members, *, least: int = 0) -> None:
@@ -80,14 +78,16 @@ class PopulationModule(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Every member's own; from here on members are compared for what a pause would lose."""
-        self.members.watch()
+        for member in self.members.active:
+            member.watch = Unsaved(member.module, member.optimizers, (), [c.scheduler for c in member.schedulers])
         self._run_hook("on_fit_start", self.members.active)
 
     def on_train_start(self) -> None:
         """Start the clock; then every member's own."""
         self._since = time.perf_counter()
         self._run_hook("on_train_start", self.members.active)
-        self.members.watched()
+        for member in self.members.active:
+            member.watch.started(member.module, member.optimizers)
 
     def on_train_epoch_start(self) -> None:
         """Every member's own; with several seeds, nothing may be drawn from now on but from one of them."""
@@ -97,7 +97,8 @@ class PopulationModule(lightning.LightningModule):
 
     def on_train_end(self) -> None:
         """The hooks at the end of a training, of the members that are left."""
-        self.members.ending()
+        for member in self.members.active:
+            member.watch.ending(member.module)
         self._close(self.members.active)
 
     def teardown(self, stage: str) -> None:
@@ -119,10 +120,10 @@ class PopulationModule(lightning.LightningModule):
         having = [member for member in members if member.failure is None and has_hook(member.module, name)]
         fitting = self.trainer.state.fn == "fit"
         raised: dict[int, Exception] = {}
-        for stream, mine in self.members.by_stream(having) if fitting else [(None, having)]:
+        for stream, members_of_stream in self.members.by_stream(having) if fitting else [(None, having)]:
             with stream.drawing() if stream is not None else nullcontext():
                 state, ends = random_state(), list[RandomState]()
-                for member in mine:
+                for member in members_of_stream:
                     restore_random_state(state)
                     with self._failing_alone(member, raised, name), self._logs_of_hook(member, name):
                         given = (member.optimizer,) if name == "on_before_optimizer_step" else arguments
@@ -146,8 +147,8 @@ class PopulationModule(lightning.LightningModule):
         if not (by_step or name.startswith("on_train_")) or name == "on_train_end":
             yield
             return
-        mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
-        take = mine.taker(self._batch) if by_step else mine.taker(None, {"on_step": False, "on_epoch": True})
+        logged = self._metrics_logged.setdefault(member.number, Logged(training=True))
+        take = logged.taker(self._batch) if by_step else logged.taker(None, {"on_step": False, "on_epoch": True})
         with logging_to(member.module, take):
             yield
 
@@ -159,8 +160,8 @@ class PopulationModule(lightning.LightningModule):
         for name, value, options in step.logged:
             self._logged.add(name, value, options, one)
         for row, member in enumerate(self.members.active if step.metric_calls else ()):
-            mine = self._metrics_logged.setdefault(member.number, Logged(training=True))
-            step.log_metrics(member.module, row, mine.taker(one))
+            logged = self._metrics_logged.setdefault(member.number, Logged(training=True))
+            step.log_metrics(member.module, row, logged.taker(one))
         if self.trainer.should_stop:
             raise CannotBatchError("training_step stops the Trainer")
         return step.loss_k.sum()
@@ -241,7 +242,7 @@ class PopulationModule(lightning.LightningModule):
         self._refuse_if_all(raised, members)
 
     def on_validation_epoch_end(self) -> None:
-        """Judge every member by all its rows."""
+        """Score every member on all its rows."""
         self._validated = {}
         epoch = self.trainer.current_epoch + 1
         raised: dict[int, Exception] = {}
@@ -252,13 +253,13 @@ class PopulationModule(lightning.LightningModule):
                 if is_overridden("on_validation_epoch_end", member.module):
                     member.logged |= self._validation[member.number].floats(over=False)
                     self._hook(member, "on_validation_epoch_end", None)
-                found = self._validation[member.number].floats()
+                logged = self._validation[member.number].floats()
                 if member.number in self._predictions:
-                    found[self.task.monitor] = self._predictions[member.number].value(epoch)
-                member.by_validation |= set(found) - before
-                self._validated[member.number] = found
+                    logged[self.task.monitor] = self._predictions[member.number].value(epoch)
+                member.by_validation |= set(logged) - before
+                self._validated[member.number] = logged
                 if self.trainer.state.fn == "fit":
-                    member.best.validated(found, found, epoch, member.module)
+                    member.best.validated(logged, logged, epoch, member.module)
         self._refuse_if_all(raised, members)
 
     def on_validation_end(self) -> None:
@@ -311,9 +312,9 @@ class PopulationModule(lightning.LightningModule):
             trained = {name: float(column[row]) for name, column in columns.items()}
             ending = {name: trained[name] for name in self._logged.names_at_end if name in trained}
             if member.number in self._metrics_logged:
-                mine = self._metrics_logged[member.number]
-                trained |= (found := mine.floats(over=False))
-                ending |= {name: found[name] for name in mine.names_at_end if name in found}
+                logged = self._metrics_logged[member.number]
+                trained |= (values := logged.floats(over=False))
+                ending |= {name: values[name] for name in logged.names_at_end if name in values}
             # As with Lightning: steps log before the validation, the end of an epoch after it.
             fresh[member.number] = trained | self._validated.get(member.number, {}) | ending
             member.epoch_ended(fresh[member.number], self._validated.get(member.number), epoch)
@@ -321,12 +322,12 @@ class PopulationModule(lightning.LightningModule):
 
     def scores(self) -> dict[int, tuple[float, tuple[float, ...]]]:
         """After ``Trainer.validate``: the monitored value of each member, and its jackknife replicates."""
-        found = {}
+        scores = {}
         for number, logged in self._validated.items():
             predictions = self._predictions.get(number)
             replicates = () if predictions is None else predictions.replicates(ordered=self.task.ordered)
-            found[number] = (logged[self.task.monitor], replicates)
-        return found
+            scores[number] = (logged[self.task.monitor], replicates)
+        return scores
 
     def _hook(self, member: Member, name: str, batch: Batch, *arguments: object) -> None:
         """A member's own hook around validation, where it has one."""
@@ -338,12 +339,9 @@ class PopulationModule(lightning.LightningModule):
     def _failing_alone(
         self, member: Member, raised: dict[int, Exception], where: str = "its validation"
     ) -> Iterator[None]:
-        """A member that diverged fails alone, and one whose validation raises, unless it is the baseline's.
+        """A member that diverged fails alone, and one whose own code raises, unless it is the baseline's.
 
-        Args:
-            member: whose validation runs inside.
-            raised: takes what it raised with finite weights.
-            where: it was, for people.
+        ``raised`` takes what it raised with finite weights, ``where`` names the code in the reason.
         """
         try:
             yield
@@ -360,7 +358,7 @@ class PopulationModule(lightning.LightningModule):
                 member.fail(f"{RAISED} {text} in {where}")
             else:
                 member.fail(f"weights are not finite, then {text}")
-        if self.trainer.should_stop:  # by its own validation: that stops nobody else
+        if self.trainer.should_stop:  # by its own validation: that stops no other member
             member.stopping, self.trainer.should_stop = True, False
 
     @staticmethod

@@ -186,22 +186,22 @@ class PopulationSession:
 
     def score(self, test: LightningDataModule) -> dict[int, float]:
         """The monitored metric on the opened test rows, by each module's own ``validation_step``."""
-        found = self._singles.score(test)
+        scores = self._singles.score(test)
         with quiet_lightning(), fixed_threads(self.options.threads):
             for population in self._populations:
-                found |= population.score(test)
-        return {number: found[number] for number in self._order if number in found}
+                scores |= population.score(test)
+        return {number: scores[number] for number in self._order if number in scores}
 
     def records(self) -> list[TrialRecord]:
         """What is known of each candidate now."""
-        found = {record.number: record for record in self._singles.records()}
-        found |= {number: member.record() for number, member in self._members.items()}
-        return [found[number] for number in self._order]
+        records = {record.number: record for record in self._singles.records()}
+        records |= {number: member.record() for number, member in self._members.items()}
+        return [records[number] for number in self._order]
 
     def modules(self) -> dict[int, LightningModule]:
         """The modules, by number, with the weights of the best epoch where complete."""
-        found = {**self._singles.modules(), **{number: m.module for number, m in self._members.items()}}
-        return {number: found[number] for number in self._order}
+        modules = {**self._singles.modules(), **{number: m.module for number, m in self._members.items()}}
+        return {number: modules[number] for number in self._order}
 
     def checkpoint(self) -> dict[str, State]:
         """The state of every candidate that is paused or untouched."""
@@ -238,14 +238,14 @@ def shapes(member: Member) -> tuple[object, ...]:
     sites. How many random numbers a stochastic activation draws depends on its inputs: its member trains alone.
     """
     inside = tuple(f"{site}." for site in member.candidate.assignment)
-    held = dict([*member.module.named_parameters(), *member.module.named_buffers()])
+    tensors = dict([*member.module.named_parameters(), *member.module.named_buffers()])
     names = [name for name in names_of(member.module) if not name.startswith(inside)]
-    chosen = member.candidate.assignment
-    alone = any(registry.get(choice.name).stochastic for choice in chosen.values())
+    assignment = member.candidate.assignment
+    alone = any(registry.get(choice.name).stochastic for choice in assignment.values())
     return (
-        tuple(sorted(chosen)),
+        tuple(sorted(assignment)),
         member.number if alone else None,
-        *((n, tuple(held[n].shape), str(held[n].dtype), held[n].requires_grad) for n in names),
+        *((n, tuple(tensors[n].shape), str(tensors[n].dtype), tensors[n].requires_grad) for n in names),
     )
 
 

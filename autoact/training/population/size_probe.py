@@ -95,7 +95,7 @@ def probe(
     wanted = [options.threads] if options.threads else sorted({1, available})
     limits = _Limits(options.device, workers, most_seconds, free(options.device))
     best: tuple[float, int, int] | None = None
-    found: dict[int, float] = {}
+    seconds: dict[int, float] = {}
     ended = ""
     for size in SIZES:
         if ended := limits.refuse(size):
@@ -112,20 +112,18 @@ def probe(
         except Exception as error:  # a later step than the one that why_not has tried cannot be batched
             return alone(f"{type(task.make_module()).__name__} cannot be batched: {said(error)}")
         threads = min(trials, key=trials.__getitem__)
-        found[size] = trials[threads]
+        seconds[size] = trials[threads]
         if best is not None and trials[threads] >= LARGER_PAYS_BELOW * best[0]:
             ended = f"{size} candidates train no faster together than {best[1]}"
             break
         best = (trials[threads], size, threads)
     steps = steps_per_epoch(task)
     if best is None:
-        return Probed(1, wanted[0], "not even one candidate fits into memory", found, steps, ended)
-    return Probed(best[1], best[2], "", found, steps, ended)
+        return Probed(1, wanted[0], "not even one candidate fits into memory", seconds, steps, ended)
+    return Probed(best[1], best[2], "", seconds, steps, ended)
 
 
 class _Limits:
-    """Seconds and memory that the tries may take."""
-
     def __init__(self, device: torch.device, workers: int, most_seconds: float, free: int | None) -> None:
         self._began = time.perf_counter()
         self._memory = Footprint(device)
@@ -183,7 +181,7 @@ def seconds_per_step(
 
     Args:
         task: what is trained.
-        options: how.
+        options: how; ``threads`` are used instead of its own.
         size: members.
         threads: CPU threads.
         steps: how many are timed, after two that are not.

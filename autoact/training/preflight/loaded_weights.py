@@ -59,7 +59,7 @@ def sites_of(task: Task) -> Sites:
 
 
 def loaded_note(names: frozenset[str]) -> str:
-    """A line for people; empty where nothing was loaded.
+    """The note that users get; empty where nothing was loaded.
 
     Example:
         >>> loaded_note(frozenset({"encoder.weight"}))

@@ -44,12 +44,8 @@ def site_at_fault(
 ) -> str:
     """The first site whose activation alone makes one training step raise what a whole training raised.
 
-    Args:
-        build: gives a fresh module with these activations, ready for a step.
-        assignment: of the training that failed.
-        batch: to step on.
-        error: that ended it.
-        most_seconds: no further site is tried after them.
+    ``build`` gives a fresh module with some activations, ready for a step; ``assignment`` and ``error`` belong to the
+    training that failed.
 
     Returns:
         ``site=activation``; empty where no single site raises in a first step.

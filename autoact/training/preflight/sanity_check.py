@@ -67,7 +67,7 @@ def rehearse(task: Task, device: torch.device) -> None:
             trainer.fit(module, datamodule=task.make_datamodule(0))
     except AutoactError:
         raise
-    except Exception:  # of the user's code: a whole training of the baseline is the judge
+    except Exception:  # of the user's code: a whole training of the baseline decides
         return
     if trainer.fit_loop.epoch_loop.val_loop._has_run:
         logged = {name: float(value.mean()) for name, value in trainer.callback_metrics.items()}

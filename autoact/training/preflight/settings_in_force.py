@@ -118,7 +118,7 @@ def settings_in_force(
         task: what is trained.
         device: where it trains.
         configured: learning rate and weight decay as the module configures them.
-        other: another value for each setting that is asked about.
+        other: another value for each setting that is checked.
 
     Returns:
         Nothing for settings that are in force, and nothing where the training fails: the search meets that itself.
@@ -178,7 +178,7 @@ def _watched(
             trainer.fit(watch.module, datamodule=task.make_datamodule(0))
     except _EnoughError:
         pass
-    except Exception as error:  # of the user's code: it is raised again where trials are trained, and told there
+    except Exception as error:  # of the user's code: trials raise it once more, and report it
         watch.error = error
     return watch
 

@@ -22,12 +22,7 @@ class Diverged(ArithmeticError):  # noqa: N818  (says what happened to the trial
 
 
 def logged_value(monitor: str, logged: Mapping[str, float], *, trained: Collection[str] = ()) -> float:
-    """The monitored value among what was logged.
-
-    Args:
-        monitor: its name.
-        logged: all values.
-        trained: names of those that training logged and validation did not: they are not proposed.
+    """The value of ``monitor`` among what was logged; names that only training logged (``trained``) are not proposed.
 
     Raises:
         AutoactError: it is not there; names the nearest and all others.
@@ -63,11 +58,11 @@ class Best:
         self._weights: Mapping[str, object] = {}
 
     def validated(self, logged: Mapping[str, float], own: Collection[str], epoch: int, module: torch.nn.Module) -> None:
-        """Keep the weights where the monitored value is the best so far.
+        """Keep the module's weights where the monitored value is the best so far.
 
         Args:
             logged: everything that is logged by now, by name.
-            own: the names that are the validation's.
+            own: the names that validation logged.
             epoch: counted from 1.
             module: holds the weights.
 
@@ -101,13 +96,13 @@ class Best:
         try:
             module.load_state_dict(self._weights, strict=module.strict_loading)
         except RuntimeError as error:
-            here = set(module.state_dict())
-            was, now = sorted(set(self._weights) - here), sorted(here - set(self._weights))
-            if not was and not now:
+            present = set(module.state_dict())
+            before, now = sorted(set(self._weights) - present), sorted(present - set(self._weights))
+            if not before and not now:
                 raise
             raise AutoactError(
                 f"the weights of epoch {self.epoch}, the best, do not fit {type(module).__name__} any more: "
-                f"parameters had other names in that epoch ({', '.join(was[:2]) or 'none'}) than at the end of the "
+                f"parameters had other names in that epoch ({', '.join(before[:2]) or 'none'}) than at the end of the "
                 f"training ({', '.join(now[:2]) or 'none'}): keep the callback or hook that exchanges them out of the "
                 "search (of ModelPruning: make_pruning_permanent=False)"
             ) from error

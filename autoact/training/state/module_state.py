@@ -17,7 +17,7 @@ from torch._C._functorch import is_batchedtensor
 
 # Containers inside containers are looked into as deep as this.
 DEPTH = 4
-# Bytes of an array that is looked into: larger ones are data, which nobody writes.
+# Bytes of an array that is looked into: larger ones are data, which no step writes.
 _SMALL = 2**20
 # What every module has, and what Lightning writes itself.
 _OWN = frozenset(vars(lightning.LightningModule())) | {"training", "log", "log_dict"}
@@ -104,14 +104,14 @@ def token_of(value: object, depth: int = DEPTH) -> object:
 def attributes_of(value: object) -> dict[str, object]:
     """What an object holds by name, in its slots, too."""
     attributes = getattr(value, "__dict__", None)
-    found: dict[str, object] = dict(attributes) if isinstance(attributes, dict) else {}
+    held: dict[str, object] = dict(attributes) if isinstance(attributes, dict) else {}
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
         for name in [slots] if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__") and isinstance(vars(kind).get(name), MemberDescriptorType):
                 with suppress(AttributeError):  # an empty slot
-                    found[name] = vars(kind)[name].__get__(value)
-    return found
+                    held[name] = vars(kind)[name].__get__(value)
+    return held
 
 
 def _contents(value: Iterable[object], depth: int) -> object:

@@ -43,7 +43,7 @@ class TrainingState:
         return self.failure is None and not self.finished
 
     def check_validated(self, most_epochs: int | None) -> None:
-        """Refuse a training that is over and was never judged.
+        """Refuse a training that is over and was never validated.
 
         Raises:
             AutoactError: no epoch was validated.

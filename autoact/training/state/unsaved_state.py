@@ -27,7 +27,7 @@ class Unsaved:
     once more, or where an optimiser or a schedule has another one inside, which its ``state_dict`` does not bring back.
 
     Attributes:
-        found: something is held that no checkpoint has.
+        lossy: something is held that no checkpoint has.
 
     Example:
         >>> class Net(nn.Linear):
@@ -36,7 +36,7 @@ class Unsaved:
         >>> watch = Unsaved(net, [])
         >>> net.steps = 1
         >>> watch.ended(net, [])
-        >>> watch.found
+        >>> watch.lossy
         True
     """
 
@@ -52,15 +52,15 @@ class Unsaved:
         self._before = self._beside_checkpoint(module, optimizers)
         self._weights = _weights(module, optimizers)
         hooks = ("on_fit_start", "on_train_start")
-        self.found = any(getattr(type(c), h) is not getattr(Callback, h) for c in self._callbacks for h in hooks)
+        self.lossy = any(getattr(type(c), h) is not getattr(Callback, h) for c in self._callbacks for h in hooks)
         inner = [value for o in map(_bare, optimizers) for value in vars(o).values()]
-        self.found = self.found or any(isinstance(value, Optimizer) for value in inner)
-        self.found = self.found or any(map(inner_schedulers, schedulers))
+        self.lossy = self.lossy or any(isinstance(value, Optimizer) for value in inner)
+        self.lossy = self.lossy or any(map(inner_schedulers, schedulers))
         self._last: list[tuple[str, int]] | None = None
 
     def started(self, module: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         """The hooks before training have run: would they do something to a training that goes on?"""
-        self.found = self.found or _weights(module, optimizers) != self._weights
+        self.lossy = self.lossy or _weights(module, optimizers) != self._weights
 
     def ending(self, module: nn.Module) -> None:
         """The last epoch of the call of ``fit`` is over; the hooks after training have not run."""
@@ -68,7 +68,7 @@ class Unsaved:
 
     def closed(self, module: nn.Module) -> None:
         """The hooks after training have run: averages, say, that they put in the place of weights are trained on."""
-        self.found = self.found or (self._last is not None and _values(module) != self._last)
+        self.lossy = self.lossy or (self._last is not None and _values(module) != self._last)
 
     def ended(self, module: nn.Module, optimizers: Sequence[Optimizer], logged: Collection[int] = ()) -> None:
         """The call of ``fit`` is over: is there anything that was not there before?
@@ -76,9 +76,9 @@ class Unsaved:
         Args:
             module: that was trained.
             optimizers: its own.
-            logged: ids of the metrics that were logged as they are: they start anew with each epoch.
+            logged: ids of the metrics that were logged as they are: each epoch resets them.
         """
-        self.found = self.found or self._beside_checkpoint(module, optimizers, logged) != self._before
+        self.lossy = self.lossy or self._beside_checkpoint(module, optimizers, logged) != self._before
 
     def _beside_checkpoint(
         self, module: nn.Module, optimizers: Sequence[Optimizer], logged: Collection[int] = ()
@@ -100,34 +100,26 @@ class BeforeEnd(Callback):
     """Comes before the user's callbacks: the hooks after training have not run when it is called."""
 
     def __init__(self) -> None:
-        self.watch: Unsaved | None = None
+        self.watch: Unsaved
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """No hook has written into the weights since the last epoch."""
-        if self.watch is not None:
-            self.watch.ending(pl_module)
+        self.watch.ending(pl_module)
 
 
 class UnsavedState(Callback):
-    """Watches each call of ``fit`` of a single training.
-
-    Args:
-        callbacks: the user's own.
-
-    Attributes:
-        first: a callback that belongs before the user's.
-    """
+    """Watches each call of ``fit`` of a single training with the user's callbacks, before which ``first`` belongs."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = list(callbacks)
-        self._watch: Unsaved | None = None
+        self._watch: Unsaved
         self._started = False
         self.first = BeforeEnd()
 
     @property
-    def found(self) -> bool:
+    def lossy(self) -> bool:
         """Whether the last call left something that no checkpoint has."""
-        return self._watch is not None and self._watch.found
+        return self._watch.lossy
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the module's own."""
@@ -135,40 +127,38 @@ class UnsavedState(Callback):
         self._watch = Unsaved(pl_module, trainer.optimizers, self._callbacks, schedulers)
         self.first.watch = self._watch
         self._started = trainer.ckpt_path is not None  # optimisers then get their state after this
-        # With max_steps, Lightning goes on with an epoch that has no batch; loaders made anew draw at other times.
+        # With max_steps, Lightning goes on with an epoch that has no batch; reloaded loaders draw at other times.
         if trainer.max_steps != -1 or getattr(trainer, "reload_dataloaders_every_n_epochs", False):
-            self._watch.found = True
+            self._watch.lossy = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the module's own ``on_fit_start`` and ``on_train_start``."""
-        if self._watch is not None and not self._started:
+        if not self._started:
             self._watch.started(pl_module, trainer.optimizers)
             self._started = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last epoch."""
-        if self._watch is not None:
-            loops = (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop)
-            values = [getattr(one, "value", None) for loop in loops for one in loop._results.values()]
-            self._watch.ended(pl_module, trainer.optimizers, {id(v) for v in values if isinstance(v, Metric)})
+        loops = (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop)
+        values = [getattr(one, "value", None) for loop in loops for one in loop._results.values()]
+        self._watch.ended(pl_module, trainer.optimizers, {id(v) for v in values if isinstance(v, Metric)})
 
     def closed(self, module: LightningModule) -> None:
         """After the call of ``fit``."""
-        if self._watch is not None:
-            self._watch.closed(module)
+        self._watch.closed(module)
 
 
 def _plain(module: nn.Module, logged: Collection[int]) -> list[tuple[object, ...]]:
-    """Plain attributes of all parts; of metrics, which start anew where they are logged, how much they have seen."""
-    found: list[tuple[object, ...]] = []
+    """Plain attributes of all parts; of metrics, which are reset where they are logged, the number of updates."""
+    plain: list[tuple[object, ...]] = []
     for path, part in parts_of(module):
         if isinstance(part, MetricCollection):
             continue
         if isinstance(part, Metric):
-            found.append((path, 0 if id(part) in logged else part._update_count))
+            plain.append((path, 0 if id(part) in logged else part._update_count))
             continue
-        found += [(path, key, token_of(value)) for key, value in vars(part).items() if is_plain(key, value)]
-    return found
+        plain += [(path, key, token_of(value)) for key, value in vars(part).items() if is_plain(key, value)]
+    return plain
 
 
 def _weights(module: nn.Module, optimizers: Sequence[Optimizer]) -> tuple[object, ...]:
@@ -186,14 +176,14 @@ def _values(module: nn.Module) -> list[tuple[str, int]]:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    """The contents of a dense tensor, wherever it lies."""
+    """The contents of a tensor on any device."""
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _beside(optimizer: Optimizer) -> list[tuple[str, object]] | None:
-    """What tells whether an optimiser's attributes have changed of which torch's ``state_dict`` knows nothing."""
+    """What tells whether attributes of an optimiser have changed that are in no ``state_dict``."""
     if type(optimizer).__module__.startswith("torch."):
         return None
     return [(key, token_of(value)) for key, value in vars(optimizer).items() if key not in _OPTIMIZER]

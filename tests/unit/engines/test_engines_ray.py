@@ -15,7 +15,7 @@ RAY = EngineSettings(name="ray")
 @pytest.mark.parametrize("address", ["nonsense", "host:port", "host"])
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(AutoactError, match=rf"^engine\.address={address} must be host:port, auto or ray://host:port$"):
-        ray_engine._knock(address)
+        ray_engine._check_reachable(address)
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
@@ -24,12 +24,12 @@ def test_a_cluster_that_does_not_answer_is_named_at_once(form):
         held.bind(("127.0.0.1", 0))
         address = form.format(held.getsockname()[1])
         with pytest.raises(AutoactError, match=rf"^engine\.address={address}: no Ray cluster answers there"):
-            ray_engine._knock(address)
+            ray_engine._check_reachable(address)
 
 
 def test_somebody_who_listens_is_enough():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        ray_engine._knock(f"127.0.0.1:{server.getsockname()[1]}")
+        ray_engine._check_reachable(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):

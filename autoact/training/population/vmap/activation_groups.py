@@ -72,7 +72,7 @@ class GroupedActivation(nn.Module):
     """The activation at a site of the template that a population is run through.
 
     Attributes:
-        groups: set anew whenever members leave.
+        groups: set once more whenever members leave.
         member: each member's number under ``vmap``, which makes every call a batched one.
     """
 

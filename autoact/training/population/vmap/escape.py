@@ -39,11 +39,7 @@ def outside(x: Tensor, member: Tensor | None, function: Whole) -> Tensor:
 
     What ``torch.autograd.Function`` with a ``vmap`` staticmethod does, at a third of its cost in Python where ``x`` is
     batched by the innermost ``vmap``: its tensor is unwrapped and the result wrapped again, as that does inside.
-
-    Args:
-        x: one member's tensor.
-        member: its number, which is always batched.
-        function: of all members' tensors, stacked; keeps the first axis.
+    ``member`` is the member's number, which is always batched; ``function`` keeps the first axis.
     """
     if is_batchedtensor(x):
         interpreter = retrieve_current_functorch_interpreter()
@@ -58,22 +54,19 @@ def outside(x: Tensor, member: Tensor | None, function: Whole) -> Tensor:
 def one_by_one(function: Callable[..., Tensor], values: tuple[object, ...], named: Mapping[str, object]) -> Tensor:
     """``function`` of each member's values, one member after the other, called with one member's under ``vmap``.
 
-    Args:
-        function: returns a tensor; gradients flow as usual.
-        values: its positional arguments; at least one tensor in them is batched by the innermost ``vmap``.
-        named: its named arguments.
+    Gradients flow as usual. At least one tensor in ``values`` has to be batched by the innermost ``vmap``.
     """
     interpreter = retrieve_current_functorch_interpreter()
     level = interpreter.level()
     leaves, spec = tree_flatten((values, named))
-    found = []
+    results = []
     with interpreter.lower():
         rows = [get_unwrapped(x).movedim(maybe_get_bdim(x), 0).unbind(0) if _is_of(x, level) else None for x in leaves]
         for row in range(max(len(of_members) for of_members in rows if of_members is not None)):
-            mine = [x if own is None else own[row] for x, own in zip(leaves, rows, strict=True)]
-            arguments, keywords = tree_unflatten(mine, spec)
-            found.append(function(*arguments, **keywords))
-        return _add_batch_dim(torch.stack(found), 0, level)
+            members_leaves = [x if own is None else own[row] for x, own in zip(leaves, rows, strict=True)]
+            arguments, keywords = tree_unflatten(members_leaves, spec)
+            results.append(function(*arguments, **keywords))
+        return _add_batch_dim(torch.stack(results), 0, level)
 
 
 def _is_of(x: object, level: int) -> bool:

@@ -12,14 +12,10 @@ from autoact.training.state.module_state import hooks_of
 
 
 class Structure:
-    """What the members' modules were made of when the template was copied from one of them.
+    """The layers of the members' modules when the template, whose module is ``base``, was copied from one of them.
 
     A layer that a member's own hook puts in the place of another, or a hook that it registers, would not reach the
     template. Modes do, where they are equal: layers that a hook sets to evaluation.
-
-    Args:
-        base: the template's module.
-        modules: the members' own.
 
     Example:
         >>> base, member = nn.Sequential(nn.Dropout()), nn.Sequential(nn.Dropout())

@@ -26,14 +26,10 @@ _TRANSFORMERS = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.Transform
 
 
 class Kept:
-    """Plain attributes of the template, which steps run through, and of the members' modules, which all else sees.
+    """Plain attributes of the template (``base``), which steps run through, and of the members' own modules.
 
     What the members' own code writes reaches the template where it is equal for all members; an attribute that differs
     must not be read by a training step. What a training step writes reaches every member.
-
-    Args:
-        base: the template's module.
-        modules: the members' own.
 
     Example:
         >>> class Net(nn.Module):
@@ -135,15 +131,15 @@ class Kept:
         if row is not None:
             for value in values.values():
                 memo |= _rows_of(value, row, _DEPTH)
-        found = copy.deepcopy({place: value for place, value in values.items() if value is not _MISSING}, memo)
+        copies = copy.deepcopy({place: value for place, value in values.items() if value is not _MISSING}, memo)
         for path, key in values:
-            if (path, key) in found:
-                parts[path].__dict__[key] = found[path, key]
+            if (path, key) in copies:
+                parts[path].__dict__[key] = copies[path, key]
             else:
                 parts[path].__dict__.pop(key, None)
 
     def _bar(self, path: str, part: nn.Module, key: str) -> None:
-        """Refuse to read an attribute of a part of the template before a step has written it anew."""
+        """Refuse to read an attribute of a part of the template before a step has written it."""
         self._barred.add((path, key))
         kind = type(part)
         if "_barred" not in vars(kind):
@@ -165,13 +161,9 @@ class Kept:
 
 
 def same(one: Any, other: Any, depth: int = _DEPTH, *, close: float = 0.0) -> bool:
-    """Whether two values are equal, as far as can be seen; modules are compared by themselves.
+    """Whether two values are equal, in containers down to ``depth``; modules are compared by themselves.
 
-    Args:
-        one: of any type.
-        other: to compare with.
-        depth: of containers that is looked into.
-        close: how far tensors may lie apart, relative to their size.
+    Tensors may lie ``close`` of their size apart.
 
     Example:
         >>> same({"mask": torch.ones(2), "n": 1}, {"mask": torch.ones(2), "n": 1})
@@ -222,7 +214,7 @@ def _rows_of(value: object, row: int, depth: int) -> dict[int, Tensor]:
     if depth == 0 or isinstance(value, (str, bytes, nn.Module, type)) or callable(value):
         return {}
     inside: Iterable[object] = value if isinstance(value, (list, tuple, Set, deque)) else attributes_of(value).values()
-    found: dict[int, Tensor] = {}
+    rows: dict[int, Tensor] = {}
     for item in value.values() if isinstance(value, Mapping) else inside:
-        found |= _rows_of(item, row, depth - 1)
-    return found
+        rows |= _rows_of(item, row, depth - 1)
+    return rows

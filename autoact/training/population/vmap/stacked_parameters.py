@@ -35,9 +35,9 @@ class Entry:
     def bind(self) -> None:
         """Let every member's tensor be its row."""
         for row, (store, key) in zip(self.tensor.detach().unbind(0), self.slots, strict=True):
-            held = store[key]
-            if isinstance(held, nn.Parameter):
-                held.data, held.grad = row, None
+            tensor = store[key]
+            if isinstance(tensor, nn.Parameter):
+                tensor.data, tensor.grad = row, None
             else:
                 store[key] = row
         self.grad, self.bound = None, False
@@ -55,11 +55,11 @@ class Entry:
 
     def still_bound(self) -> bool:
         """Whether the members' tensors and gradients are still rows of the stacked ones."""
-        held = [store[key] for store, key in self.slots]
-        rows = zip(held, self.tensor.unbind(0), strict=True)
+        tensors = [store[key] for store, key in self.slots]
+        rows = zip(tensors, self.tensor.unbind(0), strict=True)
         if any(mine is None or mine.data_ptr() != row.data_ptr() for mine, row in rows):
             return False
-        return not self.bound or all(mine is not None and mine.grad is not None for mine in held)
+        return not self.bound or all(mine is not None and mine.grad is not None for mine in tensors)
 
     def bind_grad(self) -> bool:
         """Let every member's gradient be its row, or None where the backward pass did not reach the tensor.
@@ -73,9 +73,9 @@ class Entry:
         self.grad, self.bound = self.tensor.grad, reached
         rows = self.grad.unbind(0) if reached and self.grad is not None else [None] * len(self.slots)
         for row, (store, key) in zip(rows, self.slots, strict=True):
-            held = store[key]
-            assert held is not None
-            held.grad = row
+            tensor = store[key]
+            assert tensor is not None
+            tensor.grad = row
         return True
 
 
@@ -119,20 +119,20 @@ class Stack:
         """Whether the members' own code has frozen, unfrozen or replaced what they hold."""
         for entry in self.entries:
             for (store, key), row in zip(entry.slots, entry.tensor.unbind(0), strict=True):
-                held = store[key]
-                if held is None or held.data_ptr() != row.data_ptr() or held.shape != row.shape:
+                tensor = store[key]
+                if tensor is None or tensor.data_ptr() != row.data_ptr() or tensor.shape != row.shape:
                     return True
-                if isinstance(held, nn.Parameter) and held.requires_grad != entry.tensor.requires_grad:
+                if isinstance(tensor, nn.Parameter) and tensor.requires_grad != entry.tensor.requires_grad:
                     return True
         return False
 
     def zero_grads(self) -> None:
         """Zero every gradient, in place: the members' rows stay bound."""
-        held = [(entry, entry.tensor.grad) for entry in self.trained]
-        grads = [grad for _, grad in held if grad is not None]
+        pairs = [(entry, entry.tensor.grad) for entry in self.trained]
+        grads = [grad for _, grad in pairs if grad is not None]
         if grads:
             torch._foreach_zero_(grads)
-        for entry, grad in held:
+        for entry, grad in pairs:
             entry.zeroed = -1 if grad is None else grad._version
 
 
@@ -152,6 +152,6 @@ def slot_of(module: nn.Module, name: str) -> Slot:
 
 def _entry(modules: Sequence[nn.Module], name: str) -> Entry:
     slots = [slot_of(module, name) for module in modules]
-    held = [store[key] for store, key in slots]
-    stacked = torch.stack([tensor.detach() for tensor in held if tensor is not None])
-    return Entry(stacked.requires_grad_(bool(held[0] is not None and held[0].requires_grad)), slots)
+    tensors = [store[key] for store, key in slots]
+    stacked = torch.stack([tensor.detach() for tensor in tensors if tensor is not None])
+    return Entry(stacked.requires_grad_(bool(tensors[0] is not None and tensors[0].requires_grad)), slots)

@@ -31,9 +31,7 @@ MetricCall = tuple[str, str, tuple[object, ...], dict[str, object]]
 class _Deferred:
     """What a metric returns inside ``vmap``: it can be logged and nothing else.
 
-    Attributes:
-        call: which call of a metric.
-        key: which value of a collection's; empty for a metric's own.
+    It is the value of the ``call``-th call of a metric, or one of a collection's values by its ``key``.
     """
 
     def __init__(self, call: int, key: str = "") -> None:
@@ -228,11 +226,11 @@ class Template:
     """
 
     def __init__(self, module: LightningModule, sites: Sequence[str], *, streams: bool, trainer: object) -> None:
-        held = module._trainer
+        owner_trainer = module._trainer
         module._trainer = None
         self.base = copy.deepcopy(module)
         mend_copy_(module, self.base)
-        module._trainer = held
+        module._trainer = owner_trainer
         vars(self.base)["_trainer"] = trainer  # declared for a Trainer
         self.activations: dict[str, GroupedActivation] = {}
         for site in sites:
@@ -279,10 +277,10 @@ class Template:
         shapes: list[_Shape] = []
 
         def one(member: Tensor, values: list[Tensor], rows: list[Tensor]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-            mine = list(leaves)
+            members_leaves = list(leaves)
             for place, tensor in zip(moving, rows, strict=True):
-                mine[place] = tensor
-            loss = self._call(member, values, tree_unflatten(mine, spec), batch_idx)
+                members_leaves[place] = tensor
+            loss = self._call(member, values, tree_unflatten(members_leaves, spec), batch_idx)
             noted, kept = tree_flatten([[value for _, value, _ in self._logged], list(self._metric_calls)])
             fixed = [Tensor if isinstance(leaf, Tensor) else leaf for leaf in noted]
             assigned, changed = self._assigned(values)
@@ -291,24 +289,24 @@ class Template:
 
         batched = vmap(one, in_dims=(0, 0, 0 if own_batches else None), randomness="same")
         try:
-            loss_k, found, changed = batched(index, tensors, [leaves[i] for i in moving])
+            loss_k, logged, changed = batched(index, tensors, [leaves[i] for i in moving])
         finally:
             self._release()
         for entry, value_k in zip([entries[i] for i in shapes[-1].assigned], changed, strict=True):
             entry.replace(value_k.detach())
-        return self._step(loss_k, found, shapes[-1])
+        return self._step(loss_k, logged, shapes[-1])
 
     def _assigned(self, values: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
         """Tensors that the step put in the place of others, as ``self.average = ...`` does with a buffer."""
         where, changed = [], []
         for i, ((name, slots), value) in enumerate(zip(self._slots, values, strict=True)):
-            held = slots[0][0][slots[0][1]]
-            if held is value:
+            current = slots[0][0][slots[0][1]]
+            if current is value:
                 continue
-            if not isinstance(held, Tensor) or value.requires_grad:
+            if not isinstance(current, Tensor) or value.requires_grad:
                 raise CannotBatchError(f"training_step puts something else in the place of {name}")
             where.append(i)
-            changed.append(held)
+            changed.append(current)
         return where, changed
 
     def _call(self, member: Tensor, values: list[Tensor], batch: Batch, batch_idx: int) -> Tensor:
@@ -341,9 +339,9 @@ class Template:
                 store[key] = None
         self._point(None)
 
-    def _step(self, loss_k: Tensor, found: list[Tensor], shape: _Shape) -> Step:
+    def _step(self, loss_k: Tensor, logged: list[Tensor], shape: _Shape) -> Step:
         """Put what left ``vmap`` back into its form."""
-        step, tensors = Step(loss_k), iter(found)
+        step, tensors = Step(loss_k), iter(logged)
         leaves = [next(tensors) if fixed is Tensor else fixed for fixed in shape.fixed]
         values, step.metric_calls = tree_unflatten(leaves, shape.spec)
         for (name, _, options), value in zip(shape.logged, values, strict=True):
@@ -365,12 +363,12 @@ def _learns(x: Tensor) -> bool:
 
 def _metrics(base: nn.Module) -> list[tuple[str, Metric | MetricCollection]]:
     """The metrics of a module by path, collections as a whole."""
-    found: list[tuple[str, Metric | MetricCollection]] = []
+    metrics: list[tuple[str, Metric | MetricCollection]] = []
     for name, module in base.named_modules():
-        inside = any(name.startswith(f"{other}.") for other, _ in found)
+        inside = any(name.startswith(f"{other}.") for other, _ in metrics)
         if isinstance(module, (Metric, MetricCollection)) and not inside:
-            found.append((name, module))
-    return found
+            metrics.append((name, module))
+    return metrics
 
 
 def _aliases(base: nn.Module, name: str) -> list[Slot]:

@@ -55,7 +55,7 @@ def test_an_engine_takes_them(monkeypatch):
     monkeypatch.setattr("autoact.engines.processes.take", lambda: taken.append(take()) or taken[-1])
     with early_workers(EngineSettings(workers=1)), ProcessEngine({"no": "worker context"}, 1) as engine:  # type: ignore[arg-type]
         engine.ready()
-        assert [seat.pool for seat in engine._seats] == taken != [None]
+        assert [place.pool for place in engine._workers] == taken != [None]
 
 
 def test_those_that_nobody_took_end_with_the_block():
