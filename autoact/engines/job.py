@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lightning import LightningDataModule, LightningModule
+from torch import nn
 
 from autoact.activations import registry
 from autoact.activations.catalogue import ROWS
@@ -14,7 +14,7 @@ from autoact.core.errors import AutoactError, first_line
 from autoact.core.trial import FAILED, STOPPED, Candidate, TrialRecord
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
-from autoact.training.session import Session
+from autoact.training.session import Rows, Session
 from autoact.training.state.best_epoch import State
 
 
@@ -87,7 +87,7 @@ class WorkerContext:
         self.task = task
         self.make_session = make_session
         self.own = tuple(objective for objective in objectives if objective.compute is not None)
-        self._opened: dict[str, LightningDataModule] = {}
+        self._opened: dict[str, Rows] = {}
 
     def run(self, job: Job) -> Outcome:
         """Train, compute the user's own objectives, and score where the job asks for it.
@@ -118,7 +118,7 @@ class WorkerContext:
         states = {number: state for number, state in states.items() if number in paused}
         return Outcome(tuple(by_number[number] for number in job.numbers), states, scores)
 
-    def _test(self, reason: str) -> LightningDataModule:
+    def _test(self, reason: str) -> Rows:
         """This worker's own copy of the test part, opened once for each reason."""
         if self.task.open_test is None:
             raise AutoactError(f"the task {self.task.name!r} has no test rows to score on")
@@ -133,7 +133,7 @@ class WorkerContext:
         modules = session.modules()
         return [self._measured(record, modules[record.number]) if record.complete else record for record in records]
 
-    def _measured(self, record: TrialRecord, module: LightningModule) -> TrialRecord:
+    def _measured(self, record: TrialRecord, module: nn.Module) -> TrialRecord:
         """One record with these values; a failure of the user's code fails its trial alone."""
         module.eval()
         values = dict(record.values)

@@ -19,33 +19,29 @@ class Interrupted(Exception):  # noqa: N818  (an order, not an error)
     """The user asked to stop; the training in progress is given up."""
 
 
-class PredictionScore(Callback):
+class PredictionScore(Predictions, Callback):
     """Logs a metric of all validation rows at once, under the name ``monitor``; see ``Predictions``."""
 
     def __init__(self, metric: Metric, monitor: str) -> None:
+        super().__init__(metric)
         self.monitor = monitor
-        self._predictions = Predictions(metric)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the rows of the epoch before."""
-        self._predictions.clear()
+        self.clear()
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, *_: object, **__: object
     ) -> None:
         """Collect one batch."""
-        self._predictions.add(pl_module, outputs, batch)
+        self.add(pl_module, outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute the metric over all rows and log it."""
         if trainer.sanity_checking:  # a few batches only: the metric may not exist there
             return
-        value = self._predictions.value(trainer.current_epoch + 1)
-        pl_module.log(self.monitor, value, on_epoch=True, prog_bar=False, batch_size=self._predictions.rows)
-
-    def replicates(self, *, ordered: bool) -> tuple[float, ...]:
-        """The metric of the last validation with one group of rows left out at a time."""
-        return self._predictions.replicates(ordered=ordered)
+        value = self.value(trainer.current_epoch + 1)
+        pl_module.log(self.monitor, value, on_epoch=True, prog_bar=False, batch_size=self.rows)
 
 
 class BestEpoch(Best, Callback):

@@ -310,10 +310,10 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
 
 def trainer_from(given: TrainerArguments, device: torch.device, callbacks: Sequence[lightning.Callback]) -> Trainer:
     """A Trainer on ``device`` with the user's arguments over the defaults."""
-    # Modules write to self.logger.experiment: without a logger there is one that takes everything and keeps nothing.
     placement: TrainerArguments = {"accelerator": device.type, "devices": 1}
     if device.type == "cuda":
         placement = {"accelerator": "gpu", "devices": [device.index or 0]}
+    # Modules write to self.logger.experiment: without a logger there is one that takes everything and keeps nothing.
     arguments = {**TRAINER_DEFAULTS, "logger": DummyLogger(), **placement, **given}
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
         arguments["enable_checkpointing"] = True

@@ -10,6 +10,9 @@ from lightning import LightningDataModule, LightningModule
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.training.state.best_epoch import State
 
+Rows = LightningDataModule
+"""A datamodule whose validation rows are the rows to score."""
+
 
 class Session(Protocol):
     """A session trains numbered candidates and pauses where it is told to.
@@ -32,7 +35,7 @@ class Session(Protocol):
     def records(self) -> list[TrialRecord]:
         """What is known of each candidate now, without training."""
 
-    def score(self, test: LightningDataModule) -> dict[int, float]:
+    def score(self, test: Rows) -> dict[int, float]:
         """The monitored metric of every complete candidate on the opened test rows (see ``Task.open_test``).
 
         A candidate whose metric is not finite there is left out, and its record says that it failed.

@@ -53,7 +53,7 @@ WITHIN_STEP = (
 _NOTHING = frozenset({"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS"})
 _MEMBERS_OWN = frozenset(
     {
-        "optimizers", "lr_scheduler_configs", "callback_metrics", "logged_metrics", "progress_bar_metrics", "model",
+        "lr_scheduler_configs", "callback_metrics", "logged_metrics", "progress_bar_metrics", "model",
         "lightning_module",
     }
 )  # fmt: skip
@@ -184,6 +184,8 @@ class StepTrainer(MemberTrainer):
         Raises:
             CannotBatchError: a step that asks would be answered for all members alike.
         """
+        if name == "optimizers":
+            raise CannotBatchError("training_step asks for the optimiser, whose param_groups are each candidate's own")
         if name in _MEMBERS_OWN:
             raise CannotBatchError(f"training_step asks for self.trainer.{name}, which is each candidate's own")
         return object.__getattribute__(self, name)
@@ -195,17 +197,3 @@ class StepTrainer(MemberTrainer):
     def should_stop(self) -> bool:
         """Of all."""
         return bool(self._trainer.should_stop)
-
-    @property
-    def strategy(self) -> _StepStrategy:
-        """The Trainer's, without its optimisers."""
-        return _StepStrategy(self._trainer.strategy, self)
-
-
-class _StepStrategy(_MemberStrategy):
-    """The Trainer's strategy as a training step of all members sees it."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("_lightning_optimizers", "optimizers"):
-            raise CannotBatchError("training_step asks for the optimiser, whose param_groups are each candidate's own")
-        return super().__getattr__(name)

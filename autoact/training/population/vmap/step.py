@@ -64,7 +64,6 @@ class _MetricStandIn(nn.Module):
         self._calls.append((self._path, "update", values, named))
 
     def of(self, module: nn.Module) -> object:
-        """A member's own metric."""
         return module.get_submodule(self._path)
 
 
@@ -160,7 +159,6 @@ class _OneOfCollection:
         self.key = key
 
     def of(self, module: nn.Module) -> object:
-        """A member's own metric."""
         collection = module.get_submodule(self.name)
         assert isinstance(collection, MetricCollection)
         return dict(collection.items(keep_base=False))[self.key]
