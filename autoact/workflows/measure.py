@@ -15,9 +15,9 @@ from torch import nn
 from autoact.core.errors import AutoactError
 from autoact.core.result_table import ResultTable, number, to_html
 from autoact.latency.build_table import serving
-from autoact.latency.model_call import call_model, to_device
 from autoact.latency.cost import cost_per_million
 from autoact.latency.hardware import HardwareSettings, describe, resolve_device
+from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import Timing, time_alternating
 from autoact.recommendation import Recommendation
 from autoact.study.confirmation.end_to_end_timing import paired_ratio
