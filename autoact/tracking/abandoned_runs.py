@@ -7,12 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autoact.study.storage.leases import living
 from autoact.tracking.payloads import TAG, cut
 from autoact.tracking.runs import PARENT
 from autoact.tracking.store import Store, StoreError, answered, sqlite_file
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 KINDS = ("search", "trial", "train")
 # What cannot be seen from here (another machine's folder, a training that is being logged) is gone after a day of
@@ -69,32 +72,20 @@ def say_abandoned(store: Store, spare: str | None = None) -> None:
             print(f"autoact: {told}", file=sys.stderr)
 
 
-def _running(store: Store) -> Iterator[Any]:
+def _running(store: Store) -> Iterator[Run]:
     """Runs of autoact's that are said to be running."""
     with answered():
-        experiments = [found.experiment_id for found in store.client.search_experiments(max_results=1000)]
+        experiments = [experiment.experiment_id for experiment in store.client.search_experiments(max_results=1000)]
     for kind in KINDS:
-        token = None
-        while experiments:
-            with answered():
-                page = store.client.search_runs(
-                    experiments,
-                    f"attributes.status = 'RUNNING' and tags.`autoact.kind` = '{kind}'",
-                    max_results=500,
-                    page_token=token,
-                )
-            yield from page
-            token = page.token
-            if not token:
-                break
+        yield from store.runs(experiments, f"attributes.status = 'RUNNING' and tags.`autoact.kind` = '{kind}'")
 
 
-def _kind(run: Any) -> str:
+def _kind(run: Run) -> str:
     """``search``, ``trial`` or ``train``."""
     return str(run.data.tags.get("autoact.kind"))
 
 
-def _alive(store: Store, run: Any) -> bool:
+def _alive(store: Store, run: Run) -> bool:
     """Whether somebody runs it, as far as can be seen from here."""
     folders = [folder for folder in _folders(store, run) if folder.is_dir()]
     if any(living(folder) for folder in folders):
@@ -106,7 +97,7 @@ def _alive(store: Store, run: Any) -> bool:
     return time.time() - _last_sign(store, run) / 1000 < SILENCE
 
 
-def _folders(store: Store, run: Any) -> Iterator[Path]:
+def _folders(store: Store, run: Run) -> Iterator[Path]:
     """Where the study's folder may lie: as it was noted, or in the folder of the store."""
     if _kind(run) != "search":
         return
@@ -117,14 +108,14 @@ def _folders(store: Store, run: Any) -> Iterator[Path]:
         yield file.parent / study
 
 
-def _last_sign(store: Store, run: Any) -> int:
+def _last_sign(store: Store, run: Run) -> int:
     """When it was last heard of, in milliseconds since 1970."""
     with answered():
         heard = store.client.get_metric_history(run.info.run_id, "trials")
     return int(max([run.info.start_time, *(one.timestamp for one in heard)]))
 
 
-def _end(store: Store, run: Any) -> None:
+def _end(store: Store, run: Run) -> None:
     """Say that it was killed, and when it was last heard of."""
     before = run.data.tags.get("mlflow.note.content", "")
     said = f"{NOTE} {GOES_ON}" if _kind(run) == "search" else NOTE

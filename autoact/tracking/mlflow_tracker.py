@@ -196,7 +196,6 @@ class MlflowTracker(SearchCallback):
         return front if self._children_wanted == "front" else {record.number for record in self._result.records}
 
     def _better(self, quality: float) -> float:
-        """The best quality so far."""
         assert self._info is not None
         directions = {o.name: o.direction for o in self._info.objectives}
         choose = min if directions.get(QUALITY) == "min" else max
@@ -342,5 +341,4 @@ def _now() -> int:
 
 
 def _say(text: str) -> None:
-    """One line on standard error."""
     print(f"autoact: {text}", file=sys.stderr)

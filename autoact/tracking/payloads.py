@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.study.callbacks import SearchInfo
@@ -130,7 +130,7 @@ def metric_names(info: SearchInfo) -> dict[str, str]:
     return names
 
 
-def flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten(data: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested data as dotted names and text; what is not known is left out.
 
     Example:
@@ -160,7 +160,7 @@ def search_params(info: SearchInfo) -> dict[str, str]:
     return {keys[name]: cut(text, PARAM, "facts.json") for name, text in pairs.items()}
 
 
-def _short_space(space: Mapping[str, Any]) -> dict[str, Any]:
+def _short_space(space: Mapping[str, object]) -> dict[str, object]:
     """The space without its repetitions: equal choices once, groups of one site not at all."""
     short = dict(space)
     choices, groups = space.get("choices"), space.get("groups")
@@ -231,7 +231,6 @@ def trial_keys(record: TrialRecord, info: SearchInfo) -> dict[str, str]:
 
 
 def _trial_points(record: TrialRecord, info: SearchInfo, finished: int) -> Iterator[Point]:
-    """A trial's metrics."""
     names = metric_names(info)
     keys = trial_keys(record, info)
     best = {keys[name]: value for name, value in record.metrics.items()}
@@ -321,7 +320,7 @@ def chosen_tags(result: SearchResult) -> dict[int, dict[str, str]]:
     return tags
 
 
-def summary(result: SearchResult) -> dict[str, Any]:
+def summary(result: SearchResult) -> dict[str, object]:
     """The final table as plain data."""
     return {
         "task": result.info.task,
@@ -341,7 +340,7 @@ def summary(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def as_json(data: Any) -> str:
+def as_json(data: object) -> str:
     """JSON that every reader takes: numbers that are not finite are written as text.
 
     Example:
@@ -353,7 +352,7 @@ def as_json(data: Any) -> str:
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, default=str)
 
 
-def _finite(data: Any) -> Any:
+def _finite(data: object) -> object:
     """The same data with text for infinities and NaN."""
     if isinstance(data, Mapping):
         return {str(name): _finite(value) for name, value in data.items()}
@@ -362,13 +361,12 @@ def _finite(data: Any) -> Any:
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def _plain_row(row: Row) -> dict[str, Any]:
-    """A row for JSON."""
+def _plain_row(row: Row) -> dict[str, object]:
     plain = {name: value for name, value in vars(row).items() if name != "candidate"}
     return {**plain, "own": dict(row.own), "candidate": row.candidate.to_dict() if row.candidate else None}
 
 
-def front_trials(result: SearchResult) -> list[dict[str, Any]]:
+def front_trials(result: SearchResult) -> list[dict[str, object]]:
     """The trials that no other beats, as plain data."""
     members = set(result.selection.front) if result.selection else set()
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -100,36 +100,31 @@ def _earlier_roots(store: sqlite3.Connection, artifacts: Path) -> Sequence[str]:
 
 
 def _moved(store: sqlite3.Connection, root: str, artifacts: Path) -> Moved:
-    """Rewrite what begins with ``root``."""
-    old, count = _path(root), 0
+    """Let what names the folder ``root`` name the folder of the artifacts; of a copy, only what came along."""
+    old = _path(root)
     gone = not old.exists()
-    for table, column in ADDRESSES:
-        for row, text in _beginning(store, table, column, root, "/"):
-            new = artifacts.as_uri() + text[len(root) :]
-            if gone or _path(new).exists():
-                store.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (new, row))
-                count += 1
-    for before, after in (
-        (f"sqlite:///{old.parent}", f"sqlite:///{artifacts.parent}"),
-        (str(old.parent), str(artifacts.parent)),
-    ):
-        for row, text in _beginning(store, "tags", "value", before, "/", TAGS):
-            store.execute('UPDATE "tags" SET "value" = ? WHERE rowid = ?', (after + text[len(before) :], row))
-            count += 1
+    store.create_function("came_along", 1, lambda uri: gone or _path(uri).exists())
+    count = sum(
+        _rewrite(store, table, column, root, artifacts.as_uri(), "AND came_along({new})") for table, column in ADDRESSES
+    )
+    only = f"AND key IN ({', '.join(map(repr, TAGS))})"
+    for scheme in ("sqlite:///", ""):
+        count += _rewrite(store, "tags", "value", f"{scheme}{old.parent}", f"{scheme}{artifacts.parent}", only)
     return Moved(old.parent, artifacts.parent, count, artifacts.exists())
 
 
-def _beginning(
-    store: sqlite3.Connection, table: str, column: str, start: str, then: str, keys: Sequence[str] = ()
-) -> Iterator[tuple[int, str]]:
-    """Row and text of what is ``start``, or goes on from it with ``then``; nothing where there is no such column."""
+def _rewrite(store: sqlite3.Connection, table: str, column: str, before: str, after: str, only: str) -> int:
+    """Put ``after`` in place of the folder ``before``, and say how often; 0 where there is no such column.
+
+    A further condition ``only`` may ask for the new text as ``{new}``.
+    """
     if column not in {row[1] for row in store.execute(f'PRAGMA table_info("{table}")')}:
-        return
-    only = f" AND key IN ({', '.join('?' * len(keys))})" if keys else ""
-    query = f'SELECT rowid, "{column}" FROM "{table}" WHERE substr("{column}", 1, ?) = ?{only}'
-    for row, text in store.execute(query, (len(start), start, *keys)).fetchall():
-        if text == start or text.startswith(start + then):
-            yield row, text
+        return 0
+    new, start = f':after || substr("{column}", :rest)', f'substr("{column}", 1, :rest)'
+    query = (
+        f'UPDATE "{table}" SET "{column}" = {new} WHERE {start} IN (:before, :before || \'/\') {only.format(new=new)}'
+    )
+    return store.execute(query, {"before": before, "after": after, "rest": len(before) + 1}).rowcount
 
 
 def _path(uri: str) -> Path:

@@ -6,10 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from autoact.tracking.payloads import Entries
 from autoact.tracking.store import Store, answered
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+T = TypeVar("T")
 
 # A request holds 1,000 metrics, 100 parameters, 100 tags and one million characters; parameters and tags can be long.
 METRICS, PARAMS, TAGS = 800, 50, 20
@@ -81,37 +86,23 @@ class Runs:
         with answered():
             self.store.client.log_text(run_id, text, name)
 
-    def searches(self, study: str, storage: str) -> Iterator[Any]:
+    def searches(self, study: str, storage: str) -> Iterator[Run]:
         """Runs of earlier searches in the same study, the newest first."""
-        for run in self._found("tags.`autoact.kind` = 'search'"):
+        for run in self.store.runs([self.experiment], "tags.`autoact.kind` = 'search'"):
             if run.data.tags.get("autoact.study") == study and run.data.tags.get("autoact.storage") == storage:
                 yield run
 
     def children(self, parent: str) -> dict[int, Child]:
         """Trial number -> its run."""
-        found: dict[int, Child] = {}
-        for run in self._found(f"tags.`{PARENT}` = '{parent}'"):
+        children: dict[int, Child] = {}
+        for run in self.store.runs([self.experiment], f"tags.`{PARENT}` = '{parent}'"):
             number = run.data.tags.get("autoact.trial", "")
-            if number.isdigit() and int(number) not in found:
+            if number.isdigit() and int(number) not in children:
                 complete = run.info.status in ("FINISHED", "FAILED", "KILLED")
-                found[int(number)] = Child(run.info.run_id, run.info.start_time, complete, dict(run.data.tags))
-        return found
-
-    def _found(self, condition: str) -> Iterator[Any]:
-        """Active runs that fulfil a condition, the newest first, page by page."""
-        token = None
-        while True:
-            with answered():
-                page = self.store.client.search_runs(
-                    [self.experiment], condition, max_results=500, order_by=["start_time DESC"], page_token=token
-                )
-            yield from page
-            token = page.token
-            if not token:
-                return
+                children[int(number)] = Child(run.info.run_id, run.info.start_time, complete, dict(run.data.tags))
+        return children
 
 
-def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Slices of at most ``size`` items."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -11,11 +11,17 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autoact.core.errors import AutoactError
 from autoact.tracking.relocated_store import follow
 from autoact.tracking.settings import TrackingSettings
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 
@@ -87,7 +93,6 @@ def store_uri(settings: TrackingSettings, output: Path) -> str:
 
 
 def _origin(settings: TrackingSettings) -> str:
-    """Who gave the URI."""
     return "tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI"
 
 
@@ -220,7 +225,7 @@ class Store:
 
     Attributes:
         uri: where it is.
-        client: the ``mlflow.MlflowClient`` that talks to it; use it inside ``reach()``.
+        client: talks to it; use it inside ``reach()`` or ``answered()``.
     """
 
     def __init__(self, settings: TrackingSettings, output: Path) -> None:
@@ -237,7 +242,7 @@ class Store:
         with environment({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}):
             self.client = self._connect()
 
-    def _connect(self) -> Any:
+    def _connect(self) -> MlflowClient:
         """A client that has been answered once."""
         from mlflow import MlflowClient
 
@@ -264,13 +269,11 @@ class Store:
         """
         try:
             with reach():
-                found = self.client.get_experiment_by_name(name) or self._create(name)
+                found = self.client.get_experiment_by_name(name) or self._created(name)
         except StoreError as trouble:
             raise AutoactError(
                 f"cannot use the MLflow experiment {name!r} at {shown(self.uri)}: {trouble}"
             ) from trouble
-        if isinstance(found, str):
-            return found
         if found.lifecycle_stage == "deleted":
             raise AutoactError(
                 f"the MLflow experiment {name!r} was deleted: choose another (tracking.experiment=...), or restore it: "
@@ -278,18 +281,35 @@ class Store:
             )
         return str(found.experiment_id)
 
-    def _create(self, name: str) -> Any:
-        """A new experiment's id; the experiment itself where another process was quicker."""
+    def _created(self, name: str) -> Experiment:
+        """A new experiment, or that of another process which was quicker."""
         root = artifact_root(self.uri, self._output)
         try:
-            return self.client.create_experiment(name, artifact_location=root.as_uri() if root else None, tags=_KIND)
+            made = self.client.create_experiment(name, artifact_location=root.as_uri() if root else None, tags=_KIND)
         except Exception:
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
+            if (found := self.client.get_experiment_by_name(name)) is None:
                 raise
             return found
+        return self.client.get_experiment(made)
 
-    def outer_run(self, run_id: str, origin: str) -> Any:
+    def runs(self, experiments: list[str], condition: str) -> Iterator[Run]:
+        """Active runs that fulfil a condition, the newest first, page by page.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        token = None
+        while experiments:
+            with answered():
+                page = self.client.search_runs(
+                    experiments, condition, max_results=500, order_by=["start_time DESC"], page_token=token
+                )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def outer_run(self, run_id: str, origin: str) -> Run:
         """A run that somebody else started and ends.
 
         Raises:
@@ -305,7 +325,30 @@ class Store:
         return run
 
 
-def commit_quickly(client: Any) -> None:
+def existing_store(settings: TrackingSettings, output: str | Path) -> Store:
+    """A store that is there already.
+
+    The setting decides; else the tracking URI that this process gave to MLflow; else ``MLFLOW_TRACKING_URI``; else the
+    SQLite file in the output folder.
+
+    Raises:
+        AutoactError: there is no such store, or it does not answer.
+    """
+    if settings.uri is None and "mlflow" in sys.modules:
+        import mlflow
+
+        if mlflow.tracking.is_tracking_uri_set():
+            settings = TrackingSettings(uri=mlflow.get_tracking_uri())
+    uri = store_uri(settings, Path(output))
+    file = sqlite_file(uri)
+    if file is not None and not file.is_file():
+        given = settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        advice = "" if given else ": name the folder that search and train wrote to, or set MLFLOW_TRACKING_URI"
+        raise AutoactError(f"there is no MLflow store at {shown(uri)}{advice}")
+    return Store(TrackingSettings(uri=uri) if settings.uri is None else settings, Path(output))
+
+
+def commit_quickly(client: MlflowClient) -> None:
     """Let an SQLite store commit to a write-ahead log: a run then costs no wait for the disk, and a UI blocks nobody.
 
     A killed process loses nothing; a power failure may lose the last runs, and never damages the file. A file system
@@ -317,7 +360,7 @@ def commit_quickly(client: Any) -> None:
     if not isinstance(engine, Engine) or getattr(engine, "autoact_set_up", False):
         return
 
-    def set_up(connection: Any, _: Any) -> None:
+    def set_up(connection: Connection, _: object) -> None:
         if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] == "wal":
             connection.execute("PRAGMA synchronous=NORMAL")
 

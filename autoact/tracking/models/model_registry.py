@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError, nearest, unknown
-from autoact.tracking.existing_store import existing_store
 from autoact.tracking.settings import TrackingSettings
-from autoact.tracking.store import Store, StoreError, UnreachableError, environment, reach, shown
+from autoact.tracking.store import Store, StoreError, UnreachableError, environment, existing_store, reach, shown
 
 # The alias that a training sets; all others belong to people.
 CANDIDATE = "candidate"
@@ -302,7 +301,6 @@ class Registry:
         return next(iter(self.store.client.search_registered_models(f"name = '{name}'")), None)
 
     def _model(self, name: str) -> Any:
-        """The registered model."""
         found = self._find(name)
         if found is None:
             known = [model.name for model in self.store.client.search_registered_models()]
@@ -310,7 +308,6 @@ class Registry:
         return found
 
     def _numbers(self, name: str) -> set[int]:
-        """The versions that there are."""
         return {int(found.version) for found in self.store.client.search_model_versions(f"name = '{name}'")}
 
     @contextlib.contextmanager
@@ -345,7 +342,6 @@ def _held(model: Any) -> str:
 
 
 def _holder(number: int | None) -> str:
-    """Who has an alias now."""
     return "no version has it" if number is None else f"version {number} has it"
 
 

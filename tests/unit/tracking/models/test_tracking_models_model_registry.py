@@ -11,10 +11,9 @@ import mlflow
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.tracking.existing_store import existing_store
 from autoact.tracking.models.model_registry import MOVES, Registry, Version, using
 from autoact.tracking.settings import TrackingSettings
-from autoact.tracking.store import Store
+from autoact.tracking.store import Store, existing_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
