@@ -17,27 +17,10 @@ from autoact.report.markdown import to_markdown
 from autoact.study.callbacks import SearchCallback, SearchInfo
 from autoact.study.outcome.result import SearchResult
 from autoact.tasks.objectives import QUALITY
+from autoact.tracking import payloads
 from autoact.tracking.abandoned_runs import say_abandoned
 from autoact.tracking.background_writer import PAUSE, BackgroundWriter
-from autoact.tracking.payloads import (
-    TAG,
-    Entries,
-    Point,
-    as_json,
-    chosen_tags,
-    cut,
-    front_trials,
-    key,
-    renamed,
-    result_points,
-    result_tags,
-    search_params,
-    search_tags,
-    summary,
-    trial_entries,
-    trial_keys,
-    trial_name,
-)
+from autoact.tracking.payloads import TAG, Entries, Point, cut, key
 from autoact.tracking.runs import PARENT, Child, Runs
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import PATIENCE, TRAINING, Store, StoreError, environment, reason_of, shown
@@ -222,10 +205,10 @@ class MlflowTracker(SearchCallback):
     def _opened(self) -> str:
         assert self._info is not None
         info = self._info
-        tags = {**search_tags(info, shown(info.storage)), **_source()}
+        tags = {**payloads.search_tags(info, shown(info.storage)), **_source()}
         if self._outer:
             tags[PARENT] = self._outer
-        params, run = search_params(info), self._earlier(info)
+        params, run = payloads.search_params(info), self._earlier(info)
         if run is None:
             parent = self._runs.start(info.study, tags, _now())
         else:
@@ -240,7 +223,7 @@ class MlflowTracker(SearchCallback):
             params = {name: text for name, text in params.items() if name not in run.data.params}
             self._runs.reopen(parent)
         self._runs.write(parent, Entries(params=params, tags=tags))
-        self._runs.attach_text(parent, "facts.json", as_json({**info.facts, "notes": info.notes}))
+        self._runs.attach_text(parent, "facts.json", payloads.as_json({**info.facts, "notes": info.notes}))
         if self._outer:
             self._runs.write(self._outer, Entries(tags={"autoact.search_run": parent, "autoact.study": info.study}))
         return parent
@@ -266,12 +249,12 @@ class MlflowTracker(SearchCallback):
             return
         duration = round(1000 * record.seconds)
         started = at - duration if child is None else child.started
-        entries = trial_entries(record, self._info, started + duration)
+        entries = payloads.trial_entries(record, self._info, started + duration)
         if child is None:
             tags = {**entries.tags, PARENT: self._parent, **_source()}
-            run_id = self._runs.start(trial_name(record), tags, started)
+            run_id = self._runs.start(payloads.trial_name(record), tags, started)
             child = self._children[record.number] = Child(run_id, started, tags=tags)
-            if (sentence := renamed(trial_keys(record, self._info))) and not self._renamed:
+            if (sentence := payloads.renamed(payloads.trial_keys(record, self._info))) and not self._renamed:
                 _say(sentence)
                 self._renamed = True
         self._runs.write(child.run_id, Entries(entries.params, entries.points))
@@ -283,9 +266,9 @@ class MlflowTracker(SearchCallback):
         runs, at = self._runs, _now()
         # The storage's password stays out of the report.
         report = to_markdown(replace(result, info=replace(result.info, storage=shown(result.info.storage))))
-        tags = result_tags(result, report)
+        final, tags = payloads.result_points(result, at), payloads.result_tags(result, report)
         steps: list[tuple[str, Callable[[], None]]] = [
-            ("the result", lambda: runs.write(self._parent, Entries(points=result_points(result, at), tags=tags))),
+            ("the result", lambda: runs.write(self._parent, Entries(points=final, tags=tags))),
             ("marks on trials", partial(self._mark_children, result)),
         ]
         if self._outer:
@@ -295,8 +278,8 @@ class MlflowTracker(SearchCallback):
             steps.append(("the outer run", partial(runs.write, self._outer, Entries(points=points, tags=kept))))
         texts = {
             "report.md": report,
-            "summary.json": as_json(summary(result)),
-            "front.json": as_json(front_trials(result)),
+            "summary.json": payloads.as_json(payloads.summary(result)),
+            "front.json": payloads.as_json(payloads.front_trials(result)),
         }
         steps += [(name, partial(self._attach_text, name, text)) for name, text in texts.items()]
         files = [Path(result.files[name]) for name in FILES if name in result.files]
@@ -310,7 +293,7 @@ class MlflowTracker(SearchCallback):
 
     def _mark_children(self, result: SearchResult) -> None:
         """Tag the children that matter; take tags back that an earlier part of the study gave to others."""
-        wanted = chosen_tags(result)
+        wanted = payloads.chosen_tags(result)
         for number, child in self._children.items():
             tags = {**_UNMARKED, **wanted.get(number, {})}
             changed = {name: value for name, value in tags.items() if child.tags.get(name, _UNMARKED[name]) != value}

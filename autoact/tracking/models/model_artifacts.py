@@ -5,20 +5,27 @@ from __future__ import annotations
 import inspect
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 
 from autoact.core.errors import AutoactError, first_line
+from autoact.core.value_holders import Batch
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.tracking.models.model_registry import Registry, Version, is_registry_uri, using
 from autoact.tracking.payloads import PARAM, cut, unique
 from autoact.tracking.store import Store, StoreError, reach, reason_of, shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from lightning.pytorch import LightningModule
+    from torch.export import ExportedProgram
 
 WEIGHTS = "model.safetensors"
 # Where MLflow puts the files that lie beside a model.
@@ -65,21 +72,21 @@ class FetchedModel:
         example: the input that it was logged with, as an array.
     """
 
-    module: Any
-    graph: Any
+    module: nn.Module
+    graph: ExportedProgram
     files: Mapping[str, str]
     version: Version | None
-    example: Any
+    example: np.ndarray | None
 
 
 def log_model(
     store: Store,
     experiment: str,
-    module: Any,
-    example: Any,
+    module: LightningModule,
+    example: Batch,
     *,
     name: str,
-    params: Mapping[str, Any],
+    params: Mapping[str, object],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
     files: Mapping[str, str],
@@ -132,7 +139,7 @@ def log_model(
     return LoggedModel(run_id, uri, note, shown(store.uri), version, PYTORCH if note == SEVERAL else PYFUNC)
 
 
-def _keyed(values: Mapping[str, Any]) -> dict[str, Any]:
+def _keyed(values: Mapping[str, object]) -> dict[str, object]:
     """The same values under names that MLflow takes, as a search logs them."""
     keys = unique(values)
     return {
@@ -141,7 +148,7 @@ def _keyed(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def keep_model(module: Any, files: Mapping[str, str], output: Path, task: str) -> Path:
+def keep_model(module: nn.Module, files: Mapping[str, str], output: Path, task: str) -> Path:
     """Write a trained model into a new folder below ``output``, where no store takes it; returns the folder.
 
     Args:
@@ -163,7 +170,7 @@ def keep_model(module: Any, files: Mapping[str, str], output: Path, task: str) -
     return folder
 
 
-def _written(module: Any, files: Mapping[str, str], folder: Path) -> list[Path]:
+def _written(module: nn.Module, files: Mapping[str, str], folder: Path) -> list[Path]:
     """The files that lie beside a model: its weights, and texts."""
     from safetensors.torch import save_file
 
@@ -175,7 +182,7 @@ def _written(module: Any, files: Mapping[str, str], folder: Path) -> list[Path]:
     return [folder / name for name in (WEIGHTS, *files)]
 
 
-def _log_graph(module: Any, example: Any, beside: list[Path]) -> tuple[str | None, str]:
+def _log_graph(module: nn.Module, example: Batch, beside: list[Path]) -> tuple[str | None, str]:
     """The model as an exported graph; None and the reason where it cannot be exported.
 
     A model that returns one tensor has a signature of its output, too, for which MLflow has ``pyfunc`` predict.
@@ -203,7 +210,7 @@ def _log_graph(module: Any, example: Any, beside: list[Path]) -> tuple[str | Non
     return str(info.model_uri), "" if one else SEVERAL
 
 
-def only_tensor(module: Any, example: Any) -> torch.Tensor | None:
+def only_tensor(module: nn.Module, example: Batch) -> torch.Tensor | None:
     """The one tensor that a model takes, whether an example hands it over alone, in a tuple or by its name.
 
     Args:
@@ -227,7 +234,7 @@ def only_tensor(module: Any, example: Any) -> torch.Tensor | None:
     return example if isinstance(example, torch.Tensor) else None
 
 
-def _not_any_rows(module: Any, example: torch.Tensor) -> str:
+def _not_any_rows(module: nn.Module, example: torch.Tensor) -> str:
     """Why a module cannot be exported as a graph that takes any number of rows; empty where it can."""
     try:
         graph = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
@@ -245,7 +252,7 @@ def _not_any_rows(module: Any, example: torch.Tensor) -> str:
     return ""
 
 
-def _with_one_seed(function: Any, x: torch.Tensor) -> Any:
+def _with_one_seed(function: Callable[[torch.Tensor], Batch], x: torch.Tensor) -> Batch:
     """What a model gives, with the random numbers of one seed: some draw them in evaluation, too."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
@@ -286,7 +293,7 @@ def fetch_model(store: Store | None, source: str) -> FetchedModel:
         return FetchedModel(module, graph, texts, version, _example(folder, graph))
 
 
-def _example(folder: Path, graph: Any) -> Any:
+def _example(folder: Path, graph: ExportedProgram) -> np.ndarray | None:
     """The input example, as an array of the type that the graph takes; None where there is none."""
     file = folder / "input_example.json"
     if not file.is_file():

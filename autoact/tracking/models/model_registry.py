@@ -8,11 +8,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from autoact.core.errors import AutoactError, nearest, unknown
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import Store, StoreError, UnreachableError, environment, existing_store, reach, shown
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import RegisteredModel
 
 # The alias that a training sets; all others belong to people.
 CANDIDATE = "candidate"
@@ -100,7 +104,7 @@ def is_registry_uri(source: str) -> bool:
 
 
 @contextlib.contextmanager
-def using(store: Store) -> Iterator[Any]:
+def using(store: Store) -> Iterator[ModuleType]:
     """MLflow with this store as the process's own, in silence; afterwards everything is as before.
 
     Raises:
@@ -296,11 +300,11 @@ class Registry:
         except StoreError as trouble:
             raise AutoactError(f"cannot fetch {uri} from {shown(self.store.uri)}: {trouble}") from trouble
 
-    def _find(self, name: str) -> Any:
+    def _find(self, name: str) -> RegisteredModel | None:
         """The registered model; None where there is none."""
         return next(iter(self.store.client.search_registered_models(f"name = '{name}'")), None)
 
-    def _model(self, name: str) -> Any:
+    def _model(self, name: str) -> RegisteredModel:
         found = self._find(name)
         if found is None:
             known = [model.name for model in self.store.client.search_registered_models()]
@@ -336,7 +340,7 @@ def _not_ours(name: str) -> AutoactError:
     )
 
 
-def _held(model: Any) -> str:
+def _held(model: RegisteredModel) -> str:
     """The aliases of a registered model."""
     return ", ".join(f"{a} (version {v})" for a, v in sorted(model.aliases.items())) or "none"
 
@@ -345,7 +349,7 @@ def _holder(number: int | None) -> str:
     return "no version has it" if number is None else f"version {number} has it"
 
 
-def _nothing_earlier(model: Any, alias: str) -> AutoactError:
+def _nothing_earlier(model: RegisteredModel, alias: str) -> AutoactError:
     """Why there is nothing that an alias could move back to."""
     now = int(model.aliases[alias]) if alias in model.aliases else None
     if alias == CANDIDATE:
@@ -371,6 +375,6 @@ def _nothing_earlier(model: Any, alias: str) -> AutoactError:
     )
 
 
-def _moves(model: Any, alias: str) -> list[tuple[int | None, int | None]]:
+def _moves(model: RegisteredModel, alias: str) -> list[tuple[int | None, int | None]]:
     """The moves of an alias that can be taken back, oldest first."""
     return [(before, after) for before, after in json.loads(model.tags.get(f"{MOVES}{alias}") or "[]")]

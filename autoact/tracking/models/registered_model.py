@@ -14,6 +14,8 @@ from autoact.tracking.store import StoreError, reach, shown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.pyfunc import PyFuncModel
+    from mlflow.types import Schema
 
 
 class RegisteredModel:
@@ -42,7 +44,7 @@ class RegisteredModel:
             except StoreError as trouble:
                 raise self._absent(trouble) from trouble
             self.title, self._address = f"{self.title} (version {version})", f"models:/{named[1]}/{version}"
-        self._loaded: Any = None
+        self._loaded: PyFuncModel | None = None
 
     def _absent(self, trouble: StoreError) -> AutoactError:
         """The error for a model that cannot be had."""
@@ -50,7 +52,7 @@ class RegisteredModel:
             f"production_model={self.title} cannot be loaded from MLflow at {shown(self._uri)}: {trouble}"
         )
 
-    def _model(self) -> Any:
+    def _model(self) -> PyFuncModel:
         """The model, loaded at the first call."""
         if self._loaded is None:
             import mlflow
@@ -93,16 +95,16 @@ class RegisteredModel:
         except StoreError as trouble:
             raise AutoactError(f"production_model={self.title} cannot score the rows: {trouble}") from trouble
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """What travels: where the model is, and not the model."""
         return {**self.__dict__, "_loaded": None}
 
 
-def _typed(frame: pd.DataFrame, schema: Any) -> pd.DataFrame:
+def _typed(frame: pd.DataFrame, schema: Schema | None) -> pd.DataFrame:
     """The columns with the types of a signature, where it has some: a file does not tell whole numbers from others."""
     if schema is None or not schema.has_input_names():
         return frame
-    done = {}
+    frame = frame.copy(deep=False)
     for name, kind in zip(schema.input_names(), schema.input_types(), strict=True):
         column, wanted = frame[name], str(getattr(kind, "name", kind))
         if wanted == "string":
@@ -111,5 +113,5 @@ def _typed(frame: pd.DataFrame, schema: Any) -> pd.DataFrame:
             column = numbers(column).astype("float64" if wanted == "double" else "float32")
         elif wanted in ("long", "integer") and column.notna().all():
             column = numbers(column).astype("int64" if wanted == "long" else "int32")
-        done[name] = column
-    return frame.assign(**done)
+        frame[name] = column
+    return frame
