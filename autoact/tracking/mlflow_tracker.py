@@ -23,7 +23,7 @@ from autoact.tracking.background_writer import PAUSE, BackgroundWriter
 from autoact.tracking.payloads import TAG, Entries, Point, cut, key
 from autoact.tracking.runs import PARENT, Child, Runs
 from autoact.tracking.settings import TrackingSettings
-from autoact.tracking.store import PATIENCE, TRAINING, Store, StoreError, environment, reason_of, shown
+from autoact.tracking.store import PATIENCE, TRAINING, Store, StoreError, environment, reason_of, shown, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -99,7 +99,7 @@ class MlflowTracker(SearchCallback):
         """Open the parent run."""
         self._info = info
         self._count = info.done
-        self._writer.put("the search", self._open_parent)
+        self._put("the search", self._open_parent)
         self.before_timing()
 
     def trial_finished(self, record: TrialRecord, front: int, seconds_left: float | None) -> None:
@@ -107,7 +107,7 @@ class MlflowTracker(SearchCallback):
         at = self._finished_at[record.number] = _now()
         self._count += 1
         if self._children_wanted == "all":
-            self._writer.put(f"trial {record.number}", partial(self._write_trial, record, at))
+            self._put(f"trial {record.number}", partial(self._write_trial, record, at))
         values: dict[str, float] = {"trials": self._count, "front_size": front}
         if record.complete and record.quality is not None:
             self._best = values["best_quality"] = self._better(record.quality)
@@ -129,9 +129,9 @@ class MlflowTracker(SearchCallback):
         for record in result.records:
             if record.number in wanted:
                 at = self._finished_at.get(record.number, _now())
-                self._writer.put(f"trial {record.number}", partial(self._write_trial, record, at))
+                self._put(f"trial {record.number}", partial(self._write_trial, record, at))
         for what, write in self._result_steps(result):
-            self._writer.put(what, write)
+            self._put(what, write)
 
     def close(self, status: str) -> None:
         """End the parent run; say so where something could not be logged."""
@@ -140,12 +140,11 @@ class MlflowTracker(SearchCallback):
         if status == "failed" and (error := sys.exception()) is not None:
             note = cut(f"failed: {type(error).__name__}: {reason_of(error)}", TAG, "the terminal")
             tags = {"autoact.status": "failed", "mlflow.note.content": note}
-            self._writer.put("the error", lambda: self._runs.write(self._parent, Entries(tags=tags)))
+            self._put("the error", lambda: self._runs.write(self._parent, Entries(tags=tags)))
         ended_at = _now()
-        self._writer.put("the end", lambda: self._runs.end(self._parent, STATUS[status], ended_at))
+        self._put("the end", lambda: self._runs.end(self._parent, STATUS[status], ended_at))
         try:
-            with environment(PATIENCE):
-                left = self._writer.close(END)
+            left = self._writer.close(END)
         except KeyboardInterrupt:
             self._say_what_is_left([], "interrupted")
             raise
@@ -190,9 +189,18 @@ class MlflowTracker(SearchCallback):
         assert self.parent is not None
         return self.parent
 
+    def _put(self, what: str, write: Callable[[], None]) -> None:
+        """Queue a write; one to a server is given up within seconds, to be tried again after the pause."""
+
+        def bounded() -> None:
+            with environment({} if sqlite_file(self.store.uri) else PATIENCE):
+                write()
+
+        self._writer.put(what, bounded)
+
     def _log_points(self, points: list[Point]) -> None:
         """Queue values of the parent run."""
-        self._writer.put("progress", lambda: self._runs.write(self._parent, Entries(points=points)))
+        self._put("progress", lambda: self._runs.write(self._parent, Entries(points=points)))
 
     def _open_parent(self) -> None:
         """Continue the study's run, or start one; nothing can be logged without it, so a refusal is tried again."""

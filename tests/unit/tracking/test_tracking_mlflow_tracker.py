@@ -27,6 +27,7 @@ class Flaky:
         self.fails_after = None
         self.loses_answer = ""
         self.batches = []
+        self.variables = []
         self.goes_on = threading.Event()
         self.goes_on.set()
 
@@ -36,6 +37,7 @@ class Flaky:
         def call(*args, **kwargs):
             self.calls += 1
             self.goes_on.wait(60)
+            self.variables.append(frozenset(name for name in os.environ if name.startswith("MLFLOW_")))
             if self.fails_after is not None:
                 self.fails_after -= 1
                 self.down = self.fails_after < 0
@@ -518,6 +520,21 @@ def test_no_callback_waits_for_a_store_that_hangs(make, made, runs, capsys, monk
     assert "(no answer for 0 s)" in said and said.count("\n") == 1
     client.goes_on.set()
     tracker._writer._thread.join(60)
+
+
+def test_a_server_is_given_up_soon_and_prints_no_addresses(make, made):
+    from autoact.tracking.store import PATIENCE
+
+    tracker, before = make(), dict(os.environ)
+    tracker.search_started(made.info())
+    client = tracker.store.client
+    assert not any(PATIENCE.keys() & names for names in client.variables), "a file needs none"
+    client.variables.clear()
+    tracker.store.uri = "http://server:5000"
+    hear(tracker, made.record(0))
+    tracker.close("finished")
+    assert client.variables and all(names >= PATIENCE.keys() for names in client.variables)
+    assert dict(os.environ) == before
 
 
 def test_ctrl_c_while_the_rest_is_written_says_what_is_missing(make, made, capsys, monkeypatch):
