@@ -66,14 +66,14 @@ class FetchedModel:
 
     Attributes:
         module: takes any number of rows.
-        graph: what was exported, ``torch.export.ExportedProgram``.
+        graph: what was exported; None for a model that was trained in this process and not logged.
         files: name -> text of the files beside it.
         version: in the registry; None where it was not named by the registry.
         example: the input that it was logged with, as an array.
     """
 
     module: nn.Module
-    graph: ExportedProgram
+    graph: ExportedProgram | None
     files: Mapping[str, str]
     version: Version | None
     example: np.ndarray | None

@@ -24,7 +24,6 @@ CANDIDATE = "candidate"
 OWNER = "autoact.task"
 # Tag of a registered model: what an alias was moved from and to, oldest first.
 MOVES = "autoact.moves."
-NONE = "none"
 
 _VERSION = re.compile(r"^models:/([^/@]+)(?:/(\d+)|@([\w.-]+))$")
 # MLflow keeps these names to itself, in any case.
