@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import defaultdict
 
+import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -25,6 +27,15 @@ AREAS = {
     "tracking": "Tracking",
     "report": "Reports",
 }
+
+
+class ExamplesOfOne(griffe.Extension):
+    """Shows a section ``Example:`` as griffe shows ``Examples:``: as code."""
+
+    def on_object(self, *, obj: griffe.Object, **kwargs: object) -> None:
+        """Rename the section in the docstring of every object."""
+        if obj.docstring is not None:
+            obj.docstring.value = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
 
 
 def _areas() -> dict[str, list[str]]:
