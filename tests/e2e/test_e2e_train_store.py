@@ -72,7 +72,7 @@ def test_a_store_that_fails_after_the_training_costs_no_model(train, monkeypatch
 
 
 def test_a_bug_after_the_training_costs_no_model_either(train, monkeypatch):
-    monkeypatch.setattr("autoact.tracking.models.model_artifacts.log_model", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("autoact.workflows.models.deliver_model.log_model", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError) as error:
         train("policy=baseline")
     assert load_file(kept_in(error.value.__notes__[0]) / "model.safetensors")
