@@ -85,24 +85,19 @@ def settings(config: Any) -> Config:
     """The typed record of a composed configuration.
 
     Raises:
-        AutoactError: a value of the wrong type, one that is missing, or a plugin that cannot be imported.
+        AutoactError: a value of the wrong type, one that is missing, one that the settings of a group refuse, or a
+            plugin that cannot be imported.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     try:
         import_plugins(list(config.plugins), list(config.trust))
+        _refuse_empty(config)
         found = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise one_line(error) from error
     assert isinstance(found, Config)
-    _refuse_empty(config)
-    found.engine.check()
-    found.search.check()
-    found.space.check()
-    found.objectives.check()
-    found.confirm.check()
-    found.tracking.check()
     return found
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.override_text import override
 from autoact.core.registry import Registry
+from autoact.core.typed_values import check_values
 
 SOURCES = ("csv", "parquet", "npz", "openml", "sklearn", "simulated")
 SPLITS = ("auto", "stratified", "random", "time", "group")
@@ -22,6 +23,9 @@ def default_missing() -> list[str]:
 @dataclass
 class DataSettings:
     """Where the data is, what its columns mean, how it is split and prepared.
+
+    Raises:
+        AutoactError: a value outside of what is allowed, or settings that contradict each other.
 
     Example:
         >>> DataSettings(source="sklearn", name="iris").validation
@@ -116,6 +120,30 @@ class DataSettings:
     horizon: int = 7
     """Steps that it predicts."""
 
+    def __post_init__(self) -> None:
+        """Refuse settings that no data could satisfy."""
+        check_values(self, "data")
+        for name, allowed in (("source", SOURCES), ("split", SPLITS), ("scaling", SCALINGS)):
+            if getattr(self, name) not in allowed:
+                raise unknown(f"data.{name}", getattr(self, name), allowed)
+        for name in ("validation", "test"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise AutoactError(f"data.{name}={value} must be a share between 0 and 1, such as 0.2")
+        if self.validation + self.test >= 1 and self.test_path is None:
+            raise AutoactError(
+                f"data.validation={self.validation} and data.test={self.test} leave no rows to train on: "
+                f"their sum must be below 1"
+            )
+        least = {"max_rows": 1, "min_frequency": 1, "history": 1, "horizon": 1, "openml_id": 1}
+        for name, bound in {**least, "max_categories": 2, "seed": 0}.items():
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                raise AutoactError(f"data.{name}={value} must be {bound} or more")
+        _check_numbers(self)
+        _check_characters(self)
+        _check_named(self)
+
     @property
     def separator(self) -> str:
         r"""The delimiter as one character; a shell hands over a tab as the two characters ``\t``."""
@@ -186,46 +214,33 @@ def register_task_kind(
 
 
 def check_settings(settings: DataSettings, kind: str) -> None:
-    """Refuse settings that no data could satisfy.
+    """Refuse settings that this kind of task, or this source, would pass over.
 
     Raises:
-        AutoactError: a value outside of what is allowed, or a missing one.
+        AutoactError: an unknown kind, or a setting that does not go with it or with the source.
 
     Example:
-        >>> check_settings(DataSettings(split="startified"), "classification")
+        >>> check_settings(DataSettings(split="random"), "forecast")
         Traceback (most recent call last):
         ...
-        autoact.core.errors.AutoactError: unknown data.split 'startified': did you mean stratified? \
-Allowed: auto, stratified, random, time, group
+        autoact.core.errors.AutoactError: data.split=random is not for forecasts: the past predicts the future (time)
     """
-    choices: list[tuple[str, str, Iterable[str]]] = [
-        ("task.kind", kind, KINDS.built_in),
-        ("data.source", settings.source, SOURCES),
-        ("data.split", settings.split, SPLITS),
-        ("data.scaling", settings.scaling, SCALINGS),
-    ]
-    for what, given, allowed in choices:
-        if given not in allowed:
-            raise unknown(what, given, allowed)
-    for share in ("validation", "test"):
-        value = getattr(settings, share)
-        if not 0 < value < 1:
-            raise AutoactError(f"data.{share}={value} must be a share between 0 and 1, such as 0.2")
-    if settings.validation + settings.test >= 1 and settings.test_path is None:
+    if kind not in KINDS.built_in:
+        raise unknown("task.kind", kind, KINDS.built_in)
+    if kind == "forecast" and settings.split not in ("auto", "time"):
+        raise AutoactError(f"data.split={settings.split} is not for forecasts: the past predicts the future (time)")
+    if kind == "regression" and settings.split == "stratified":
+        raise AutoactError("data.split=stratified needs classes: for regression use random, time or group")
+    if settings.source == "npz" and kind != "sequence_classification":
+        raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
+    if settings.time_format is not None and settings.time is None and settings.source != "simulated":
         raise AutoactError(
-            f"data.validation={settings.validation} and data.test={settings.test} leave no rows to train on: "
-            f"their sum must be below 1"
+            "data.time_format says how dates are written, but of no column: name it with data.time=COLUMN"
         )
-    for what in ("max_rows", "min_frequency", "max_categories", "history", "horizon", "openml_id"):
-        value = getattr(settings, what)
-        if value is not None and value < 1:
-            raise AutoactError(f"data.{what}={value} must be 1 or more")
-    if settings.max_categories < 2:
-        raise AutoactError(f"data.max_categories={settings.max_categories} must be 2 or more")
-    if settings.seed < 0:
-        raise AutoactError(f"data.seed={settings.seed} must be 0 or more")
-    _check_numbers(settings)
-    _check_agreement(settings, kind)
+    if settings.test_path is not None and settings.source not in ("csv", "parquet"):
+        raise AutoactError(
+            f"data.test_path is for data.source=csv and parquet: {settings.source} brings no second file"
+        )
 
 
 def _check_numbers(settings: DataSettings) -> None:
@@ -243,20 +258,8 @@ def _check_numbers(settings: DataSettings) -> None:
             )
 
 
-def _check_agreement(settings: DataSettings, kind: str) -> None:
-    """Refuse settings that contradict each other or the task."""
-    both = sorted(set(settings.numeric) & set(settings.categorical))
-    if both:
-        raise AutoactError(f"column {both[0]!r} is declared in data.numeric and in data.categorical: keep one")
-    if kind == "forecast" and settings.split not in ("auto", "time"):
-        raise AutoactError(f"data.split={settings.split} is not for forecasts: the past predicts the future (time)")
-    if kind == "regression" and settings.split == "stratified":
-        raise AutoactError("data.split=stratified needs classes: for regression use random, time or group")
-    _check_named(settings)
-    if settings.split == "group" and settings.group is None:
-        raise AutoactError("data.split=group needs the column that names the group: data.group=COLUMN")
-    if settings.source == "npz" and kind != "sequence_classification":
-        raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
+def _check_characters(settings: DataSettings) -> None:
+    """Refuse a delimiter or a comment mark that the reader of csv files does not take."""
     if len(settings.separator) != 1:
         raise AutoactError(f"data.delimiter={settings.delimiter!r} must be one character, such as ',' ';' or a tab")
     if not settings.separator.isascii():
@@ -268,7 +271,12 @@ def _check_agreement(settings: DataSettings, kind: str) -> None:
 
 
 def _check_named(settings: DataSettings) -> None:
-    """Refuse a column, a form of dates or a test file that the other settings would pass over."""
+    """Refuse columns that the other settings contradict."""
+    both = sorted(set(settings.numeric) & set(settings.categorical))
+    if both:
+        raise AutoactError(f"column {both[0]!r} is declared in data.numeric and in data.categorical: keep one")
+    if settings.split == "group" and settings.group is None:
+        raise AutoactError("data.split=group needs the column that names the group: data.group=COLUMN")
     for name in ("time", "group"):
         column = getattr(settings, name)
         if column is not None and settings.split in ("stratified", "random"):
@@ -277,14 +285,6 @@ def _check_named(settings: DataSettings) -> None:
                 f"{name} column means splitting by it; leave one out ({override('data.drop', [column])} leaves the "
                 "column out)"
             )
-    if settings.time_format is not None and settings.time is None and settings.source != "simulated":
-        raise AutoactError(
-            "data.time_format says how dates are written, but of no column: name it with data.time=COLUMN"
-        )
-    if settings.test_path is not None and settings.source not in ("csv", "parquet"):
-        raise AutoactError(
-            f"data.test_path is for data.source=csv and parquet: {settings.source} brings no second file"
-        )
 
 
 # What only says where the data lies or how it is written: the fingerprint leaves these out.

@@ -27,7 +27,6 @@ def open_engine(
         AutoactError: settings that cannot be meant, a worker context that cannot travel, a package or a cluster that
             is not there.
     """
-    settings.check()
     kind = ENGINES[settings.name]
     start: OpenEngine = load_reference(kind.open, "engine") if isinstance(kind.open, str) else kind.open
     engine = start(settings, worker_context, device, threads=threads)

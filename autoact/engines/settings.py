@@ -68,7 +68,8 @@ def register_engine(name: str, open: OpenEngine | str, *, replace: bool = False)
 
     Example:
         >>> kind = register_engine("doctest", "autoact.engines.factory:open_inline")
-        >>> EngineSettings(name="doctest").check()
+        >>> EngineSettings(name="doctest").name
+        'doctest'
         >>> ENGINES.remove("doctest")
     """
     kind = EngineKind(name, open)
@@ -94,9 +95,13 @@ class EngineSettings:
         gpu_memory_fraction: share of a GPU's memory that one worker may take, above 0 and at most 1: with 0.25 four
             workers share a GPU.
 
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
+
     Example:
-        >>> EngineSettings(name="processes", workers=2).check()
-        >>> EngineSettings(name="proceses").check()
+        >>> EngineSettings(name="processes", workers=2).workers
+        2
+        >>> EngineSettings(name="proceses")
         Traceback (most recent call last):
         ...
         autoact.core.errors.AutoactError: unknown engine 'proceses': did you mean processes? Allowed: ...
@@ -110,12 +115,8 @@ class EngineSettings:
     max_gpus: Optional[int] = None
     gpu_memory_fraction: float = 1.0
 
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            AutoactError: names the setting, what was given and what is allowed.
-        """
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
         check_values(self, "engine")
         ENGINES.find(self.name)
         for name in ("workers", "population", "max_gpus"):

@@ -19,6 +19,9 @@ class SpaceSettings:
         learning_rate: lowest and highest multiple of the configured learning rate; empty: not searched.
         weight_decay: values to try beside the configured one; empty: not searched.
         rescale: scale the weights that consume an activation's output by its gain at initialisation.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     granularity: str = "site"
@@ -29,10 +32,6 @@ class SpaceSettings:
     weight_decay: list[float] = field(default_factory=lambda: [0.0, 1e-4, 1e-3, 1e-2, 1e-1])
     rescale: bool = True
 
-    def check(self) -> None:
-        """Refuse values that are of another type, or not finite.
-
-        Raises:
-            AutoactError: names the setting, what was given and what is allowed.
-        """
+    def __post_init__(self) -> None:
+        """Refuse values that are of another type, or not finite."""
         check_values(self, "space")

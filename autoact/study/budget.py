@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from autoact.core.trial import Role, TrialRecord
@@ -178,7 +177,7 @@ class Budget:
                 return None
             noted = {"asked": asked, "seeds": found.seeds, "finalists": found.finalists}
             self._ledger.note(AFFORDED, noted)
-        return replace(self._confirm, seeds=noted["seeds"], finalists=noted["finalists"])
+        return self._confirm.smaller(noted["seeds"], noted["finalists"])
 
     def _largest_check(self, records: Sequence[TrialRecord]) -> ConfirmSettings | None:
         """The largest check that fits into what is left; the smallest one may take a little more."""
@@ -205,7 +204,7 @@ class Budget:
             left_out.append(f"{settings.finalists or 1} of {self._confirm.finalists} challengers")
         short = f", with {' and '.join(left_out)}: the minutes have no time for more" if left_out else ""
         there = sum(record.complete and record.candidate.role in CHALLENGERS for record in records)
-        size = replace(settings, finalists=min(settings.finalists, there))
+        size = settings.smaller(settings.seeds, min(settings.finalists, there))
         seconds = max(1.0, self.forecast.check(records, expected_trainings(size)))
         return f"Final check: about {seconds:.0f} s{short}."
 
@@ -293,7 +292,8 @@ def expected_trainings(settings: ConfirmSettings) -> float:
     """Trainings that a final check of these settings is expected to take.
 
     Example:
-        >>> expected_trainings(ConfirmSettings(seeds=10, finalists=6)), expected_trainings(ConfirmSettings(3, 0))
+        >>> asked = ConfirmSettings(seeds=10, finalists=6)
+        >>> expected_trainings(asked), expected_trainings(asked.smaller(seeds=3, finalists=0))
         (140.0, 12.0)
     """
     return TYPICAL * most_trainings(settings) if settings.finalists else float(DIRECT * settings.seeds)
@@ -315,4 +315,4 @@ def smaller_checks(settings: ConfirmSettings) -> list[ConfirmSettings]:
         for step in range(SHRINKING_STEPS + 1)
     ]
     every = dict.fromkeys([*sizes, (fewest, 0)])
-    return [replace(settings, seeds=seeds, finalists=finalists) for seeds, finalists in every]
+    return [settings.smaller(seeds, finalists) for seeds, finalists in every]

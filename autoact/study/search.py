@@ -91,7 +91,6 @@ class Search:
 
     def __post_init__(self) -> None:
         """Start the clock."""
-        self.confirm.check()
         self._forecast = Forecast(self.expected, self.ledger.noted(FORECAST), clock=time.monotonic)
         self._budget = Budget(
             self.settings,

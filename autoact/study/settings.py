@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Optional
+from typing import ClassVar, Optional
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_values
@@ -25,18 +25,18 @@ class RungSettings:
         enabled: false: every candidate is trained to its end.
         reduction: of all candidates at a rung, the best 1/``reduction`` go on; rungs lie this factor apart.
         first: the first rung: epochs, or a share of the epochs if below 1; a ninth of the epochs unless given.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     enabled: bool = True
     reduction: float = 3.0
     first: Optional[float] = None
 
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            AutoactError: names the setting, what was given and what is allowed.
-        """
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_values(self, "search.rungs")
         if not self.reduction > 1:
             raise AutoactError(f"search.rungs.reduction={self.reduction:g} must be above 1, e.g. 3: a third goes on")
         if self.first is not None and (self.first <= 0 or (self.first >= 1 and self.first != int(self.first))):
@@ -62,6 +62,9 @@ class SearchSettings:
         patience: epochs without a better validation value before a training stops; null: never.
         threads: CPU threads of a training; probed unless given.
         storage: Optuna storage URL; an SQLite file in the output folder unless given.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     trials: Optional[int] = None
@@ -76,12 +79,8 @@ class SearchSettings:
     threads: Optional[int] = None
     storage: Optional[str] = None
 
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            AutoactError: names the setting, what was given and what is allowed.
-        """
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
         check_values(self, "search")
         if self.sampler not in SAMPLERS:
             raise unknown("search.sampler", self.sampler, SAMPLERS)
@@ -99,7 +98,6 @@ class SearchSettings:
             )
         if not 0 <= self.refine <= 1:
             raise AutoactError(f"search.refine={self.refine:g} is a share of the budget: it must lie between 0 and 1")
-        self.rungs.check()
 
     @property
     def budget(self) -> int | None:
@@ -143,9 +141,18 @@ class LatencySettings:
 
     Attributes:
         max_ms: a setting that takes longer, at the latency batch, is neither trained nor recommended.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     max_ms: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_values(self, "objectives.latency")
+        if self.max_ms is not None and not self.max_ms > 0:
+            raise AutoactError(f"objectives.latency.max_ms={self.max_ms:g} must be above 0")
 
 
 @dataclass
@@ -159,6 +166,9 @@ class ObjectiveSettings:
         latency: limits of the latency.
         max_cost: a setting that costs more per million samples is neither trained nor recommended.
         min_quality: a setting that does worse is not recommended; in the metric's unit (for losses: one that is above).
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     use: list[str] = field(default_factory=lambda: ["quality", "latency", "cost"])
@@ -172,18 +182,13 @@ class ObjectiveSettings:
         """The limits, for a metric of this direction."""
         return Limits(self.latency.max_ms, self.max_cost, self.min_quality, mode)
 
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            AutoactError: names the setting, what was given and what is allowed.
-        """
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
         check_values(self, "objectives")
         if not 0 <= self.margin < 1:
             raise AutoactError(f"objectives.margin={self.margin} is a share: it must be 0 or more and below 1")
-        for name, limit in (("latency.max_ms", self.latency.max_ms), ("max_cost", self.max_cost)):
-            if limit is not None and not limit > 0:
-                raise AutoactError(f"objectives.{name}={limit:g} must be above 0")
+        if self.max_cost is not None and not self.max_cost > 0:
+            raise AutoactError(f"objectives.max_cost={self.max_cost:g} must be above 0")
 
 
 @dataclass
@@ -197,6 +202,9 @@ class ConfirmSettings:
         confidence: of all claims that are ever made on one test part, together.
         power: the probability for which the smallest difference that can be told is stated beforehand.
         references: whether reference models (linear, gradient boosting) are fitted for comparison.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     seeds: int = 10
@@ -205,21 +213,29 @@ class ConfirmSettings:
     confidence: float = 0.95
     power: float = 0.8
     references: bool = True
+    _fewest_finalists: ClassVar[int] = 1
 
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            AutoactError: names the setting, what was given and what is allowed.
-        """
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
         check_values(self, "confirm")
         if self.seeds < 0 or self.seeds == 1:
             raise AutoactError(
                 f"confirm.seeds={self.seeds} must be 2 or more, since one training says nothing of the noise, "
                 "or 0 for no final check"
             )
-        if self.finalists < 1:
+        if self.finalists < self._fewest_finalists:
             raise AutoactError(f"confirm.finalists={self.finalists} must be 1 or more")
         for name, value, example in (("confidence", self.confidence, 0.95), ("power", self.power, 0.8)):
             if not 0 < value < 1:
                 raise AutoactError(f"confirm.{name}={value} must lie between 0 and 1, e.g. {example}")
+
+    def smaller(self, seeds: int, finalists: int) -> SmallerCheck:
+        """The check with fewer seeds and finalists, for which there is time."""
+        return SmallerCheck(**{**vars(self), "seeds": seeds, "finalists": finalists})
+
+
+@dataclass
+class SmallerCheck(ConfirmSettings):
+    """A final check that minutes or candidates have made smaller; without a finalist it has no first stage."""
+
+    _fewest_finalists: ClassVar[int] = 0

@@ -61,7 +61,6 @@ class MlflowTracker(SearchCallback):
         Raises:
             AutoactError: unknown settings, no store, no such outer run.
         """
-        settings.check()
         self.store = Store(settings, output)
         self.parent: str | None = None
         self._children_wanted = settings.children

@@ -21,6 +21,9 @@ class TrackingSettings:
         experiment: MLflow experiment; else the outer run's; else ``MLFLOW_EXPERIMENT_NAME``; else ``autoact-<task>``.
         children: which trials become child runs: ``all``, ``front`` or ``none``.
         parent_run_id: an outer run that the search's run becomes a child of; else ``MLFLOW_RUN_ID``.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     backend: str = "mlflow"
@@ -29,12 +32,8 @@ class TrackingSettings:
     children: str = "all"
     parent_run_id: Optional[str] = None
 
-    def check(self) -> None:
-        """Refuse unknown names.
-
-        Raises:
-            AutoactError: names the setting, what was given and what is allowed.
-        """
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
         check_values(self, "tracking")
         if self.backend not in BACKENDS:
             raise unknown("tracking.backend", self.backend, BACKENDS)

@@ -32,7 +32,6 @@ def run(arguments: Sequence[str]) -> int:
     config, keys, notes = options.settings(TRAIN)
     if config.recommendation is None:
         raise AutoactError("train needs recommendation=FILE, the recommended.yaml that a search wrote")
-    config.tracking.check()
     from autoact.report.console import console
     from autoact.workflows.task_source import Configured
     from autoact.workflows.train import train

@@ -122,7 +122,7 @@ def task_on(prepared: PreparedData, wishes: EstimatorParameters, protocol: Proto
     """
     config = Config(
         task=TaskSettings(name=wishes.name, kind=prepared.kind, metric=wishes.metric),
-        data=DataSettings(source="arrays", scaling=wishes.scaling, seed=wishes.seed),
+        data=DataSettings(scaling=wishes.scaling, seed=wishes.seed),
         recipe=RecipeSettings(
             RECIPES[prepared.kind], dict(wishes.arguments), batch_rows(len(prepared.train), wishes.batch_size)
         ),
@@ -228,7 +228,6 @@ def _trial(record: TrialRecord, objectives: Sequence[str]) -> dict[str, Any]:
 def _watching(wishes: EstimatorParameters, ready: PreparedSearch) -> list[Any]:
     """Tracker and terminal, where wished."""
     logging = TrackingSettings(backend=wishes.tracking) if isinstance(wishes.tracking, str) else wishes.tracking
-    logging.check()
     tracker = make_tracker(logging, ready.settings.output, ready.task.name)
     return [*filter(None, [tracker]), *([TerminalView()] if wishes.verbose else [])]
 

@@ -118,7 +118,7 @@ def check_wishes(wishes: EstimatorParameters) -> None:
         policies = POLICIES if list(wishes.objectives) != [QUALITY] else (QUALITY, "baseline")
         if wishes.policy not in policies:
             raise unknown("policy", wishes.policy, policies, advice="balanced and economy need a traded latency")
-    ConfirmSettings(seeds=wishes.confirm_seeds).check()
+    ConfirmSettings(seeds=wishes.confirm_seeds)
     _check_place(wishes)
 
 
@@ -145,7 +145,7 @@ def _check_place(wishes: EstimatorParameters) -> None:
     """Refuse an output folder without a name, and a store that would have no folder."""
     if wishes.output is not None and not str(wishes.output).strip():
         raise AutoactError("output='' must name a folder, or be None for none")
-    in_full(wishes.tracking, TrackingSettings, "tracking", "backend").check()
+    in_full(wishes.tracking, TrackingSettings, "tracking", "backend")
     if wishes.output is None and isinstance(wishes.tracking, str) and wishes.tracking != "none":
         raise AutoactError(f"tracking={wishes.tracking!r} keeps its store in the output folder: give output=")
 

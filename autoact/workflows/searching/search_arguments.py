@@ -97,7 +97,6 @@ def search_of_module(
         terms=SEARCH_CALL,
     )
     logging = in_full(given.get("tracking") or "mlflow", TrackingSettings, "tracking", "backend")
-    logging.check()
     trainer, callbacks, metric = given.get("trainer"), given.get("callbacks") or tuple, given.get("metric")
     made = _own_parts(make_module, datamodule, trainer, callbacks)
     monitor, mode = given.get("monitor"), given.get("mode")
@@ -139,7 +138,7 @@ def in_full(value: _Settings | str, record: type[_Settings], argument: str, shor
         raise AutoactError(
             f"{argument}={value!r} must be {'a name or ' if short else ''}autoact.{record.__name__}(...)"
         )
-    return value
+    return replace(value)  # which checks again what may have been set since it was made
 
 
 def _space(space: SpaceSettings | None, candidates: Sequence[str] | None, granularity: str | None) -> SpaceSettings:

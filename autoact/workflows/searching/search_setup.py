@@ -109,11 +109,6 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     Raises:
         AutoactError: nothing to search, or settings that do not fit.
     """
-    settings.search.check()
-    settings.space.check()
-    settings.engine.check()
-    settings.objectives.check()
-    settings.confirm.check()
     check_trainer(task.trainer)
     check_name(task.name)
     device = resolve_device(settings.hardware.device)

@@ -45,7 +45,7 @@ DATA = {
     "data.drop": ([C, CSV, Y], "data.drop=[shop]"),
     "data.numeric": ([C, TEXT, Y], "data.numeric=[c]"),
     "data.decimal": ([C, CSV, Y], "data.decimal=','"),
-    "data.thousands": ([C, CSV, Y], "data.thousands='.'"),
+    "data.thousands": ([C, "data.path=groups.csv", Y], "data.thousands='_'"),
     "data.number_signs": ([C, CSV, Y], "data.number_signs=[$]"),
     "data.categorical": ([C, CSV, Y], "data.categorical=[n]"),
     "data.positive": ([C, CSV, Y], "data.positive=no"),
@@ -223,6 +223,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> object:
     frame.assign(c=[f" {value}" for value in frame["c"]]).to_csv(folder / "blanks.csv", index=False)
     dates = [f"{k % 12 + 1:02d}/{k // 12 + 1:02d}/2024" for k in range(count)]
     frame.assign(date=dates).to_csv(folder / "dates.csv", index=False)
+    frame.assign(n=[f"{k}_500" for k in frame["n"]]).to_csv(folder / "groups.csv", index=False)
     text = (folder / "t.csv").read_text(encoding="utf-8")
     (folder / "comment.csv").write_text(text + "|a remark\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -376,6 +377,5 @@ def test_a_name_that_would_lead_out_of_the_output_folder_is_refused(name: str) -
     ("word", "said"), [("data.comment=##", "must be one character"), ("data.delimiter=é", "ASCII")]
 )
 def test_marks_of_a_file_that_no_reader_takes_are_one_line(word: str, said: str) -> None:
-    config = settings(compose([*BASE, word]))
     with pytest.raises(AutoactError, match=said):
-        prepare(config.data, config.task.kind)
+        settings(compose([*BASE, word]))

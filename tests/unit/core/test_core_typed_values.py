@@ -8,13 +8,17 @@ import pytest
 
 from autoact.core.errors import AutoactError
 from autoact.core.typed_values import MOST, check_value, check_values
+from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
 from autoact.latency.hardware import HardwareSettings
 from autoact.space.settings import SpaceSettings
-from autoact.study.settings import ConfirmSettings, ObjectiveSettings, RungSettings, SearchSettings
+from autoact.study.settings import ConfirmSettings, LatencySettings, ObjectiveSettings, RungSettings, SearchSettings
 from autoact.tracking.settings import TrackingSettings
 
-RECORDS = (EngineSettings, SpaceSettings, ConfirmSettings, ObjectiveSettings, SearchSettings, TrackingSettings)
+RECORDS = (
+    ConfirmSettings, DataSettings, EngineSettings, HardwareSettings, LatencySettings, ObjectiveSettings, RungSettings,
+    SearchSettings, SpaceSettings, TrackingSettings,
+)  # fmt: skip
 
 
 @dataclass
@@ -73,10 +77,8 @@ def test_every_setting_of_every_group_refuses_what_is_not_meant_in_one_line(reco
     for one in fields(record):
         if one.type in ("RungSettings", "LatencySettings") or (wrong == 10**12 and "float" in str(one.type)):
             continue
-        settings = record()
-        setattr(settings, one.name, wrong)
         with pytest.raises(AutoactError, match=rf"\.{one.name}=.* must be ") as caught:
-            settings.check()
+            record(**{one.name: wrong})
         assert "\n" not in str(caught.value)
 
 
@@ -87,12 +89,12 @@ def test_the_hardware_and_the_rungs_are_checked_too():
         HardwareSettings(device=None)
     for wrong in (math.nan, math.inf):
         with pytest.raises(AutoactError, match=r"search\.rungs\.first=.* must be a finite number"):
-            SearchSettings(rungs=RungSettings(first=wrong)).check()
+            SearchSettings(rungs=RungSettings(first=wrong))
 
 
 @pytest.mark.parametrize(("trials", "tuning", "advised"), [(4, 4, 1), (None, 1000, 10), (60, 60, 10)])
 def test_tuning_that_leaves_no_trial_to_others_is_refused_and_the_advice_holds(trials, tuning, advised):
     with pytest.raises(AutoactError, match=rf"leaves none of search\.trials=.*: search\.tuning={advised} does"):
-        SearchSettings(trials=trials, tuning=tuning).check()
-    SearchSettings(trials=trials, tuning=advised).check()
-    SearchSettings(minutes=1, tuning=tuning).check()
+        SearchSettings(trials=trials, tuning=tuning)
+    SearchSettings(trials=trials, tuning=advised)
+    SearchSettings(minutes=1, tuning=tuning)

@@ -17,7 +17,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
 @pytest.mark.parametrize("name", ["inline", "processes", "ray"])
 def test_every_name_is_allowed(name):
-    EngineSettings(name=name).check()
+    EngineSettings(name=name)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_every_name_is_allowed(name):
 )
 def test_what_cannot_be_meant_is_refused(given, message):
     with pytest.raises(AutoactError, match=message):
-        EngineSettings(**given).check()
+        EngineSettings(**given)
 
 
 def test_they_are_a_schema():
@@ -81,6 +81,6 @@ def test_an_engine_that_a_user_registers_is_opened_by_name(monkeypatch):
     with pytest.raises(AutoactError, match=r"^engine=wrong opens int: it must be an Engine$"):
         open_engine(EngineSettings(name="wrong"), None, CPU)
     with pytest.raises(AutoactError, match="unknown engine 'mnie': did you mean mine"):
-        EngineSettings(name="mnie").check()
+        EngineSettings(name="mnie")
     with pytest.raises(AutoactError, match="engine name 'ray' is taken by 'ray'"):
         settings_module.register_engine("ray", "shop:open")

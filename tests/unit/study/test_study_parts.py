@@ -41,20 +41,26 @@ LATENCY, COST = Objective("latency", "ms", "min"), Objective("cost", "USD", "min
         ({"patience": 0}, r"search\.patience=0"),
         ({"threads": 0}, r"search\.threads=0"),
         ({"refine": 1.5}, r"search\.refine=1\.5 is a share"),
-        ({"rungs": RungSettings(reduction=1)}, r"search\.rungs\.reduction=1 must be above 1"),
-        ({"rungs": RungSettings(first=0)}, r"search\.rungs\.first=0 must be"),
-        ({"rungs": RungSettings(first=2.5)}, r"search\.rungs\.first=2\.5 must be"),
         ({"sampler": "tpee"}, r"unknown search\.sampler 'tpee': did you mean tpe"),
     ],
 )
 def test_search_settings_that_cannot_be_meant(settings, message):
     with pytest.raises(AutoactError, match=message):
-        SearchSettings(**settings).check()
+        SearchSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"reduction": 1}, "=1 must be above 1"), ({"first": 0}, "=0 must be"), ({"first": 2.5}, r"=2\.5 must be")],
+)
+def test_rung_settings_that_cannot_be_meant(settings, message):
+    with pytest.raises(AutoactError, match=rf"search\.rungs\.{next(iter(settings))}{message}"):
+        RungSettings(**settings)
 
 
 def test_search_settings_that_can():
     for settings in ({}, {"trials": 1, "tuning": 0}, {"minutes": 0.5}, {"patience": None, "threads": 1}):
-        SearchSettings(**settings).check()
+        SearchSettings(**settings)
 
 
 @pytest.mark.parametrize(
@@ -76,21 +82,21 @@ def test_the_budget_and_the_share_of_tuning(settings, budget, tuning):
 @pytest.mark.parametrize("settings", [{"seeds": 1}, {"seeds": -1}, {"confidence": 1.0}, {"confidence": 0.0}])
 def test_final_checks_that_cannot_be_meant(settings):
     with pytest.raises(AutoactError, match=rf"confirm\.{next(iter(settings))}="):
-        ConfirmSettings(**settings).check()
+        ConfirmSettings(**settings)
 
 
 def test_final_checks_that_can():
     for seeds in (0, 2, 3):
-        ConfirmSettings(seeds=seeds).check()
+        ConfirmSettings(seeds=seeds)
 
 
 @pytest.mark.parametrize(("margin", "fine"), [(0.0, True), (0.05, True), (-0.1, False), (1.0, False)])
 def test_a_margin_is_a_share(margin, fine):
     if fine:
-        ObjectiveSettings(margin=margin).check()
+        ObjectiveSettings(margin=margin)
     else:
         with pytest.raises(AutoactError, match=r"objectives\.margin="):
-            ObjectiveSettings(margin=margin).check()
+            ObjectiveSettings(margin=margin)
 
 
 # Identity

@@ -16,7 +16,7 @@ from autoact.core.errors import AutoactError
 from autoact.data.columns.number_formats import NumberForm
 from autoact.data.prepare import prepare
 from autoact.data.preprocessing_file import SavedPreprocessing
-from autoact.data.settings import DataSettings, check_settings
+from autoact.data.settings import DataSettings
 
 KINDS = {"data.decimal": str, "data.thousands": str, "data.number_signs": list[str], "data.categorical": list[str]}
 KINDS |= {"data.missing": list[str], "data.drop": list[str], "data.numeric": list[str]}
@@ -207,4 +207,4 @@ def test_stray_text_among_numbers(tmp_path: Path, stray: str) -> None:
 )
 def test_settings_that_cannot_be(changes: dict, message: str) -> None:
     with pytest.raises(AutoactError, match=re.escape(message)):
-        check_settings(DataSettings(**changes), "classification")
+        DataSettings(**changes)

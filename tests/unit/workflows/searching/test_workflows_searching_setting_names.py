@@ -66,6 +66,13 @@ def call(tmp_path, **given):
     return autoact.search(**{**words, **given})
 
 
+def changed(record, **values):
+    """Settings that were right when they were made, and have been changed since."""
+    for name, value in values.items():
+        setattr(record, name, value)
+    return record
+
+
 # Argument of autoact.search -> a wrong value, and how the message begins and what it holds.
 WRONG = [
     ({"trials": 0}, "trials=0 must be 1 or more"),
@@ -83,15 +90,15 @@ WRONG = [
     ({"hardware": "gpu"}, "unknown device 'gpu'"),
     ({"engine": "dask"}, "unknown engine 'dask'"),
     ({"engine": 2}, "engine=2 must be a name or autoact.EngineSettings(...)"),
-    ({"engine": EngineSettings("inline", workers=2)},
+    ({"engine": changed(EngineSettings("inline"), workers=2)},
      'engine=autoact.EngineSettings(workers=2): engine="inline" trains in this process alone, choose'),
     ({"tracking": "wandb"}, "unknown tracking 'wandb': Allowed: mlflow, none"),
     ({"tracking": None}, "tracking=None must be a name or autoact.TrackingSettings(...)"),
     ({"confirm": 3}, "confirm=3 must be autoact.ConfirmSettings(...)"),
-    ({"confirm": ConfirmSettings(seeds=1)}, "confirm=autoact.ConfirmSettings(seeds=1) must be 2 or more"),
+    ({"confirm": changed(ConfirmSettings(), seeds=1)}, "confirm=autoact.ConfirmSettings(seeds=1) must be 2 or more"),
     ({"settings": 3}, "settings=3 must be autoact.SearchSettings(...)"),
     ({"settings": SearchSettings(trials=3)}, "trials=2 and trials=3 of settings=autoact.SearchSettings(...) exc"),
-    ({"settings": SearchSettings(sampler="tp")}, "unknown autoact.SearchSettings.sampler 'tp': did you mean tpe"),
+    ({"settings": changed(SearchSettings(), sampler="tp")}, "unknown autoact.SearchSettings.sampler 'tp'"),
     ({"space": SpaceSettings(learning_rate=[2, 5])}, "space=autoact.SpaceSettings(learning_rate=[2, 5]) must"),
     ({"space": SpaceSettings(candidates=["gelu"])}, "candidates= has no effect beside"),
     ({"space": SpaceSettings(), "granularity": "model"}, "granularity='model' has no effect beside space="),
