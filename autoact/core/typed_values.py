@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import types
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -47,7 +48,8 @@ def check_value(value: Any, kind: Any, name: str) -> None:
 
     Args:
         value: as given.
-        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, or one of these or None.
+        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, or one of these or None; classes that are allowed
+            too come last.
         name: of the setting, for the message.
 
     Raises:
@@ -61,10 +63,11 @@ def check_value(value: Any, kind: Any, name: str) -> None:
         autoact.core.errors.AutoactError: candidates='relu' must be a list, such as ['relu']
     """
     if get_origin(kind) in (Union, types.UnionType):
-        if value is not None:
-            check_value(value, next(part for part in get_args(kind) if part is not type(None)), name)
+        first, *others = (part for part in get_args(kind) if part is not type(None))
+        if value is not None and not any(isinstance(value, part) for part in others):
+            check_value(value, first, name)
         return
-    if get_origin(kind) is list:
+    if get_origin(kind) in (list, Sequence):
         if not isinstance(value, list | tuple):
             example = f", such as [{value!r}]" if isinstance(value, str) else ""
             raise AutoactError(f"{name}={value!r} must be a list{example}")

@@ -251,9 +251,8 @@ def _typed(found: Sequences, settings: DataSettings) -> Typed:
         {},
         target,
         classes,
+        pd.DataFrame(),
         test,
         found.order,
         found.groups,
-        pd.DataFrame(),
-        None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -73,11 +73,11 @@ class Typed:
     schema: dict[str, str]
     target: str
     classes: list[str] | None
-    test: tuple[pd.DataFrame, np.ndarray] | None
-    order: np.ndarray | None
-    groups: np.ndarray | None
     raw: pd.DataFrame
-    raw_test: pd.DataFrame | None
+    test: tuple[pd.DataFrame, np.ndarray] | None = None
+    order: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    raw_test: pd.DataFrame | None = None
     forms: dict[str, NumberForm] = field(default_factory=dict)
     amounts: tuple[str, ...] = ()
     meanings: dict[str, str] = field(default_factory=dict)
@@ -94,7 +94,49 @@ def prepare_table(table: LoadedTable, settings: DataSettings, kind: str, *, whol
     how = split_name(settings, kind)
     keep = subset(len(typed.y), how, settings, typed.order)
     split = split_table(typed, keep, how, settings)
-    split = split.whole() if whole else split
+    return prepare_rows(
+        typed,
+        split.whole() if whole else split,
+        settings,
+        kind,
+        name=table.name,
+        description=table.description,
+        simulated=table.simulated,
+        notes=[
+            *table.notes,
+            *split_notes(settings, kind),
+            *kind_remarks(typed.target, typed.y, typed.classes),
+            *typed.notes,
+        ],
+    )
+
+
+def prepare_rows(
+    typed: Typed,
+    split: Split,
+    settings: DataSettings,
+    kind: str,
+    *,
+    name: str,
+    description: str,
+    simulated: bool = False,
+    notes: Sequence[str] = (),
+) -> PreparedData:
+    """Fit the preprocessing on the training rows, and seal the test rows.
+
+    Args:
+        typed: all rows.
+        split: which rows are in which part.
+        settings: how columns become numbers.
+        kind: ``classification`` or ``regression``.
+        name: of the data, for people.
+        description: where the rows came from.
+        simulated: whether a process of ours made them.
+        notes: what is worth a look.
+
+    Raises:
+        AutoactError: a column without any value in the training rows.
+    """
     preprocessing = fit_preprocessing(typed.features.iloc[split.train], typed.schema, settings)
     scale = None
     if typed.classes is None:
@@ -104,9 +146,9 @@ def prepare_table(table: LoadedTable, settings: DataSettings, kind: str, *, whol
     features = feature_names(preprocessing)
     return PreparedData(
         kind=kind,
-        name=table.name,
-        description=table.description,
-        simulated=table.simulated,
+        name=name,
+        description=description,
+        simulated=simulated,
         train=train(),
         validation=validation(),
         test=SealedTest(test, len(test.rows), content_hash(frame_pieces(identity))),
@@ -114,7 +156,7 @@ def prepare_table(table: LoadedTable, settings: DataSettings, kind: str, *, whol
         outputs=1 if typed.classes is None else len(typed.classes),
         features=features,
         target=typed.target,
-        split=how,
+        split=split_name(settings, kind),
         seed=settings.seed,
         fingerprint=data_fingerprint(kind, _content(typed), settings_as_split(settings, kind)),
         classes=typed.classes,
@@ -124,13 +166,7 @@ def prepare_table(table: LoadedTable, settings: DataSettings, kind: str, *, whol
         forms=typed.forms,
         amounts=typed.amounts,
         meanings=typed.meanings,
-        notes=[
-            *table.notes,
-            *split_notes(settings, kind),
-            *kind_remarks(typed.target, typed.y, typed.classes),
-            *typed.notes,
-            *(_test_notes(typed.test[0], preprocessing) if typed.test is not None else ()),
-        ],
+        notes=[*notes, *(_test_notes(typed.test[0], preprocessing) if typed.test is not None else ())],
         profile=profile(typed.features.iloc[split.train], typed.schema),
     )
 
@@ -256,7 +292,7 @@ def check_table(table: LoadedTable, settings: DataSettings, kind: str) -> Typed:
     amounts = amounts_of(features, schema)
     meanings = meanings_of(table.frame, schema)
     return Typed(
-        done, y, schema, target, classes, test, order, groups, raw, test_frame, forms, amounts, meanings, notes
+        done, y, schema, target, classes, raw, test, order, groups, test_frame, forms, amounts, meanings, notes
     )
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from numbers import Integral
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.extmath import softmax
 from sklearn.utils.multiclass import check_classification_targets
@@ -18,79 +14,14 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, validat
 
 from autoact.data.preparation.preprocessing import encode
 from autoact.integrations.sklearn.parameters import EstimatorParameters, RefusedError, in_sklearn_terms
-from autoact.integrations.sklearn.rows import Columns, Rows
-
-if TYPE_CHECKING:
-    from autoact.tracking.settings import TrackingSettings
+from autoact.integrations.sklearn.rows import Columns, typed_rows
 
 # Rows that go through the network at a time.
 PREDICTED_AT_ONCE = 65_536
 
 
-def _workers(n_jobs: Any) -> int:
-    """Worker processes; None or 1: one, -1: one per core."""
-    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0):
-        raise RefusedError(
-            f"n_jobs={n_jobs!r} must be a whole number of processes, -1 for one per core, or None for one"
-        )
-    return int(effective_n_jobs(n_jobs))
-
-
-class AutoActEstimator(BaseEstimator):
+class AutoActEstimator(EstimatorParameters):
     """What both estimators share; see ``AutoActClassifier``."""
-
-    _metric = ""
-
-    def __init__(
-        self,
-        *,
-        trials: int | None = 60,
-        minutes: float | None = None,
-        metric: str | None = None,
-        policy: str | None = None,
-        candidates: Sequence[str] | None = None,
-        granularity: str = "site",
-        objectives: Sequence[str] = ("quality",),
-        width: int = 64,
-        depth: int = 3,
-        dropout: float = 0.0,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 1e-2,
-        max_epochs: int = 50,
-        patience: int | None = 8,
-        batch_size: int | None = None,
-        scaling: str = "quantile",
-        confirm_seeds: int = 10,
-        device: str = "cpu",
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        output: str | Path | None = None,
-        tracking: TrackingSettings | str = "none",
-        verbose: bool = False,
-    ) -> None:
-        self.trials = trials
-        self.minutes = minutes
-        self.metric = metric
-        self.policy = policy
-        self.candidates = candidates
-        self.granularity = granularity
-        self.objectives = objectives
-        self.width = width
-        self.depth = depth
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.batch_size = batch_size
-        self.scaling = scaling
-        self.confirm_seeds = confirm_seeds
-        self.device = device
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.output = output
-        self.tracking = tracking
-        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         """Missing values and, in a DataFrame, categories are taken."""
@@ -133,8 +64,9 @@ class AutoActEstimator(BaseEstimator):
 
         with in_sklearn_terms():
             columns = self._columns(X, checked)
-            rows = Rows(columns.table(checked), columns.schema, y, classes)
-            found = search_and_train(rows, self._wishes())
+            rows = typed_rows(columns, checked, y, classes)
+            seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max // 2))
+            found = search_and_train(rows, self, seed)
         self._columns_seen = columns
         self._target_scale = found.prepared.target_scale
         self.preprocessing_ = found.prepared.preprocessing
@@ -145,33 +77,6 @@ class AutoActEstimator(BaseEstimator):
         self.verdict_ = found.result.verdict
         self.protocol_ = found.protocol.name
         self.note_ = found.protocol.note
-
-    def _wishes(self) -> EstimatorParameters:
-        """The constructor's arguments with the seed drawn."""
-        return EstimatorParameters(
-            name=type(self).__name__,
-            seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max // 2)),
-            arguments={
-                name: getattr(self, name) for name in ("width", "depth", "dropout", "learning_rate", "weight_decay")
-            },
-            metric=self._metric if self.metric is None else self.metric,
-            policy=self.policy,
-            trials=self.trials,
-            minutes=self.minutes,
-            candidates=self.candidates,
-            granularity=self.granularity,
-            objectives=self.objectives,
-            scaling=self.scaling,
-            max_epochs=self.max_epochs,
-            patience=self.patience,
-            batch_size=self.batch_size,
-            confirm_seeds=self.confirm_seeds,
-            device=self.device,
-            workers=_workers(self.n_jobs),
-            output=self.output,
-            tracking=self.tracking,
-            verbose=self.verbose,
-        )
 
     def _outputs(self, X: Any) -> np.ndarray:  # noqa: N803
         """What the network gives, in float64. **Shape**: ``[rows, outputs]``."""
@@ -241,8 +146,6 @@ class AutoActClassifier(ClassifierMixin, AutoActEstimator):
         (array([0, 0]), 'reduced')
     """
 
-    _metric = "log_loss"
-
     def fit(self, X: Any, y: Any) -> AutoActClassifier:  # noqa: N803
         """Search, check, and train on all rows.
 
@@ -293,8 +196,6 @@ class AutoActRegressor(RegressorMixin, AutoActEstimator):
         >>> model.predict(x[:2]).shape, model.predict(x[:2]).dtype
         ((2,), dtype('float64'))
     """
-
-    _metric = "mse"
 
     def fit(self, X: Any, y: Any) -> AutoActRegressor:  # noqa: N803
         """Search, check, and train on all rows; see ``AutoActClassifier.fit``.

@@ -15,16 +15,18 @@ from typing import Any
 
 import optuna
 import torch
+from joblib import effective_n_jobs
 
 from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config, RecipeSettings, TaskSettings
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate, Role, TrialRecord
+from autoact.data.preparation.tables import Typed
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import INLINE, PROCESSES, EngineSettings
-from autoact.integrations.sklearn.parameters import EstimatorParameters, check_wishes
-from autoact.integrations.sklearn.rows import Protocol, Rows, prepare_rows, protocol_for, whole
+from autoact.integrations.sklearn.parameters import RECIPE_ARGUMENTS, EstimatorParameters, check_parameters
+from autoact.integrations.sklearn.rows import Protocol, prepared, protocol_for, whole
 from autoact.latency.hardware import HardwareSettings
 from autoact.recommendation import Policy, Recommendation
 from autoact.report.terminal import TerminalView
@@ -39,19 +41,17 @@ from autoact.tracking.settings import TrackingSettings
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.state.random_state import random_state, restore_random_state
 from autoact.workflows.searching.run_search import run_search
-from autoact.workflows.searching.search_arguments import DEFAULT_CANDIDATES
+from autoact.workflows.searching.search_arguments import DEFAULT_CANDIDATES, in_full
 from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
 from autoact.workflows.searching.setting_names import estimator_terms
 
-# The recipe is named, not imported: recipes are leaves.
+# Kind -> the recipe, which is named and not imported (recipes are leaves), and the metric unless another is given.
 RECIPES = {
-    "classification": "autoact.recipes.tabular:TabularClassifier",
-    "regression": "autoact.recipes.tabular:TabularRegressor",
+    "classification": ("autoact.recipes.tabular:TabularClassifier", "log_loss"),
+    "regression": ("autoact.recipes.tabular:TabularRegressor", "mse"),
 }
 # At least so many rows in a batch, at most so many, and between them an eighth of the training rows.
 BATCH_ROWS = (32, 128)
-# Nothing is decided by latency where it is not traded: the table that a study needs is measured in a moment.
-UNTRADED = {"rounds": 5, "min_ms": 0.5}
 
 
 @dataclass(frozen=True)
@@ -70,116 +70,126 @@ class Fitted:
 
     protocol: Protocol
     prepared: PreparedData
-    module: Any
+    module: torch.nn.Module
     recommendation: Recommendation
     policy: Policy
     result: SearchResult
     study: optuna.Study
 
 
-def search_and_train(rows: Rows, wishes: EstimatorParameters) -> Fitted:
+def search_and_train(rows: Typed, parameters: EstimatorParameters, seed: int) -> Fitted:
     """Search, then train what is recommended, or the kept baseline, on all rows.
 
     The process is left as it was: its random number generators, and where it imports from.
+
+    Args:
+        rows: all of them.
+        parameters: of the estimator.
+        seed: of the split, the search and the final training.
 
     Raises:
         AutoactError: something does not fit, in one line.
         KeyboardInterrupt: the user stopped it.
     """
-    check_wishes(wishes)
+    check_parameters(parameters)
     state, path = random_state(), list(sys.path)
     try:
-        protocol = protocol_for(rows, wishes.seed)
-        prepared = prepare_rows(rows, protocol.split, name=wishes.name, scaling=wishes.scaling, seed=wishes.seed)
-        with _folder(wishes.output) as folder, _old_objects_aside():
-            task = task_on(prepared, wishes, protocol)
-            ready = prepare_search(task, settings_for(wishes, protocol, folder))
-            result = run_search(ready, _watching(wishes, ready))
+        name, data = type(parameters).__name__, DataSettings(scaling=parameters.scaling, seed=seed)
+        protocol = protocol_for(rows, data)
+        with _folder(parameters.output) as folder, _old_objects_aside():
+            task = task_on(prepared(rows, protocol.split, data, name), parameters, protocol)
+            ready = prepare_search(task, settings_for(parameters, protocol, folder, seed))
+            result = run_search(ready, _watching(parameters, ready))
             if result.status != "finished":
                 raise KeyboardInterrupt
             recommendation = result.recommendation
             assert recommendation is not None, "a finished search has written one"
             study = _in_memory(ready)
-        policy = recommendation.policy(wishes.policy)
-        everything = whole(rows, name=wishes.name, scaling=wishes.scaling, seed=wishes.seed)
-        module = train_on_all(everything, policy, wishes, ready.device)
+        policy = recommendation.policy(parameters.policy)
+        everything = whole(rows, data, name)
+        module = train_on_all(everything, policy, parameters, ready.device)
         return Fitted(protocol, everything, module, recommendation, policy, result, study)
     finally:
         restore_random_state(state)
         sys.path[:] = path
 
 
-def task_on(prepared: PreparedData, wishes: EstimatorParameters, protocol: Protocol | None = None) -> Task:
+def task_on(rows: PreparedData, parameters: EstimatorParameters, protocol: Protocol | None = None) -> Task:
     """The task of the tabular recipe on prepared rows.
 
     Args:
-        prepared: the rows.
-        wishes: the recipe's arguments, the metric, the training.
+        rows: all of them, prepared.
+        parameters: of the estimator.
         protocol: whether there are sealed rows; None for a training without a search.
 
     Raises:
         AutoactError: an unknown metric, or one that does not exist on the validation rows.
     """
+    recipe, metric = RECIPES[rows.kind]
     config = Config(
-        task=TaskSettings(name=wishes.name, kind=prepared.kind, metric=wishes.metric),
-        data=DataSettings(scaling=wishes.scaling, seed=wishes.seed),
+        task=TaskSettings(rows.name, rows.kind, metric if parameters.metric is None else parameters.metric),
+        data=DataSettings(scaling=parameters.scaling, seed=rows.seed),
         recipe=RecipeSettings(
-            RECIPES[prepared.kind], dict(wishes.arguments), batch_rows(len(prepared.train), wishes.batch_size)
+            recipe,
+            {name: getattr(parameters, name) for name in RECIPE_ARGUMENTS},
+            batch_rows(len(rows.train), parameters.batch_size),
         ),
         confirm=ConfirmSettings(references=False),
-        trainer=_trainer(wishes.max_epochs, once=protocol is not None and not protocol.epochs_chosen),
+        trainer=_trainer(parameters.max_epochs, once=protocol is not None and not protocol.epochs_chosen),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where a metric does not exist scikit-learn warns, and it is refused below
-        task = recipe_task(config, prepared)
+        task = recipe_task(config, rows)
     if task.trivial is None:
-        raise AutoactError(f"metric={wishes.metric!r} does not exist on these {len(prepared.validation)} rows")
+        raise AutoactError(f"metric={config.task.metric!r} does not exist on these {len(rows.validation)} rows")
     if protocol is None or not protocol.reduced:
         return task
     return replace(task, open_test=None, make_fold=None, warning=protocol.note)
 
 
-def settings_for(wishes: EstimatorParameters, protocol: Protocol, folder: Path) -> RunSettings:
+def settings_for(parameters: EstimatorParameters, protocol: Protocol, folder: Path, seed: int) -> RunSettings:
     """The settings of the search that the rows allow."""
-    trials, seeds, granularity = wishes.trials, wishes.confirm_seeds, wishes.granularity
-    candidates = list(DEFAULT_CANDIDATES if wishes.candidates is None else wishes.candidates)
+    trials, seeds, granularity = parameters.trials, parameters.confirm_seeds, parameters.granularity
+    candidates = list(DEFAULT_CANDIDATES if parameters.candidates is None else parameters.candidates)
     if protocol.trials is not None:
         # No more activations than can be tried, each at all sites.
         trials, seeds = protocol.trials if trials is None else min(trials, protocol.trials), 0
         candidates, granularity = candidates[: max(2, trials)], "model"
-    objectives = list(wishes.objectives)
-    care = UNTRADED if objectives == [QUALITY] else {}
+    objectives = list(parameters.objectives)
+    hardware, workers = HardwareSettings(device=parameters.device), effective_n_jobs(parameters.n_jobs)
+    if objectives == [QUALITY]:
+        # Nothing is decided by latency: the table that a study needs is measured in a moment.
+        hardware = replace(hardware, rounds=5, min_ms=0.5)
     return RunSettings(
         space=SpaceSettings(granularity=granularity, candidates=candidates),
         objectives=ObjectiveSettings(use=objectives),
-        hardware=HardwareSettings(device=wishes.device, **care),  # type: ignore[arg-type]
+        hardware=hardware,
         search=SearchSettings(
             trials=trials,
-            minutes=wishes.minutes,
-            seed=wishes.seed,
-            patience=wishes.patience if protocol.epochs_chosen else None,
+            minutes=parameters.minutes,
+            seed=seed,
+            patience=parameters.patience if protocol.epochs_chosen else None,
             rungs=RungSettings(enabled=not protocol.reduced),
         ),
         confirm=ConfirmSettings(seeds=seeds, references=False),
         output=folder,
-        engine=EngineSettings(
-            name=INLINE if wishes.workers == 1 else PROCESSES, workers=wishes.workers, deterministic=True
-        ),
+        engine=EngineSettings(name=INLINE if workers == 1 else PROCESSES, workers=workers, deterministic=True),
         terms=estimator_terms(protocol.reduced),
     )
 
 
-def train_on_all(prepared: PreparedData, policy: Policy, wishes: EstimatorParameters, device: torch.device) -> Any:
+def train_on_all(
+    rows: PreparedData, policy: Policy, parameters: EstimatorParameters, device: torch.device
+) -> torch.nn.Module:
     """Train a policy's assignment with its settings on all rows, for its number of epochs.
 
     Raises:
         AutoactError: the training failed.
     """
     epochs = max(1, policy.epochs)
-    task = task_on(prepared, wishes)
-    task = replace(task, trainer=_trainer(epochs, once=True))
+    task = replace(task_on(rows, parameters), trainer=_trainer(epochs, once=True))
     session = LightningSession(task, SessionOptions(device, None, threads=1))
-    session.start([(0, Candidate(policy.assignment, policy.settings, wishes.seed, Role.TRAIN))])
+    session.start([(0, Candidate(policy.assignment, policy.settings, rows.seed, Role.TRAIN))])
     (record,) = session.advance()
     if not record.complete:
         raise AutoactError(f"the training on all rows failed: {record.reason}")
@@ -225,11 +235,11 @@ def _trial(record: TrialRecord, objectives: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _watching(wishes: EstimatorParameters, ready: PreparedSearch) -> list[Any]:
+def _watching(parameters: EstimatorParameters, ready: PreparedSearch) -> list[Any]:
     """Tracker and terminal, where wished."""
-    logging = TrackingSettings(backend=wishes.tracking) if isinstance(wishes.tracking, str) else wishes.tracking
+    logging = in_full(parameters.tracking, TrackingSettings, "tracking", "backend")
     tracker = make_tracker(logging, ready.settings.output, ready.task.name)
-    return [*filter(None, [tracker]), *([TerminalView()] if wishes.verbose else [])]
+    return [*filter(None, [tracker]), *([TerminalView()] if parameters.verbose else [])]
 
 
 def _in_memory(ready: PreparedSearch) -> optuna.Study:

@@ -1,46 +1,29 @@
-"""What a scikit-learn estimator was told, checked before anything is trained."""
+"""The parameters of a scikit-learn estimator: listed once, and checked before anything is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import get_type_hints
+
+import numpy as np
+from sklearn.base import BaseEstimator
 
 from autoact.activations import canonical
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_value
-from autoact.data.settings import SCALINGS
+from autoact.data.settings import DataSettings
 from autoact.space.search_space import GRANULARITIES
-from autoact.study.settings import ConfirmSettings
+from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.tasks.objectives import COST, QUALITY
 from autoact.tracking.settings import TrackingSettings
 from autoact.workflows.searching.search_arguments import in_full
 from autoact.workflows.searching.setting_names import ESTIMATOR
 
-LEAST = {"max_epochs": 1, "batch_size": 1, "trials": 1, "patience": 1}
-LEAST_OF_RECIPE = {"width": 1, "depth": 1, "dropout": 0, "learning_rate": 0, "weight_decay": 0}
-KINDS: dict[str, Any] = {
-    "trials": int | None,
-    "minutes": float | None,
-    "metric": str,
-    "policy": str | None,
-    "candidates": list[str] | None,
-    "granularity": str,
-    "objectives": list[str],
-    "width": int,
-    "depth": int,
-    "dropout": float,
-    "learning_rate": float,
-    "weight_decay": float,
-    "max_epochs": int,
-    "patience": int | None,
-    "batch_size": int | None,
-    "scaling": str,
-    "confirm_seeds": int,
-    "device": str,
-}
+RECIPE_ARGUMENTS = ("width", "depth", "dropout", "learning_rate", "weight_decay")
+LEAST = {"width": 1, "depth": 1, "dropout": 0, "learning_rate": 0, "weight_decay": 0, "max_epochs": 1, "batch_size": 1}
 POLICIES = ("quality", "balanced", "economy", "baseline")
 
 
@@ -48,113 +31,90 @@ class RefusedError(AutoactError, ValueError):
     """A mistake of the user's, in scikit-learn's own kind too: ``except ValueError`` catches it."""
 
 
-@dataclass(frozen=True)
-class EstimatorParameters:
-    """What the estimator was told, with its seed drawn.
+@dataclass(kw_only=True, eq=False, repr=False)
+class EstimatorParameters(BaseEstimator):
+    """The constructor of both estimators; ``AutoActClassifier`` says what each parameter means.
 
-    Attributes:
-        name: of the estimator's class.
-        seed: of the split, the search and the final training.
-        arguments: of the recipe: width, depth, dropout, learning_rate, weight_decay.
-        metric: by name.
-        policy: which policy of the recommendation is used.
-        trials: of the search.
-        minutes: of search and final check.
-        candidates: activations to try; None for autoact's own dozen.
-        granularity: ``site``, ``block`` or ``model``.
-        objectives: what is traded.
-        scaling: of numeric columns.
-        max_epochs: of a training.
-        patience: epochs without a better validation value; None: never.
-        batch_size: None for an eighth of the training rows, between 32 and 128.
-        confirm_seeds: fresh seeds of each stage of the final check.
-        device: where to train.
-        workers: processes.
-        output: folder; None for none.
-        tracking: ``none``, ``mlflow``, or in full.
-        verbose: whether progress is printed.
+    The fields are the one list of parameters: the signature that scikit-learn reads is made from them, and so are
+    the types that ``check_parameters`` asks for.
     """
 
-    name: str
-    seed: int
-    arguments: Mapping[str, Any]
-    metric: str
-    policy: str | None
-    trials: int | None
-    minutes: float | None
-    candidates: Sequence[str] | None
-    granularity: str
-    objectives: Sequence[str]
-    scaling: str
-    max_epochs: int
-    patience: int | None
-    batch_size: int | None
-    confirm_seeds: int
-    device: str
-    workers: int
-    output: str | Path | None
-    tracking: TrackingSettings | str
-    verbose: bool
+    trials: int | None = 60
+    minutes: float | None = None
+    metric: str | None = None
+    policy: str | None = None
+    candidates: Sequence[str] | None = None
+    granularity: str = "site"
+    objectives: Sequence[str] = ("quality",)
+    width: int = 64
+    depth: int = 3
+    dropout: float = 0.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    max_epochs: int = 50
+    patience: int | None = 8
+    batch_size: int | None = None
+    scaling: str = "quantile"
+    confirm_seeds: int = 10
+    device: str = "cpu"
+    n_jobs: int | None = None
+    random_state: int | np.random.RandomState | None = None
+    output: str | Path | None = None
+    tracking: TrackingSettings | str = "none"
+    verbose: bool | int = False
 
 
-def check_wishes(wishes: EstimatorParameters) -> None:
+def check_parameters(given: EstimatorParameters) -> None:
     """Refuse what cannot be meant, whether the rows allow a whole search or not.
 
     Raises:
         AutoactError: names the parameter, what was given and what is allowed.
     """
-    _check_kinds(wishes)
-    _check_numbers({name: getattr(wishes, name) for name in LEAST}, LEAST)
-    _check_numbers(wishes.arguments, LEAST_OF_RECIPE)
-    _check_fitting(wishes)
-    for name in wishes.candidates or ():
+    in_full(given.tracking, TrackingSettings, "tracking", "backend")
+    kinds = get_type_hints(EstimatorParameters)
+    for one in fields(EstimatorParameters):
+        if one.name not in ("tracking", "random_state"):  # scikit-learn checks the latter
+            check_value(getattr(given, one.name), kinds[one.name], one.name)
+    for name, least in LEAST.items():
+        value = getattr(given, name)
+        if value is not None and not value >= least:
+            raise AutoactError(f"{name}={value!r} must be {least} or more")
+    SearchSettings(trials=given.trials, minutes=given.minutes, patience=given.patience)
+    ConfirmSettings(seeds=given.confirm_seeds)
+    DataSettings(scaling=given.scaling)
+    _check_fitting(given)
+    for name in given.candidates or ():
         canonical(name)
-    if wishes.granularity not in GRANULARITIES:
-        raise unknown("granularity", wishes.granularity, GRANULARITIES)
-    if wishes.scaling not in SCALINGS:
-        raise unknown("scaling", wishes.scaling, SCALINGS)
-    if wishes.policy is not None:
+    if given.granularity not in GRANULARITIES:
+        raise unknown("granularity", given.granularity, GRANULARITIES)
+    if given.policy is not None:
         # What is traded decides which policies there are.
-        policies = POLICIES if list(wishes.objectives) != [QUALITY] else (QUALITY, "baseline")
-        if wishes.policy not in policies:
-            raise unknown("policy", wishes.policy, policies, advice="balanced and economy need a traded latency")
-    ConfirmSettings(seeds=wishes.confirm_seeds)
-    _check_place(wishes)
+        policies = POLICIES if list(given.objectives) != [QUALITY] else (QUALITY, "baseline")
+        if given.policy not in policies:
+            raise unknown("policy", given.policy, policies, advice="balanced and economy need a traded latency")
+    _check_place(given)
 
 
-def _check_kinds(wishes: EstimatorParameters) -> None:
-    """Refuse values of another type."""
-    for name, kind in KINDS.items():
-        given = wishes.arguments[name] if name in wishes.arguments else getattr(wishes, name)
-        check_value(given, kind, name)
-
-
-def _check_fitting(wishes: EstimatorParameters) -> None:
-    """Refuse what only other faces take, and a network that lets nothing pass."""
-    if wishes.arguments["dropout"] >= 1:
-        raise AutoactError(f"dropout={wishes.arguments['dropout']} must be below 1: nothing would pass")
-    if ":" in wishes.metric:
-        raise AutoactError(f"metric={wishes.metric!r} must be the name of a metric: functions are for autoact.search")
-    if COST in wishes.objectives:
+def _check_fitting(given: EstimatorParameters) -> None:
+    """Refuse what only the command line and ``autoact.search`` take, and a network that lets nothing pass."""
+    if given.dropout >= 1:
+        raise AutoactError(f"dropout={given.dropout} must be below 1: nothing would pass")
+    if given.metric is not None and ":" in given.metric:
+        raise AutoactError(f"metric={given.metric!r} must be the name of a metric: functions are for autoact.search")
+    if COST in given.objectives:
         raise AutoactError(
             "objectives names 'cost', and an estimator knows no price of hardware: leave it out, or take autoact.search"
         )
+    if given.n_jobs == 0:
+        raise AutoactError("n_jobs=0 must be a number of processes, -1 for one per core, or None for one")
 
 
-def _check_place(wishes: EstimatorParameters) -> None:
+def _check_place(given: EstimatorParameters) -> None:
     """Refuse an output folder without a name, and a store that would have no folder."""
-    if wishes.output is not None and not str(wishes.output).strip():
+    if given.output is not None and not str(given.output).strip():
         raise AutoactError("output='' must name a folder, or be None for none")
-    in_full(wishes.tracking, TrackingSettings, "tracking", "backend")
-    if wishes.output is None and isinstance(wishes.tracking, str) and wishes.tracking != "none":
-        raise AutoactError(f"tracking={wishes.tracking!r} keeps its store in the output folder: give output=")
-
-
-def _check_numbers(values: Mapping[str, Any], least: Mapping[str, int]) -> None:
-    """Refuse numbers that are too small."""
-    for name, value in values.items():
-        if value is not None and not value >= least[name]:
-            raise AutoactError(f"{name}={value!r} must be {least[name]} or more")
+    if given.output is None and isinstance(given.tracking, str) and given.tracking != "none":
+        raise AutoactError(f"tracking={given.tracking!r} keeps its store in the output folder: give output=")
 
 
 @contextmanager

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from autoact.core.errors import AutoactError
 from autoact.data.column_notes import ColumnError, Remark
 from autoact.data.columns.column_types import CATEGORY, NUMERIC, conform, infer, trim_text
-from autoact.data.preparation.drift import profile
-from autoact.data.preparation.fingerprint import content_hash, data_fingerprint, frame_pieces
-from autoact.data.preparation.preprocessing import feature_names, fit_preprocessing
-from autoact.data.preparation.split import Split, split_name, split_rows
-from autoact.data.preparation.tables import TableReader, standardised
-from autoact.data.prepared_data import PreparedData, TargetScale
-from autoact.data.sealed_test import SealedTest
+from autoact.data.preparation.preprocessing import unique_name
+from autoact.data.preparation.split import Split, split_name
+from autoact.data.preparation.tables import Typed, prepare_rows, split_table
+from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings, default_missing
+
+Numbers: TypeAlias = NDArray[np.float64] | NDArray[np.int64]
 
 # Below, a fifth of the rows is too few for a claim: 100 test rows tell accuracies apart by some 10 %.
 FULL_ROWS = 500
@@ -67,7 +67,7 @@ class Columns:
             warnings.warn(_line(remark), UserWarning, stacklevel=2)
         return cls(names, found.schema)
 
-    def table(self, values: Any) -> pd.DataFrame:
+    def table(self, values: Numbers | pd.DataFrame) -> pd.DataFrame:
         """Checked columns: numbers as float64, categories as text.
 
         Args:
@@ -91,30 +91,26 @@ def _line(remark: Remark) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Checked rows with their targets.
+def typed_rows(columns: Columns, values: Numbers | pd.DataFrame, y: Numbers, classes: list[str] | None) -> Typed:
+    """Checked rows with their targets, as the data layer takes them.
 
-    Attributes:
-        table: the features.
-        schema: column -> ``numeric`` or ``category``.
+    Args:
+        columns: what ``fit`` learnt about them.
+        values: the checked ``X``.
         y: class indices (int64) or numbers (float64).
         classes: names of the classes by index; None for numbers.
+
+    Raises:
+        AutoactError: a value that does not fit its column.
     """
+    table = columns.table(values)
+    raw = table.assign(**{unique_name("target", table.columns): y})
+    return Typed(table, y, columns.schema, "y", classes, raw)
 
-    table: pd.DataFrame
-    schema: dict[str, str]
-    y: np.ndarray
-    classes: list[str] | None
 
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self.y)
-
-    @property
-    def kind(self) -> str:
-        """``classification`` or ``regression``."""
-        return "regression" if self.classes is None else "classification"
+def kind_of(rows: Typed) -> str:
+    """``classification`` or ``regression``."""
+    return "regression" if rows.classes is None else "classification"
 
 
 @dataclass(frozen=True)
@@ -144,21 +140,19 @@ class Protocol:
         return not np.array_equal(self.split.train, self.split.validation)
 
 
-def protocol_for(rows: Rows, seed: int) -> Protocol:
+def protocol_for(rows: Typed, settings: DataSettings) -> Protocol:
     """The protocol for these rows, decided by how many there are, and how many of the rarest class.
 
     Example:
-        >>> rows = Rows(pd.DataFrame({"x0": np.arange(30.0)}), {"x0": "numeric"}, np.arange(30.0), None)
-        >>> protocol_for(rows, 0).note
+        >>> y = np.arange(30.0)
+        >>> protocol_for(typed_rows(Columns.of_numbers(["x0"]), y[:, None], y, None), DataSettings()).note
         'reduced protocol, 30 rows (the full one needs 500): 1 trial(s), no sealed test part and no final check, so that
         nothing can be recommended; all rows train, for max_epochs'
     """
-    count = len(rows)
+    count = len(rows.y)
     rarest = int(np.bincount(rows.y).min()) if rows.classes is not None else count
     if count >= FULL_ROWS and rarest >= RAREST_CLASS:
-        how = split_name(DataSettings(), rows.kind)
-        classes = None if rows.classes is None else rows.y
-        split = split_rows(count, how, DataSettings(seed=seed), classes=classes, class_names=rows.classes)
+        split = split_table(rows, np.arange(count), split_name(settings, kind_of(rows)), settings)
         return Protocol("full", split, None, "")
     trials = max(1, count // ROWS_PER_TRIAL)
     if count < FULL_ROWS:
@@ -173,14 +167,14 @@ def protocol_for(rows: Rows, seed: int) -> Protocol:
     if count < FEWEST_TO_SPLIT:
         note = f"{note}; all rows train, for max_epochs"
         return Protocol("reduced", Split(everything, everything, none), trials, note)
-    validation = _validation_rows(rows, seed)
+    validation = _validation_rows(rows, settings.seed)
     return Protocol("reduced", Split(np.setdiff1d(everything, validation), validation, none), trials, note)
 
 
-def _validation_rows(rows: Rows, seed: int) -> np.ndarray:
+def _validation_rows(rows: Typed, seed: int) -> Numbers:
     """A fifth of the rows of each class that has two or more, at least one; of a single row nothing is taken."""
     random = np.random.default_rng(seed)
-    group = np.zeros(len(rows), dtype="int64") if rows.classes is None else rows.y
+    group = np.zeros(len(rows.y), dtype="int64") if rows.classes is None else rows.y
     taken = []
     for value in np.unique(group):
         members = random.permutation(np.flatnonzero(group == value))
@@ -189,54 +183,24 @@ def _validation_rows(rows: Rows, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(taken))
 
 
-def prepare_rows(rows: Rows, split: Split, *, name: str, scaling: str, seed: int) -> PreparedData:
-    """Fit the preprocessing on the training rows, and seal the test rows.
+def prepared(rows: Typed, split: Split, settings: DataSettings, name: str) -> PreparedData:
+    """The rows as the command line would prepare them; see ``prepare_rows``.
 
     Args:
         rows: all of them.
         split: which rows are in which part.
+        settings: the scaling of numeric columns, and the seed.
         name: of the data, for people.
-        scaling: of the numeric columns: ``quantile``, ``standard`` or ``none``.
-        seed: of the split.
 
     Raises:
         AutoactError: a column without any value in the training rows.
     """
-    settings = DataSettings(scaling=scaling, seed=seed)
-    preprocessing = fit_preprocessing(rows.table.iloc[split.train], rows.schema, settings)
-    scale = TargetScale.of(rows.y[split.train][:, None], ["y"]) if rows.classes is None else None
-    y = rows.y if scale is None else standardised(rows.y, scale)
-
-    def reader(part: np.ndarray) -> TableReader:
-        return TableReader(rows.table.iloc[part], y[part], part, preprocessing)
-
-    content = content_hash([*frame_pieces(rows.table), ("target", rows.y)])
-    features = feature_names(preprocessing)
-    sealed = content_hash([*frame_pieces(rows.table.iloc[split.test]), ("target", rows.y[split.test])])
-    return PreparedData(
-        kind=rows.kind,
-        name=name,
-        description="arrays given to a scikit-learn estimator",
-        simulated=False,
-        train=reader(split.train)(),
-        validation=reader(split.validation)(),
-        test=SealedTest(reader(split.test), len(split.test), sealed),
-        input_shape=(len(features),),
-        outputs=1 if rows.classes is None else len(rows.classes),
-        features=features,
-        target="y",
-        split=split_name(DataSettings(), rows.kind),
-        seed=seed,
-        fingerprint=data_fingerprint(rows.kind, content, settings),
-        classes=rows.classes,
-        target_scale=scale,
-        preprocessing=preprocessing,
-        frame_schema=rows.schema,
-        profile=profile(rows.table.iloc[split.train], rows.schema),
+    return prepare_rows(
+        rows, split, settings, kind_of(rows), name=name, description="arrays given to a scikit-learn estimator"
     )
 
 
-def whole(rows: Rows, *, name: str, scaling: str, seed: int) -> PreparedData:
+def whole(rows: Typed, settings: DataSettings, name: str) -> PreparedData:
     """All rows as training rows, for the model that is used after the search."""
-    everything = np.arange(len(rows))
-    return prepare_rows(rows, Split(everything, everything, np.arange(0)), name=name, scaling=scaling, seed=seed)
+    everything = np.arange(len(rows.y))
+    return prepared(rows, Split(everything, everything, np.arange(0)), settings, name)

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import inspect
 import pickle
 import re
 import sys
@@ -22,8 +23,11 @@ from sklearn.preprocessing import StandardScaler
 
 from autoact import AutoActClassifier, AutoactError, AutoActRegressor
 from autoact.core.assignment import Assignment
+from autoact.data.preparation.split import Split
+from autoact.data.prepare import prepare
+from autoact.data.settings import DataSettings
 from autoact.integrations.sklearn.fit import settings_for, train_on_all
-from autoact.integrations.sklearn.rows import Columns, Rows, whole
+from autoact.integrations.sklearn.rows import Columns, prepared, typed_rows, whole
 from autoact.recommendation import Policy
 
 DOCS = Path(__file__).resolve().parents[4] / "docs" / "integrations" / "sklearn.md"
@@ -71,28 +75,26 @@ def test_probabilities_agree_with_predictions(fitted, large):
 
 
 def test_what_is_recommended_is_what_is_trained(fitted):
-    wishes = fitted._wishes()
-    columns = Columns.of_numbers([f"x{k}" for k in range(4)])
-    prepared = whole(Rows(columns.table(X), columns.schema, Y, ["0", "1"]), name="t", scaling="quantile", seed=0)
+    rows = typed_rows(Columns.of_numbers([f"x{k}" for k in range(4)]), X, Y, ["0", "1"])
+    prepared = whole(rows, DataSettings(), "t")
     policy = Policy(True, Assignment({"layers.0.act": "tanh", "layers.1.act": "relu"}), {}, 3, "better")
-    module = train_on_all(prepared, policy, wishes, torch.device("cpu"))
+    module = train_on_all(prepared, policy, fitted, torch.device("cpu"))
     assert [str(layer.act) for layer in module.layers] == ["ActivationModule(tanh)", "ReLU()"]
     assert all(p.dtype == torch.float64 for p in module.parameters()) and not module.training
 
 
-def test_the_wishes_reach_the_search(fitted, tmp_path):
-    from autoact.data.preparation.split import Split
+def test_the_parameters_reach_the_search(fitted, tmp_path):
     from autoact.integrations.sklearn.rows import Protocol
 
     full = Protocol("full", Split(*(np.arange(k) for k in (3, 2, 1))), None, "")
     asked = clone(fitted).set_params(
         trials=7, minutes=2.0, objectives=("quality", "latency"), n_jobs=2, candidates=("tanh",)
     )
-    settings = settings_for(asked._wishes(), full, tmp_path)
+    settings = settings_for(asked, full, tmp_path, 0)
     assert (settings.search.trials, settings.search.minutes, settings.space.candidates) == (7, 2.0, ["tanh"])
     assert (settings.engine.name, settings.engine.workers, settings.hardware.rounds) == ("processes", 2, 15)
     assert (settings.confirm.seeds, settings.space.granularity) == (10, "site")
-    quality = settings_for(clone(fitted)._wishes(), full, tmp_path)
+    quality = settings_for(clone(fitted), full, tmp_path, 0)
     assert (quality.engine.name, quality.hardware.rounds) == ("inline", 5)
 
 
@@ -190,6 +192,30 @@ def test_mistakes_are_named_before_anything_is_trained(wrong, message):
     with pytest.raises(ValueError, match=re.escape(message)) as found:
         AutoActClassifier(**{**SMALL, **wrong}).fit(X, Y)
     assert isinstance(found.value, AutoactError)
+
+
+def test_every_parameter_is_listed_once_and_explained():
+    for estimator in (AutoActClassifier, AutoActRegressor):
+        signature = inspect.signature(estimator)
+        assert sorted(signature.parameters) == sorted(estimator().get_params())
+        assert all(one.kind is one.KEYWORD_ONLY for one in signature.parameters.values())
+    explained = AutoActClassifier.__doc__.split("Args:")[1].split("Attributes:")[0]
+    assert re.findall(r"^        (\w+):", explained, re.MULTILINE) == list(signature.parameters)
+
+
+def test_arrays_are_prepared_as_a_table_of_a_file_is(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(city=["oslo", "rome", None] * 20)
+    frame.assign(y=Y).to_csv(tmp_path / "t.csv", index=False)
+    of_file = prepare(DataSettings(path=str(tmp_path / "t.csv"), target="y"), "classification")
+    rows = typed_rows(Columns.of_frame(frame, list(frame)), frame, Y, ["0", "1"])
+    split = Split(*(part.rows for part in (of_file.train, of_file.validation, of_file.test.open("a test"))))
+    given = prepared(rows, split, DataSettings(), "t")
+    assert torch.equal(given.train.x, of_file.train.x) and torch.equal(given.validation.y, of_file.validation.y)
+    assert (given.features, given.frame_schema, given.profile) == (
+        of_file.features,
+        of_file.frame_schema,
+        of_file.profile,
+    )
 
 
 def test_a_metric_that_does_not_exist_on_the_rows_is_refused():

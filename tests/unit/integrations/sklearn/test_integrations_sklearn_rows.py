@@ -5,16 +5,25 @@ import pandas as pd
 import pytest
 
 from autoact.core.errors import AutoactError, SealedError
+from autoact.data.settings import DataSettings
 from autoact.integrations.sklearn.parameters import RefusedError, in_sklearn_terms
-from autoact.integrations.sklearn.rows import FULL_ROWS, RAREST_CLASS, Columns, Rows, prepare_rows, protocol_for, whole
+from autoact.integrations.sklearn.rows import (
+    FULL_ROWS,
+    RAREST_CLASS,
+    Columns,
+    prepared,
+    protocol_for,
+    typed_rows,
+    whole,
+)
 
 
 def rows_of(count, y=None, columns=2):
     names = [f"x{k}" for k in range(columns)]
-    table = pd.DataFrame(np.random.default_rng(0).normal(size=(count, columns)), columns=names)
+    table = np.random.default_rng(0).normal(size=(count, columns))
     classes = None if y is None else [str(name) for name in range(int(np.max(y)) + 1)]
-    y = table["x0"].to_numpy() if y is None else np.asarray(y)
-    return Rows(table, Columns.of_numbers(names).schema, y, classes)
+    y = table[:, 0] if y is None else np.asarray(y)
+    return typed_rows(Columns.of_numbers(names), table, y, classes)
 
 
 def parts(split):
@@ -22,7 +31,7 @@ def parts(split):
 
 
 def test_enough_rows_take_the_full_protocol():
-    protocol = protocol_for(rows_of(FULL_ROWS), seed=0)
+    protocol = protocol_for(rows_of(FULL_ROWS), DataSettings())
     train, validation, test = parts(protocol.split)
     assert (protocol.name, protocol.trials, protocol.note) == ("full", None, "")
     assert protocol.epochs_chosen and not protocol.reduced
@@ -31,7 +40,7 @@ def test_enough_rows_take_the_full_protocol():
 
 
 def test_one_row_less_takes_the_reduced_one_and_says_so():
-    protocol = protocol_for(rows_of(FULL_ROWS - 1), seed=0)
+    protocol = protocol_for(rows_of(FULL_ROWS - 1), DataSettings())
     train, validation, test = parts(protocol.split)
     assert protocol.reduced and protocol.trials == 4 and not test
     assert not train & validation and len(train | validation) == FULL_ROWS - 1
@@ -41,29 +50,29 @@ def test_one_row_less_takes_the_reduced_one_and_says_so():
 def test_a_rare_class_reduces_any_number_of_rows():
     y = np.zeros(1000, dtype="int64")
     y[: RAREST_CLASS - 1] = 1
-    protocol = protocol_for(rows_of(1000, y), seed=0)
+    protocol = protocol_for(rows_of(1000, y), DataSettings())
     assert protocol.reduced and "9 rows of the rarest class (the full one needs 10)" in protocol.note
     y[:RAREST_CLASS] = 1
-    assert not protocol_for(rows_of(1000, y), seed=0).reduced
+    assert not protocol_for(rows_of(1000, y), DataSettings()).reduced
 
 
 def test_a_handful_of_rows_all_train():
-    protocol = protocol_for(rows_of(39), seed=0)
+    protocol = protocol_for(rows_of(39), DataSettings())
     assert protocol.trials == 1 and not protocol.epochs_chosen and protocol.note.endswith("for max_epochs")
     assert parts(protocol.split)[0] == set(range(39))
-    assert protocol_for(rows_of(40), seed=0).epochs_chosen
+    assert protocol_for(rows_of(40), DataSettings(seed=0)).epochs_chosen
 
 
 def test_every_class_of_a_reduced_split_trains():
     y = np.array([0] * 60 + [1] * 2 + [2])
-    split = protocol_for(rows_of(len(y), y), seed=3).split
+    split = protocol_for(rows_of(len(y), y), DataSettings(seed=3)).split
     assert np.bincount(y[split.train]).tolist() == [48, 1, 1]
     assert np.bincount(y[split.validation]).tolist() == [12, 1]
 
 
 def test_the_split_follows_the_seed():
     rows = rows_of(100)
-    one, same, other = (protocol_for(rows, seed).split.validation.tolist() for seed in (0, 0, 1))
+    one, same, other = (protocol_for(rows, DataSettings(seed=seed)).split.validation.tolist() for seed in (0, 0, 1))
     assert one == same != other
 
 
@@ -78,18 +87,17 @@ def test_a_frame_with_categories_is_read_as_csv_data_are():
 
 def test_preprocessing_learns_from_training_rows_and_seals_the_test_rows():
     rows = rows_of(FULL_ROWS)
-    split = protocol_for(rows, 0).split
-    prepared = prepare_rows(rows, split, name="t", scaling="standard", seed=0)
-    assert float(prepared.train.x.mean().abs()) < 1e-6 < float(prepared.validation.x.mean().abs())
-    assert abs(float(prepared.train.y.mean())) < 1e-6
+    split = protocol_for(rows, DataSettings()).split
+    data = prepared(rows, split, DataSettings(scaling="standard"), "t")
+    assert float(data.train.x.mean().abs()) < 1e-6 < float(data.validation.x.mean().abs())
+    assert abs(float(data.train.y.mean())) < 1e-6
     with pytest.raises(SealedError):
-        _ = prepared.test.part
-    assert prepared.test.open("a test").rows.tolist() == split.test.tolist()
+        _ = data.test.part
+    assert data.test.open("a test").rows.tolist() == split.test.tolist()
 
 
 def test_after_the_search_all_rows_train():
-    prepared = whole(rows_of(50), name="t", scaling="quantile", seed=0)
-    assert prepared.sizes == {"train": 50, "validation": 50, "test": 0}
+    assert whole(rows_of(50), DataSettings(), "t").sizes == {"train": 50, "validation": 50, "test": 0}
 
 
 def test_mistakes_are_value_errors_too():

@@ -184,8 +184,8 @@ OF_ESTIMATORS = [
     ({"confirm_seeds": 1}, "confirm_seeds=1 must be 2 or more"),
     ({"confirm_seeds": None}, "confirm_seeds=None must be a whole number"),
     ({"device": None}, "device=None must be text"),
-    ({"n_jobs": 0}, "n_jobs=0 must be a whole number of processes"),
-    ({"n_jobs": "a"}, "n_jobs='a' must be a whole number of processes"),
+    ({"n_jobs": 0}, "n_jobs=0 must be a number of processes"),
+    ({"n_jobs": "a"}, "n_jobs='a' must be a whole number"),
     ({"output": ""}, "output='' must name a folder"),
     ({"tracking": None}, "tracking=None must be a name or autoact.TrackingSettings(...)"),
 ]  # fmt: skip
