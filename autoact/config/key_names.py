@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 from autoact.config.schema import FREE, Config
 from autoact.core.errors import AutoactError, nearest, unknown
@@ -85,10 +88,10 @@ def _leaves(node: Any, prefix: str = "") -> list[str]:
     return keys
 
 
-def _schema_keys(record: Any, prefix: str = "") -> dict[str, Any]:
+def _schema_keys(record: DataclassInstance | type[DataclassInstance], prefix: str = "") -> dict[str, object]:
     """Every leaf key of the schema, dotted, with its type."""
     hints = get_type_hints(record)
-    keys: dict[str, Any] = {}
+    keys: dict[str, object] = {}
     for field in fields(record):
         kind, name = hints[field.name], f"{prefix}{field.name}"
         keys |= _schema_keys(kind, f"{name}.") if is_dataclass(kind) else {name: kind}

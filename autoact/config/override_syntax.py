@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.override_text import quoted
@@ -15,7 +15,7 @@ _UNREADABLE = object()
 
 
 def read_override(
-    text: str, kinds: Mapping[str, Any], free: Sequence[str], choices: Mapping[str, Callable[[], list[str]]]
+    text: str, kinds: Mapping[str, object], free: Sequence[str], choices: Mapping[str, Callable[[], list[str]]]
 ) -> str:
     """One override as Hydra is to see it.
 
@@ -81,7 +81,7 @@ def _text(value: str) -> str:
     return value if readable else quoted(value)
 
 
-def _list(value: str, kind: Any) -> str:
+def _list(value: str, kind: object) -> str:
     """A value that is meant as a list; brackets may be left out, and so may quotes around text."""
     found = _parsed(value)
     if isinstance(found, list) and (not _of_text(kind) or all(isinstance(item, str) for item in found)):
@@ -115,7 +115,7 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _parsed(value: str) -> Any:
+def _parsed(value: str) -> object:
     """What Hydra would read; sweeps (``a,b``) and what it cannot read give ``_UNREADABLE``."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -127,7 +127,7 @@ def _parsed(value: str) -> Any:
         return _UNREADABLE
 
 
-def read_value(value: str) -> Any:
+def read_value(value: str) -> object:
     """What stands behind an equals sign as Hydra would read it; None where it would read nothing.
 
     Example:
@@ -138,16 +138,16 @@ def read_value(value: str) -> Any:
     return None if found is _UNREADABLE else found
 
 
-def _is(kind: Any, wanted: type) -> bool:
+def _is(kind: object, wanted: type) -> bool:
     """Whether a schema type is ``wanted``, or optional and else that."""
     return any(part is wanted or get_origin(part) is wanted for part in (kind, *_alternatives(kind)))
 
 
-def _of_text(kind: Any) -> bool:
+def _of_text(kind: object) -> bool:
     """Whether a list type holds text."""
     return any(get_args(part) == (str,) for part in (kind, *_alternatives(kind)))
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
+def _alternatives(kind: object) -> tuple[object, ...]:
     """The parts of ``Optional[...]`` and the like."""
     return () if get_origin(kind) is list else get_args(kind)

@@ -121,5 +121,5 @@ class Config:
     output: str = "autoact-runs"
 
 
-# Sub-trees that take any key: their keys are checked by whoever receives them.
+# Sub-trees that take any key: their keys are checked where they are used.
 FREE = ("trainer", "recipe.arguments", "module_arguments", "datamodule_arguments")

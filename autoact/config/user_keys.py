@@ -1,11 +1,10 @@
-"""The keys that somebody set: on the command line, or in a file of the user's own. The packaged groups set none."""
+"""The keys that the user set: on the command line, or in a file of the user's own. The packaged groups set none."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from autoact.config.effective_keys import Given
 from autoact.config.groups import GROUPS, conf_dir, search_path
@@ -84,13 +83,15 @@ def _from_files(overrides: Sequence[str], config_dirs: Sequence[str], config_nam
     return found
 
 
-def _leaves(node: Mapping[Any, Any], prefix: str) -> list[str]:
+def _leaves(node: Mapping[str, object], prefix: str) -> list[str]:
     """Every leaf key of a tree, dotted; a free sub-tree is one."""
     keys: list[str] = []
     for name, value in node.items():
         full = f"{prefix}{name}"
-        deep = isinstance(value, Mapping) and _whole(full) == full and full not in FREE
-        keys += _leaves(value, f"{full}.") if deep else [_whole(full)]
+        if isinstance(value, Mapping) and _whole(full) == full and full not in FREE:
+            keys += _leaves(value, f"{full}.")
+        else:
+            keys.append(_whole(full))
     return list(dict.fromkeys(keys))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from autoact.core.trial import PRUNED, STOPPABLE, TrialRecord
+from autoact.core.value_holders import PlainData
 
 # Records that say how many epochs trainings take: the latest ones; fewer than these say nothing yet.
 RECENT, FEWEST = 40, 6
@@ -94,7 +94,7 @@ class Forecast:
     def __init__(
         self,
         expected: Expected,
-        earlier: Mapping[str, Any] | None = None,
+        earlier: PlainData | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._expected = expected
@@ -115,7 +115,7 @@ class Forecast:
         """The batch is told, or the part of the check is over."""
         self._running.end()
 
-    def measured(self) -> dict[str, Any]:
+    def measured(self) -> PlainData:
         """Plain data for a later run of the study."""
         return {"seconds_per_epoch": self._seconds_per_epoch()}
 

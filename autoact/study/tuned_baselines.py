@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from autoact.core.assignment import Assignment
 from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
 from autoact.space.search_space import LEARNING_RATE, SearchSpace
 from autoact.study.confirmation.retraining import same
@@ -175,7 +175,7 @@ def thinner(
     if not space.has_settings:
         return {}
 
-    def count(assignment: Any) -> int:
+    def count(assignment: Assignment) -> int:
         key = space.key(assignment)
         candidates = [r.candidate for r in [*records, *pool] if space.key(r.candidate.assignment) == key]
         return len({same(candidate) for candidate in candidates})

@@ -1,4 +1,4 @@
-"""Inputs of any number of samples, made from a batch of somebody else's: where its samples lie is found."""
+"""Inputs of any number of samples, made from a batch of the user's: the axis of its samples is found."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from autoact.core.errors import AutoactError, first_line
+from autoact.core.value_holders import Batch
 from autoact.sites.tracing.dry_run import tensors_in
 
-Run = Callable[[Any], Any]
+Run = Callable[[Batch], Batch]
 """Runs a model on an input, in evaluation mode and without gradients."""
 
 # Axes that may hold the samples of a batch: the first, or the second behind time.
@@ -22,12 +23,12 @@ AXES = (0, 1)
 _RUNS, _SCALES, _INDEPENDENT = 0, 1, 2
 
 
-def samples_along(value: Any, axis: int) -> int:
+def samples_along(value: Batch, axis: int) -> int:
     """How many samples a batch has along an axis: the size of its first tensor that has this axis, else 0."""
     return next((tensor.shape[axis] for tensor in tensors_in(value) if tensor.ndim > axis), 0)
 
 
-def taken(value: Any, axis: int, samples: int, index: Tensor) -> Any:
+def taken(value: Batch, axis: int, samples: int, index: Tensor) -> Batch:
     """The samples of a batch that an index names; tensors of another size along the axis stay as they are."""
     if isinstance(value, Tensor):
         fits = value.ndim > axis and value.shape[axis] == samples
@@ -44,7 +45,7 @@ def taken(value: Any, axis: int, samples: int, index: Tensor) -> Any:
     return value
 
 
-def batch_axis(run: Run, example: Any) -> int | None:
+def batch_axis(run: Run, example: Batch) -> int | None:
     """The axis along which a batch holds its samples, by running the model on one and on two of them.
 
     Args:
@@ -64,7 +65,7 @@ def batch_axis(run: Run, example: Any) -> int | None:
     return max(fits, key=fits.__getitem__, default=None)
 
 
-def _fit(run: Run, example: Any, axis: int, whole: list[Tensor]) -> int | None:
+def _fit(run: Run, example: Batch, axis: int, whole: list[Tensor]) -> int | None:
     """How well an axis fits; None where the model raises with fewer samples along it."""
     samples = samples_along(example, axis)
     if samples < 1:
@@ -97,8 +98,8 @@ def _agreement(whole: list[Tensor], part: list[Tensor], samples: int, index: Ten
 
 
 def input_maker(
-    run: Run, example: Any, axis: int | None, pick: Callable[[Any], Any], loader: Any, name: str
-) -> Callable[[int], Any]:
+    run: Run, example: Batch, axis: int | None, pick: Callable[[Batch], Batch], loader: object, name: str
+) -> Callable[[int], Batch]:
     """A function that makes inputs of any number of samples.
 
     Samples are taken from the example along its batch axis, over and over where there are too few. Where there is none,
@@ -123,7 +124,7 @@ def input_maker(
         data: Any = loader.dataset
         collate = loader.collate_fn
 
-        def make(size: int) -> Any:
+        def make(size: int) -> Batch:
             return pick(collate([data[k % len(data)] for k in range(size)]))
 
         try:

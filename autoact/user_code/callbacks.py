@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelSummary, ProgressBar
@@ -14,7 +13,7 @@ from autoact.user_code.pytorch_lightning import adopted
 UNSEEN = "callbacks left out, since a search shows no bars and keeps no logs of single trainings: {}"
 
 
-def callbacks_in(made: Any, where: str = "callbacks") -> list[Any]:
+def callbacks_in(made: object, where: str = "callbacks") -> list[lightning.Callback]:
     """What a function that makes callbacks returned, one or several, as ``lightning``'s.
 
     Args:
@@ -29,14 +28,16 @@ def callbacks_in(made: Any, where: str = "callbacks") -> list[Any]:
         (1, 1)
     """
     several = made if isinstance(made, (list, tuple)) else [made]
-    found = [adopted(one, lightning.Callback) for one in several]
-    for one in found:
-        if not isinstance(one, lightning.Callback):
+    found = []
+    for one in several:
+        callback = adopted(one, lightning.Callback)
+        if not isinstance(callback, lightning.Callback):
             raise AutoactError(f"{where} gives {type(one).__name__}, not a lightning.Callback")
+        found.append(callback)
     return found
 
 
-def unseen(callback: Any, trainer: Mapping[str, Any]) -> bool:
+def unseen(callback: lightning.Callback, trainer: Mapping[str, object]) -> bool:
     """Whether a callback only shows or logs what a search shows and logs nowhere.
 
     Lightning refuses its bars where bars are off; the others would make candidates train one by one for nothing.

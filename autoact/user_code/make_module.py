@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeAlias
 
 import lightning
 import torch
@@ -16,12 +16,14 @@ from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.random_state import random_state, restore_random_state
 from autoact.user_code.pytorch_lightning import adopted
 
+MakeModule: TypeAlias = Callable[[], lightning.LightningModule]
+
 _CPU = torch.device("cpu")
 
 
 def maker_of(
-    make_module: Callable[[], Any], datamodule: Any, trainer: Mapping[str, Any]
-) -> tuple[Callable[[], Any], Exception | None]:
+    make_module: MakeModule, datamodule: lightning.LightningDataModule, trainer: Mapping[str, object]
+) -> tuple[MakeModule, Exception | None]:
     """A function that returns fresh modules which can be called, changed and trained.
 
     ``fit`` runs ``setup`` and ``configure_model`` before it makes the optimiser, and some code makes layers there, as
@@ -46,11 +48,11 @@ def maker_of(
     first = adopted(make_module(), lightning.LightningModule)
     fresh = _copied(make_module) if _share(first, make_module) else make_module
 
-    def whole(*, with_setup: bool = False) -> Any:
+    def whole(*, with_setup: bool = False) -> lightning.LightningModule:
         module = adopted(fresh(), lightning.LightningModule)
         if not isinstance(module, lightning.LightningModule):
             raise AutoactError(f"make_module returns a {type(module).__name__}, not a lightning.LightningModule")
-        hooks: dict[str, tuple[Any, ...]] = {"setup": ("fit",)} if with_setup else {}
+        hooks: dict[str, tuple[str, ...]] = {"setup": ("fit",)} if with_setup else {}
         hooks |= {"configure_model": ()} if _own(module, "configure_model") else {}
         if not hooks:
             return module
@@ -66,7 +68,7 @@ def maker_of(
     return (lambda: whole(with_setup=True)) if makes_layers else whole, problem
 
 
-def _share(one: Any, make_module: Callable[[], Any]) -> bool:
+def _share(one: object, make_module: MakeModule) -> bool:
     """Whether what a function returned first has layers or weights in common with what it returns next."""
     if not isinstance(one, torch.nn.Module):
         return False
@@ -76,19 +78,19 @@ def _share(one: Any, make_module: Callable[[], Any]) -> bool:
     return not {*map(id, _parts(one))}.isdisjoint(map(id, _parts(other)))
 
 
-def _parts(module: torch.nn.Module) -> list[Any]:
+def _parts(module: torch.nn.Module) -> list[torch.nn.Module | torch.Tensor]:
     """All that a training of a module changes."""
     return [*module.modules(), *module.parameters(), *module.buffers()]
 
 
-def _copied(make_module: Callable[[], Any]) -> Callable[[], Any]:
+def _copied(make_module: MakeModule) -> MakeModule:
     """A function that returns copies of what another one returns.
 
     Raises:
         AutoactError: it cannot be copied.
     """
 
-    def copied() -> Any:
+    def copied() -> lightning.LightningModule:
         made = make_module()
         try:
             return copied_model(made)
@@ -101,7 +103,9 @@ def _copied(make_module: Callable[[], Any]) -> Callable[[], Any]:
     return copied
 
 
-def _setup_makes_layers(module: Any, datamodule: Any, trainer: Mapping[str, Any]) -> tuple[bool, Exception | None]:
+def _setup_makes_layers(
+    module: object, datamodule: lightning.LightningDataModule, trainer: Mapping[str, object]
+) -> tuple[bool, Exception | None]:
     """Whether a module's ``setup`` makes layers, tried on it; and what it raised. Wrapping what is there makes none."""
     if not isinstance(module, lightning.LightningModule) or not _own(module, "setup"):
         return False, None
@@ -115,12 +119,12 @@ def _setup_makes_layers(module: Any, datamodule: Any, trainer: Mapping[str, Any]
     return not {*map(id, _layers(module))} <= {*map(id, before)}, None
 
 
-def _layers(module: torch.nn.Module) -> list[Any]:
+def _layers(module: torch.nn.Module) -> list[torch.nn.Module | torch.Tensor]:
     """The innermost modules, and the weights."""
     return [*(part for part in module.modules() if not any(part.children())), *module.parameters()]
 
 
-def _own(module: Any, hook: str) -> bool:
+def _own(module: lightning.LightningModule, hook: str) -> bool:
     """Whether the user wrote a hook."""
     return is_overridden(hook, module, lightning.LightningModule)
 

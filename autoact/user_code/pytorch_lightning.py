@@ -6,14 +6,16 @@ import functools
 import importlib
 import inspect
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
+
+T = TypeVar("T")
 
 _OTHER = "pytorch_lightning"
 
 
-def adopted(made: Any, kind: type) -> Any:
+def adopted(made: T, kind: type) -> T:
     """The object itself, as one of ``lightning``'s where it is one of ``pytorch_lightning``'s; others as they are.
 
     Its class becomes a class of the same name that is derived from its own and, behind it, from ``kind``, whose methods
@@ -48,7 +50,7 @@ def is_of(own: type, kind: type) -> bool:
     return issubclass(own, kind) or _other(own, kind) is not None
 
 
-def base_of(own: Any, kind: type) -> type:
+def base_of(own: object, kind: type) -> type:
     """``kind``, or what ``pytorch_lightning`` has in its place, where a class is derived from that.
 
     Example:
@@ -68,7 +70,7 @@ def _other(own: type, kind: type) -> type | None:
     return next((base for base in named if base.__module__.partition(".")[0] == _OTHER), None)
 
 
-def _twin(own: type) -> Any:
+def _twin(own: type) -> type | None:
     """The same class of ``lightning``; None for one of the user's, and where the two are of different versions."""
     package, _, rest = own.__module__.partition(".")
     if package != _OTHER or sys.modules[_OTHER].__version__ != lightning.__version__:
@@ -77,9 +79,9 @@ def _twin(own: type) -> Any:
 
 
 @functools.cache
-def _both(own: Any, kind: Any) -> type:
+def _both(own: type, kind: type) -> type:
     """One class for each of the user's: modules of one class stay of one class."""
-    members: dict[str, Any] = {"__module__": own.__module__, "__qualname__": own.__qualname__}
+    members: dict[str, object] = {"__module__": own.__module__, "__qualname__": own.__qualname__}
     other = _other(own, kind)
     for base in reversed([base for base in kind.__mro__ if base.__module__.partition(".")[0] == "lightning"]):
         for name, member in vars(base).items():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from typing import Any
+from typing import NoReturn
 
 import lightning
 import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from autoact.core.value_holders import Batch
 from autoact.training.quiet_lightning import quiet_lightning
 
 _STEPS = ("training_step", "validation_step", "test_step", "predict_step")
@@ -18,12 +19,12 @@ _STEPS = ("training_step", "validation_step", "test_step", "predict_step")
 class _Called(BaseException):
     """Ends a step where it calls the model: no handler of the user's own catches it."""
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, args: tuple[Batch, ...], kwargs: dict[str, Batch]) -> None:
         super().__init__()
         self.given, self.named = args, kwargs
 
 
-def given_by_step(module: lightning.LightningModule, batch: Any) -> Any:
+def given_by_step(module: lightning.LightningModule, batch: Batch) -> Batch:
     """The arguments that a step calls ``forward`` with, as ``call_model`` takes them; None where no step does.
 
     Steps run as far as that call: ``training_step``, then the others.
@@ -44,7 +45,7 @@ def given_by_step(module: lightning.LightningModule, batch: Any) -> Any:
     modes = [(part, part.training) for part in module.modules()]
     own = module.__dict__.get("forward")
 
-    def forward(*args: Any, **kwargs: Any) -> Any:
+    def forward(*args: Batch, **kwargs: Batch) -> NoReturn:
         raise _Called(args, kwargs)
 
     module.__dict__["forward"] = forward
@@ -59,7 +60,7 @@ def given_by_step(module: lightning.LightningModule, batch: Any) -> Any:
             part.training = mode
 
 
-def _call_of(module: lightning.LightningModule, step: str, batch: Any) -> Any:
+def _call_of(module: lightning.LightningModule, step: str, batch: Batch) -> Batch:
     """What one step calls ``forward`` with."""
     if not is_overridden(step, module, lightning.LightningModule):
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import Tags, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.extmath import softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
@@ -16,6 +17,11 @@ from autoact.data.preparation.preprocessing import encode
 from autoact.integrations.sklearn.parameters import EstimatorParameters, RefusedError, in_sklearn_terms
 from autoact.integrations.sklearn.rows import Columns, typed_rows
 
+# Of numpy, or an extension type of pandas.
+Dtype: TypeAlias = np.dtype | pd.api.extensions.ExtensionDtype
+Table: TypeAlias = ArrayLike | pd.DataFrame
+Checked: TypeAlias = np.ndarray | pd.DataFrame
+
 # Rows that go through the network at a time.
 PREDICTED_AT_ONCE = 65_536
 
@@ -23,34 +29,34 @@ PREDICTED_AT_ONCE = 65_536
 class AutoActEstimator(EstimatorParameters):
     """What both estimators share; see ``AutoActClassifier``."""
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Missing values and, in a DataFrame, categories are taken."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
 
-    def _checked_rows(self, X: Any) -> Any:  # noqa: N803  (scikit-learn's own name)
+    def _checked_rows(self, X: Table) -> Checked:  # noqa: N803  (scikit-learn's own name)
         """New rows: numbers as an array, a DataFrame with other columns as it is."""
         if _has_categories(X):
             return validate_data(self, X, reset=False, skip_check_array=True)
         return validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
 
-    def _checked_training(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:  # noqa: N803
+    def _checked_training(self, X: Table, y: ArrayLike) -> tuple[Checked, np.ndarray]:  # noqa: N803
         """Training rows with their targets."""
         numeric = isinstance(self, RegressorMixin)
         if not _has_categories(X):
             return validate_data(
                 self, X, y, dtype=np.float64, y_numeric=numeric, ensure_all_finite="allow-nan", ensure_min_samples=2
             )
-        frame, y = validate_data(self, X, y, skip_check_array=True)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(frame, y)
-        assert_all_finite(y, input_name="y")
+        frame, targets = validate_data(self, X, y, skip_check_array=True)
+        targets = column_or_1d(targets, warn=True)
+        check_consistent_length(frame, targets)
+        assert_all_finite(targets, input_name="y")
         if len(frame) < 2:
             raise RefusedError(f"Found array with {len(frame)} sample(s) while a minimum of 2 is required.")
-        return frame, y.astype(np.float64) if numeric else y
+        return frame, targets.astype(np.float64) if numeric else targets
 
-    def _columns(self, X: Any, checked: Any) -> Columns:  # noqa: N803
+    def _columns(self, X: Table, checked: Checked) -> Columns:  # noqa: N803
         """What the columns are."""
         given = [str(name).strip() for name in X.columns] if isinstance(X, pd.DataFrame) else []
         names = given if len(set(given)) == checked.shape[1] else [f"x{k}" for k in range(checked.shape[1])]
@@ -58,7 +64,7 @@ class AutoActEstimator(EstimatorParameters):
             return Columns.of_frame(checked, names)
         return Columns.of_numbers(names)
 
-    def _search(self, X: Any, checked: Any, y: np.ndarray, classes: list[str] | None) -> None:  # noqa: N803
+    def _search(self, X: Table, checked: Checked, y: np.ndarray, classes: list[str] | None) -> None:  # noqa: N803
         """Search and train; sets the attributes that both estimators have."""
         from autoact.integrations.sklearn.fit import front_of, search_and_train
 
@@ -78,7 +84,7 @@ class AutoActEstimator(EstimatorParameters):
         self.protocol_ = found.protocol.name
         self.note_ = found.protocol.note
 
-    def _outputs(self, X: Any) -> np.ndarray:  # noqa: N803
+    def _outputs(self, X: Table) -> np.ndarray:  # noqa: N803
         """What the network gives, in float64. **Shape**: ``[rows, outputs]``."""
         import torch
 
@@ -94,7 +100,7 @@ class AutoActEstimator(EstimatorParameters):
 class AutoActClassifier(ClassifierMixin, AutoActEstimator):
     """A multi-layer perceptron whose activations are searched, checked and then used.
 
-    ``fit`` searches on the road that every search takes: trials on training and validation rows, then the final check
+    ``fit`` searches as ``autoact.search`` does: trials on training and validation rows, then the final check
     with fresh seeds on a sealed test part. What is recommended, or the kept baseline, is trained once more on all rows.
     Fewer than 500 rows, or fewer than 10 of some class, take a reduced protocol, which says so in ``note_``: fewer
     trials and no final check, so that the baseline is kept, with the training settings that suited it best.
@@ -146,7 +152,7 @@ class AutoActClassifier(ClassifierMixin, AutoActEstimator):
         (array([0, 0]), 'reduced')
     """
 
-    def fit(self, X: Any, y: Any) -> AutoActClassifier:  # noqa: N803
+    def fit(self, X: Table, y: ArrayLike) -> AutoActClassifier:  # noqa: N803
         """Search, check, and train on all rows.
 
         Args:
@@ -165,22 +171,22 @@ class AutoActClassifier(ClassifierMixin, AutoActEstimator):
         self._search(X, checked, indices.astype(np.int64), [str(name) for name in self.classes_])
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
+    def decision_function(self, X: Table) -> np.ndarray:  # noqa: N803
         """Log-odds of the second class, **Shape** ``[rows]``; of more classes the logits, ``[rows, classes]``."""
         outputs = self._outputs(X)
         return outputs[:, 0] if len(self.classes_) == 2 else outputs
 
-    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+    def predict_proba(self, X: Table) -> np.ndarray:  # noqa: N803
         """Probability of each class. **Shape**: ``[rows, classes]``."""
         scores = self.decision_function(X)
         return softmax(scores if scores.ndim == 2 else np.column_stack([np.zeros_like(scores), scores]))
 
-    def predict_log_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+    def predict_log_proba(self, X: Table) -> np.ndarray:  # noqa: N803
         """Logarithm of ``predict_proba``."""
         with np.errstate(divide="ignore"):  # a probability may be too small for a float: its logarithm is -inf
             return np.log(self.predict_proba(X))
 
-    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+    def predict(self, X: Table) -> np.ndarray:  # noqa: N803
         """The most probable class. **Shape**: ``[rows]``."""
         scores = self.decision_function(X)
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
@@ -197,7 +203,7 @@ class AutoActRegressor(RegressorMixin, AutoActEstimator):
         ((2,), dtype('float64'))
     """
 
-    def fit(self, X: Any, y: Any) -> AutoActRegressor:  # noqa: N803
+    def fit(self, X: Table, y: ArrayLike) -> AutoActRegressor:  # noqa: N803
         """Search, check, and train on all rows; see ``AutoActClassifier.fit``.
 
         Args:
@@ -211,7 +217,7 @@ class AutoActRegressor(RegressorMixin, AutoActEstimator):
         self._search(X, checked, np.asarray(y, dtype=np.float64), None)
         return self
 
-    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+    def predict(self, X: Table) -> np.ndarray:  # noqa: N803
         """Numbers in the unit of ``y``. **Shape**: ``[rows]``."""
         outputs = self._outputs(X)[:, 0]
         scale = self._target_scale
@@ -219,11 +225,11 @@ class AutoActRegressor(RegressorMixin, AutoActEstimator):
         return outputs * scale.std[0] + scale.mean[0]
 
 
-def _has_categories(X: Any) -> bool:  # noqa: N803
+def _has_categories(X: Table) -> bool:  # noqa: N803
     """Whether it is a DataFrame with columns that are no numbers."""
     return isinstance(X, pd.DataFrame) and not all(map(_number, X.dtypes))
 
 
-def _number(dtype: Any) -> bool:
+def _number(dtype: Dtype) -> bool:
     """Whether scikit-learn takes a column for numbers, and so do we: truth values are categories, as in files."""
     return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)

@@ -1,4 +1,4 @@
-"""From checked rows to a fitted network: the task, the search on the common road, and the final training."""
+"""From checked rows to a fitted network: the task, the search as every other, and the final training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 import torch
@@ -21,6 +20,7 @@ from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config, RecipeSettings, TaskSettings
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate, Role, TrialRecord
+from autoact.core.value_holders import PlainData
 from autoact.data.preparation.tables import Typed
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
@@ -31,6 +31,7 @@ from autoact.latency.hardware import HardwareSettings
 from autoact.recommendation import Policy, Recommendation
 from autoact.report.terminal import TerminalView
 from autoact.space.settings import SpaceSettings
+from autoact.study.callbacks import SearchCallback
 from autoact.study.outcome.result import SearchResult
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, RungSettings, SearchSettings
 from autoact.study.storage.optuna_storage import open_storage, storage_url
@@ -197,7 +198,7 @@ def train_on_all(
     return copy.deepcopy(session.modules()[0]).cpu().double().eval()
 
 
-def _trainer(epochs: int, *, once: bool) -> dict[str, Any]:
+def _trainer(epochs: int, *, once: bool) -> dict[str, int]:
     """Arguments of the Trainer.
 
     Args:
@@ -207,7 +208,7 @@ def _trainer(epochs: int, *, once: bool) -> dict[str, Any]:
     return {"max_epochs": epochs, **({"check_val_every_n_epoch": epochs} if once else {})}
 
 
-def batch_rows(rows: int, wished: int | None) -> int:
+def batch_rows(rows: int, given: int | None) -> int:
     """Training rows in a batch.
 
     Example:
@@ -215,17 +216,17 @@ def batch_rows(rows: int, wished: int | None) -> int:
         (32, 100, 128, 8)
     """
     least, most = BATCH_ROWS
-    return wished or max(least, min(most, rows // 8))
+    return given or max(least, min(most, rows // 8))
 
 
-def front_of(result: SearchResult) -> list[dict[str, Any]]:
+def front_of(result: SearchResult) -> list[PlainData]:
     """The trials that no other beats, as plain data."""
     members = result.selection.front if result.selection is not None else ()
     by_number = {record.number: record for record in result.records}
     return [_trial(by_number[number], [o.name for o in result.info.objectives]) for number in members]
 
 
-def _trial(record: TrialRecord, objectives: Sequence[str]) -> dict[str, Any]:
+def _trial(record: TrialRecord, objectives: Sequence[str]) -> PlainData:
     """One trial: its number, what was trained, and the values of what is traded."""
     return {
         "trial": record.number,
@@ -235,8 +236,8 @@ def _trial(record: TrialRecord, objectives: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _watching(parameters: EstimatorParameters, ready: PreparedSearch) -> list[Any]:
-    """Tracker and terminal, where wished."""
+def _watching(parameters: EstimatorParameters, ready: PreparedSearch) -> list[SearchCallback]:
+    """The tracker and the terminal view that the parameters ask for."""
     logging = in_full(parameters.tracking, TrackingSettings, "tracking", "backend")
     tracker = make_tracker(logging, ready.settings.output, ready.task.name)
     return [*filter(None, [tracker]), *([TerminalView()] if parameters.verbose else [])]
@@ -265,7 +266,7 @@ def _old_objects_aside() -> Iterator[None]:
     """Keep what is alive already out of garbage collections.
 
     Every timing collects garbage first; in a process that has many modules in memory that took longer than the training
-    of a small network. Where somebody has put objects aside himself, nothing changes.
+    of a small network. Where the user has put objects aside themselves, nothing changes.
     """
     if gc.get_freeze_count():
         yield

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import torch.nn.functional as F
 from torch import nn
 
 from autoact.sites.user_hooks import take_gradient_hooks_
 
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 Layer = nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
 
 
@@ -67,7 +68,7 @@ def mend_copy_(model: nn.Module, copied: nn.Module) -> None:
             hold_(other, other._modules["activation"])  # type: ignore[arg-type]
 
 
-def copied_model(model: nn.Module) -> nn.Module:
+def copied_model(model: ModuleT) -> ModuleT:
     """A deep copy that computes what the model does; ``copy.deepcopy`` alone makes ReLU of some activations."""
     copied = copy.deepcopy(model)
     mend_copy_(model, copied)

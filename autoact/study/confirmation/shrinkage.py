@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from autoact.core.trial import TrialRecord
 from autoact.space.search_space import SearchSpace
@@ -55,7 +54,7 @@ def _means(complete: Sequence[TrialRecord], space: SearchSpace, why: str) -> Est
     settings over that variance and the noise of the mean. The noise is known where settings were trained under several
     seeds, as the baseline is.
     """
-    groups: dict[Any, list[TrialRecord]] = {}
+    groups: dict[object, list[TrialRecord]] = {}
     for record in complete:
         key = (space.key(record.candidate.assignment), tuple(sorted(record.candidate.settings.items())))
         groups.setdefault(key, []).append(record)
