@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from autoact.core.assignment import Choice as Choice
     from autoact.core.errors import AutoactError as AutoactError
     from autoact.core.result_table import ResultTable as ResultTable
-    from autoact.core.stats import Interval as Interval
     from autoact.core.trial import Candidate as Candidate
     from autoact.core.trial import Role as Role
     from autoact.core.trial import TrialRecord as TrialRecord
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
     from autoact.study.confirmation.verdict import Ruling as Ruling
     from autoact.study.outcome.result import Row as Row
     from autoact.study.outcome.result import SearchResult as SearchResult
+    from autoact.study.paired_statistics import Interval as Interval
     from autoact.study.selection import Selection as Selection
     from autoact.study.settings import ConfirmSettings as ConfirmSettings
     from autoact.study.settings import LatencySettings as LatencySettings

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -223,8 +224,7 @@ def compare_applied(names: str, batch: int, options: argparse.Namespace) -> tupl
     import torch
 
     import autoact
-    from autoact.core.stats import median, median_error
-    from autoact.latency.timer import time_alternating
+    from autoact.latency.timer import median_error, time_alternating
 
     inputs, width = 46, 64
     chosen = names.split("/") if "/" in names else [names] * 3
@@ -243,7 +243,7 @@ def compare_applied(names: str, batch: int, options: argparse.Namespace) -> tupl
 
     pairs = list(zip(timings["hand"].round_ms, timings["twin"].round_ms, strict=True))
     slower = [200 * a / (b + c) - 100 for a, (b, c) in zip(timings["applied"].round_ms, pairs, strict=True)]
-    return median(slower), median_error(slower), median([100 * (c / b - 1) for b, c in pairs])
+    return statistics.median(slower), median_error(slower), statistics.median([100 * (c / b - 1) for b, c in pairs])
 
 
 PARTS: dict[str, tuple[str, Callable[[argparse.Namespace], tuple[str, Any]]]] = {

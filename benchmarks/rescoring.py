@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoact.core.pareto import front, hypervolume
+import moocore
+
+from autoact.study.pareto import front
 from benchmarks.problem import Problem, Trial, make_ready
 
 SEEDS = (9001, 9002, 9003, 9004, 9005)
@@ -48,7 +50,10 @@ class Judge:
     def volume(self, keys: Sequence[str]) -> float:
         """The hypervolume of some points; its unit is that of quality times ms."""
         points = [(math.fsum(self.qualities[k]) / len(self.qualities[k]), self.latencies[k]) for k in set(keys)]
-        return round(hypervolume(points, self.reference, self.directions), 12)
+        if not points:
+            return 0.0
+        maximise = [direction == "max" for direction in self.directions]
+        return round(float(moocore.hypervolume(points, ref=self.reference, maximise=maximise)), 12)
 
 
 def key_of(params: Mapping[str, Any]) -> str:

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoact.core.pareto import front, hypervolume
+import moocore
+
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.latency.hardware import HardwareSettings
 from autoact.study.execution.predicted_costs import calibrate
 from autoact.study.execution.successive_halving import Rung, Standing, rungs_of, so_far
+from autoact.study.pareto import front
 from autoact.study.settings import RungSettings
 from autoact.tasks.objectives import LATENCY, QUALITY, Objective
 from autoact.training.lightning_session import SessionOptions
@@ -173,7 +175,8 @@ def _outcome(curves: Curves, finished: Sequence[int], spent: int, order: Sequenc
     best = max if curves.mode == "max" else min
 
     def volume(indices: Sequence[int]) -> float:
-        return hypervolume([points[index] for index in indices], worst, directions)
+        chosen, maximise = [points[index] for index in indices], [direction == "max" for direction in directions]
+        return float(moocore.hypervolume(chosen, ref=worst, maximise=maximise)) if chosen else 0.0
 
     whole, total = volume(range(len(points))), sum(record.epochs for record in curves.records)
     affordable, paid = [], 0

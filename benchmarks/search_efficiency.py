@@ -33,13 +33,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import moocore
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from autoact.core.errors import AutoactError
-from autoact.core.stats import paired_interval, quantile
 from autoact.core.trial import Role
+from autoact.study.paired_statistics import paired_interval
 from autoact.study.proposal.optuna_samplers import DIRECTIONS, quiet
 from autoact.study.proposal.sampler import LEAST_R2, Axis, Observation, Proposer
 from autoact.study.proposal.surrogate import fit
@@ -109,12 +110,8 @@ class Table:
 
     def _volume(self, rows: Any) -> float:
         """The hypervolume of configurations by their means, up to the table's worst values."""
-        total, ceiling, right = 0.0, float(self._loss.max()), float(self._time.max())
-        for row in rows[np.lexsort((self._loss[rows], self._time[rows]))]:
-            if self._loss[row] < ceiling:
-                total += (right - self._time[row]) * (ceiling - self._loss[row])
-                ceiling = float(self._loss[row])
-        return total
+        points = np.column_stack([self._loss, self._time])
+        return float(moocore.hypervolume(points[rows], ref=points.max(axis=0)))
 
     def score(self, rows: Sequence[int], seen: Sequence[float]) -> float:
         """The part of the true hypervolume that the front of ``rows`` by the mean of what was seen has by its means."""
@@ -332,7 +329,8 @@ def report(scores: Scores, cost: Mapping[str, float], budgets: Sequence[int]) ->
 
 def _quartiles(values: Sequence[float]) -> str:
     """The median and the quartiles."""
-    return f"{quantile(values, 0.5):.4f} ({quantile(values, 0.25):.4f}-{quantile(values, 0.75):.4f})"
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.4f} ({low:.4f}-{high:.4f})"
 
 
 def _bars(scores: Scores) -> list[str]:

@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
+from statistics import median
 
 import torch
 from torch import nn
 
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
-from autoact.core.stats import median, median_error
 from autoact.core.value_holders import Batch
 from autoact.latency.hardware import HardwareSettings, describe, resolve_device
 from autoact.latency.latency_table import BATCHES, NOISY, BatchTable, Estimate, LatencyTable
 from autoact.latency.model_call import call_model, to_device
-from autoact.latency.timer import Clock, Timing, fixed_threads, time_alternating
+from autoact.latency.timer import Clock, Timing, fixed_threads, median_error, time_alternating
 
 Swap = Callable[[nn.Module, str, str], nn.Module]
 ModelCall = Callable[[nn.Module, Batch], object]

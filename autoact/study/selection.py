@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autoact.core.pareto import dominates, front, knee
 from autoact.core.trial import Role, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.confirmation.retraining import same
+from autoact.study.pareto import dominates, front, knee
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.objectives import COST, QUALITY, Objective
 from autoact.tasks.task import Task

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from autoact.core.stats import paired_interval
 from autoact.core.trial import Role, TrialRecord
 from autoact.space.search_space import LEARNING_RATE, SearchSpace
 from autoact.study.callbacks import SearchCallback
@@ -16,6 +15,7 @@ from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining
 from autoact.study.confirmation.shortlist import shortlist
 from autoact.study.confirmation.shrinkage import Estimates
 from autoact.study.execution.batch_trainer import Trainer
+from autoact.study.paired_statistics import paired_interval
 from autoact.study.selection import Selection, select_trials
 from autoact.study.settings import ConfirmSettings
 from autoact.study.storage.trial_store import TrialStore

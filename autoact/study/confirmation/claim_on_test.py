@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autoact.core.stats import Interval
 from autoact.core.trial import Candidate, Role
 from autoact.space.search_space import SearchSpace
 from autoact.study.callbacks import SearchCallback
@@ -16,6 +15,7 @@ from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.power import PowerAnalysis, foresee
 from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
 from autoact.study.execution.batch_trainer import Trainer
+from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
 from autoact.study.storage.trial_store import TrialStore

@@ -6,10 +6,10 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from autoact.core.assignment import Assignment
-from autoact.core.stats import median, paired_interval
 from autoact.core.trial import Candidate
 from autoact.latency.cost import cost_per_million
 from autoact.latency.hardware import resolve_device
@@ -17,6 +17,7 @@ from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import Timing, time_alternating
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.execution.predicted_costs import PredictedCosts
+from autoact.study.paired_statistics import paired_interval
 from autoact.study.selection import Selection
 from autoact.tasks.objectives import COST, LATENCY, Objective
 from autoact.tasks.task import Task

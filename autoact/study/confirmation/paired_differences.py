@@ -6,8 +6,8 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from autoact.core.stats import Interval, jackknife_variance, mean_sd, paired_interval
 from autoact.study.confirmation.retraining import RetrainedCandidate
+from autoact.study.paired_statistics import Interval, jackknife_variance, mean_sd, paired_interval
 
 
 @dataclass(frozen=True)

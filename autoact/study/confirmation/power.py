@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoact.core.stats import detectable_difference
 from autoact.study.confirmation.paired_differences import pairs_of
 from autoact.study.confirmation.retraining import RetrainedCandidate
+from autoact.study.paired_statistics import detectable_difference
 
 # The share of the variance from which on the test rows are said to limit a check.
 ROWS_LIMIT = 0.5

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoact.core.stats import Interval
 from autoact.study.confirmation.claim_on_test import Confirmation
+from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
 from autoact.tasks.task import Task
 

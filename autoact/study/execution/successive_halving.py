@@ -11,11 +11,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autoact.core.pareto import crowding_distance
 from autoact.core.trial import TrialRecord
+from autoact.study.pareto import crowding_distance, ranks
 from autoact.study.settings import RungSettings
 from autoact.tasks.objectives import QUALITY, Objective
 
@@ -101,41 +98,10 @@ class Rung:
         """Indices from the best to the worst: by rank of non-domination, within a rank the loneliest first."""
         points = [[one.quality if o.name == QUALITY else one.known[o.name] for o in self._axes] for one in standings]
         found: list[int] = []
-        for rank in ranks(np.array(points), [o.direction for o in self._axes], self._epsilons):
+        for rank in ranks(points, [o.direction for o in self._axes], self._epsilons):
             lonely = crowding_distance([points[index] for index in rank])
             found += [index for _, index in sorted(zip((-d for d in lonely), rank, strict=True))]
         return found
-
-
-def ranks(points: NDArray[np.float64], directions: Sequence[str], epsilons: Sequence[float]) -> list[list[int]]:
-    """The points in ranks, best first: ``autoact.core.pareto.non_dominated_sort``, for hundreds of points at a time.
-
-    Where points beat each other in circles (which ties allow), all of them join one rank.
-
-    Shape:
-        - points: (points, objectives)
-
-    Example:
-        >>> ranks(np.array([(3, 3), (1, 2), (2, 1), (2, 2)]), ["min", "min"], [0, 0])
-        [[1, 2], [3], [0]]
-    """
-    signs = np.array([1.0 if direction == "min" else -1.0 for direction in directions])
-    rows = points * signs
-    one, other, tie = rows[:, None, :], rows[None, :, :], np.asarray(epsilons, dtype=float)
-    beats = ~np.any(one > other + tie, axis=2) & np.any(one < other - tie, axis=2)
-    left = np.ones(len(rows), dtype=bool)
-    found = []
-    while left.any():
-        rank, open_ = np.zeros(len(rows), dtype=bool), left.copy()
-        while open_.any():
-            joining = open_ & ~beats[open_].any(axis=0)
-            if not joining.any():
-                joining = open_.copy()
-            rank |= joining
-            open_ &= ~joining & ~beats[joining].any(axis=0)
-        found.append(np.flatnonzero(rank).tolist())
-        left &= ~rank
-    return found
 
 
 def typical_gain(finished: Sequence[tuple[float, float]]) -> float:

@@ -10,11 +10,11 @@ import pandas as pd
 
 from autoact.core.errors import unknown
 from autoact.core.result_table import ResultTable, number, to_html
-from autoact.core.stats import Interval
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.recommendation import Recommendation, load_recommendation
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.verdict import Ruling, signed
+from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
 from autoact.tasks.objectives import COST
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoact.core.stats import Interval, mean_sd
 from autoact.core.trial import TrialRecord
 from autoact.study.confirmation.choose_on_validation import StageOneChoice
 from autoact.study.confirmation.claim_on_test import Confirmation
@@ -14,6 +13,7 @@ from autoact.study.confirmation.end_to_end_timing import Measured, every_ratio
 from autoact.study.confirmation.verdict import Ruling
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.result import TITLES, Row
+from autoact.study.paired_statistics import Interval, mean_sd
 from autoact.study.selection import TWIN, Selection
 from autoact.study.tuned_baselines import name_of
 from autoact.tasks.objectives import BUILT_IN, COST, LATENCY

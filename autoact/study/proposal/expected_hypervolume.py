@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import moocore
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Array = NDArray[np.float64]
 
@@ -55,18 +57,14 @@ def undominated(points: Array) -> Array:
 
     Of equal points one is kept.
     """
-    kept: list[int] = []
-    for index in np.lexsort(points.T[::-1]).tolist():
-        if not kept or not bool(np.any(np.all(points[kept] <= points[index], axis=1))):
-            kept.append(index)
-    return points[kept]
+    points = points[np.lexsort(points.T[::-1])]
+    return points[moocore.is_nondominated(points, keep_weakly=False)] if len(points) else points
 
 
 def _expected_below(mean: Array, sd: Array, bound: float) -> Array:
     """E[max(bound - q, 0)] for normal q."""
     z = (bound - mean) / sd
-    below = np.asarray([0.5 * math.erfc(-value / math.sqrt(2.0)) for value in z.tolist()])
-    return np.asarray(sd * (z * below + np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)))
+    return np.asarray(sd * (z * stats.norm.cdf(z) + stats.norm.pdf(z)))
 
 
 def _uncovered(known: Array, front: Array, reference: Array) -> Array:

@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from autoact.core import pareto
+from autoact.study import pareto
 from autoact.study.proposal.surrogate import QualityScale
 
 # Points between which a spread is estimated, at least.

@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.core.stats import Interval, jackknife_variance, paired_interval
 from autoact.core.trial import Candidate, Role
 from autoact.data.preparation.drift import NOTICEABLE, drift
 from autoact.data.raw_table import TABULAR, raw_table
@@ -23,6 +22,7 @@ from autoact.study.confirmation.alpha_spending import spent_at
 from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.retraining import RetrainedCandidate, same
 from autoact.study.confirmation.verdict import Ratio
+from autoact.study.paired_statistics import Interval, jackknife_variance, paired_interval
 from autoact.study.selection import margin_of
 from autoact.study.settings import SearchSettings
 from autoact.tasks.task import Task

@@ -11,12 +11,11 @@ import torch
 from torch import nn
 
 from autoact.core.errors import AutoactError
-from autoact.core.stats import median_error
 from autoact.latency import build_table
 from autoact.latency.build_table import GROUP, _batch_table, _difference_error, _Group, measure_table
 from autoact.latency.hardware import HardwareSettings
 from autoact.latency.latency_table import Estimate, LatencyTable
-from autoact.latency.timer import Timing
+from autoact.latency.timer import Timing, median_error
 
 COST_MS = {"ReLU": 0.5, "Tanh": 1.5, "GELU": 0.9}
 CLASSES = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}

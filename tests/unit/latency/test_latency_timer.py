@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gc
+from statistics import median
 
+import numpy as np
 import pytest
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.core.stats import median, median_error
 from autoact.latency import timer as clock
-from autoact.latency.timer import fixed_threads, time_alternating
+from autoact.latency.timer import fixed_threads, median_error, time_alternating
 
 CPU = torch.device("cpu")
 
@@ -201,3 +202,15 @@ def test_percentiles_count_rounds_alike_as_the_median_does() -> None:
     assert timing.median_ms == 24.0
     assert timing.p90_ms == 24.0  # over single calls it would be 0.2, below the median
     assert timing.samples == 103
+
+
+def test_median_error_is_the_spread_of_simulated_medians() -> None:
+    samples = np.random.default_rng(1).normal(size=(4000, 41))
+    spread = np.median(samples, axis=1).std()
+    errors = [median_error(row) for row in samples[:500].tolist()]
+    assert np.median(errors) == pytest.approx(spread, rel=0.08)
+    spoilt = samples[0].tolist()
+    spoilt[:4] = [1e6] * 4  # a few interrupted timings
+    assert median_error(spoilt) < 2 * median_error(samples[0].tolist())
+    with pytest.raises(ValueError, match="two values"):
+        median_error([1.0])

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from autoact.core.assignment import Assignment
 from autoact.core.result_table import number
-from autoact.core.stats import Interval
 from autoact.core.trial import COMPLETE, Candidate, TrialRecord
 from autoact.report.markdown import to_markdown
 from autoact.report.terminal import TerminalView, print_result
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.verdict import Ruling
 from autoact.study.outcome.result import Row, SearchResult, effect_lines, final_table, tuning_line
+from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
 from autoact.tasks.objectives import Objective
 from autoact.tracking.payloads import trial_name

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from autoact.core.assignment import Assignment
-from autoact.core.stats import Interval
 from autoact.core.trial import COMPLETE, FAILED, Candidate, TrialRecord
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.verdict import Ruling
 from autoact.study.outcome.result import Row, SearchResult
+from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
 from autoact.tasks.objectives import Objective
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from autoact.core.assignment import Assignment
-from autoact.core.stats import Interval
 from autoact.core.trial import Candidate
 from autoact.study.confirmation.alpha_spending import NumberedOpening
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.study.confirmation.verdict import Ratio, hopeful, interval_text, kept, rule, settled
+from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
 
 CHEAP, DEAR, EQUAL = Ratio(0.70, 0.68, 0.72), Ratio(1.30, 1.28, 1.32), Ratio(1.00, 0.99, 1.01)

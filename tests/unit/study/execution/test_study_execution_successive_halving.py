@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from typing import Any
 
-import numpy as np
 import pytest
 
 from autoact.core.assignment import Assignment
-from autoact.core.pareto import non_dominated_sort
 from autoact.core.trial import PRUNED, Candidate, TrialRecord
-from autoact.study.execution.successive_halving import Rung, Standing, ranks, rungs_of, so_far, typical_gain
+from autoact.study.execution.successive_halving import Rung, Standing, rungs_of, so_far, typical_gain
 from autoact.study.proposal.trial_observations import forecasts, seen
 from autoact.study.settings import RungSettings
 from autoact.tasks.objectives import Objective
@@ -94,22 +91,6 @@ def test_differences_within_the_error_of_timing_do_not_count():
 def test_ones_own_objectives_are_unknown_at_a_rung():
     own = Objective("size", "count", "min", lambda model: 1.0)
     assert Rung(2.0, (QUALITY, own), {}).go_on(standings((0.9, 1.0), (0.8, 1.0)), []) == [0]
-
-
-@pytest.mark.parametrize("epsilons", [(0.0, 0.0, 0.0), (0.0, 0.05)])
-def test_ranks_are_those_of_the_plain_sort(epsilons):
-    # With one tie in two objectives no points can beat each other in a circle.
-    for seed in range(30):
-        draw = random.Random(seed)
-        points = [[round(draw.random(), 2) for _ in epsilons] for _ in range(draw.randrange(1, 40))]
-        directions = ["max", "min", "min"][: len(epsilons)]
-        assert ranks(np.array(points), directions, epsilons) == non_dominated_sort(points, directions, epsilons)
-
-
-def test_a_circle_of_ties_ends():
-    points = np.array([(0.0, 1.5, 3.0), (1.5, 3.0, 0.0), (3.0, 0.0, 1.5)])
-    found = ranks(points, ["min"] * 3, [2.0] * 3)
-    assert sorted(index for rank in found for index in rank) == [0, 1, 2]
 
 
 def test_too_few_tell_of_no_gain():

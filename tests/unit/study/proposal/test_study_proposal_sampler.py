@@ -8,14 +8,15 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import moocore
 import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from autoact.core import pareto
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Role
+from autoact.study import pareto
 from autoact.study.proposal.expected_hypervolume import expected_gain
 from autoact.study.proposal.local_search import points_at_random, swaps
 from autoact.study.proposal.optuna_samplers import SAMPLERS, default_key
@@ -131,7 +132,7 @@ def test_screened_and_refined_points_are_better_than_the_samplers_own() -> None:
     def added(found: Proposer, past: list[Observation], left: int) -> float:
         values = [one.values or () for one in past]
         values += [seen(one.params).values or () for one in found.propose(past, 8, left=left)]
-        return pareto.hypervolume(values, [-0.5, 3.0], ["max", "min"])
+        return float(moocore.hypervolume(values, ref=[-0.5, 3.0], maximise=[True, False]))
 
     gains = []
     for seed in range(4):
@@ -265,10 +266,9 @@ def test_the_expected_gain_is_that_of_many_draws() -> None:
         front, reference = rng.random((6, known + 1)), np.full(known + 1, 1.2)
         place, mean, sd = rng.random((1, known)) * 0.6, np.array([0.4]), np.array([0.3])
         exact = expected_gain(mean, sd, place, front, reference)[0]
-        directions = ["min"] * (known + 1)
-        before = pareto.hypervolume(front.tolist(), reference.tolist(), directions)
+        before = moocore.hypervolume(front, ref=reference)
         draws = [[q, *place[0]] for q in rng.normal(0.4, 0.3, 4000)]
-        gains = [pareto.hypervolume([*front.tolist(), d], reference.tolist(), directions) - before for d in draws]
+        gains = [moocore.hypervolume(np.vstack([front, d]), ref=reference) - before for d in draws]
         assert exact == pytest.approx(np.mean(gains), abs=float(4 * np.std(gains) / 60))
 
 

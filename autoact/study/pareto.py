@@ -1,4 +1,4 @@
-"""Pareto maths on plain numbers: dominance with ties, the front, its knee, sorting, crowding, hypervolume.
+"""Pareto maths with ties: dominance, the front, its knee, ranks, crowding.
 
 A point is a sequence of objective values; ``directions`` says for each objective whether it is ``"min"`` or ``"max"``.
 ``epsilons`` gives for each objective the difference below which two values tie, in the objective's own unit.
@@ -18,7 +18,13 @@ epsilon of the best one there is. Without epsilons this is the plain set of non-
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from autoact.core.errors import AutoactError, unknown
 
@@ -26,25 +32,18 @@ Point = Sequence[float]
 _SAME = 1e-9  # knee: normalised distances closer than this are equal but for rounding
 
 
-def _signs(directions: Sequence[str]) -> list[float]:
-    """+1 for an objective to minimise, -1 for one to maximise."""
+def _minimised(points: Sequence[Point], directions: Sequence[str]) -> NDArray[np.float64]:
+    """The points with every objective to minimise, checked."""
     for direction in directions:
         if direction not in ("min", "max"):
             raise unknown("direction", direction, ["min", "max"])
-    return [1.0 if direction == "min" else -1.0 for direction in directions]
-
-
-def _minimised(points: Iterable[Point], directions: Sequence[str]) -> list[tuple[float, ...]]:
-    """The points with every objective to minimise, checked."""
-    signs = _signs(directions)
-    rows = []
     for index, point in enumerate(points):
-        if len(point) != len(signs):
-            raise ValueError(f"point {index} has {len(point)} values for {len(signs)} directions")
+        if len(point) != len(directions):
+            raise ValueError(f"point {index} has {len(point)} values for {len(directions)} directions")
         if not all(math.isfinite(value) for value in point):
             raise AutoactError(f"point {index} is {tuple(point)}: every objective must be finite; leave it out")
-        rows.append(tuple(sign * value for sign, value in zip(signs, point, strict=True)))
-    return rows
+    signs = [1.0 if direction == "min" else -1.0 for direction in directions]
+    return np.array(points, dtype=float).reshape(len(points), len(directions)) * signs
 
 
 def _tolerances(epsilons: Sequence[float] | None, count: int) -> tuple[float, ...]:
@@ -55,14 +54,10 @@ def _tolerances(epsilons: Sequence[float] | None, count: int) -> tuple[float, ..
     return tolerances
 
 
-def _beats(a: Point, b: Point, tolerances: Point) -> bool:
-    """Whether ``a`` dominates ``b``, all objectives minimised."""
-    better = False
-    for x, y, tolerance in zip(a, b, tolerances, strict=True):
-        if x > y + tolerance:
-            return False
-        better = better or x < y - tolerance
-    return better
+def _beats(rows: NDArray[np.float64], tolerances: Sequence[float]) -> NDArray[np.bool_]:
+    """Whether row i dominates row j, at place (i, j); all objectives minimised."""
+    one, other, tie = rows[:, None, :], rows[None, :, :], np.asarray(tolerances)
+    return np.asarray(~np.any(one > other + tie, axis=2) & np.any(one < other - tie, axis=2))
 
 
 def dominates(a: Point, b: Point, directions: Sequence[str], epsilons: Sequence[float] | None = None) -> bool:
@@ -83,8 +78,7 @@ def dominates(a: Point, b: Point, directions: Sequence[str], epsilons: Sequence[
         >>> dominates((0.90, 1.0), (0.89, 1.0), ["max", "min"], epsilons=[0.02, 0.1])
         False
     """
-    first, second = _minimised([a, b], directions)
-    return _beats(first, second, _tolerances(epsilons, len(directions)))
+    return bool(_beats(_minimised([a, b], directions), _tolerances(epsilons, len(directions)))[0, 1])
 
 
 def front(points: Sequence[Point], directions: Sequence[str], epsilons: Sequence[float] | None = None) -> list[int]:
@@ -104,74 +98,57 @@ def front(points: Sequence[Point], directions: Sequence[str], epsilons: Sequence
     """
     rows = _minimised(points, directions)
     tolerances = _tolerances(epsilons, len(directions))
-    return _kernel(rows, tolerances) if any(tolerances) else _plain_front(rows)
+    if any(tolerances):
+        return np.flatnonzero(_kernel(_beats(rows, tolerances), np.ones(len(rows), dtype=bool))).tolist()
+    return np.flatnonzero(moocore.is_nondominated(rows, keep_weakly=True)).tolist() if len(rows) else []
 
 
-def _plain_front(rows: Sequence[tuple[float, ...]]) -> list[int]:
-    """The non-dominated points without ties: in lexicographic order only earlier ones can dominate."""
-    exact = (0.0,) * (len(rows[0]) if rows else 0)
-    kept: list[int] = []
-    for index in sorted(range(len(rows)), key=lambda i: rows[i]):
-        if not any(_beats(rows[other], rows[index], exact) for other in kept):
-            kept.append(index)
-    return sorted(kept)
-
-
-def _kernel(rows: Sequence[Point], tolerances: Point) -> list[int]:
-    """The kernel of dominance with ties, circles joining as a whole."""
-    everyone = range(len(rows))
-    beaten_by = {i: {j for j in everyone if j != i and _beats(rows[j], rows[i], tolerances)} for i in everyone}
-    kept: set[int] = set()
-    remaining = set(everyone)
-    while remaining:
-        joining = {i for i in remaining if not beaten_by[i] & remaining}
-        if not joining:
-            joining = _source_circle(beaten_by, remaining)
-        kept |= joining
-        remaining -= joining
-        remaining -= {i for i in remaining if beaten_by[i] & joining}
-    return sorted(kept)
-
-
-def _source_circle(beaten_by: dict[int, set[int]], remaining: set[int]) -> set[int]:
-    """A set of remaining points that beat each other in circles and that no other remaining point beats.
-
-    The smallest set of ancestors is such a set: any larger one contains it or another that is no larger.
-    """
-    smallest: set[int] | None = None
-    for start in sorted(remaining):
-        ancestors: set[int] = set()
-        todo = [start]
-        while todo:
-            fresh = (beaten_by[todo.pop()] & remaining) - ancestors
-            ancestors |= fresh
-            todo.extend(fresh)
-        if smallest is None or len(ancestors) < len(smallest):
-            smallest = ancestors
-    assert smallest, "only called where every remaining point is beaten by another"
-    return smallest
-
-
-def non_dominated_sort(
-    points: Sequence[Point], directions: Sequence[str], epsilons: Sequence[float] | None = None
-) -> list[list[int]]:
+def ranks(points: Sequence[Point], directions: Sequence[str], epsilons: Sequence[float] | None) -> list[list[int]]:
     """The points in ranks: the front, the front of what is left, and so on (Goldberg, 1989).
 
     Returns:
         Lists of indices, best rank first; each index is in one of them.
 
+    Raises:
+        AutoactError: an unknown direction, or a value that is not finite.
+
     Example:
-        >>> non_dominated_sort([(3, 3), (1, 2), (2, 1), (2, 2)], ["min", "min"])
+        >>> ranks([(3, 3), (1, 2), (2, 1), (2, 2)], ["min", "min"], [0, 0])
         [[1, 2], [3], [0]]
     """
-    remaining = list(range(len(points)))
-    ranks = []
-    while remaining:
-        rank = [remaining[i] for i in front([points[i] for i in remaining], directions, epsilons)]
-        ranks.append(rank)
-        taken = set(rank)
-        remaining = [i for i in remaining if i not in taken]
-    return ranks
+    beats = _beats(_minimised(points, directions), _tolerances(epsilons, len(directions)))
+    left = np.ones(len(points), dtype=bool)
+    in_ranks = []
+    while left.any():
+        rank = _kernel(beats, left)
+        in_ranks.append(np.flatnonzero(rank).tolist())
+        left &= ~rank
+    return in_ranks
+
+
+def _kernel(beats: NDArray[np.bool_], among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The kernel of dominance ``among`` some of the points, circles joining as a whole."""
+    kernel, remaining = np.zeros_like(among), among.copy()
+    while remaining.any():
+        joining = remaining & ~beats[remaining].any(axis=0)
+        if not joining.any():
+            joining = _source_circle(beats, remaining)
+        kernel |= joining
+        remaining &= ~joining & ~beats[joining].any(axis=0)
+    return kernel
+
+
+def _source_circle(beats: NDArray[np.bool_], remaining: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The smallest set of remaining points that beat each other in circles and that no other remaining point beats."""
+    places = np.flatnonzero(remaining)
+    arrows = beats[np.ix_(places, places)]
+    _, circles = connected_components(csr_array(arrows), connection="strong")
+    beaten = {int(circles[j]) for i, j in zip(*np.nonzero(arrows), strict=True) if circles[i] != circles[j]}
+    sizes = [(int(np.sum(circles == circle)), int(np.argmax(circles == circle)), circle) for circle in set(circles)]
+    smallest = min(size for size in sizes if size[2] not in beaten)[2]
+    circle = np.zeros_like(remaining)
+    circle[places[circles == smallest]] = True
+    return circle
 
 
 def crowding_distance(points: Sequence[Point]) -> list[float]:
@@ -222,51 +199,9 @@ def knee(points: Sequence[Point], directions: Sequence[str], epsilons: Sequence[
     members = front(points, directions, epsilons)
     if not members:
         raise AutoactError("there are no points: the knee of an empty front does not exist")
-    rows = dict(zip(members, _minimised([points[i] for i in members], directions), strict=True))
-    tolerances = _tolerances(epsilons, len(directions))
-    score = dict.fromkeys(members, 0.0)
-    for axis, tolerance in enumerate(tolerances):
-        values = [row[axis] for row in rows.values()]
-        ideal, nadir = min(values), max(values)
-        if nadir - ideal > tolerance:
-            for i in members:
-                score[i] += (rows[i][axis] - ideal) / (nadir - ideal)
-    lowest = min(score.values())
-    return min((i for i in members if score[i] <= lowest + _SAME), key=lambda i: (rows[i], i))
-
-
-def hypervolume(points: Sequence[Point], reference: Point, directions: Sequence[str]) -> float:
-    """The volume that the points dominate, up to ``reference``; exact (WFG algorithm; While et al., 2012).
-
-    Made for few objectives and up to some hundreds of points. Its unit is the product of the objectives' units. Points
-    that are not better than the reference in every objective add nothing.
-
-    Raises:
-        AutoactError: an unknown direction, or a value that is not finite.
-
-    Example:
-        >>> hypervolume([(1, 2), (2, 1)], reference=(3, 3), directions=["min", "min"])
-        3.0
-    """
-    corner, *rows = _minimised([reference, *points], directions)
-    inside = [row for row in rows if all(x < limit for x, limit in zip(row, corner, strict=True))]
-    return _volume([inside[i] for i in _plain_front(inside)], corner) if inside else 0.0
-
-
-def _volume(rows: Sequence[tuple[float, ...]], corner: Point) -> float:
-    """The dominated volume of mutually non-dominated points, all minimised and better than ``corner``."""
-    if len(corner) == 1:
-        return corner[0] - min(row[0] for row in rows)
-    ordered = sorted(set(rows))
-    if len(corner) == 2:
-        total, ceiling = 0.0, corner[1]
-        for x, y in ordered:
-            total += (corner[0] - x) * (ceiling - y)
-            ceiling = y
-        return total
-    total = 0.0
-    for index, row in enumerate(ordered):
-        box = math.prod(limit - x for x, limit in zip(row, corner, strict=True))
-        shared = [tuple(map(max, row, other)) for other in ordered[index + 1 :]]
-        total += box - (_volume([shared[i] for i in _plain_front(shared)], corner) if shared else 0.0)
-    return total
+    rows = _minimised([points[i] for i in members], directions)
+    ideal, span = rows.min(axis=0), np.ptp(rows, axis=0)
+    counts = span > np.asarray(_tolerances(epsilons, len(directions)))
+    score = ((rows - ideal)[:, counts] / span[counts]).sum(axis=1)
+    lowest = np.flatnonzero(score <= score.min() + _SAME).tolist()
+    return members[min(lowest, key=lambda i: (rows[i].tolist(), i))]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.core.pareto import crowding_distance, dominates, front, hypervolume, knee, non_dominated_sort
+from autoact.study.pareto import crowding_distance, dominates, front, knee, ranks
 
 DIRECTIONS = ["max", "min", "min"]
 
@@ -91,15 +90,29 @@ def test_a_circle_below_another_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("epsilons", [None, [0.2, 0.2, 0.2]])
-def test_sort_ranks_everything_once(seed: int, epsilons: list[float] | None) -> None:
-    points = cloud(seed)
-    ranks = non_dominated_sort(points, DIRECTIONS, epsilons)
-    assert sorted(itertools.chain.from_iterable(ranks)) == list(range(len(points)))
+@pytest.mark.parametrize("grid", [0, 4])
+@pytest.mark.parametrize("epsilons", [None, [0.2, 0.2, 0.2], [0.5, 0.0, 0.4]])
+def test_ranks_are_the_front_then_the_front_of_what_is_left(seed: int, grid: int, epsilons: list[float] | None) -> None:
+    points = cloud(seed, grid=grid)
+    in_ranks = ranks(points, DIRECTIONS, epsilons)
     left = list(range(len(points)))
-    for rank in ranks:
+    for rank in in_ranks:
         assert rank == [left[i] for i in front([points[i] for i in left], DIRECTIONS, epsilons)]
         left = [i for i in left if i not in rank]
+    assert left == []
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_the_kernel_with_tiny_epsilons_is_the_front_of_moocore(objectives: int) -> None:
+    # No two values of a grid are closer than 1: epsilons below that change nothing, but take the other way.
+    for seed in range(20):
+        points, directions = cloud(seed, grid=4, objectives=objectives), DIRECTIONS[:objectives]
+        assert front(points, directions, [0.5] * objectives) == front(points, directions)
+
+
+def test_a_circle_of_ties_is_one_rank() -> None:
+    points = [(0.0, 1.5, 3.0), (1.5, 3.0, 0.0), (3.0, 0.0, 1.5), (9.0, 9.0, 9.0)]
+    assert ranks(points, ["min"] * 3, [2.0] * 3) == [[0, 1, 2], [3]]
 
 
 def test_crowding_by_hand_and_where_points_tie() -> None:
@@ -142,29 +155,6 @@ def test_knee_special_cases() -> None:
         knee([], ["min"])
 
 
-@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
-@pytest.mark.parametrize("seed", range(4))
-def test_hypervolume_counts_grid_cells(objectives: int, seed: int) -> None:
-    side = 5
-    points = cloud(seed, count=8, objectives=objectives, grid=side + 2)  # some lie outside the reference
-    cells = itertools.product(range(side), repeat=objectives)
-    expected = sum(any(all(p <= c for p, c in zip(point, cell, strict=True)) for point in points) for cell in cells)
-    assert hypervolume(points, [side] * objectives, ["min"] * objectives) == expected
-    mirrored = [tuple(-v for v in point) for point in points]
-    assert hypervolume(mirrored, [-side] * objectives, ["max"] * objectives) == expected
-
-
-def test_hypervolume_matches_inclusion_and_exclusion() -> None:
-    points = cloud(3, count=7)
-    corner = (1.0, 1.0, 1.0)
-    expected = 0.0
-    for size in range(1, 8):
-        for subset in itertools.combinations(points, size):
-            expected += (-1) ** (size + 1) * math.prod(1 - max(column) for column in zip(*subset, strict=True))
-    assert hypervolume(points, corner, ["min"] * 3) == pytest.approx(expected, rel=1e-12)
-    assert hypervolume([], corner, ["min"] * 3) == 0.0
-
-
 def test_mistakes_are_named() -> None:
     with pytest.raises(AutoactError, match="did you mean min"):
         front([(1.0,)], ["mim"])
@@ -175,4 +165,4 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="epsilons need 1"):
         front([(1.0,)], ["min"], [-1.0])
     assert front([], ["min"]) == []
-    assert non_dominated_sort([], ["min"], [0.1]) == []
+    assert ranks([], ["min"], [0.1]) == []
