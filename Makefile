@@ -29,6 +29,8 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 # Strict: a link or a docstring that is wrong is an error.
 docs: $(VENV)/.installed-test

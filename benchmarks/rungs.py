@@ -27,6 +27,7 @@ from autoact.latency.hardware import HardwareSettings
 from autoact.study.execution.predicted_costs import calibrate
 from autoact.study.execution.successive_halving import Rung, Standing, rungs_of, so_far
 from autoact.study.pareto import front
+from autoact.study.proposal.local_search import points_at_random
 from autoact.study.settings import RungSettings
 from autoact.tasks.objectives import LATENCY, QUALITY, Objective
 from autoact.training.lightning_session import SessionOptions
@@ -75,7 +76,7 @@ def train(problem: Problem, count: int, out: Path) -> None:
             known = calibrate(task, space, hardware, Path(folder) / "latency.json")
             candidates = [
                 Candidate(space.assignment(params), space.settings(params), problem.seed)
-                for params in space.drawn(random.Random(problem.seed), count)
+                for params in points_at_random(space.distributions(), random.Random(problem.seed), count)
             ]
             kept = {
                 "data": problem.title,

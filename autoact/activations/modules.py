@@ -46,11 +46,6 @@ class ActivationModule(nn.Module):
         self.activation = registry.get(self.choice.name)
         self._named: dict[str, float] = dict(registry.parameters(self.choice))
 
-    @property
-    def parameter_count(self) -> int:
-        """How many weights it holds."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
     def forward(self, x: Tensor) -> Tensor:
         """The activation of each number in ``x``."""
         if self.activation.stochastic:
@@ -189,10 +184,8 @@ def build(
     Example:
         >>> build("tanh")
         ActivationModule(tanh)
-        >>> build("prelu", channels=8, channel_dim=1).parameter_count
+        >>> sum(weight.numel() for weight in build("prelu", channels=8, channel_dim=1).parameters())
         8
-        >>> build("prelu", per="site").parameter_count
-        1
     """
     if per not in ("channel", "site"):
         raise unknown("value of per", per, ["channel", "site"])

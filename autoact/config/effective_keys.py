@@ -16,7 +16,7 @@ from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.data.settings import KINDS, DataSettings
 
-SEARCH, AGAIN, ELSEWHERE, CHECK, TRAIN, UI = "search", "confirm STUDY", "confirm", "check", "train", "ui"
+SEARCH, AGAIN, ELSEWHERE, CHECK, TRAIN = "search", "confirm STUDY", "confirm", "check", "train"
 TABLES = ("classification", "regression")
 
 

@@ -71,7 +71,6 @@ class PreparedData:
         classes: class names by index, None for numbers.
         target: the target's name, or the series' names.
         target_scale: how targets were standardised (regression, forecast), else None.
-        input_scale: how channels were standardised (sequences), else None.
         preprocessing: the fitted scikit-learn transformer (tables), else None.
         frame_schema: column -> ``numeric`` or ``category``: what ``preprocessing`` expects.
         forms: numeric column -> how its numbers are written, where that is not as programs write them.
@@ -100,7 +99,6 @@ class PreparedData:
     fingerprint: str
     classes: list[str] | None = None
     target_scale: TargetScale | None = None
-    input_scale: TargetScale | None = None
     preprocessing: ColumnTransformer | None = None
     frame_schema: dict[str, str] = field(default_factory=dict)
     forms: dict[str, NumberForm] = field(default_factory=dict)

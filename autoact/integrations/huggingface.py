@@ -16,6 +16,7 @@ from torch import nn
 
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
+from autoact.core.imports import optional
 from autoact.sites.replacement.assignment_file import FILE, Saved
 from autoact.sites.replacement.huggingface_config import get, put
 from autoact.sites.replacement.restore import put_carried_
@@ -113,12 +114,9 @@ def _local(folder: str | Path, arguments: Mapping[str, Any]) -> Path:
         return Path(folder)
     if isinstance(folder, Path) or folder.count("/") > 1 or folder.startswith((".", "/", "~")):
         raise AutoactError(f"there is no folder {str(folder)!r}")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise AutoactError(f"there is no folder {folder!r}, and huggingface_hub is not installed") from None
+    hub = optional("huggingface_hub", wanted_for=f"there is no folder {folder!r}, and its download", extra="hub")
     known = ("revision", "cache_dir", "token", "local_files_only", "force_download")
-    return Path(snapshot_download(folder, **{name: arguments[name] for name in known if name in arguments}))
+    return Path(hub.snapshot_download(folder, **{name: arguments[name] for name in known if name in arguments}))
 
 
 def _two_models(folder: Path, name: str) -> AutoactError:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import math
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,23 +148,6 @@ class SearchSpace:
         for group in self.groups:
             size *= len(self.choices_of(group))
         return size
-
-    def drawn(self, draw: random.Random, most: int) -> Iterator[dict[str, Any]]:
-        """Optuna parameters at random, ``most`` at most; where there are no more combinations, each of them once."""
-        lists: dict[str, Sequence[Any]] = {group: self.choices_of(group) for group in self.groups}
-        if self.decays:
-            lists[WEIGHT_DECAY] = self.decays
-        total = math.prod(len(choices) for choices in lists.values())
-        small = total <= most
-        for index in draw.sample(range(total), total) if small else (draw.randrange(total) for _ in range(most)):
-            params = {}
-            for name, choices in lists.items():
-                index, place = divmod(index, len(choices))
-                params[name] = choices[place]
-            if self.rate_range:
-                low, high = self.rate_range
-                params[LEARNING_RATE] = min(high, low * (high / low) ** draw.random())
-            yield params
 
     def describe(self) -> dict[str, Any]:
         """Plain data that identifies the space."""

@@ -28,11 +28,6 @@ class Objective:
     direction: str
     compute: Callable[[Any], float] | None = None
 
-    @property
-    def known_before_training(self) -> bool:
-        """Whether the latency table gives its value without training."""
-        return self.name in (LATENCY, COST)
-
 
 _OWN: dict[str, Objective] = {}
 

@@ -162,8 +162,8 @@ def by_hand(place, registry, new, folder):
     """Scores from the weights, the user's own way: the recipe, ``restore_``, the data layer's preprocessing."""
     from safetensors.torch import load_file
 
-    from autoact.data.preparation.tables import encode_frame
     from autoact.data.prepare import prepare
+    from autoact.data.preprocessing_file import SavedPreprocessing
     from autoact.data.settings import DataSettings
     from autoact.recipes.tabular import TabularClassifier
 
@@ -173,7 +173,9 @@ def by_hand(place, registry, new, folder):
     module = TabularClassifier(inputs=prepared.inputs, outputs=2)
     autoact.restore_(module, load_file(files / "model.safetensors"), example_input=prepared.train.x[:2])
     with torch.no_grad():
-        return torch.sigmoid(module.eval()(encode_frame(prepared, new, settings))[:, 0]).numpy()
+        return torch.sigmoid(
+            module.eval()(SavedPreprocessing.of(prepared, settings, "sigmoid").encode(new))[:, 0]
+        ).numpy()
 
 
 @pytest.mark.slow

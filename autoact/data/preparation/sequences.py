@@ -113,7 +113,6 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
         seed=settings.seed,
         fingerprint=data_fingerprint(kind, content_hash(pieces), settings_as_split(settings, kind)),
         classes=typed.classes,
-        input_scale=scale,
         notes=[*split_notes(settings, kind), *_own_test(found, settings)],
     )
 

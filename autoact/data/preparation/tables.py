@@ -196,31 +196,6 @@ def _test_notes(frame: pd.DataFrame, preprocessing: ColumnTransformer) -> list[s
     ]
 
 
-def encode_frame(prepared: PreparedData, frame: pd.DataFrame, settings: DataSettings) -> torch.Tensor:
-    """New rows, as they come from the user, as network inputs: what a model in service needs.
-
-    **Shape**: ``[rows, features]``, float32.
-
-    Raises:
-        AutoactError: a column is missing or holds what it cannot hold, or the data were not a table.
-
-    Example:
-        >>> from autoact.data.prepare import prepare
-        >>> settings = DataSettings(source="simulated", name="churn", drop=["customerID"])
-        >>> prepared = prepare(settings, "classification")
-        >>> from autoact.data.sources.simulated_churn import simulate_churn
-        >>> tuple(encode_frame(prepared, simulate_churn(100, seed=5), settings).shape)
-        (100, 46)
-    """
-    if prepared.preprocessing is None:
-        raise AutoactError(f"{prepared.name} was not prepared as a table: there is no preprocessing to apply")
-    rows = chosen(frame, prepared.frame_schema, "the given table")
-    features = conform(
-        trim_text(rows, settings.missing, settings.strip), prepared.frame_schema, "the given table", prepared.forms
-    )
-    return torch.from_numpy(encode(prepared.preprocessing, features))
-
-
 def chosen(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> pd.DataFrame:
     """The wanted columns of new rows, whatever type their names have; other columns do not matter.
 

@@ -17,9 +17,9 @@ import torch
 
 from autoact.core.errors import AutoactError, SealedError
 from autoact.core.registry import Registry
-from autoact.data.preparation.tables import encode_frame
 from autoact.data.prepare import prepare
 from autoact.data.prepared_data import PreparedData
+from autoact.data.preprocessing_file import SavedPreprocessing
 from autoact.data.settings import KINDS, DataSettings, TaskKind, register_task_kind
 from autoact.data.sources.simulated_churn import simulate_churn
 
@@ -170,10 +170,8 @@ def test_max_rows(tmp_path: Path) -> None:
 def test_new_rows_are_encoded_as_the_old_ones() -> None:
     prepared = prepare(CHURN, "classification")
     frame = simulate_churn().drop(columns="Churn")
-    assert torch.equal(encode_frame(prepared, frame, CHURN)[prepared.train.rows], prepared.train.x)
-    sequences = prepare(DataSettings(source="sklearn", name="digits"), "sequence_classification")
-    with pytest.raises(AutoactError, match="was not prepared as a table"):
-        encode_frame(sequences, frame, CHURN)
+    encoded = SavedPreprocessing.of(prepared, CHURN, "sigmoid").encode(frame)
+    assert torch.equal(encoded[prepared.train.rows], prepared.train.x)
 
 
 @pytest.mark.parametrize(

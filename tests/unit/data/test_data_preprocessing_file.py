@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.preparation.tables import encode_frame
+from autoact.data.columns.column_types import conform, trim_text
+from autoact.data.preparation.preprocessing import encode
+from autoact.data.preparation.tables import chosen
 from autoact.data.prepare import prepare
 from autoact.data.prepared_data import PreparedData
 from autoact.data.preprocessing_file import SavedPreprocessing
@@ -47,6 +49,13 @@ def strange(rows: int = 50) -> pd.DataFrame:
     new.loc[0, "kind"], new.loc[1, "kind"], new.loc[2, "flag"] = "new", None, "maybe"
     new.loc[3, "b"], new.loc[4, "a"] = np.nan, 1e6
     return new
+
+
+def encode_frame(prepared: PreparedData, frame: pd.DataFrame, given: DataSettings) -> torch.Tensor:
+    """What the fitted scikit-learn pipeline makes of new rows."""
+    wanted, where = prepared.frame_schema, "the given table"
+    rows = trim_text(chosen(frame, wanted, where), given.missing, given.strip)
+    return torch.from_numpy(encode(prepared.preprocessing, conform(rows, wanted, where, prepared.forms)))
 
 
 def there_and_back(prepared: PreparedData, given: DataSettings, output: str = "sigmoid") -> SavedPreprocessing:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 import autoact
+from autoact.core.errors import AutoactError
 
 hub = pytest.importorskip("huggingface_hub")
 X = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
@@ -290,3 +292,9 @@ def test_a_class_without_the_configuration_of_the_saved_one(tmp_path):
     file.write_text(json.dumps(edited))
     with pytest.raises(autoact.AutoactError, match=r"is of a Other, .*: Plain has no configuration of transformers"):
         autoact.from_pretrained(Plain, tmp_path)
+
+
+def test_without_the_hubs_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(AutoactError, match=r"no folder 'some/model', and its download needs .*'\.\[hub\]'"):
+        autoact.from_pretrained(nn.Linear, "some/model")

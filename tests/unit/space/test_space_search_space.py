@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 
 import pytest
 import torch
@@ -268,20 +267,3 @@ def test_the_description_tells_spaces_apart():
     ]
     assert all(a != b for a, b in itertools.combinations(described, 2))
     assert space_of().describe() == described[0]
-
-
-def test_drawing_goes_through_a_small_space_once():
-    space = space_of(sites_of(a="relu", b="relu"), learning_rate=[], weight_decay=[0.0])
-    drawn = [tuple(params.values()) for params in space.drawn(random.Random(0), most=100)]
-    assert sorted(drawn) == sorted(itertools.product(["relu", "gelu", "tanh"], ["relu", "gelu", "tanh"], [0.0, 0.02]))
-    assert drawn != [tuple(params.values()) for params in space.drawn(random.Random(1), most=100)]
-
-
-def test_drawing_from_a_large_space_stays_inside_it():
-    space = space_of()
-    dimensions = space.distributions()
-    drawn = list(space.drawn(random.Random(0), most=50))
-    assert len(drawn) == 50
-    assert all(params.keys() == dimensions.keys() for params in drawn)
-    assert all(space.rate_range[0] <= params["learning_rate"] <= space.rate_range[1] for params in drawn)
-    assert {params["act"] for params in drawn} == {"relu", "gelu", "tanh"}

@@ -32,7 +32,6 @@ def test_the_built_in_objectives():
         ("cost", "EUR per million samples", "min"),
     ]
     assert note == ""
-    assert [o.known_before_training for o in found] == [False, True, True]
 
 
 @pytest.mark.parametrize("names", [["quality"], ["latency"], ["cost", "quality"], ["latency", "cost"]])
@@ -65,7 +64,6 @@ def test_ones_own_objective():
     assert size(None) == 3.0, "the function comes back unchanged"
     (found,), _ = chosen("size")
     assert (found.unit, found.direction, found.compute) == ("count", "min", size)
-    assert not found.known_before_training
     forget("size")
     with pytest.raises(AutoactError, match="unknown objective 'size'"):
         own("size")

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import PRUNED, Candidate
+from autoact.study.proposal.local_search import points_at_random
 from autoact.study.settings import SearchSettings
 from autoact.study.storage.trial_store import peek
 
@@ -30,8 +31,8 @@ def baseline(kit: Any) -> Candidate:
 
 def told(kit: Any, ledger: Any, known: Any, count: int) -> list[Candidate]:
     """Tells ``count`` trials drawn at random from the space."""
-    draw, found = random.Random(7), []
-    for params in ledger.space.drawn(draw, count):
+    draw, found = random.Random(count), []
+    for params in points_at_random(ledger.space.distributions(), draw, count):
         candidate = Candidate(ledger.space.assignment(params), ledger.space.settings(params), ledger.seed, "sampled")
         value = 0.5 + 0.1 * kit.draw(candidate.label())
         ledger.tell(kit.record(candidate, -1, value, **known.values(candidate.assignment)))
