@@ -1,4 +1,4 @@
-"""Floor 1: the activation catalogue. Pure functions, modules, registry, gain. Knows nothing of models or data.
+"""Floor 2: the activation catalogue. Pure functions, modules, registry, gain. Knows nothing of models or data.
 
 ``autoact.activations.gain.gain(choice)`` tells the scale for the weights that consume an activation's output.
 """

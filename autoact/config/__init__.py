@@ -1,1 +1,1 @@
-"""Floor 7: the configuration: typed schemas, composition with Hydra, and what is built from it."""
+"""Floor 10: the configuration: typed schemas, composition with Hydra, and what is built from it."""

@@ -1,1 +1,1 @@
-"""Floor 0: errors, lazy imports, plain records, Pareto maths, statistics. No torch, no optuna, no mlflow."""
+"""Floor 1: errors, lazy imports, plain records. Needs the standard library alone."""

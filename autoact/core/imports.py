@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
@@ -88,3 +89,20 @@ def load_reference(reference: str, what: str) -> Any:
         hint = f": did you mean {' or '.join(close)}?" if close else ""
         raise AutoactError(f"{what}: the module {module_name!r} has no {name!r}{hint}") from error
     return found
+
+
+def private_name_gone(library: str, error: ImportError | AttributeError, *, needed_for: str) -> AutoactError:
+    """What a user reads where a release of a library no longer has a private name.
+
+    Example:
+        >>> print(private_name_gone("json", ImportError("cannot import name '_x' from 'json'"), needed_for="reading"))
+        json no longer has a name that autoact needs for reading (cannot import name '_x' from 'json'): install ...
+    """
+    try:
+        release = f"{library} {version(library)}"
+    except PackageNotFoundError:
+        release = library
+    return AutoactError(
+        f"{release} no longer has a name that autoact needs for {needed_for} ({error}): install the release of "
+        f"{library} that autoact is tested with, which its constraints.txt names"
+    )

@@ -1,1 +1,1 @@
-"""Floor 2: data sources, checks, splits, fitted preprocessing, and a sealed test part. No optuna, no mlflow."""
+"""Floor 3: data sources, checks, splits, fitted preprocessing, and a sealed test part. No optuna, no mlflow."""

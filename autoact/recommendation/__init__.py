@@ -1,4 +1,4 @@
-"""Floor 3: the recommendation file. Needs torch and PyYAML alone."""
+"""Floor 4: the recommendation file. Needs torch and PyYAML alone."""
 
 from autoact.recommendation.recommendation import Policy, Recommendation, load_recommendation
 

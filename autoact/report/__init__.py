@@ -1,1 +1,1 @@
-"""Floor 6: what people read: compute first, then draw."""
+"""Floor 8: what people read: compute first, then draw."""

@@ -1,4 +1,4 @@
-"""Floor 2: the sites of a model and their replacement. Knows torch models; nothing of timing, data or searches."""
+"""Floor 3: the sites of a model and their replacement. Knows torch models; nothing of timing, data or searches."""
 
 from autoact.sites.discovery.find import find_sites
 from autoact.sites.initialise import initialise_, rescale_

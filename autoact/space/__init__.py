@@ -1,1 +1,1 @@
-"""Floor 3: the search space: sites x activations and training settings, as Optuna dimensions."""
+"""Floor 4: the search space: sites x activations and training settings, as Optuna dimensions."""

@@ -1,1 +1,1 @@
-"""Floor 5: who decides. Asks, hears back records, remembers; it knows neither processes, nor devices, nor MLflow."""
+"""Floor 7: who decides. Asks, hears back records, remembers; it knows neither processes, nor devices, nor MLflow."""

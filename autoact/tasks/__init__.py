@@ -1,1 +1,1 @@
-"""Floor 3: what is trained and how it is judged: metrics, objectives, the task."""
+"""Floor 4: what is trained and how it is judged: metrics, objectives, the task."""

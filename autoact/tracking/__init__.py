@@ -1,1 +1,1 @@
-"""Floor 6: where results are logged. Trackers watch a search; they decide nothing."""
+"""Floor 9: where results are logged. Trackers watch a search; they decide nothing."""

@@ -1,1 +1,1 @@
-"""Floor 4: how a candidate is trained. It does not depend on what chose the candidate."""
+"""Floor 5: how a candidate is trained. It does not depend on what chose the candidate."""

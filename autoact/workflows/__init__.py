@@ -1,1 +1,1 @@
-"""Floor 7: the ways in: the road that every search takes, and the user's own Lightning code."""
+"""Floor 11: the ways in: the road that every search takes, and the user's own Lightning code."""

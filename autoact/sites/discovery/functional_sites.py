@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 import torch.fx
 from torch import Tensor, nn
-from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from autoact.core.assignment import Choice
+from autoact.sites._compat_torch import OpOverload, TorchDispatchMode, without_dispatch_modes
 from autoact.sites.discovery.expressions import Expression, Expressions, Step
 from autoact.sites.discovery.functional_calls import (
     FoundCall,
@@ -108,7 +107,7 @@ class FunctionalCalls:
         of_torch = type(module).__module__.startswith("torch.") and not isinstance(module, torch.fx.GraphModule)
         if not of_torch and not in_distribution():
             memory = key(result) if isinstance(result, Tensor) else None
-            with _disable_current_modes():  # what is computed to know it is no part of the run
+            with without_dispatch_modes():  # what is computed to know it is no part of the run
                 noted = self._note(function, args, kwargs, inside, step, memory, named=named)
             if noted is not None:
                 self._noted.append(noted)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from autoact.sites._compat_torch import DisableTorchFunction, OpOverload, TorchDispatchMode
 from autoact.sites.site import OUTPUT
 from autoact.sites.tracing.dry_run import tensors_in
 
@@ -160,7 +159,7 @@ class Consequences(TorchDispatchMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         """Run ``function``, and pass on where its result comes from."""
-        with torch._C.DisableTorchFunction():  # what is asked of tensors here is no step of the model
+        with DisableTorchFunction():  # what is asked of tensors here is no step of the model
             return self._run(function, args, kwargs or {})
 
     def _run(self, function: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from autoact.activations import registry
@@ -250,7 +249,7 @@ def _is_plain(module: nn.Module) -> bool:
     forwards: tuple[tuple[type[nn.Module], Callable[..., object]], ...] = (
         (nn.Linear, nn.Linear.forward),
         *((kind, kind.forward) for kind in _LAST_AXIS_NORMS),
-        (nn.BatchNorm1d, _BatchNorm.forward),
+        (nn.BatchNorm1d, nn.BatchNorm1d.forward),
     )
     if isinstance(module, _PASSING_MODULES):
         return type(module).__module__.startswith("torch.nn.")

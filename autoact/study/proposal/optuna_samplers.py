@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from autoact.core.errors import unknown
+from autoact.study.storage._compat_optuna import generation_key
 
 DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 POPULATION = 16  # of the genetic samplers
@@ -111,7 +112,7 @@ class Memory:
 def _generation(sampler: BaseSampler, complete: int) -> dict[str, int]:
     """What a genetic sampler remembers with a trial: generations are filled in the order of the trials."""
     if isinstance(sampler, NSGAIISampler | NSGAIIISampler):
-        return {type(sampler)._get_generation_key(): complete // POPULATION}
+        return {generation_key(sampler): complete // POPULATION}
     return {}
 
 

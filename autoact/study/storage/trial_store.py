@@ -12,7 +12,6 @@ from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +20,7 @@ from autoact.core.errors import AutoactError, first_line
 from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.settings import SearchSettings
+from autoact.study.storage._compat_optuna import CONSTRAINTS_KEY
 from autoact.study.storage.optuna_storage import open_storage, storage_errors
 from autoact.study.storage.study_identity import Identity
 from autoact.tasks.constraints import UNLIMITED, Limits
@@ -188,7 +188,7 @@ class TrialStore:
             values=[record.values[objective.name] for objective in self.objectives] if record.complete else None,
             user_attrs={"record": record.to_json(numbered=False), **rungs, **attributes},
             # What Trial.set_constraint writes; a trial is told here in one transaction, when it has ended.
-            system_attrs={f"{_CONSTRAINTS_KEY}:{name}": over for name, over in broken.items()},
+            system_attrs={f"{CONSTRAINTS_KEY}:{name}": over for name, over in broken.items()},
         )
         if trial.datetime_complete is not None:
             trial.datetime_start = trial.datetime_complete - timedelta(seconds=record.seconds)

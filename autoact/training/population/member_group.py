@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from lightning import Trainer
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from autoact.activations import registry
 from autoact.core.assignment import Choice
@@ -23,6 +22,7 @@ from autoact.training.population.vmap.module_structure import Structure
 from autoact.training.population.vmap.side_effects import Kept
 from autoact.training.population.vmap.stacked_parameters import Entry, Stack
 from autoact.training.population.vmap.step import Step, Template
+from autoact.training.state._compat_torch import tree_map
 
 
 class Members:

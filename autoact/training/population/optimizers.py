@@ -7,22 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.core.optimizer import (
-    _configure_optimizers,
-    _configure_schedulers_automatic_opt,
-    _validate_scheduler_api,
-)
 from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import Tensor
 
 from autoact.core.errors import AutoactError
+from autoact.training._compat_lightning import check_schedulers, configured_optimizers, configured_schedulers
 from autoact.training.callbacks import apply_settings
 from autoact.training.population.member import Member
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.stacked_parameters import Entry
+from autoact.training.state._compat_torch import foreach_clamp_max_, foreach_clamp_min_, fused_adam_, fused_adamw_
 from autoact.training.state.best_epoch import State
 
-_FUSED = {torch.optim.AdamW: torch._fused_adamw_, torch.optim.Adam: torch._fused_adam_}
+_FUSED = {torch.optim.AdamW: fused_adamw_, torch.optim.Adam: fused_adam_}
 _PLAIN = ("amsgrad", "maximize", "capturable", "differentiable")
 
 
@@ -37,12 +34,12 @@ def configure(member: Member, settings: Mapping[str, float]) -> None:
     name = type(member.module).__name__
     if configured is None:
         raise AutoactError(f"{name}.configure_optimizers returns nothing")
-    optimizers, schedulers, monitor = _configure_optimizers(configured)
+    optimizers, schedulers, monitor = configured_optimizers(configured)
     if len(optimizers) != 1:
         raise CannotBatchError(f"{name}.configure_optimizers returns {len(optimizers)} optimisers")
     member.optimizer = optimizers[0]
-    member.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
-    _validate_scheduler_api(member.schedulers, member.module)
+    member.schedulers = configured_schedulers(schedulers, monitor)
+    check_schedulers(member.schedulers, member.module)
     if any(config.reduce_on_plateau and config.interval == "step" for config in member.schedulers):
         raise CannotBatchError(f"{name}.configure_optimizers asks ReduceLROnPlateau after every step")
     apply_settings(settings, optimizers, [config.scheduler for config in member.schedulers])
@@ -185,7 +182,7 @@ def _plans(optimizer: torch.optim.Optimizer) -> list[_Plan] | None:
     if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
         return None
     if type(optimizer) is torch.optim.Adam and any(g.get("decoupled_weight_decay") for g in optimizer.param_groups):
-        kernel = torch._fused_adamw_
+        kernel = fused_adamw_
     plans = []
     for group in optimizer.param_groups:
         parameters = [p for p in group["params"] if p.grad is not None]
@@ -214,8 +211,8 @@ def clip(entries: Sequence[tuple[Entry, Sequence[int]]], members: int, value: fl
     if not grads:
         return
     if algorithm == "value":
-        torch._foreach_clamp_max_([grad for grad, _ in grads], value)
-        torch._foreach_clamp_min_([grad for grad, _ in grads], -value)
+        foreach_clamp_max_([grad for grad, _ in grads], value)
+        foreach_clamp_min_([grad for grad, _ in grads], -value)
         return
     squares = grads[0][0].new_zeros(members)
     for grad, positions in grads:

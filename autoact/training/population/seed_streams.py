@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import lightning
 import torch
-from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from autoact.core.value_holders import Batch
 from autoact.data.datamodule import TensorBatches
+from autoact.training._compat_lightning import set_sampler_epoch
 from autoact.training.population.vmap.escape import outside
 from autoact.training.state.random_state import RandomState, preserved_random_state, random_state, restore_random_state
 
@@ -80,7 +80,7 @@ class StreamBatches:
     def set_epoch(self, epoch: int) -> None:
         """Tell every loader's sampler the epoch."""
         for loader in self.loaders:
-            _set_sampler_epoch(loader, epoch)
+            set_sampler_epoch(loader, epoch)
 
     def __len__(self) -> int:
         return len(self.loaders[0])

@@ -13,7 +13,8 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_batchedtensor
+
+from autoact.training.state._compat_torch import is_batchedtensor
 
 # Containers inside containers are looked into as deep as this.
 DEPTH = 4

@@ -297,4 +297,4 @@ def test_a_class_without_the_configuration_of_the_saved_one(tmp_path):
 def test_without_the_hubs_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(AutoactError, match=r"no folder 'some/model', and its download needs .*'\.\[hub\]'"):
-        autoact.from_pretrained(nn.Linear, "some/model")
+        autoact.from_pretrained(Plain, "some/model")

@@ -7,9 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import _add_batch_dim, get_unwrapped, is_batchedtensor, maybe_get_bdim, maybe_get_level
-from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
-from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from autoact.training.state._compat_torch import (
+    add_batch_dim,
+    current_interpreter,
+    get_unwrapped,
+    is_batchedtensor,
+    maybe_get_bdim,
+    maybe_get_level,
+    tree_flatten,
+    tree_unflatten,
+)
 
 Whole = Callable[[Tensor], Tensor]
 """A function of ``[members, ...]``."""
@@ -42,12 +50,12 @@ def outside(x: Tensor, member: Tensor | None, function: Whole) -> Tensor:
     ``member`` is the member's number, which is always batched; ``function`` keeps the first axis.
     """
     if is_batchedtensor(x):
-        interpreter = retrieve_current_functorch_interpreter()
+        interpreter = current_interpreter()
         if maybe_get_level(x) == interpreter.level():
             x_k = get_unwrapped(x).movedim(maybe_get_bdim(x), 0)
             with interpreter.lower():
                 y_k = function(x_k)
-            return _add_batch_dim(y_k, 0, interpreter.level())
+            return add_batch_dim(y_k, 0, interpreter.level())
     return _Outside.apply(x, member, function)
 
 
@@ -56,7 +64,7 @@ def one_by_one(function: Callable[..., Tensor], values: tuple[object, ...], name
 
     Gradients flow as usual. At least one tensor in ``values`` has to be batched by the innermost ``vmap``.
     """
-    interpreter = retrieve_current_functorch_interpreter()
+    interpreter = current_interpreter()
     level = interpreter.level()
     leaves, spec = tree_flatten((values, named))
     results = []
@@ -66,7 +74,7 @@ def one_by_one(function: Callable[..., Tensor], values: tuple[object, ...], name
             members_leaves = [x if own is None else own[row] for x, own in zip(leaves, rows, strict=True)]
             arguments, keywords = tree_unflatten(members_leaves, spec)
             results.append(function(*arguments, **keywords))
-        return _add_batch_dim(torch.stack(results), 0, level)
+        return add_batch_dim(torch.stack(results), 0, level)
 
 
 def _is_of(x: object, level: int) -> bool:

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import get_unwrapped, is_batchedtensor, maybe_get_bdim
 
 from autoact.training.population.seed_streams import StreamDropout
 from autoact.training.population.vmap.errors import CannotBatchError
+from autoact.training.state._compat_torch import get_unwrapped, is_batchedtensor, maybe_get_bdim
 from autoact.training.state.module_state import attributes_of, is_plain, parts_of, token_of
 
 _DEPTH = 4

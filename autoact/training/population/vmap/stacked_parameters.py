@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from autoact.sites.replacement.state_dict_marker import is_marker
+from autoact.training.state._compat_torch import foreach_zero_
 
 Slot = tuple[dict[str, Tensor | None], str]
 
@@ -131,7 +132,7 @@ class Stack:
         pairs = [(entry, entry.tensor.grad) for entry in self.trained]
         grads = [grad for _, grad in pairs if grad is not None]
         if grads:
-            torch._foreach_zero_(grads)
+            foreach_zero_(grads)
         for entry, grad in pairs:
             entry.zeroed = -1 if grad is None else grad._version
 

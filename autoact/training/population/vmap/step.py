@@ -10,9 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch._C._functorch import get_unwrapped, is_batchedtensor
 from torch.func import vmap
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 from torchmetrics import Metric, MetricCollection
 
 from autoact.core.value_holders import Batch
@@ -23,6 +21,7 @@ from autoact.training.population.vmap.activation_groups import GroupedActivation
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.escape import one_by_one
 from autoact.training.population.vmap.stacked_parameters import Slot, Stack, names_of, slot_of
+from autoact.training.state._compat_torch import get_unwrapped, is_batchedtensor, tree_flatten, tree_map, tree_unflatten
 
 MetricCall = tuple[str, str, tuple[object, ...], dict[str, object]]
 """Path of a metric, which of its methods was called, and its positional and named arguments."""

@@ -1,0 +1,13 @@
+"""The private names of torch that finding sites needs, in one place."""
+
+from autoact.core.imports import private_name_gone
+
+try:
+    from torch._C import DisableTorchFunction
+    from torch._ops import OpOverload
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._python_dispatch import _disable_current_modes as without_dispatch_modes
+except ImportError as error:
+    raise private_name_gone("torch", error, needed_for="seeing what a model computes") from error
+
+__all__ = ["DisableTorchFunction", "OpOverload", "TorchDispatchMode", "without_dispatch_modes"]
