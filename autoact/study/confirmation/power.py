@@ -1,4 +1,4 @@
-"""Before the test part opens: the smallest difference that the check can tell from zero, and what limits it."""
+"""Before the test part opens: the smallest difference that the check can tell from zero, and what would lower it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from autoact.study.confirmation.paired_differences import pairs_of
 from autoact.study.confirmation.retraining import RetrainedCandidate
 from autoact.study.paired_statistics import detectable_difference
 
-# The share of the variance from which on the test rows are said to limit a check.
-ROWS_LIMIT = 0.5
 # More seeds help where twice as many bring the smallest difference below this share of what it is.
 HELPS = 0.9
 
@@ -24,55 +22,40 @@ class PowerAnalysis:
         difference: the smallest true difference that is told from zero with this power, in the metric's unit.
         power: the probability.
         seeds: fresh seeds of the claim.
-        limit: ``seeds``, ``rows``, or ``unknown`` where predictions are unknown.
-        doubled: the same difference with twice as many seeds.
+        twice_the_seeds: the same difference with twice as many seeds.
+        twice_the_rows: the same with twice as many test rows; None where predictions are unknown.
     """
 
     difference: float
     power: float
     seeds: int
-    limit: str
-    doubled: float
+    twice_the_seeds: float
+    twice_the_rows: float | None
 
     def text(self, unit: str) -> str:
         """For people.
 
         Example:
-            >>> print(PowerAnalysis(0.0042, 0.8, 10, "rows", 0.0041).text("ROC AUC"))
-            the smallest difference that this check tells from zero with 80 % power is 0.0042 ROC AUC; the number of
-            test rows limits it: twice the seeds would hardly change that (0.0041)
-            >>> print(PowerAnalysis(0.004, 0.8, 10, "rows", 0.0028).text("ROC AUC"))
-            the smallest difference that this check tells from zero with 80 % power is 0.004 ROC AUC; the number of test
-            rows does most to it, but twice the seeds would still make it 0.0028
+            >>> print(PowerAnalysis(0.0042, 0.8, 10, 0.0041, 0.003).text("ROC AUC"))
+            the smallest difference that this check tells from zero with 80 % power is 0.0042 ROC AUC; it would be
+            0.0041 with twice the seeds, and 0.003 with twice the test rows
+            >>> print(PowerAnalysis(0.004, 0.8, 10, 0.0028, None).text("ROC AUC"))
+            the smallest difference that this check tells from zero with 80 % power is 0.004 ROC AUC; it would be 0.0028
+            with twice the seeds; the noise of the test rows is unknown and not in it
         """
-        doubled = short(self.doubled)
-        limits = {
-            (
-                "rows",
-                True,
-            ): f"the number of test rows does most to it, but twice the seeds would still make it {doubled}",
-            ("rows", False): f"the number of test rows limits it: twice the seeds would hardly change that ({doubled})",
-            ("seeds", True): f"the number of seeds limits it: twice the seeds would make it {doubled}",
-            ("seeds", False): f"seeds and test rows limit it: twice the seeds would hardly change that ({doubled})",
-            (
-                "unknown",
-                True,
-            ): f"the noise of the test rows is unknown and not in it; twice the seeds would make it {doubled}",
-            (
-                "unknown",
-                False,
-            ): "the noise of the test rows is unknown and not in it; twice the seeds would hardly change "
-            f"that ({doubled})",
-        }
+        if self.twice_the_rows is None:
+            rows = "; the noise of the test rows is unknown and not in it"
+        else:
+            rows = f", and {short(self.twice_the_rows)} with twice the test rows"
         return (
             f"the smallest difference that this check tells from zero with {100 * self.power:.3g} % power is "
-            f"{short(self.difference)} {unit}; {limits[self.limit, self.seeds_help]}"
+            f"{short(self.difference)} {unit}; it would be {short(self.twice_the_seeds)} with twice the seeds{rows}"
         )
 
     @property
     def seeds_help(self) -> bool:
         """Whether twice the seeds would tell clearly smaller differences."""
-        return self.doubled < HELPS * self.difference
+        return self.twice_the_seeds < HELPS * self.difference
 
 
 def short(value: float) -> str:
@@ -119,18 +102,18 @@ def foresee(
     of_rows = max(0.0, pairs.row_variance - pairs.interaction / count) * fewer
     of_both = pairs.interaction * fewer
 
-    def smallest(number: int) -> float:
+    def smallest(number: int, test_rows: int = 1) -> float:
+        rows_part, both_part = of_rows / test_rows, of_both / test_rows
         return detectable_difference(
-            math.sqrt(of_seeds + of_both),
+            math.sqrt(of_seeds + both_part),
             number,
             power,
             confidence=confidence,
             comparisons=comparisons,
-            row_variance=of_rows + of_both / number,
+            row_variance=rows_part + both_part / number,
             row_df=pairs.groups - 1 if pairs.groups else math.inf,
-            overlap=of_both / number,
+            overlap=both_part / number,
         )
 
-    whole = of_rows + (of_seeds + of_both) / seeds
-    limit = "unknown" if not pairs.groups else "rows" if whole > 0 and of_rows / whole > ROWS_LIMIT else "seeds"
-    return PowerAnalysis(smallest(seeds), power, seeds, limit, smallest(2 * seeds))
+    twice_the_rows = smallest(seeds, test_rows=2) if pairs.groups else None
+    return PowerAnalysis(smallest(seeds), power, seeds, smallest(2 * seeds), twice_the_rows)

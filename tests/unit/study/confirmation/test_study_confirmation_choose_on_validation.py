@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import statistics
 from typing import Any
 
@@ -14,7 +15,7 @@ from autoact.core.trial import Candidate, TrialRecord
 from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.choose_on_validation import Choosing, turns_of
 from autoact.study.confirmation.paired_differences import gain_of
-from autoact.study.confirmation.power import foresee
+from autoact.study.confirmation.power import foresee, short
 from autoact.study.confirmation.retraining import same
 from autoact.study.confirmation.shortlist import BASELINES, shortlist
 from autoact.study.confirmation.shrinkage import Estimates
@@ -224,8 +225,8 @@ def trained(kit: Any, bench: Any, rows: float) -> Any:
     return choose(kit, bench, engine, seeds=10).trained
 
 
-@pytest.mark.parametrize(("rows", "limit"), [(0.0001, "seeds"), (0.01, "rows")])
-def test_what_limits_the_check_is_said_before_the_test_part_opens(kit, bench, rows, limit):
+@pytest.mark.parametrize(("rows", "best"), [(0.0001, "seeds"), (0.003, "either"), (0.01, "rows")])
+def test_what_twice_the_seeds_and_rows_would_do_is_said_before_the_test_part_opens(kit, bench, rows, best):
     found = foresee(
         trained(kit, bench, rows),
         "trial 8",
@@ -236,9 +237,14 @@ def test_what_limits_the_check_is_said_before_the_test_part_opens(kit, bench, ro
         comparisons=1,
         power=0.8,
     )
-    assert found is not None and found.limit == limit
-    assert found.doubled < found.difference
-    assert ("test rows limit" in found.text("AUC")) == (limit == "rows")
+    assert found is not None and found.twice_the_rows is not None
+    assert max(found.twice_the_seeds, found.twice_the_rows) < found.difference
+    assert best == "either" or (found.twice_the_seeds < found.twice_the_rows) == (best == "seeds")
+    # Numbers alone are said: a word for what limits the check could contradict them.
+    said = re.fullmatch(r".* is (\S+) AUC; it would be (\S+) with twice the seeds, and (\S+) .*", found.text("AUC"))
+    assert said is not None
+    assert said.groups() == tuple(map(short, (found.difference, found.twice_the_seeds, found.twice_the_rows)))
+    assert "limit" not in found.text("AUC")
     fewer_rows = foresee(
         trained(kit, bench, rows),
         "trial 8",
@@ -255,7 +261,8 @@ def test_what_limits_the_check_is_said_before_the_test_part_opens(kit, bench, ro
 def test_without_predictions_the_noise_of_rows_is_unknown(kit, bench):
     found = choose(kit, bench, kit.Planted(truth(kit))).trained
     said = foresee(found, "trial 8", "trial 2", seeds=10, rows=None, confidence=0.95, comparisons=1, power=0.8)
-    assert said is not None and said.limit == "unknown"
+    assert said is not None and said.twice_the_rows is None
+    assert "the noise of the test rows is unknown" in said.text("AUC")
     sd = statistics.stdev(
         found["trial 8"].scores[turn] - found["trial 2"].scores[turn] for turn in found["trial 8"].scores
     )
