@@ -58,7 +58,8 @@ class SearchSettings:
         batch: candidates asked for at a time, however many are trained at once; 16 unless given, 32 from 100 trials on.
         refine: share of the budget, its last part, that changes one dimension at a time around the front.
         rungs: early stops.
-        tuning: trials of the baseline's own activations with other training settings; a sixth of all unless given.
+        tuning: trials of the baseline's own activations with other training settings; a sixth of all, 12 at most,
+            unless given.
         patience: epochs without a better validation value before a training stops; null: never.
         threads: CPU threads of a training; probed unless given.
         storage: Optuna storage URL; an SQLite file in the output folder unless given.
@@ -112,7 +113,7 @@ class SearchSettings:
     def tuning_trials(self, expected: float | None = None) -> int:
         """Trials of the baseline's own activations with other training settings, beside the configured one.
 
-        A sixth of all; two at least, where that leaves others to compare it with.
+        A sixth of all, 12 at most; two at least, where that leaves others to compare it with.
 
         Args:
             expected: trials that minutes are expected to hold; the budget's unless given.
