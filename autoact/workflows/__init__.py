@@ -1,1 +1,1 @@
-"""Floor 11: the ways in: the road that every search takes, and the user's own Lightning code."""
+"""Floor 12: the ways in: the road that every search takes, and the user's own Lightning code."""

@@ -76,9 +76,13 @@ def test_recipes_use_public_names_only() -> None:
         assert used <= set(autoact.__all__), file
 
 
-def test_the_architecture_page_numbers_the_floors_as_the_contract_does() -> None:
+def test_floors_are_numbered_as_in_the_contract() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     layers = next(contract["layers"] for contract in tool["contracts"] if contract["type"] == "layers")
     numbered = [f"{number} {layer.replace(' |', ',')}" for number, layer in enumerate(reversed(layers), start=1)]
     page = " ".join((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split())
     assert "; ".join(numbered) + "." in page
+    for number, layer in enumerate(reversed(layers), start=1):
+        for folder in layer.split(" | "):
+            said = re.match(r'"""Floor (\d+):', (ROOT / "autoact" / folder / "__init__.py").read_text(encoding="utf-8"))
+            assert said is None or int(said[1]) == number, folder

@@ -10,7 +10,7 @@ import pytest
 
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.settings import DEFAULT_TRIALS, ConfirmSettings, RungSettings, SearchSettings
-from autoact.workflows.check import CheckSettings
+from autoact.workflows.checking.measure_again import CheckSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARES = {3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 8: "an eighth", 9: "a ninth", 10: "a tenth"}
