@@ -24,7 +24,7 @@ MOST_TUNING = SearchSettings(trials=10_000).tuning_trials()
 DEFAULTS: dict[str, set[object]] = {
     "autoact/cli/verbs/search.py": {DEFAULT_TRIALS},
     "autoact/cli/verbs/ui.py": {5000, "127.0.0.1"},
-    "autoact/integrations/lightning/search.py": {ConfirmSettings().seeds},
+    "autoact/workflows/search.py": {ConfirmSettings().seeds},
     "autoact/integrations/sklearn/estimators.py": {128},
     "autoact/study/settings.py": {
         DEFAULT_TRIALS,
