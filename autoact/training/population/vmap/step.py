@@ -21,7 +21,14 @@ from autoact.training.population.vmap.activation_groups import GroupedActivation
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.escape import one_by_one
 from autoact.training.population.vmap.stacked_parameters import Slot, Stack, names_of, slot_of
-from autoact.training.state._compat_torch import get_unwrapped, is_batchedtensor, tree_flatten, tree_map, tree_unflatten
+from autoact.training.state._compat_torch import (
+    TreeSpec,
+    get_unwrapped,
+    is_batchedtensor,
+    tree_flatten,
+    tree_map,
+    tree_unflatten,
+)
 
 MetricCall = tuple[str, str, tuple[object, ...], dict[str, object]]
 """Path of a metric, which of its methods was called, and its positional and named arguments."""
