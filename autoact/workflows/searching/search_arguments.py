@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import lightning
 import torch
@@ -24,6 +24,9 @@ from autoact.user_code.lightning_task import lightning_task
 from autoact.user_code.pytorch_lightning import is_of
 from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
 from autoact.workflows.searching.setting_names import SEARCH_CALL
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 # The same dozen as conf/candidates/default.yaml, where each has its reason; a test holds them together.
 DEFAULT_CANDIDATES = (
@@ -44,7 +47,7 @@ DEFAULT_CANDIDATES = (
 
 MakeModule = Callable[[], lightning.LightningModule]
 OBJECTIVES = ("quality", "latency", "cost")
-_Settings = TypeVar("_Settings")
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 class SearchArguments(TypedDict, total=False):
