@@ -6,7 +6,6 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,8 @@ from autoact.core.errors import AutoactError, unknown
 from autoact.core.imports import load_reference
 from autoact.core.registry import Registry
 from autoact.data.settings import KINDS
+
+MetricFunction = Callable[[np.ndarray, np.ndarray], float]
 
 CLASSIFICATION = ("classification", "sequence_classification")
 REGRESSION = ("regression", "forecast")
@@ -37,11 +38,11 @@ class Metric:
     name: str
     title: str
     mode: str
-    function: Callable[[Any, Any], float]
+    function: MetricFunction
     kinds: tuple[str, ...]
     ideal: float | None = None
 
-    def __call__(self, y_true: Any, y_score: Any) -> float:
+    def __call__(self, y_true: np.ndarray, y_score: np.ndarray) -> float:
         """The metric's value; raises ``FloatingPointError`` where it is not finite, ``AutoactError`` for no number."""
         found = self.function(y_true, y_score)
         try:
@@ -53,17 +54,17 @@ class Metric:
         return value
 
 
-def _hard(score: Any) -> Any:
+def _hard(score: np.ndarray) -> np.ndarray:
     """Class indices from scores: above one half with two classes, else the largest."""
     return (score > 0.5).astype("int64") if score.ndim == 1 else score.argmax(1)
 
 
-def _accuracy(y_true: Any, y_score: Any) -> float:
+def _accuracy(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return float((_hard(y_score) == y_true).mean())
 
 
-def _f1(average: str) -> Callable[[Any, Any], float]:
-    def function(y_true: Any, y_score: Any) -> float:
+def _f1(average: str) -> MetricFunction:
+    def function(y_true: np.ndarray, y_score: np.ndarray) -> float:
         if average == "binary" and y_score.ndim == 1:
             return _binary_f1(y_true, y_score)
         from sklearn.metrics import f1_score
@@ -74,7 +75,7 @@ def _f1(average: str) -> Callable[[Any, Any], float]:
     return function
 
 
-def _binary_f1(y_true: Any, y_score: Any) -> float:
+def _binary_f1(y_true: np.ndarray, y_score: np.ndarray) -> float:
     """Twice the hits over hits, twice counted, and misses of both kinds (van Rijsbergen, 1979); 0 without positives.
 
     It is computed after every epoch of every candidate, and fifty times per training of the final check.
@@ -85,7 +86,7 @@ def _binary_f1(y_true: Any, y_score: Any) -> float:
     return 2 * hits / claimed if claimed else 0.0
 
 
-def _roc_auc(y_true: Any, y_score: Any) -> float:
+def _roc_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
     if y_score.ndim == 1 and 0 < (positive := int((y_true == 1).sum())) < len(y_true):
         return _area(y_true == 1, y_score, positive)
     from sklearn.metrics import roc_auc_score
@@ -95,7 +96,7 @@ def _roc_auc(y_true: Any, y_score: Any) -> float:
     return float(roc_auc_score(y_true, y_score, multi_class="ovr", labels=list(range(y_score.shape[1]))))
 
 
-def _area(positives: Any, y_score: Any, positive: int) -> float:
+def _area(positives: np.ndarray, y_score: np.ndarray, positive: int) -> float:
     """The area under the ROC curve from ranks, ties sharing theirs (Mann and Whitney, 1947).
 
     It is computed after every epoch of every candidate; scikit-learn's checks take ten times as long as the sort.
@@ -110,7 +111,7 @@ def _area(positives: Any, y_score: Any, positive: int) -> float:
     return above / positive / negative
 
 
-def _average_precision(y_true: Any, y_score: Any) -> float:
+def _average_precision(y_true: np.ndarray, y_score: np.ndarray) -> float:
     from sklearn.metrics import average_precision_score
 
     if y_score.ndim == 1:
@@ -119,26 +120,26 @@ def _average_precision(y_true: Any, y_score: Any) -> float:
     return float(average_precision_score(one_hot, y_score, average="macro"))
 
 
-def _log_loss(y_true: Any, y_score: Any) -> float:
+def _log_loss(y_true: np.ndarray, y_score: np.ndarray) -> float:
     from sklearn.metrics import log_loss
 
     classes = 2 if y_score.ndim == 1 else y_score.shape[1]
     return float(log_loss(y_true, y_score, labels=list(range(classes))))
 
 
-def _mse(y_true: Any, y_score: Any) -> float:
+def _mse(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return float(((y_true.astype("float64") - y_score) ** 2).mean())
 
 
-def _rmse(y_true: Any, y_score: Any) -> float:
+def _rmse(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return math.sqrt(_mse(y_true, y_score))
 
 
-def _mae(y_true: Any, y_score: Any) -> float:
+def _mae(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return float(abs(y_true.astype("float64") - y_score).mean())
 
 
-def _r2(y_true: Any, y_score: Any) -> float:
+def _r2(y_true: np.ndarray, y_score: np.ndarray) -> float:
     from sklearn.metrics import r2_score
 
     return float(r2_score(y_true.reshape(-1), y_score.reshape(-1)))
@@ -178,7 +179,7 @@ METRICS: Registry[Metric] = Registry(
 
 def register_metric(
     name: str,
-    function: Callable[[Any, Any], float],
+    function: MetricFunction,
     *,
     mode: str,
     kinds: Sequence[str],
@@ -211,7 +212,7 @@ def register_metric(
     return metric
 
 
-def check_metric(function: Any, name: str) -> Callable[[Any, Any], float]:
+def check_metric(function: object, name: str) -> MetricFunction:
     """The user's own metric, if it can be called with the targets and the scores.
 
     Raises:
