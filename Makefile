@@ -36,8 +36,10 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# The unit tests but for the folders whose tests train networks, which take most of the time.
+TRAIN := benchmarks integrations study training workflows
 quick: lint
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests/unit
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests/unit $(TRAIN:%=--ignore=tests/unit/%)
 
 test: lint docs
 	$(BIN)/pytest -n 2 --dist worksteal

@@ -26,6 +26,8 @@ AREAS = {
     "engines": "Engines",
     "tracking": "Tracking",
     "report": "Reports",
+    "config": "Configuration",
+    "user_code": "Code of your own",
 }
 
 

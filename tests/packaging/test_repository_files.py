@@ -81,3 +81,8 @@ def test_the_citation_is_complete():
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert citation["license"] == PROJECT["license"] and citation["type"] == "software"
     assert all(set(author) & {"name", "family-names"} for author in citation["authors"])
+
+
+def test_what_make_quick_leaves_out_is_there():
+    (folders,) = re.findall(r"^TRAIN := (.*)$", MAKE, re.MULTILINE)
+    assert [name for name in folders.split() if not (ROOT / "tests" / "unit" / name).is_dir()] == []

@@ -1,4 +1,4 @@
-"""Imports by name: optional packages, and the user's references."""
+"""Optional imports."""
 
 from __future__ import annotations
 
@@ -40,33 +40,6 @@ def test_a_package_that_is_itself_broken_keeps_its_traceback(tmp_path, monkeypat
     with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
         optional("broken_optional", wanted_for="a test")
     sys.modules.pop("broken_optional", None)
-
-
-@pytest.mark.parametrize(
-    ("reference", "message"),
-    [
-        ("math", "must have the form package.module:name"),
-        (":hypot", "must have the form"),
-        ("math:", "must have the form"),
-        ("no_such_module_1:f", "no module named 'no_such_module_1'"),
-        ("math:hypott", "the module 'math' has no 'hypott': did you mean hypot"),
-    ],
-)
-def test_references_that_lead_nowhere(reference, message):
-    with pytest.raises(AutoactError, match=message):
-        load_reference(reference, "metric")
-
-
-def test_a_reference_reaches_into_classes():
-    assert load_reference("collections:OrderedDict.fromkeys", "metric")([1]) == {1: None}
-
-
-def test_a_broken_module_keeps_its_traceback(tmp_path, monkeypatch):
-    (tmp_path / "broken_metric_module.py").write_text("import no_such_module_2\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ModuleNotFoundError, match="no_such_module_2"):
-        load_reference("broken_metric_module:f", "metric")
-    sys.modules.pop("broken_metric_module", None)
 
 
 def test_the_distribution_is_not_the_strangers():
