@@ -26,6 +26,8 @@ AREAS = {
     "engines": "Engines",
     "tracking": "Tracking",
     "report": "Reports",
+    "user_code": "The task of a user's own code",
+    "config": "Configuration",
     "config": "Configuration",
     "user_code": "Code of your own",
 }
