@@ -26,8 +26,6 @@ AREAS = {
     "engines": "Engines",
     "tracking": "Tracking",
     "report": "Reports",
-    "user_code": "The task of a user's own code",
-    "config": "Configuration",
     "config": "Configuration",
     "user_code": "Code of your own",
 }
