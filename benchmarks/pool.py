@@ -73,7 +73,7 @@ def _pool(problem: str, arms: Mapping[str, Assignment], seeds: int, epochs: int,
     """Train a pool."""
     with tempfile.TemporaryDirectory(prefix="autoact-pool-") as folder:
         task = _task(problem, Path(folder), epochs, width)
-        part = task.open_test("pool of predictions").val_dataloader()
+        part = task.test.open("pool of predictions").val_dataloader()
         rows = [tuple(batch) for batch in part]
         x, truth = torch.cat([one[0] for one in rows]), torch.cat([one[1] for one in rows])
         scores: dict[str, np.ndarray] = {}

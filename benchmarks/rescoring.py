@@ -137,7 +137,7 @@ def score_points(
 
     workshop = make_ready(problem, folder)
     task, space = workshop.task, workshop.space
-    test = task.open_test("throughput benchmark: re-scoring")
+    test = task.test.open("throughput benchmark: re-scoring")
     keys = list(points)
     for first in range(0, len(keys), BATCH):
         group = keys[first : first + BATCH]

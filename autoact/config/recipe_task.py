@@ -67,7 +67,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
         example_input=prepared.train.x[:4],
         make_input=lambda rows: torch.randn(rows, *shape, generator=torch.Generator().manual_seed(0)),
         metric=scored,
-        open_test=_opener(prepared, settings.batch_size),
+        test=prepared.test,
         trainer=dict(config.trainer),
         identity={
             "data": prepared.fingerprint,
@@ -175,19 +175,10 @@ def _folds(prepared: PreparedData, batch_size: int) -> Callable[[int, int, int],
     return lambda seed, fold, folds: TensorDataModule(fold_of(prepared, seed, fold, folds), batch_size, seed)
 
 
-def _opener(prepared: PreparedData, batch_size: int) -> Callable[[str], Any]:
-    """Lifts the seal and hands out the test rows as validation rows."""
-
-    def open_test(reason: str) -> Any:
-        return TensorDataModule(replace(prepared, validation=prepared.test.open(reason)), batch_size)
-
-    return open_test
-
-
 def _references(
     prepared: PreparedData, metric: Metric, production_model: ProductionModel | None, *, fitted: bool
 ) -> Callable[[bool], Any]:
-    """Scores of the production model and of reference models; on test rows only after the seal was lifted."""
+    """Scores of the production model and of reference models; on test rows only after they were opened."""
     return lambda test: reference_rows(
         prepared, metric, prepared.test.part if test else None, production_model, fitted=fitted
     )

@@ -13,8 +13,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.override_text import override
 from autoact.data.columns.number_formats import NumberForm
 from autoact.data.columns.typed_text import SECONDS, spelt_numbers
-from autoact.data.settings import DataSettings
-from autoact.data.suggested_settings import declared_category, declared_number, dropping, marked_missing
+from autoact.data.settings import DataSettings, declared_category, declared_number, dropping, marked_missing
 
 # More stray texts than this are not spelt out.
 MOST_MARKS = 5

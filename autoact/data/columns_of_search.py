@@ -13,9 +13,8 @@ from autoact.data.column_notes import ColumnError
 from autoact.data.columns.column_types import CATEGORY, NUMERIC, infer_schema, numbers, trim_text
 from autoact.data.columns.number_formats import NumberForm, form_of
 from autoact.data.preparation.tables import target_column
-from autoact.data.settings import DataSettings
+from autoact.data.settings import DataSettings, declared_category, declared_number, dropping
 from autoact.data.sources.load import load_table
-from autoact.data.suggested_settings import declared_category, declared_number, dropping
 
 _READ = {NUMERIC: "numbers", CATEGORY: "categories"}
 

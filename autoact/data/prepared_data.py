@@ -10,7 +10,8 @@ import torch
 from sklearn.compose import ColumnTransformer
 
 from autoact.data.columns.number_formats import NumberForm
-from autoact.data.sealed_test import Part, SealedTest
+from autoact.data.part import Part
+from autoact.data.sealed_test import PreparedTest
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class PreparedData:
     simulated: bool
     train: Part
     validation: Part
-    test: SealedTest
+    test: PreparedTest
     input_shape: tuple[int, ...]
     outputs: int
     features: list[str]
@@ -115,7 +116,7 @@ class PreparedData:
     @property
     def sizes(self) -> dict[str, int]:
         """Part -> number of rows."""
-        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+        return {"train": len(self.train), "validation": len(self.validation), "test": self.test.size}
 
     def summary(self) -> str:
         """One line for people."""

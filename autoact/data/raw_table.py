@@ -11,7 +11,7 @@ from autoact.core.errors import AutoactError
 from autoact.data.preparation.fingerprint import content_hash, frame_pieces
 from autoact.data.preparation.split import Split, split_name
 from autoact.data.preparation.tables import Typed, check_table, split_table, subset
-from autoact.data.sealed_test import SealedTest
+from autoact.data.sealed_test import PreparedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources.csv_file import retyped
 from autoact.data.sources.load import load_table
@@ -69,7 +69,7 @@ class RawTable:
         frames = [frame for frame in (self._frame, self._test_frame) if frame is not None]
         return [value for frame in frames for value in frame[column]]
 
-    def test(self, sealed: SealedTest) -> pd.DataFrame:
+    def test(self, sealed: PreparedTest) -> pd.DataFrame:
         """The test rows as they were read, without the target.
 
         Raises:

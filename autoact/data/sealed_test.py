@@ -1,40 +1,23 @@
-"""The test part, under seal until the final check opens it."""
+"""The test rows, sealed until the final check opens them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from autoact.core.errors import AutoactError, SealedError
+from autoact.data.part import Part
 
+if TYPE_CHECKING:
+    from lightning import LightningDataModule
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Rows that are ready for a network.
-
-    Attributes:
-        x: inputs, float32. **Shape**: ``[rows, features]`` or ``[rows, channels, time]``.
-        y: class indices (int64, ``[rows]``), numbers (float32, ``[rows]``) or futures (float32, ``[rows, horizon]``).
-        rows: number of each row in its source, from 0; for forecasts the row where the horizon starts.
-        series: which series each row belongs to (forecasts), else None.
-    """
-
-    x: torch.Tensor
-    y: torch.Tensor
-    rows: np.ndarray = field(repr=False)
-    series: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        """The number of rows."""
-        return len(self.x)
-
-    def __repr__(self) -> str:
-        """Shapes, not values."""
-        return f"Part(x={tuple(self.x.shape)}, y={tuple(self.y.shape)})"
+SEALED = "the test part is sealed: only the final check opens it"
 
 
 @dataclass(frozen=True)
@@ -45,39 +28,34 @@ class Opening:
     time: str
 
 
-class SealedTest:
-    """A test part that nobody reads by accident.
+class TestSet(ABC):
+    """Test rows that nobody reads by accident: they come out of ``open`` only, which records why and when.
 
-    Its size is known; its rows come out of ``open`` only, which records why and when. Rows are preprocessed when
-    they are opened, not before. A copy (``pickle``, ``copy.deepcopy``) is sealed and remembers earlier openings.
-
-    Args:
-        read: a picklable callable that makes the part.
-        size: number of rows.
-        fingerprint: sha256 of the rows' content, the identity under which openings are to be counted.
-
-    Example:
-        >>> test = SealedTest(lambda: Part(torch.ones(2, 1), torch.ones(2), np.arange(2)), 2, "f00")
-        >>> test
-        SealedTest(2 rows, sealed)
-        >>> test.part
-        Traceback (most recent call last):
-        ...
-        autoact.core.errors.SealedError: the test part is sealed: only the final check opens it, by open(reason)
-        >>> len(test.open("final check").x), test.openings[0].reason
-        (2, 'final check')
+    Openings are counted over all studies of a storage by ``study/confirmation/alpha_spending.py``, which tells the same
+    rows again by their fingerprint. A copy (``pickle``, ``copy.deepcopy``) is sealed and remembers earlier openings.
     """
 
-    def __init__(self, read: Callable[[], Part], size: int, fingerprint: str) -> None:
-        """Seal what ``read`` would give."""
-        self.__read = read
-        self.__part: Part | None = None
-        self._openings: list[Opening] = []
-        self._size = size
-        self.fingerprint = fingerprint
+    __test__ = False  # pytest takes classes called Test... for tests
 
-    def open(self, reason: str) -> Part:
-        """Open the seal: every call counts as an opening.
+    def __init__(self) -> None:
+        self._openings: list[Opening] = []
+
+    @property
+    @abstractmethod
+    def size(self) -> int | None:
+        """The number of rows, known without opening; None where the data do not tell."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """The sha256 of the rows' content, under which openings are counted."""
+
+    @abstractmethod
+    def _unsealed(self) -> LightningDataModule:
+        """A datamodule whose validation rows are the test rows."""
+
+    def open(self, reason: str) -> LightningDataModule:
+        """A datamodule whose validation rows are the test rows: every call counts as an opening.
 
         Raises:
             AutoactError: no reason was given.
@@ -85,9 +63,81 @@ class SealedTest:
         if not reason.strip():
             raise AutoactError("opening the test part needs a reason: open('final check')")
         self._openings.append(Opening(reason, datetime.now(timezone.utc).isoformat(timespec="seconds")))
+        return self._unsealed()
+
+    @property
+    def openings(self) -> list[Opening]:
+        """All openings of this object, and of what it was copied from, oldest first (a copy)."""
+        return list(self._openings)
+
+    def __repr__(self) -> str:
+        """The size and the openings, never the data."""
+        count = len(self._openings)
+        state = f"opened {count} time{'s' * (count != 1)}" if count else "sealed"
+        return f"{type(self).__name__}({'unknown' if self.size is None else self.size} rows, {state})"
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedParts:
+    """Parts of which the validation rows are the test rows.
+
+    Attributes:
+        train: the training rows, as they were.
+        validation: the test rows.
+        test: where they came from.
+    """
+
+    train: Part
+    validation: Part
+    test: PreparedTest
+
+
+class PreparedTest(TestSet):
+    """Test rows that autoact prepared itself; they are preprocessed when they are opened, not before.
+
+    Args:
+        read: a picklable callable that makes the part.
+        size: number of rows.
+        fingerprint: sha256 of the rows' content.
+        train: the training rows, which the opened datamodule hands out as before.
+
+    Example:
+        >>> rows = Part(torch.ones(2, 1), torch.ones(2), np.arange(2))
+        >>> test = PreparedTest(lambda: rows, 2, "f00", train=rows)
+        >>> test
+        PreparedTest(2 rows, sealed)
+        >>> test.part
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.SealedError: the test part is sealed: only the final check opens it, by open(reason)
+        >>> len(test.open("final check").val_dataloader()), test.openings[0].reason
+        (1, 'final check')
+    """
+
+    def __init__(self, read: Callable[[], Part], size: int, fingerprint: str, *, train: Part) -> None:
+        super().__init__()
+        self.__read = read
+        self.__part: Part | None = None
+        self._size = size
+        self._fingerprint = fingerprint
+        self._train = train
+
+    @property
+    def size(self) -> int:
+        """See ``TestSet``."""
+        return self._size
+
+    @property
+    def fingerprint(self) -> str:
+        """See ``TestSet``."""
+        return self._fingerprint
+
+    def _unsealed(self) -> LightningDataModule:
+        from autoact.data.datamodule import TensorDataModule  # who prepares data without training needs no lightning
+
         if self.__part is None:
             self.__part = self.__read()
-        return self.__part
+        return TensorDataModule(OpenedParts(self._train, self.__part, self))
 
     @property
     def part(self) -> Part:
@@ -97,7 +147,7 @@ class SealedTest:
             SealedError: it was not opened.
         """
         if self.__part is None:
-            raise SealedError("the test part is sealed: only the final check opens it, by open(reason)")
+            raise SealedError(f"{SEALED}, by open(reason)")
         return self.__part
 
     @property
@@ -120,25 +170,6 @@ class SealedTest:
         """Whether this object was opened."""
         return self.__part is not None
 
-    @property
-    def openings(self) -> list[Opening]:
-        """All openings so far, oldest first (a copy)."""
-        return list(self._openings)
-
-    def __len__(self) -> int:
-        """The number of rows, known without opening."""
-        return self._size
-
     def __getstate__(self) -> dict[str, object]:
         """A copy is sealed again: its reader would count as one more opening."""
-        return {**self.__dict__, "_SealedTest__part": None}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        """Restore a copy."""
-        self.__dict__.update(state)
-
-    def __repr__(self) -> str:
-        """The size and the state of the seal, never the data."""
-        count = len(self._openings)
-        state = f"opened {count} time{'s' * (count != 1)}" if self.opened else "sealed"
-        return f"SealedTest({self._size} rows, {state})"
+        return {**self.__dict__, "_PreparedTest__part": None}

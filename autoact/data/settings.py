@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 
 from autoact.core.errors import AutoactError, unknown
@@ -304,3 +304,33 @@ def settings_that_matter(settings: DataSettings) -> dict[str, object]:
         True
     """
     return {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in _LOCATION}
+
+
+def dropping(settings: DataSettings, *names: str) -> str:
+    """Leave columns out, besides those that are left out already.
+
+    Example:
+        >>> print(dropping(DataSettings(drop=["id"]), "Unnamed: 0"))
+        "data.drop=[id,'Unnamed: 0']"
+    """
+    return _more("data.drop", settings.drop, names)
+
+
+def declared_category(settings: DataSettings, *names: str) -> str:
+    """Read columns as categories."""
+    return _more("data.categorical", settings.categorical, names)
+
+
+def declared_number(settings: DataSettings, *names: str) -> str:
+    """Read columns as numbers."""
+    return _more("data.numeric", settings.numeric, names)
+
+
+def marked_missing(settings: DataSettings, *marks: str) -> str:
+    """Read further marks as missing."""
+    return _more("data.missing", settings.missing, marks)
+
+
+def _more(key: str, before: Sequence[str], more: Sequence[str]) -> str:
+    """A list with what it held and what is new."""
+    return override(key, list(dict.fromkeys([*before, *more])))

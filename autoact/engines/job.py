@@ -120,10 +120,10 @@ class WorkerContext:
 
     def _test(self, reason: str) -> Rows:
         """This worker's own copy of the test part, opened once for each reason."""
-        if self.task.open_test is None:
+        if self.task.test is None:
             raise AutoactError(f"the task {self.task.name!r} has no test rows to score on")
         if reason not in self._opened:
-            self._opened[reason] = self.task.open_test(reason)
+            self._opened[reason] = self.task.test.open(reason)
         return self._opened[reason]
 
     def _with_own(self, records: Sequence[TrialRecord], session: Session) -> list[TrialRecord]:

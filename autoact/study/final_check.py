@@ -90,7 +90,7 @@ class FinalCheck:
     @property
     def wanted(self) -> bool:
         """Whether there is a final check."""
-        return bool(self.confirm.seeds) and self.task.open_test is not None
+        return bool(self.confirm.seeds) and self.task.test is not None
 
     def choose(self, stand: Stand) -> None:
         """The first stage; where there is no time for one, the challenger of the estimates."""

@@ -97,7 +97,7 @@ class Search:
             self.confirm,
             self._forecast,
             self.ledger,
-            checked=self.task.open_test is not None,
+            checked=self.task.test is not None,
             began=self.began,
             clock=time.monotonic,
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from autoact.data.part import Part
 from autoact.data.prepared_data import PreparedData
-from autoact.data.sealed_test import Part
 from autoact.tasks.metrics import CLASSIFICATION, Metric
 from autoact.tasks.production_model import ProductionModel
 

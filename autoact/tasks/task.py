@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoact.core.errors import AutoactError
+from autoact.data.sealed_test import TestSet
 from autoact.tasks.metrics import Metric
 
 
@@ -25,8 +26,7 @@ class Task:
         example_input: what ``module(example_input)`` accepts, two rows or more; found in the first batch.
         make_input: batch size -> an input of that many rows, for timing.
         metric: computes ``monitor`` from predictions; None where the module logs it itself.
-        open_test: reason -> a LightningDataModule whose validation rows are the test rows: lifts the seal. None where
-            there are no test rows.
+        test: the sealed test rows; None where there are none.
         trainer: arguments of ``lightning.Trainer``.
         make_callbacks: returns fresh callbacks for one training.
         identity: what makes two tasks the same one (plain data; goes into the study's name).
@@ -50,7 +50,7 @@ class Task:
     example_input: Any
     make_input: Callable[[int], Any]
     metric: Metric | None = None
-    open_test: Callable[[str], Any] | None = None
+    test: TestSet | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
     make_callbacks: Callable[[], Sequence[Any]] = tuple
     identity: Mapping[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.trial import FAILED, RAISED, STOPPED, Candidate, Role, TrialRecord
-from autoact.data.first_batch import first_of, prepared
+from autoact.data.foreign_datamodule import first_of, prepared
 from autoact.latency.model_call import to_device
 from autoact.latency.timer import fixed_threads
 from autoact.sites import apply_

@@ -36,7 +36,7 @@ class Session(Protocol):
         """What is known of each candidate now, without training."""
 
     def score(self, test: Rows) -> dict[int, float]:
-        """The monitored metric of every complete candidate on the opened test rows (see ``Task.open_test``).
+        """The monitored metric of every complete candidate on the opened test rows (see ``Task.test``).
 
         A candidate whose metric is not finite there is left out, and its record says that it failed.
         """

@@ -1,4 +1,4 @@
-"""The user's own LightningModule and LightningDataModule on the same road, untouched."""
+"""The task of a user's own LightningModule and LightningDataModule, which stay as they are."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch.utils.data import DataLoader
 
-from autoact.core.errors import AutoactError, SealedError, first_line
+from autoact.core.errors import AutoactError, first_line
 from autoact.core.value_holders import held_in
-from autoact.data.first_batch import first_of, prepared
+from autoact.data.foreign_datamodule import SealedDatamodule, first_of, prepared
 from autoact.latency.model_call import call_model
 from autoact.sites.tracing.dry_run import is_compiled, tensors_in
 from autoact.tasks.metrics import Metric
@@ -26,14 +25,7 @@ from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.trainer_arguments import check_trainer
 from autoact.user_code.batch_axis import batch_axis, input_maker, samples_along
 from autoact.user_code.callbacks import UNSEEN, callbacks_in, unseen
-from autoact.user_code.dataloaders import (
-    check_steps,
-    has_test,
-    has_validation,
-    loaders_in,
-    training_loader,
-    why_untested,
-)
+from autoact.user_code.dataloaders import check_steps, training_loader
 from autoact.user_code.make_module import maker_of
 from autoact.user_code.pytorch_lightning import adopted
 from autoact.user_code.setup_trainer import unfitted
@@ -85,7 +77,8 @@ def lightning_task(
     check_trainer(trainer or {})
     with quiet_lightning():
         lightning.seed_everything(seed, verbose=False)
-        held = hold_still(datamodule)
+        test = SealedDatamodule(datamodule, tensors_in)
+        held = test.datamodule
         held.trainer = unfitted(make_module, trainer or {})  # as in fit, whose Trainer takes its place
         loader = training_loader(prepared(held), type(datamodule))
         check_steps(loader, trainer or {})
@@ -101,7 +94,7 @@ def lightning_task(
         make_input = input_maker(run, example, axis, pick, loader, type(module).__name__)
         if axis is not None and samples_along(example, axis) == 1:
             example = make_input(2)  # a graph made from one sample takes no other number of them
-        untested = why_untested(held, datamodule)
+        untested = test.why_unusable()
     kind, digest, given = type(module), _digest(batch), trainer or {}
     dropped = [type(one).__name__ for one in callbacks_in(make_callbacks()) if unseen(one, given)]
     return Task(
@@ -114,7 +107,7 @@ def lightning_task(
         example_input=example,
         make_input=make_input,
         metric=metric,
-        open_test=None if untested else held.open_test,
+        test=None if untested else test,
         trainer=dict(trainer or {}),
         make_callbacks=lambda: [one for one in callbacks_in(make_callbacks()) if not unseen(one, given)],
         identity={
@@ -176,63 +169,6 @@ def _doubtful(monitor: str, mode: str) -> tuple[str, ...]:
     return (
         f"is mode={mode!r} meant? Of values called {monitor!r} the {which} ones are usually better: mode={other!r}",
     )
-
-
-def hold_still(datamodule: lightning.LightningDataModule) -> Any:
-    """A copy that is set up once, so that all trials share one split, and whose test part is sealed.
-
-    Its ``open_test(reason)`` lifts the seal and returns a copy whose validation rows are the test rows.
-    """
-    held: Any = copy.copy(datamodule)
-    held.no_test = ""
-    done: set[str] = set()
-
-    @functools.wraps(datamodule.setup)
-    def setup(stage: str | None = None) -> None:
-        # All stages at once, before anything is trained: a later call could draw another split, in which rows that
-        # were trained on come back as test rows.
-        if "setup" not in done:
-            done.add("setup")
-            type(datamodule).setup(held, "fit")
-            if has_test(datamodule):
-                try:
-                    type(datamodule).setup(held, "test")
-                except Exception as error:  # of the user's code: their test rows may lie elsewhere
-                    held.no_test = f"setup('test') raises {type(error).__name__} ({first_line(error)})"
-
-    @functools.wraps(datamodule.prepare_data)
-    def prepare_data() -> None:
-        if "prepare" not in done:
-            done.add("prepare")
-            type(datamodule).prepare_data(held)
-
-    @functools.wraps(datamodule.test_dataloader)
-    def sealed() -> Any:
-        raise SealedError("the test part is sealed: only the final check opens it")
-
-    def open_test(reason: str) -> Any:
-        opened: Any = copy.copy(held)
-        # LightningDataModule.from_datasets gives the object a method that its class does not have.
-        tested = vars(datamodule).get("test_dataloader") or functools.partial(type(datamodule).test_dataloader, held)
-
-        def as_validated() -> Any:
-            # One loader stands in each place of several: the values have the names, and are computed by the same code.
-            made = tested()
-            several = loaders_in(held.val_dataloader()) if has_validation(datamodule) else 1
-            return [made] * several if several > 1 and isinstance(made, DataLoader) else made
-
-        opened.test_dataloader = opened.val_dataloader = as_validated
-        functools.update_wrapper(as_validated, datamodule.test_dataloader)
-        opened.openings = [*getattr(held, "openings", []), reason]
-        return opened
-
-    held.setup, held.prepare_data, held.teardown = setup, prepare_data, _kept
-    held.test_dataloader, held.open_test = sealed, open_test
-    return held
-
-
-def _kept(stage: str | None = None) -> None:
-    """Stands in the place of ``teardown``: what one training would free, those after it use."""
 
 
 def _example(

@@ -132,7 +132,7 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
 def _times(prepared: PreparedSearch, shape: Shape) -> tuple[float, list[tuple[str, str]]]:
     """The minutes that a search is expected to take, and the lines on trainings and time."""
     settings = prepared.settings
-    checked = prepared.task.open_test is not None and settings.confirm.seeds > 0
+    checked = prepared.task.test is not None and settings.confirm.seeds > 0
     known = Forecast(expected(prepared, shape))
     # A forecast of a whole command: what was spent on the plan itself does not count.
     budget = Budget(settings.search, settings.confirm, known, _NewStudy(), checked=checked)

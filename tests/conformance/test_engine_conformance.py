@@ -25,6 +25,7 @@ from autoact.activations import registry
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.data.sealed_test import TestSet
 from autoact.engines import job_queue
 from autoact.engines.factory import open_engine
 from autoact.engines.job import Job, Outcome, WorkerContext
@@ -129,6 +130,14 @@ def rows_of(folder: Path, seed: int) -> Rows:
     return Rows(then=then)
 
 
+class TestRows(TestSet):
+    size = None
+    fingerprint = ""
+
+    def _unsealed(self) -> Any:
+        return Rows(test=True)
+
+
 def task_in(folder: Path) -> Task:
     return Task(
         name="engines",
@@ -139,7 +148,7 @@ def task_in(folder: Path) -> Task:
         quality_unit="loss",
         example_input=torch.zeros(2, 3),
         make_input=lambda size: torch.zeros(size, 3),
-        open_test=lambda reason: Rows(test=True),
+        test=TestRows(),
         trainer={"max_epochs": EPOCHS},
     )
 

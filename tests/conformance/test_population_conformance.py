@@ -20,9 +20,10 @@ from torchmetrics.classification import BinaryAccuracy
 from autoact.core.assignment import Assignment
 from autoact.core.trial import COMPLETE, FAILED, Candidate
 from autoact.data.datamodule import TensorDataModule
+from autoact.data.part import Part
 from autoact.data.preparation.cross_validation import fold_of
 from autoact.data.prepared_data import PreparedData
-from autoact.data.sealed_test import Part, SealedTest
+from autoact.data.sealed_test import PreparedTest
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
 from autoact.sites import find_sites
@@ -145,8 +146,8 @@ def recipe_task(make: Callable[[], Any], x: torch.Tensor, y: torch.Tensor, metri
     train, validation = [Part(x[s], y[s], numbers[s]) for s in (slice(ROWS), slice(ROWS, None))]
     prepared = PreparedData(
         kind="", name="", description="", simulated=True, train=train, validation=validation,
-        test=SealedTest(lambda: train, 0, ""), input_shape=(), outputs=1, features=[], target="", split="random",
-        seed=0, fingerprint="", classes=None if y.is_floating_point() else ["a"],
+        test=PreparedTest(lambda: train, 0, "", train=train), input_shape=(), outputs=1, features=[], target="",
+        split="random", seed=0, fingerprint="", classes=None if y.is_floating_point() else ["a"],
     )  # fmt: skip
     return Task(
         name="recipe",

@@ -110,7 +110,7 @@ def test_the_validation_rows_are_learnt_from_and_the_test_rows_are_not(recommend
     device = torch.device("cpu")
     trained = train_recommended(recipe_task(config, prepared), recommendation, "baseline", device=device, rows=WHOLE)
     assert not prepared.test.opened
-    assert rows.isdisjoint(prepared.test.open("a test").rows)
+    assert rows.isdisjoint(prepared.test.open("a test").prepared.validation.rows)
     assert trained.record.epochs == recommendation.baseline.epochs and trained.record.quality is None
 
 

@@ -15,8 +15,7 @@ from autoact.data.columns.foreign_notations import plainly
 from autoact.data.columns.number_formats import PLAIN, NumberForm, form_of, recognised
 from autoact.data.columns.text_columns import kind_of_text
 from autoact.data.columns.typed_text import spelt, spelt_numbers
-from autoact.data.settings import DataSettings
-from autoact.data.suggested_settings import marked_missing
+from autoact.data.settings import DataSettings, marked_missing
 
 NUMERIC = "numeric"
 CATEGORY = "category"

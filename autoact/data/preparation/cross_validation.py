@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from autoact.core.errors import AutoactError
+from autoact.data.part import Part
 from autoact.data.prepared_data import PreparedData
-from autoact.data.sealed_test import Part
 
 # Splits whose rows may change places: not those of one time after another, nor those that belong to a group.
 EXCHANGEABLE = ("stratified", "random")

@@ -18,7 +18,7 @@ from autoact.data.preparation.table_checks import check_columns
 from autoact.data.preparation.tables import subset
 from autoact.data.preparation.windows import Track, WindowReader
 from autoact.data.prepared_data import PreparedData, TargetScale
-from autoact.data.sealed_test import SealedTest
+from autoact.data.sealed_test import PreparedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources.load import LoadedTable
 
@@ -48,7 +48,7 @@ def prepare_forecast(table: LoadedTable, settings: DataSettings, *, whole: bool 
                 f"the {name} part is too short for one window of data.history={settings.history} and "
                 f"data.horizon={settings.horizon}: more rows, or smaller ones"
             )
-    features = _feature_names(settings)
+    features, train = _feature_names(settings), readers[0]()
     content = [(name, frame[name].to_numpy()) for name in ("order", *settings.series, *settings.known)]
     content.append(("group", frame["group"].to_numpy(dtype=object)))
     return PreparedData(
@@ -56,9 +56,9 @@ def prepare_forecast(table: LoadedTable, settings: DataSettings, *, whole: bool 
         name=table.name,
         description=table.description,
         simulated=table.simulated,
-        train=readers[0](),
+        train=train,
         validation=readers[1](),
-        test=SealedTest(readers[2], len(readers[2]), _test_hash(frame[part == 2], settings)),
+        test=PreparedTest(readers[2], len(readers[2]), _test_hash(frame[part == 2], settings), train=train),
         input_shape=(len(features), settings.history),
         outputs=settings.horizon,
         features=features,

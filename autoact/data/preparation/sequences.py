@@ -11,12 +11,13 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import NUMERIC
+from autoact.data.part import Part
 from autoact.data.preparation.fingerprint import content_hash, data_fingerprint
 from autoact.data.preparation.split import settings_as_split, split_name, split_notes
 from autoact.data.preparation.table_checks import class_indices, class_labels, class_names
 from autoact.data.preparation.tables import Typed, check_table, split_table, subset
 from autoact.data.prepared_data import PreparedData, TargetScale
-from autoact.data.sealed_test import Part, SealedTest
+from autoact.data.sealed_test import PreparedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources.load import existing_file, load_table
 
@@ -88,11 +89,12 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
     scale = None
     if settings.scaling != "none":
         scale = channel_scale(found.x[split.train], channels, found.one_unit)
-    train, validation, test = (
+    read_train, validation, test = (
         SequenceReader(found.x[rows], typed.y[rows], rows, scale)
         for rows in (split.train, split.validation, split.test)
     )
     assert typed.classes is not None
+    train = read_train()
     pieces = [("x", found.x), ("y", typed.y), ("classes", np.array(typed.classes, dtype=object))]
     if found.test is not None and typed.test is not None:
         test = SequenceReader(found.test[0], typed.test[1], np.arange(len(typed.test[1])), scale)
@@ -102,9 +104,9 @@ def prepare_sequences(settings: DataSettings, *, whole: bool = False) -> Prepare
         name=found.name,
         description=found.description,
         simulated=found.simulated,
-        train=train(),
+        train=train,
         validation=validation(),
-        test=SealedTest(test, len(test.rows), content_hash([("x", test.x), ("y", test.y)])),
+        test=PreparedTest(test, len(test.rows), content_hash([("x", test.x), ("y", test.y)]), train=train),
         input_shape=tuple(found.x.shape[1:]),
         outputs=len(typed.classes),
         features=channels,

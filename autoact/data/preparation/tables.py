@@ -20,6 +20,7 @@ from autoact.data.columns.target_kind import kind_remarks
 from autoact.data.columns.time_order import order_of
 from autoact.data.columns.typed_text import meaning
 from autoact.data.columns.unfamiliar_values import category_lines
+from autoact.data.part import Part
 from autoact.data.preparation.drift import profile
 from autoact.data.preparation.fingerprint import content_hash, data_fingerprint, frame_pieces
 from autoact.data.preparation.preprocessing import encode, feature_names, fit_preprocessing, levels_of
@@ -34,7 +35,7 @@ from autoact.data.preparation.table_checks import (
     target_numbers,
 )
 from autoact.data.prepared_data import PreparedData, TargetScale
-from autoact.data.sealed_test import Part, SealedTest
+from autoact.data.sealed_test import PreparedTest
 from autoact.data.settings import DataSettings
 from autoact.data.sources.csv_file import retyped
 from autoact.data.sources.load import LoadedTable
@@ -141,17 +142,17 @@ def prepare_rows(
     scale = None
     if typed.classes is None:
         scale = TargetScale.of(typed.y[split.train][:, None], [typed.target])
-    train, validation, test = _readers(typed, split, preprocessing, scale)
+    read_train, validation, test = _readers(typed, split, preprocessing, scale)
     identity = typed.raw.iloc[split.test] if typed.raw_test is None else typed.raw_test
-    features = feature_names(preprocessing)
+    features, train = feature_names(preprocessing), read_train()
     return PreparedData(
         kind=kind,
         name=name,
         description=description,
         simulated=simulated,
-        train=train(),
+        train=train,
         validation=validation(),
-        test=SealedTest(test, len(test.rows), content_hash(frame_pieces(identity))),
+        test=PreparedTest(test, len(test.rows), content_hash(frame_pieces(identity)), train=train),
         input_shape=(len(features),),
         outputs=1 if typed.classes is None else len(typed.classes),
         features=features,

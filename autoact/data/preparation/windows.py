@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from autoact.data.sealed_test import Part
+from autoact.data.part import Part
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ import pandas as pd
 
 from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.data.columns.dtype_readings import tidy
-from autoact.data.settings import DataSettings
+from autoact.data.settings import DataSettings, declared_category
 from autoact.data.sources.csv_file import read_csv
 from autoact.data.sources.simulated_churn import simulate_churn
 from autoact.data.sources.simulated_demand import simulate_demand
-from autoact.data.suggested_settings import declared_category
 
 # Endings of parquet files.
 PARQUET = (".parquet", ".pq")

@@ -145,7 +145,7 @@ def task_on(rows: PreparedData, parameters: EstimatorParameters, protocol: Proto
         raise AutoactError(f"metric={config.task.metric!r} does not exist on these {len(rows.validation)} rows")
     if protocol is None or not protocol.reduced:
         return task
-    return replace(task, open_test=None, make_fold=None, warning=protocol.note)
+    return replace(task, test=None, make_fold=None, warning=protocol.note)
 
 
 def settings_for(parameters: EstimatorParameters, protocol: Protocol, folder: Path, seed: int) -> RunSettings:

@@ -7,7 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from autoact.study.storage.trial_store import TrialStore
+from autoact.core.errors import AutoactError
+from autoact.study.storage.study_notes import StudyNotes
+from autoact.tasks.task import Task
 
 OPENINGS = "openings"
 
@@ -17,14 +19,16 @@ class NumberedOpening:
     """One opening.
 
     Attributes:
-        number: from 1, over all studies of this storage with the same data.
+        number: from 1, over all studies of this storage that opened the same test rows.
         used: whether trials were added after an earlier one, or another study opened it: no longer unseen data.
         alpha: the probability of a false claim that this opening may spend.
+        reason: why the rows are opened, for ``TestSet.open``.
     """
 
     number: int
     used: bool
     alpha: float
+    reason: str = ""
 
 
 def spent_at(number: int, confidence: float) -> float:
@@ -40,26 +44,54 @@ def spent_at(number: int, confidence: float) -> float:
     return (1.0 - confidence) / 2**number
 
 
-def open_test(
-    ledger: TrialStore, candidates: Collection[str], seeds: int, data: str | None, confidence: float
+def number_opening(
+    notes: StudyNotes,
+    task: Task,
+    candidates: Collection[str],
+    seeds: int,
+    confidence: float,
+    *,
+    why: str,
+    trials: int = 0,
+    recurring: bool = False,
 ) -> NumberedOpening:
-    """Number this opening, and remember it with what it is opened for: other candidates or seeds are another one.
+    """Number the next opening of a task's test rows, and note what it is for: who, why and when.
+
+    The latest opening again, for the same candidates and seeds after the same trials, is the same one.
 
     Args:
-        ledger: the study.
+        notes: of the study that opens them.
+        task: whose test rows.
         candidates: what is claimed, by keys that are equal for equal trainings.
         seeds: fresh seeds.
-        data: the fingerprint of the data; None where unknown: other studies then do not count.
         confidence: of all openings together.
+        why: what opens them, for people.
+        trials: how many the study had by then.
+        recurring: whether every earlier opening for the same purpose is the same one too: of checks that builds repeat
+            in turn, none of which chooses what is claimed.
+
+    Raises:
+        AutoactError: there are no test rows, or the storage cannot be written.
     """
-    openings: list[dict[str, Any]] = ledger.noted(OPENINGS) or []
-    purpose = {"trials": len(ledger.records()), "candidates": sorted(candidates), "seeds": seeds, "data": data}
-    if not openings or {key: openings[-1].get(key) for key in purpose} != purpose:
-        openings.append({**purpose, "time": time.time()})
-        ledger.note(OPENINGS, openings)
-    now = openings[-1]["time"]
-    others = [opening for study in ledger.noted_elsewhere(OPENINGS) for opening in study]
-    elsewhere = [o for o in others if data is not None and o.get("data") == data and o["time"] < now]
-    used = bool(elsewhere) or any(opening["trials"] < purpose["trials"] for opening in openings)
-    number = len(openings) + len(elsewhere)
-    return NumberedOpening(number, used, spent_at(number, confidence))
+    if task.test is None:
+        raise AutoactError(f"the task {task.name!r} has no test rows to score on")
+    data, rows = task.facts.get("fingerprint"), task.test.fingerprint
+    openings: list[dict[str, Any]] = notes.noted(OPENINGS) or []
+    purpose = {"trials": trials, "candidates": sorted(candidates), "seeds": seeds, "data": data}
+    repeated = openings if recurring else openings[-1:]
+    opening = next((one for one in repeated if {key: one.get(key) for key in purpose} == purpose), None)
+    if opening is None:
+        opening = {**purpose, "test": rows, "why": why, "time": time.time()}
+        openings.append(opening)
+        notes.note(OPENINGS, openings)
+    others = [one for study in notes.noted_elsewhere(OPENINGS) for one in study]
+    # Earlier releases noted the fingerprint of all data, and not that of the test rows among them.
+    same_rows = [
+        one
+        for one in others
+        if (one["test"] == rows if "test" in one else data is not None and one.get("data") == data)
+    ]
+    earlier = [one for one in (*openings, *same_rows) if one["time"] < opening["time"]]
+    used = any(one in same_rows or one["trials"] < trials for one in earlier)
+    number = len(earlier) + 1
+    return NumberedOpening(number, used, spent_at(number, confidence), f"{why}, opening {number}")

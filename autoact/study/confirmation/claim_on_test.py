@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from autoact.core.trial import Candidate, Role
 from autoact.space.search_space import SearchSpace
 from autoact.study.callbacks import SearchCallback
-from autoact.study.confirmation.alpha_spending import NumberedOpening, open_test
+from autoact.study.confirmation.alpha_spending import NumberedOpening, number_opening
 from autoact.study.confirmation.choose_on_validation import FEWEST_FOR_A_LOOK, StageOneChoice
 from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.power import PowerAnalysis, foresee
@@ -109,15 +109,22 @@ class StageTwo:
         named = finalists(selection)
         comparisons = self._comparisons(selection)
         keys = {same(candidate) for candidate in named.values()}
-        data = self.task.facts.get("fingerprint")
-        opening = open_test(ledger, keys, self.settings.seeds, data, self.settings.confidence)
+        opening = number_opening(
+            ledger,
+            self.task,
+            keys,
+            self.settings.seeds,
+            self.settings.confidence,
+            why=f"final check of {ledger.name}",
+            trials=len(ledger.records()),
+        )
         foresight = self._foresee(chosen, comparisons, opening.alpha)
         for observer in observers:
             observer.confirming(len(keys) * self.settings.seeds, self._stated(foresight))
-        assert self.task.open_test is not None
-        reason = f"final check of {ledger.name}, opening {opening.number}"
-        self.task.open_test(reason)  # workers open their own copies; what is scored in this process needs this one
-        again = Retraining(named, ledger, trainer, observers, stage=Role.CLAIM, test=reason)
+        assert self.task.test is not None
+        # Workers open their own copies; what is scored in this process needs this one.
+        self.task.test.open(opening.reason)
+        again = Retraining(named, ledger, trainer, observers, stage=Role.CLAIM, test=opening.reason)
         for seeds, share in looks(self.settings.seeds, early=self.settings.early):
             entries = again.run([SeedFold(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
             found = self._compare(selection, entries, comparisons, opening, opening.alpha * share, foresight)

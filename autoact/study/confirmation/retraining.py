@@ -12,7 +12,7 @@ from autoact.engines.job import Job
 from autoact.study.callbacks import SearchCallback
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.storage.study_identity import digest
-from autoact.study.storage.trial_store import TrialStore
+from autoact.study.storage.study_notes import StudyNotes
 from autoact.training.callbacks import Interrupted
 
 
@@ -102,7 +102,7 @@ class Retraining:
     def __init__(
         self,
         candidates: Mapping[str, Candidate],
-        ledger: TrialStore,
+        ledger: StudyNotes,
         trainer: Trainer,
         observers: Sequence[SearchCallback],
         *,

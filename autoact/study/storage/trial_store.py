@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,16 +12,16 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from autoact.core.assignment import Assignment
-from autoact.core.errors import AutoactError, first_line
+from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.settings import SearchSettings
 from autoact.study.storage._compat_optuna import CONSTRAINTS_KEY
 from autoact.study.storage.optuna_storage import open_storage, storage_errors
 from autoact.study.storage.study_identity import Identity
+from autoact.study.storage.study_notes import StudyNotes, cannot_open
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.objectives import Objective
 
@@ -31,7 +30,7 @@ DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 STATES = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
 
 
-class TrialStore:
+class TrialStore(StudyNotes):
     """Remembers what came of trials, in this process and in the storage that other drivers may share.
 
     ``records`` and ``spent`` answer from memory; ``refresh`` reads what other drivers have told since.
@@ -72,16 +71,17 @@ class TrialStore:
         self._records: dict[int, TrialRecord] = {}
         self._given: set[int] = set()
         try:
-            self._backend = open_storage(storage)
-            names = optuna.study.get_all_study_names(self._backend)
-            self.study = optuna.create_study(
+            backend = open_storage(storage)
+            names = optuna.study.get_all_study_names(backend)
+            study = optuna.create_study(
                 study_name=identity.name,
-                storage=self._backend,
+                storage=backend,
                 directions=[DIRECTIONS[objective.direction] for objective in self.objectives],
                 load_if_exists=True,
             )
         except storage_errors() as error:
-            raise _cannot_open(storage, error) from error
+            raise cannot_open(storage, error) from error
+        super().__init__(study, backend)
         self._study_id = self._backend.get_study_id_from_name(identity.name)
         self.seeded = 0
         self.new = identity.name not in names
@@ -94,11 +94,6 @@ class TrialStore:
         else:
             self._settle_stale()
         self.refresh()
-
-    @property
-    def name(self) -> str:
-        """The study's name in its storage."""
-        return str(self.study.study_name)
 
     def refresh(self) -> None:
         """Read the records that other drivers have told."""
@@ -134,43 +129,6 @@ class TrialStore:
             record = replace(record, number=self._backend.get_trial_number_from_id(trial_id))
         self._records[record.number] = record
         return record
-
-    def note(self, key: str, value: Any) -> None:
-        """Keep plain data beside the trials.
-
-        Raises:
-            AutoactError: the storage cannot be written.
-        """
-        with self._writing():
-            self.study.set_user_attr(key, json.dumps(value))
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """A storage that fails inside, say on a full disk, says so in one line."""
-        try:
-            yield
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            said = first_line(error.__cause__ or error)
-            raise AutoactError(
-                f"the study's storage cannot be written: {said}: is the disk full? What was told before is kept, and "
-                "the same command goes on from there"
-            ) from error
-
-    def noted(self, key: str) -> Any:
-        """What ``note`` kept, or None."""
-        text = self.study.user_attrs.get(key)
-        return None if text is None else json.loads(text)
-
-    def noted_under(self, prefix: str) -> dict[str, Any]:
-        """Everything that ``note`` kept under keys with a prefix, by the rest of the key."""
-        found = {key: text for key, text in self.study.user_attrs.items() if key.startswith(prefix)}
-        return {key.removeprefix(prefix): json.loads(text) for key, text in found.items()}
-
-    def noted_elsewhere(self, key: str) -> list[Any]:
-        """What ``note`` kept under ``key`` in the other studies of this storage."""
-        summaries = optuna.study.get_all_study_summaries(self._backend, include_best_trial=False)
-        texts = [s.user_attrs.get(key) for s in summaries if s.study_name != self.name]
-        return [json.loads(text) for text in texts if text is not None]
 
     def _trial(self, record: TrialRecord, attributes: Mapping[str, Any]) -> FrozenTrial:
         """The record as an Optuna trial; Optuna takes intermediate values of one objective only: they are attributes.
@@ -244,7 +202,7 @@ def peek(storage: str, study: str, key: str) -> Any:
     except KeyError:
         return None
     except storage_errors() as error:
-        raise _cannot_open(storage, error) from error
+        raise cannot_open(storage, error) from error
     text = found.user_attrs.get(key)
     return None if text is None else json.loads(text)
 
@@ -260,11 +218,6 @@ def spent_in(storage: str, study: str) -> int:
     except KeyError:
         return 0
     except storage_errors() as error:
-        raise _cannot_open(storage, error) from error
+        raise cannot_open(storage, error) from error
     attributes = [trial.user_attrs for trial in found.get_trials(deepcopy=False)]
     return sum("record" in one and SEEDED not in one for one in attributes)
-
-
-def _cannot_open(storage: str, error: Exception) -> AutoactError:
-    """The error in one line."""
-    return AutoactError(f"cannot open search.storage={storage}: {first_line(error)}")

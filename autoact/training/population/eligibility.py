@@ -18,7 +18,7 @@ from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.core.value_holders import Batch
 from autoact.data.datamodule import TensorBatches
-from autoact.data.first_batch import first_of, prepared
+from autoact.data.foreign_datamodule import first_of, prepared
 from autoact.latency.model_call import to_device
 from autoact.latency.timer import fixed_threads
 from autoact.sites.tracing.locate import activation_modules

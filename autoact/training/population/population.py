@@ -10,7 +10,7 @@ from lightning import LightningDataModule, Trainer
 
 from autoact.core.trial import FAILED
 from autoact.data.datamodule import TensorDataModule
-from autoact.data.first_batch import prepared
+from autoact.data.foreign_datamodule import prepared
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted, PauseAt, StopWhen
 from autoact.training.lightning_session import SessionOptions, trainer_from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
@@ -18,13 +18,14 @@ from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
 from autoact.latency.hardware import HardwareSettings, describe
 from autoact.recommendation import Policy, Recommendation
-from autoact.study.confirmation.alpha_spending import spent_at
+from autoact.study.confirmation.alpha_spending import NumberedOpening, number_opening
 from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.retraining import RetrainedCandidate, same
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.paired_statistics import Interval, jackknife_variance, paired_interval
 from autoact.study.selection import margin_of
 from autoact.study.settings import SearchSettings
+from autoact.study.storage.study_notes import open_notes
 from autoact.tasks.task import Task
 from autoact.training.predictions import JACKKNIFE_GROUPS
 from autoact.workflows.checking.check_result import (
@@ -38,7 +39,7 @@ from autoact.workflows.checking.check_result import (
     judge,
 )
 from autoact.workflows.checking.metric_match import same_metric, within_range
-from autoact.workflows.checking.remeasure import note_opening, retrain, time_ratio
+from autoact.workflows.checking.remeasure import retrain, time_ratio
 
 CONFIDENCE = 0.95
 # From fewer groups of rows than this, the noise of rows is not known.
@@ -105,9 +106,9 @@ def measure_again(
     drifted = _drift(recommendation, tolerances, means, notes)
     confidence, test = CONFIDENCE, None
     if means.storage is not None:
-        number = note_opening(means.storage, task, [mine, baseline], means.seeds)
-        confidence, test = 1 - spent_at(number, CONFIDENCE), f"check of {recommendation.task}, opening {number}"
-        notes.append(f"opening {number} of this test part: quality and gain at {100 * confidence:.4g} %")
+        opening = number_check(means.storage, task, [mine, baseline], means.seeds)
+        confidence, test = 1 - opening.alpha, opening.reason
+        notes.append(f"opening {opening.number} of this test part: quality and gain at {100 * confidence:.4g} %")
     timed = [] if _equal(mine, baseline) else _times(task, chosen, mine, baseline, tolerances, means)
     trained = retrain(
         task,
@@ -138,6 +139,25 @@ def measure_again(
         strict=means.strict,
         confidence=confidence,
     )
+
+
+def number_check(storage: str, task: Task, candidates: Sequence[Candidate], seeds: int) -> NumberedOpening:
+    """Number a check's opening of the test rows, where searches on the same rows will find it.
+
+    Args:
+        storage: Optuna's, as a URL.
+        task: whose test rows.
+        candidates: what is judged on them.
+        seeds: fresh seeds of each.
+
+    Raises:
+        AutoactError: the storage cannot be opened or written, or the task has no test rows.
+    """
+    if task.test is None:
+        raise AutoactError(f"the task {task.name!r} has no test rows to check on: leave out --test")
+    notes = open_notes(storage, f"check-{task.name}-{str(task.facts.get('fingerprint', task.test.fingerprint))[:12]}")
+    keys = [same(candidate) for candidate in candidates]
+    return number_opening(notes, task, keys, seeds, CONFIDENCE, why=f"check of {task.name}", recurring=True)
 
 
 def _candidate(policy: Policy) -> Candidate:

@@ -65,7 +65,7 @@ def _margin(prepared: PreparedSearch) -> str:
 
 
 def _tested(prepared: PreparedSearch) -> str:
-    return "" if prepared.task.open_test is not None else "there are no test rows, so there is no final check"
+    return "" if prepared.task.test is not None else "there are no test rows, so there is no final check"
 
 
 def _categories(prepared: PreparedSearch) -> str:

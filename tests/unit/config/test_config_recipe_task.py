@@ -86,7 +86,7 @@ def test_the_test_part_stays_sealed_until_it_is_opened():
     task = task_of("task=cancer")
     with pytest.raises(SealedError):
         task.references(True)
-    opened = task.open_test("a test")
+    opened = task.test.open("a test")
     batch = next(iter(opened.val_dataloader()))
     assert len(batch[0]) == task.facts["rows"]["test"]
     assert {name for name, _, _ in task.references(True)} == {"logistic regression", "gradient boosting"}

@@ -18,9 +18,9 @@ from torch import nn
 from autoact.core.errors import AutoactError, SealedError
 from autoact.data import datamodule
 from autoact.data.datamodule import TensorBatches, TensorDataModule, epoch_order
+from autoact.data.part import Part
 from autoact.data.prepare import prepare
 from autoact.data.prepared_data import PreparedData
-from autoact.data.sealed_test import Part
 from autoact.data.settings import DataSettings
 
 # Lightning 2.6 asks torch 2.13 in a way that torch will drop.
@@ -96,7 +96,7 @@ def test_testing_is_refused_until_the_part_was_opened(tmp_path: Path) -> None:
         _trainer(tmp_path, 1).test(model, data, verbose=False)
     fresh.test.open("final check")
     _trainer(tmp_path, 1).test(model, data, verbose=False)
-    assert model.tested == len(fresh.test)
+    assert model.tested == fresh.test.size
 
 
 def _numbers(rows: int) -> Part:

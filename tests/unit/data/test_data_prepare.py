@@ -50,7 +50,9 @@ def test_churn_from_start_to_end() -> None:
     assert prepared.inputs == len(prepared.features) == prepared.train.x.shape[1] == 46
     assert prepared.train.x.dtype == torch.float32 and prepared.train.y.dtype == torch.int64
     assert "missingindicator_TotalCharges" in prepared.features and prepared.frame_schema["TotalCharges"] == "numeric"
-    rows = np.concatenate([prepared.train.rows, prepared.validation.rows, prepared.test.open("try").rows])
+    rows = np.concatenate(
+        [prepared.train.rows, prepared.validation.rows, prepared.test.open("try").prepared.validation.rows]
+    )
     assert sorted(rows.tolist()) == list(range(7043))
     labels = simulate_churn()["Churn"].to_numpy()[prepared.validation.rows]
     assert [prepared.classes[int(k)] for k in prepared.validation.y] == labels.tolist()
@@ -61,7 +63,7 @@ def test_the_test_part_stays_sealed_and_survives_pickling() -> None:
     prepared = pickle.loads(pickle.dumps(prepare(CHURN, "classification")))
     with pytest.raises(SealedError):
         prepared.test.x  # noqa: B018
-    assert prepared.test.open("try").x.shape == (1409, 46)
+    assert prepared.test.open("try").prepared.validation.x.shape == (1409, 46)
 
 
 def test_preprocessing_does_not_see_other_rows(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_an_official_test_file(tmp_path: Path) -> None:
     )
     prepared = prepare(settings, "classification")
     assert prepared.sizes == {"train": 170, "validation": 30, "test": 60}
-    part = prepared.test.open("try")
+    part = prepared.test.open("try").prepared.validation
     assert prepared.classes is not None
     assert [prepared.classes[int(k)] + "." for k in part.y] == test["sold"].tolist()
     with pytest.raises(AutoactError, match="unknown class in the test file"):
@@ -152,7 +154,7 @@ def test_time_and_group_columns_order_and_bind_but_do_not_teach(tmp_path: Path) 
     base = DataSettings(path=_csv(tmp_path, frame), target="sold", time="day", time_format="%d.%m.%Y", group="shop")
     by_time = prepare(replace(base, split="time"), "classification")
     assert by_time.train.rows.max() < by_time.validation.rows.min()
-    assert by_time.validation.rows.max() < by_time.test.open("try").rows.min()
+    assert by_time.validation.rows.max() < by_time.test.open("try").prepared.validation.rows.min()
     by_group = prepare(replace(base, split="group"), "classification")
     shops = [set(frame["shop"][part.rows]) for part in (by_group.train, by_group.validation)]
     assert not shops[0] & shops[1]
@@ -164,7 +166,7 @@ def test_max_rows(tmp_path: Path) -> None:
     some = prepare(base, "classification")
     assert sum(some.sizes.values()) == 100 and some.train.rows.max() > 150
     first = prepare(replace(base, split="time"), "classification")
-    assert first.test.open("try").rows.max() == 99
+    assert first.test.open("try").prepared.validation.rows.max() == 99
 
 
 def test_new_rows_are_encoded_as_the_old_ones() -> None:
@@ -217,7 +219,7 @@ def test_a_test_file_without_a_level_is_read_as_the_training_file(tmp_path: Path
     test = frame[frame["code"] != levels[2]]
     settings = DataSettings(path=_csv(tmp_path, frame), test_path=_csv(tmp_path, test, "test.csv"), target="sold")
     prepared = prepare(settings, "classification")
-    encoded = prepared.test.open("try").x
+    encoded = prepared.test.open("try").prepared.validation.x
     codes = [k for k, name in enumerate(prepared.features) if name.startswith("code_")]
     hot = [prepared.features[codes[int(k)]] for k in encoded[:, codes].argmax(1)]
     assert hot == [f"code_{level}" for level in test["code"]] and bool((encoded[:, codes].sum(1) == 1).all())
@@ -248,7 +250,7 @@ def test_the_test_file_may_have_the_other_format_and_its_strange_values_are_told
         )
         prepared = prepare(given, "classification")
         assert not any("test file" in note for note in prepared.notes)
-        found[source, other] = prepared.test.open("to compare").x
+        found[source, other] = prepared.test.open("to compare").prepared.validation.x
     assert all(torch.equal(x, found["csv", "t.csv"]) for x in found.values())
     frame.assign(zip=frame["zip"].astype(int)).to_csv(tmp_path / "lost.csv", index=False)
     lost = DataSettings(path=str(tmp_path / "t.csv"), test_path=str(tmp_path / "lost.csv"), target="y")

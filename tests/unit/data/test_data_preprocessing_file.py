@@ -272,7 +272,7 @@ def test_the_whole_learns_from_the_validation_rows_and_the_test_rows_stay(given:
     assert whole.sizes["test"] == apart.sizes["test"] and not whole.test.opened
     learnt = set(whole.train.rows.tolist())
     assert learnt >= set(apart.train.rows.tolist()) | set(apart.validation.rows.tolist())
-    assert learnt.isdisjoint(whole.test.open("a test").rows.tolist())
+    assert learnt.isdisjoint(whole.test.open("a test").prepared.validation.rows.tolist())
     assert len(whole.validation) > 0
 
 

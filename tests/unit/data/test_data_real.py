@@ -63,7 +63,7 @@ def test_adult_with_its_official_test_file() -> None:
     assert prepared.classes == ["<=50K", ">50K"]
     assert sum(prepared.sizes.values()) - prepared.sizes["test"] == 32561 and prepared.sizes["test"] == 16281
     assert "workclass_missing" in prepared.features
-    assert int(prepared.test.open("try").y.sum()) == 3846
+    assert int(prepared.test.open("try").prepared.validation.y.sum()) == 3846
 
 
 def test_california_housing() -> None:

@@ -73,7 +73,7 @@ def place(opened):
             opened.append(reason)
             return f"rows for {reason}"
 
-        task = SimpleNamespace(name="a task", open_test=None if sealed else open_test)
+        task = SimpleNamespace(name="a task", test=None if sealed else SimpleNamespace(open=open_test))
         return WorkerContext(task, session, objectives), sessions
 
     return make
@@ -182,7 +182,7 @@ def test_inline_lets_ctrl_c_through():
     def interrupted():
         raise KeyboardInterrupt
 
-    engine = InlineEngine(WorkerContext(SimpleNamespace(open_test=None), interrupted))
+    engine = InlineEngine(WorkerContext(SimpleNamespace(test=None), interrupted))
     with pytest.raises(KeyboardInterrupt):
         engine.submit(job(4))
 

@@ -15,6 +15,7 @@ import pytest
 
 from autoact.core.assignment import Choice
 from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.data.sealed_test import TestSet
 from autoact.engines.job import Job, Outcome
 from autoact.latency.hardware import HardwareSettings
 from autoact.latency.latency_table import BatchTable, Estimate, LatencyTable
@@ -51,8 +52,22 @@ def space_of(
     return build_space(found, SpaceSettings(candidates=list(candidates), **settings), CONFIGURED)
 
 
+class GivenTest(TestSet):
+    """Test rows that hand out what they were given."""
+
+    size = None
+    fingerprint = ""
+
+    def __init__(self, datamodule: Any = "the test rows", fingerprint: str = "the test rows") -> None:
+        super().__init__()
+        self._datamodule, self.fingerprint = datamodule, fingerprint
+
+    def _unsealed(self) -> Any:
+        return self._datamodule
+
+
 def task_of(mode: str = "max", **changes: Any) -> Task:
-    """A task that nobody can train; ``open_test`` hands out a word."""
+    """A task that nobody can train; its test rows are a word."""
     attributes = {
         "name": "bench",
         "make_module": None,
@@ -62,7 +77,7 @@ def task_of(mode: str = "max", **changes: Any) -> Task:
         "quality_unit": "AUC" if mode == "max" else "MSE",
         "example_input": None,
         "make_input": None,
-        "open_test": lambda reason: "the test rows",
+        "test": GivenTest(),
         "facts": {"fingerprint": "f00"},
         "identity": {"data": "f00"},
         "trivial": 0.5 if mode == "max" else 2.0,
@@ -312,6 +327,7 @@ class Kit:
     """What tests build with."""
 
     Bench = Bench
+    GivenTest = GivenTest
     Planted = Planted
     space = staticmethod(space_of)
     task = staticmethod(task_of)

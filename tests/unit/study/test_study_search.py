@@ -129,7 +129,7 @@ def test_ones_own_objective_is_traded(kit):
 )
 def test_without_a_final_check_there_is_no_recommendation(kit, change):
     if "task" in change:
-        change = {"task": kit.task(open_test=None)}
+        change = {"task": kit.task(test=None)}
     engine = kit.Planted(kit.plant({"tanh": 0.06}, 0.002))
     result = kit.run(dataclasses.replace(kit.Bench(), **change), engine)
     assert result.verdict == "No recommendation: not confirmed on data the search never saw."

@@ -70,7 +70,7 @@ def test_a_file_is_scored_on_the_same_rows(key, table, tmp_path):
     assert (name, test) == ("production model: predictions.csv", None)
     rows = prepared.validation.rows
     assert validation == metric(prepared.validation.y.numpy(), frame["x"].to_numpy()[rows])
-    part = prepared.test.open("a test")
+    part = prepared.test.open("a test").prepared.validation
     assert found.row(True)[2] == metric(part.y.numpy(), frame["x"].to_numpy()[part.rows])
     assert reference_rows(prepared, metric, part, found, fitted=False) == [found.row(True)]
     assert len(reference_rows(prepared, metric, part, found)) == 3
@@ -158,7 +158,7 @@ def test_a_model_sees_raw_columns_and_sealed_rows_late(table):
         found.row(True)
     assert len(model.seen) == 1
     prepared.test.open("a test")
-    assert found.row(True)[2] > 0.5 and len(model.seen[1]) == len(prepared.test)
+    assert found.row(True)[2] > 0.5 and len(model.seen[1]) == prepared.test.size
 
 
 def test_a_model_gets_the_columns_that_it_names(table):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from autoact.data.part import Part
 from autoact.data.prepare import prepare
-from autoact.data.sealed_test import Part
 from autoact.data.settings import DataSettings
 from autoact.tasks.metrics import resolve
 from autoact.tasks.reference_models import reference_scores
@@ -31,7 +31,7 @@ def test_classification(wine):
 
 
 def test_the_test_part_is_scored_where_it_is_open(wine):
-    part = wine.test.open("a test")
+    part = wine.test.open("a test").prepared.validation
     scores = reference_scores(wine, resolve("log_loss", "classification"), part)
     assert all(validation > 0 and test > 0 for _, validation, test in scores)
 

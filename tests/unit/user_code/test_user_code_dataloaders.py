@@ -12,15 +12,9 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 import autoact
 from autoact.core.errors import AutoactError
-from autoact.user_code.dataloaders import (
-    NO_TEST,
-    SEALED_NOTHING,
-    check_steps,
-    check_validation,
-    training_loader,
-    why_untested,
-)
-from autoact.user_code.lightning_task import hold_still
+from autoact.data.foreign_datamodule import NO_SEALED_DATA, NO_TEST, SealedDatamodule
+from autoact.sites.tracing.dry_run import tensors_in
+from autoact.user_code.dataloaders import check_steps, check_validation, training_loader
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 ROWS = TensorDataset(torch.zeros(20, 1), torch.zeros(20, 1))
@@ -42,12 +36,16 @@ class Data(lightning.LightningDataModule):
     val_dataloader = test_dataloader = train_dataloader
 
 
-def held_of(**methods: Any) -> tuple[Any, Any]:
-    """The data, held still and as the user has it, with other loaders."""
-    data = type("Mine", (Data,), {name: lambda self, made=made: made() for name, made in methods.items()})()
-    held = hold_still(data)
-    held.setup("fit")
-    return held, data
+def sealed(data: lightning.LightningDataModule) -> SealedDatamodule:
+    """The data's test rows, of a copy that is set up."""
+    test = SealedDatamodule(data, tensors_in)
+    test.datamodule.setup("fit")
+    return test
+
+
+def with_loaders(**methods: Any) -> Data:
+    """The data with other loaders."""
+    return type("Mine", (Data,), {name: lambda self, made=made: made() for name, made in methods.items()})()
 
 
 @pytest.mark.parametrize(
@@ -71,8 +69,8 @@ def held_of(**methods: Any) -> tuple[Any, Any]:
     ],
 )
 def test_test_rows_that_cannot_be_used(made: Any, reason: str) -> None:
-    told = why_untested(*held_of(test_dataloader=made))
-    assert told.startswith(reason) and SEALED_NOTHING in told
+    told = sealed(with_loaders(test_dataloader=made)).why_unusable()
+    assert told.startswith(reason) and NO_SEALED_DATA in told
 
 
 @pytest.mark.parametrize(
@@ -91,7 +89,7 @@ def test_test_rows_that_cannot_be_used(made: Any, reason: str) -> None:
     ],
 )
 def test_test_rows_that_can(validated: Any, tested: Any) -> None:
-    assert why_untested(*held_of(val_dataloader=validated, test_dataloader=tested)) == ""
+    assert sealed(with_loaders(val_dataloader=validated, test_dataloader=tested)).why_unusable() == ""
 
 
 def test_a_setup_for_testing_that_raises_leaves_the_rest_usable() -> None:
@@ -100,11 +98,9 @@ def test_a_setup_for_testing_that_raises_leaves_the_rest_usable() -> None:
             if stage == "test":
                 raise FileNotFoundError("test.csv")
 
-    data = Elsewhere()
-    held = hold_still(data)
-    held.setup("fit")
-    assert why_untested(held, data) == f"Elsewhere.setup('test') raises FileNotFoundError (test.csv): {SEALED_NOTHING}"
-    assert training_loader(held, Elsewhere).batch_size == 10
+    test = sealed(Elsewhere())
+    assert test.why_unusable() == f"Elsewhere.setup('test') raises FileNotFoundError (test.csv): {NO_SEALED_DATA}"
+    assert training_loader(test.datamodule, Elsewhere).batch_size == 10
 
 
 @pytest.mark.parametrize("method", ["train_dataloader", "val_dataloader"])
@@ -113,30 +109,29 @@ def test_a_setup_for_testing_that_raises_leaves_the_rest_usable() -> None:
     [(lambda: None, "None"), (list, "no loader"), (lambda: loader(Subset(ROWS, [])), "a loader without batches")],
 )
 def test_no_rows_to_train_on_or_to_choose_by(method: str, made: Any, given: str) -> None:
-    held, data = held_of(**{method: made})
+    held = sealed(with_loaders(**{method: made})).datamodule
     with pytest.raises(AutoactError, match=f"Mine.{method} returns {given}, so there are no rows to"):
-        training_loader(held, type(data))
+        training_loader(held, type(held))
         check_validation(held)
 
 
 @pytest.mark.parametrize("method", ["train_dataloader", "val_dataloader"])
 def test_loaders_of_the_module_are_not_used_and_that_is_said(method: str) -> None:
     kind = type("Bare", (Data,), {method: getattr(lightning.LightningDataModule, method)})
-    held = hold_still(kind())
+    test = SealedDatamodule(kind(), tensors_in)
     with pytest.raises(AutoactError, match=f"Bare has no {method}.*none from the module. Define {method} in Bare"):
-        training_loader(held, kind)
-        check_validation(held)
-    assert why_untested(held, kind()) == ""  # the search is refused: there is nothing to say of its end
+        training_loader(test.datamodule, kind)
+        check_validation(test.datamodule)
+    assert test.why_unusable() == ""  # the search is refused: there is nothing to say of its end
 
 
 def test_data_from_datasets_keep_their_sealed_test_rows() -> None:
     data = lightning.LightningDataModule.from_datasets(ROWS, ROWS, Subset(ROWS, range(7)), batch_size=10)
-    held = hold_still(data)
-    held.setup("fit")
-    assert why_untested(held, data) == ""
-    assert len(held.open_test("for the test").val_dataloader().dataset) == 7
+    test = sealed(data)
+    assert test.why_unusable() == "" and test.size == 7
+    assert len(test.open("for the test").val_dataloader().dataset) == 7
     untested = lightning.LightningDataModule.from_datasets(ROWS, ROWS)
-    assert why_untested(hold_still(untested), untested) == NO_TEST
+    assert sealed(untested).why_unusable() == NO_TEST
 
 
 def test_a_search_without_validation_rows_is_refused_before_anything_trains(tmp_path: Any) -> None:

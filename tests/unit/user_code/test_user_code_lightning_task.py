@@ -8,12 +8,14 @@ import lightning
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset, random_split
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, random_split
 
 from autoact.core.errors import AutoactError, SealedError
+from autoact.data.foreign_datamodule import SealedDatamodule
+from autoact.sites.tracing.dry_run import tensors_in
 from autoact.training.lightning_session import trainer_from
 from autoact.training.quiet_lightning import quiet_lightning
-from autoact.user_code.lightning_task import hold_still, lightning_task
+from autoact.user_code.lightning_task import lightning_task
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -61,13 +63,19 @@ class Net(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1e-4)
 
 
+def sealed(data: lightning.LightningDataModule) -> SealedDatamodule:
+    """The data's test rows, of a copy that is set up."""
+    test = SealedDatamodule(data, tensors_in)
+    test.datamodule.setup("fit")
+    return test
+
+
 def rows(loader: Any) -> list[float]:
     return [float(v) for x, _ in loader for v in x[:, 0]]
 
 
 def test_the_split_is_drawn_once() -> None:
-    held = hold_still(Data())
-    held.setup("fit")
+    held: Any = sealed(Data()).datamodule
     first = rows(held.val_dataloader())
     held.setup("fit")
     held.setup("validate")
@@ -78,31 +86,62 @@ def test_the_split_is_drawn_once() -> None:
 
 def test_the_users_object_stays_as_it_is() -> None:
     data = Data()
-    held = hold_still(data)
-    held.setup("fit")
+    sealed(data)
     assert data.setups == 0 and "setup" not in vars(data)
 
 
 def test_the_test_part_is_sealed_until_it_is_opened() -> None:
-    held = hold_still(Data())
-    held.setup("fit")
+    test = sealed(Data())
+    advice = "only the final check opens it. Until then take rows from train_dataloader or val_dataloader"
+    with pytest.raises(SealedError, match=advice):
+        test.datamodule.test_dataloader()
+    opened = test.open("final check")
+    assert len(rows(opened.val_dataloader())) == test.size == 10
+    assert [opening.reason for opening in test.openings] == ["final check"]
     with pytest.raises(SealedError):
-        held.test_dataloader()
-    opened = held.open_test("final check")
-    seen = rows(opened.val_dataloader())
-    assert len(seen) == 10
-    assert opened.openings == ["final check"]
-    with pytest.raises(SealedError):
-        held.test_dataloader()
+        test.datamodule.test_dataloader()
 
 
 def test_opening_does_not_disturb_the_training_rows() -> None:
-    held = hold_still(Data())
-    held.setup("fit")
+    test = sealed(Data())
+    held = test.datamodule
     before = rows(held.train_dataloader())
-    opened = held.open_test("final check")
+    opened = test.open("final check")
     assert rows(held.train_dataloader()) == before
     assert not set(rows(opened.val_dataloader())) & set(before)
+
+
+class Fixed(Data):
+    """Test rows that are given; its loader shuffles them, and some of its rows are drawn."""
+
+    def __init__(self, values: Any, batch_size: int = 4) -> None:
+        super().__init__()
+        self.values, self.batch_size = values, batch_size
+
+    def test_dataloader(self) -> Any:
+        values = torch.as_tensor(self.values, dtype=torch.float32)[:, None] + torch.rand(1)
+        return DataLoader(TensorDataset(values, values), self.batch_size, shuffle=True)
+
+
+def test_test_rows_are_told_again_by_their_fingerprint() -> None:
+    found, test = sealed(Fixed(range(10))).fingerprint, sealed(Fixed(range(10)))
+    before = torch.get_rng_state()
+    assert test.fingerprint == found
+    assert torch.equal(torch.get_rng_state(), before), "what the user draws next is not changed by it"
+    for other in ([*range(9), 99], range(11), range(9)):
+        assert sealed(Fixed(other)).fingerprint != found
+
+
+def test_a_fingerprint_of_rows_without_end_is_that_of_their_first_batch() -> None:
+    class Stream(IterableDataset[Any]):
+        def __iter__(self) -> Any:
+            return iter(lambda: torch.ones(1), None)
+
+    def data(batch_size: int) -> SealedDatamodule:
+        return sealed(loaders(test_dataloader=lambda self: DataLoader(Stream(), batch_size)))
+
+    assert data(2).fingerprint == data(2).fingerprint != data(3).fingerprint
+    assert data(2).size is None and repr(data(2)) == "SealedDatamodule(unknown rows, sealed)"
 
 
 def test_a_module_becomes_a_task() -> None:
@@ -111,7 +150,7 @@ def test_a_module_becomes_a_task() -> None:
     assert tuple(task.example_input.shape) == (10, 1)
     assert tuple(task.make_input(3).shape) == (3, 1)
     assert tuple(task.make_input(25).shape) == (25, 1)
-    assert task.open_test is not None
+    assert task.test is not None
 
 
 def test_an_example_of_one_row_becomes_two() -> None:
@@ -126,7 +165,7 @@ def test_an_example_of_one_row_becomes_two() -> None:
 
 def test_without_test_rows_nothing_can_be_confirmed() -> None:
     task = lightning_task(Net, Untested(), monitor="val_loss", mode="min")
-    assert task.open_test is None
+    assert task.test is None
     assert "no test_dataloader" in task.warning
 
 
@@ -148,14 +187,14 @@ def loaders(**methods: Any) -> Any:
 )
 def test_test_rows_that_cannot_be_used_are_known_before_anything_is_trained(data: Any, reason: str) -> None:
     task = lightning_task(Net, data(), monitor="val_loss", mode="min")
-    assert task.open_test is None and reason in task.warning
+    assert task.test is None and reason in task.warning
 
 
 def test_one_test_loader_stands_in_each_place_of_several_validation_loaders() -> None:
     data = loaders(val_dataloader=lambda self: {"a": Data.val_dataloader(self), "b": Data.train_dataloader(self)})
     task = lightning_task(Net, data, monitor="val_loss/dataloader_idx_1", mode="min")
-    assert task.warning == "" and task.open_test is not None
-    opened = task.open_test("for the test")
+    assert task.warning == "" and task.test is not None
+    opened = task.test.open("for the test")
     made = opened.val_dataloader()
     assert len(made) == 2 and rows(made[0]) == rows(made[1])
 

@@ -173,7 +173,7 @@ def test_a_datamodule_sees_a_trainer_in_setup_and_in_its_loaders() -> None:
         def train_dataloader(self) -> Any:
             return DataLoader(self.parts[0], self.batch, shuffle=self.trainer.world_size == 1)
 
-    assert lightning_task(InSetup, Shared(), monitor="val_loss", mode="min").open_test is not None
+    assert lightning_task(InSetup, Shared(), monitor="val_loss", mode="min").test is not None
 
 
 def test_unknown_trainer_arguments_are_still_refused_in_one_line() -> None:

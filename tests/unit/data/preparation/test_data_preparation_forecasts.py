@@ -68,7 +68,7 @@ def test_first_rows_are_kept(tmp_path: Path) -> None:
     settings.max_rows = 100
     prepared = prepare(settings, "forecast")
     assert prepared.sizes == {"train": 65 - 11, "validation": 15 - 3, "test": 20 - 3}
-    assert prepared.test.open("try").rows.max() == 99 - 3
+    assert prepared.test.open("try").prepared.validation.rows.max() == 99 - 3
 
 
 def test_uneven_steps_are_noted(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_an_official_split_is_kept(tmp_path: Path) -> None:
     (x, y), (tx, ty) = _waves(60), _waves(30, seed=1)
     prepared = prepare(_npz(tmp_path, X_train=x, y_train=y, X_test=tx, y_test=ty), KIND)
     assert prepared.sizes == {"train": 51, "validation": 9, "test": 30}
-    assert pickle.loads(pickle.dumps(prepared)).test.open("try").y.tolist() == ty.tolist()
+    assert pickle.loads(pickle.dumps(prepared)).test.open("try").prepared.validation.y.tolist() == ty.tolist()
 
 
 def test_one_channel_may_be_left_out_of_the_shape(tmp_path: Path) -> None:

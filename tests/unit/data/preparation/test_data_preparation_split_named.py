@@ -45,7 +45,7 @@ def _column(settings: DataSettings, name: str, rows: np.ndarray) -> np.ndarray:
 def test_a_time_column_splits_by_time(table: DataSettings, kind: str) -> None:
     named = replace(table, time="day", drop=["shop"])
     prepared = prepare(named, kind)
-    parts = [prepared.train.rows, prepared.validation.rows, prepared.test.open("try").rows]
+    parts = [prepared.train.rows, prepared.validation.rows, prepared.test.open("try").prepared.validation.rows]
     days = [_column(named, "day", rows) for rows in parts]
     assert prepared.split == "time" and "time split" in prepared.summary()
     assert days[0].max() < days[1].min() and days[1].max() < days[2].min()
@@ -57,7 +57,7 @@ def test_a_time_column_splits_by_time(table: DataSettings, kind: str) -> None:
 def test_a_group_column_keeps_each_group_in_one_part(table: DataSettings, kind: str) -> None:
     named = replace(table, group="shop", drop=["day"])
     prepared = prepare(named, kind)
-    parts = [prepared.train.rows, prepared.validation.rows, prepared.test.open("try").rows]
+    parts = [prepared.train.rows, prepared.validation.rows, prepared.test.open("try").prepared.validation.rows]
     shops = [set(_column(named, "shop", rows)) for rows in parts]
     assert prepared.split == "group"
     assert not (shops[0] & shops[1] or shops[0] & shops[2] or shops[1] & shops[2])

@@ -93,7 +93,7 @@ def test_preprocessing_learns_from_training_rows_and_seals_the_test_rows():
     assert abs(float(data.train.y.mean())) < 1e-6
     with pytest.raises(SealedError):
         _ = data.test.part
-    assert data.test.open("a test").rows.tolist() == split.test.tolist()
+    assert data.test.open("a test").prepared.validation.rows.tolist() == split.test.tolist()
 
 
 def test_after_the_search_all_rows_train():

@@ -237,8 +237,8 @@ def add_trial(kit: Any, bench: Any) -> None:
 
 def test_openings_are_numbered_and_what_comes_after_one_is_flagged(kit):
     bench, engine = kit.Bench(), kit.Planted(quality(kit))
-    reasons: list[str] = []
-    bench.task = kit.task(open_test=lambda reason: reasons.append(reason) or "the test rows")
+    test = kit.GivenTest()
+    bench.task = kit.task(test=test)
 
     def opening(**policies: str) -> tuple[int, bool]:
         result = checked(kit, bench, engine, selection_of(kit, **policies))
@@ -251,7 +251,7 @@ def test_openings_are_numbered_and_what_comes_after_one_is_flagged(kit):
     add_trial(kit, bench)
     assert opening(quality="gelu") == (3, True)
     assert opening(quality="gelu") == (3, True)
-    assert reasons[0] == f"final check of {bench.ledger().name}, opening 1"
+    assert test.openings[0].reason == f"final check of {bench.ledger().name}, opening 1"
 
 
 def test_other_studies_of_the_same_data_opened_it_too(kit):
@@ -263,9 +263,13 @@ def test_other_studies_of_the_same_data_opened_it_too(kit):
     # The first one was opened before, and stays what it was.
     again = checked(kit, bench, engine)
     assert (again.opening.number, again.opening.used) == (1, False)
-    elsewhere = dataclasses.replace(bench, task=kit.task(facts={"fingerprint": "other"}, identity={"data": "other"}))
+    elsewhere = dataclasses.replace(
+        bench, task=kit.task(test=kit.GivenTest(fingerprint="other"), identity={"data": "other"})
+    )
     assert checked(kit, elsewhere, engine).opening.number == 1
-    unknown = dataclasses.replace(bench, task=kit.task(facts={}, identity={"data": "unknown"}))
+    unknown = dataclasses.replace(
+        bench, task=kit.task(test=kit.GivenTest(fingerprint="unknown"), facts={}, identity={"data": "unknown"})
+    )
     assert checked(kit, unknown, engine).opening.number == 1
 
 

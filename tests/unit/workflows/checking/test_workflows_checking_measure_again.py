@@ -15,8 +15,8 @@ from autoact.config.schema import Config, RecipeSettings, TaskSettings
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
+from autoact.data.part import Part
 from autoact.data.prepare import prepare
-from autoact.data.sealed_test import Part
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
 from autoact.latency.hardware import HardwareSettings
@@ -25,8 +25,8 @@ from autoact.sites import find_sites
 from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.study.settings import SearchSettings
 from autoact.workflows.checking.check_result import CheckResult, Finding, Tolerances, judge
-from autoact.workflows.checking.measure_again import CheckSettings, measure_again
-from autoact.workflows.checking.remeasure import note_opening, retrain
+from autoact.workflows.checking.measure_again import CheckSettings, measure_again, number_check
+from autoact.workflows.checking.remeasure import retrain
 
 
 def config_of(metric="log_loss", **data):
@@ -196,14 +196,19 @@ def test_the_test_part_opens_when_asked_and_is_counted(tmp_path):
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
 
 
-def test_openings_of_other_data_do_not_count(task, tmp_path):
+def test_openings_of_other_rows_do_not_count(tmp_path):
     storage = f"sqlite:///{tmp_path / 'optuna.db'}"
     candidate = Candidate(Assignment({"a": "relu"}))
-    other = replace(task[0], facts={"fingerprint": "another"})
-    assert note_opening(storage, other, [candidate], 2) == 1
-    assert note_opening(storage, task[0], [candidate], 2) == 1
-    with pytest.raises(AutoactError, match="no fingerprint"):
-        note_opening(storage, replace(task[0], facts={}), [candidate], 2)
+    assert number_check(storage, task_of(seed=1)[0], [candidate], 2).number == 1
+    assert number_check(storage, task_of(seed=2)[0], [candidate], 2).number == 1
+    assert number_check(storage, task_of(seed=2, scaling="standard")[0], [candidate], 2).number == 2
+
+
+def test_a_check_on_test_rows_that_are_not_there_is_refused_and_not_counted(task, tmp_path):
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    with pytest.raises(AutoactError, match="has no test rows to check on: leave out --test"):
+        number_check(storage, replace(task[0], test=None), [Candidate(Assignment({"a": "relu"}))], 2)
+    assert not (tmp_path / "optuna.db").exists()
 
 
 def test_equal_candidates_are_trained_once_and_failures_are_kept(task):

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader
 
-from autoact.data.first_batch import first_of
+from autoact.data.foreign_datamodule import first_of
 
 A, B = DataLoader(range(6), batch_size=2), DataLoader(range(10, 13))
 

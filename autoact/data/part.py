@@ -1,0 +1,33 @@
+"""Rows of prepared data that are ready for a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows that are ready for a network.
+
+    Attributes:
+        x: inputs, float32. **Shape**: ``[rows, features]`` or ``[rows, channels, time]``.
+        y: class indices (int64, ``[rows]``), numbers (float32, ``[rows]``) or futures (float32, ``[rows, horizon]``).
+        rows: number of each row in its source, from 0; for forecasts the row where the horizon starts.
+        series: which series each row belongs to (forecasts), else None.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    rows: np.ndarray = field(repr=False)
+    series: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        """Shapes, not values."""
+        return f"Part(x={tuple(self.x.shape)}, y={tuple(self.y.shape)})"

@@ -1,0 +1,102 @@
+"""Plain data that a study keeps beside its trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from autoact.core.errors import AutoactError, first_line
+from autoact.study.storage.optuna_storage import open_storage, storage_errors
+
+
+class StudyNotes:
+    """Notes of an Optuna study, as its attributes.
+
+    Args:
+        study: whose notes.
+        storage: where it lies.
+    """
+
+    def __init__(self, study: optuna.Study, storage: BaseStorage) -> None:
+        self.study = study
+        self._backend = storage
+
+    @property
+    def name(self) -> str:
+        """The study's name in its storage."""
+        return str(self.study.study_name)
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep plain data beside the trials.
+
+        Raises:
+            AutoactError: the storage cannot be written.
+        """
+        with self._writing():
+            self.study.set_user_attr(key, json.dumps(value))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A storage that fails inside, say on a full disk, says so in one line."""
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            said = first_line(error.__cause__ or error)
+            raise AutoactError(
+                f"the study's storage cannot be written: {said}: is the disk full? What was told before is kept, and "
+                "the same command goes on from there"
+            ) from error
+
+    def noted(self, key: str) -> Any:
+        """What ``note`` kept, or None."""
+        text = self.study.user_attrs.get(key)
+        return None if text is None else json.loads(text)
+
+    def noted_under(self, prefix: str) -> dict[str, Any]:
+        """Everything that ``note`` kept under keys with a prefix, by the rest of the key."""
+        found = {key: text for key, text in self.study.user_attrs.items() if key.startswith(prefix)}
+        return {key.removeprefix(prefix): json.loads(text) for key, text in found.items()}
+
+    def noted_elsewhere(self, key: str) -> list[Any]:
+        """What ``note`` kept under ``key`` in the other studies of this storage."""
+        summaries = optuna.study.get_all_study_summaries(self._backend, include_best_trial=False)
+        texts = [s.user_attrs.get(key) for s in summaries if s.study_name != self.name]
+        return [json.loads(text) for text in texts if text is not None]
+
+
+def open_notes(storage: str | None, name: str) -> StudyNotes:
+    """The notes of a study that is made where there is none.
+
+    Args:
+        storage: Optuna storage URL; None keeps the notes in memory.
+        name: of the study.
+
+    Raises:
+        AutoactError: the storage cannot be opened.
+
+    Example:
+        >>> notes = open_notes(None, "a check")
+        >>> notes.note("openings", [1])
+        >>> notes.noted("openings"), notes.noted("shape")
+        ([1], None)
+    """
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        backend = open_storage(storage)
+        return StudyNotes(optuna.create_study(study_name=name, storage=backend, load_if_exists=True), backend)
+    except storage_errors() as error:
+        raise cannot_open(storage, error) from error
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def cannot_open(storage: str | None, error: Exception) -> AutoactError:
+    """The error in one line."""
+    return AutoactError(f"cannot open search.storage={storage}: {first_line(error)}")
