@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import SupportsInt
 
 import numpy as np
 import pandas as pd
@@ -136,7 +136,7 @@ def unique(column: pd.Series, settings: DataSettings) -> Remark:
     )
 
 
-def codes(column: pd.Series, first: Any, settings: DataSettings, *, refused: bool) -> Remark:
+def codes(column: pd.Series, first: int, settings: DataSettings, *, refused: bool) -> Remark:
     """Whole numbers of which some have leading zeros."""
     name = str(column.name)
     number = declared_number(settings, name)
@@ -223,6 +223,6 @@ def _counts(values: np.ndarray) -> bool:
     return bool(span == len(values) and (np.diff(np.sort(values)) == 1).all())
 
 
-def _row(label: Any) -> int:
+def _row(label: SupportsInt) -> int:
     """The number of a row for people, from 1."""
     return int(label) + 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import PlainData
 from autoact.data.column_notes import ColumnError
 from autoact.data.columns.column_types import CATEGORY, NUMERIC, infer_schema, numbers, trim_text
 from autoact.data.columns.number_formats import NumberForm, form_of
@@ -19,7 +19,7 @@ from autoact.data.sources.load import load_table
 _READ = {NUMERIC: "numbers", CATEGORY: "categories"}
 
 
-def as_searched(settings: DataSettings, profile: Mapping[str, Any]) -> tuple[DataSettings, list[str]]:
+def as_searched(settings: DataSettings, profile: PlainData) -> tuple[DataSettings, list[str]]:
     """The settings that read each column as the search did, and a line on each column that is another one here.
 
     Columns that the settings declare stay as declared.

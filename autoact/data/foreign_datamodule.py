@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+import operator
 import random
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any
 
 import lightning
@@ -19,20 +20,21 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch.utils.data import DataLoader, IterableDataset
 
 from autoact.core.errors import SealedError, first_line
+from autoact.core.value_holders import Batch
 from autoact.data.sealed_test import SEALED, TestSet
 
 NO_SEALED_DATA = "there is no sealed data, so nothing can be confirmed and nothing is recommended"
 NO_TEST = f"the datamodule has no test_dataloader: {NO_SEALED_DATA}"
 
 
-def prepared(datamodule: Any) -> Any:
+def prepared(datamodule: lightning.LightningDataModule) -> lightning.LightningDataModule:
     """The datamodule itself, ready to give its loaders for training and validation."""
     datamodule.prepare_data()
     datamodule.setup("fit")
     return datamodule
 
 
-def first_of(loader: Any) -> Any:
+def first_of(loader: Any) -> Batch:
     """The first batch of a loader, or of several at once; the workers that it started for that end at once.
 
     Several come as in training: a batch of each, in the form that the loaders have.
@@ -103,7 +105,7 @@ def missing_batches(made: object) -> str:
     return "a loader without batches" if min(map(_batches, _flat(made))) == 0 else ""
 
 
-def _flat(made: object) -> list[Any]:
+def _flat(made: object) -> list[Iterable[Batch]]:
     """The loaders in what a datamodule's method returned."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
@@ -123,14 +125,6 @@ def _batches(loader: object) -> int:
     return len(loader) if hasattr(loader.dataset, "__len__") else 1
 
 
-def _has_end(loader: Any) -> bool:
-    """Whether a loader tells its number of batches; a stream may have no end."""
-    try:
-        return len(loader) >= 0
-    except (TypeError, NotImplementedError):  # a DataLoader has the method, whatever it reads from
-        return False
-
-
 class SealedDatamodule(TestSet):
     """The test rows of a user's datamodule, and a copy of it without them.
 
@@ -145,7 +139,7 @@ class SealedDatamodule(TestSet):
     """
 
     def __init__(
-        self, datamodule: lightning.LightningDataModule, tensors_in: Callable[[Any], Iterable[torch.Tensor]]
+        self, datamodule: lightning.LightningDataModule, tensors_in: Callable[[Batch], Iterable[torch.Tensor]]
     ) -> None:
         super().__init__()
         self._given = datamodule
@@ -211,7 +205,8 @@ class SealedDatamodule(TestSet):
     def size(self) -> int | None:
         """Rows of all test loaders; None where one does not tell."""
         sets = [getattr(loader, "dataset", loader) for loader in _flat(self._loader())]
-        return sum(map(len, sets)) if all(hasattr(rows, "__len__") for rows in sets) else None
+        told = [len(rows) for rows in sets if isinstance(rows, Sized)]
+        return sum(told) if len(told) == len(sets) else None
 
     @property
     def fingerprint(self) -> str:
@@ -225,7 +220,7 @@ class SealedDatamodule(TestSet):
                 for seeded in (torch.manual_seed, np.random.seed, random.seed):
                     seeded(0)
                 for loader in _flat(self._loader()):
-                    for batch in loader if _has_end(loader) else [first_of(loader)]:
+                    for batch in loader if operator.length_hint(loader, -1) >= 0 else [first_of(loader)]:
                         for tensor in self._tensors_in(batch):
                             found.update(str(tuple(tensor.shape)).encode())
                             found.update(tensor.detach().cpu().double().numpy().tobytes())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.compose import ColumnTransformer
 
+from autoact.core.value_holders import PlainData
 from autoact.data.columns.number_formats import NumberForm
 from autoact.data.part import Part
 from autoact.data.sealed_test import PreparedTest
@@ -106,7 +106,7 @@ class PreparedData:
     amounts: tuple[str, ...] = ()
     meanings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    profile: dict[str, Any] = field(default_factory=dict)
+    profile: PlainData = field(default_factory=dict)
 
     @property
     def inputs(self) -> int:

@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.pipeline import Pipeline
 
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import PlainData
 from autoact.data.columns.category_levels import as_levels, same_amount, same_number, same_value
 from autoact.data.columns.column_types import CATEGORY, NUMERIC, amounts_of, conform, trim_text
 from autoact.data.columns.dtype_readings import dated, readable
@@ -68,14 +69,14 @@ class SavedPreprocessing:
     target: str
     output: str
     schema: Mapping[str, str]
-    numeric: Mapping[str, Mapping[str, Any]]
+    numeric: Mapping[str, PlainData]
     gaps: tuple[str, ...]
-    categories: Mapping[str, Mapping[str, Any]]
+    categories: Mapping[str, PlainData]
     classes: tuple[str, ...] | None = None
     scale: tuple[float, float] | None = None
     ids: tuple[str, ...] = ()
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    forms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reading: PlainData = field(default_factory=dict)
+    forms: Mapping[str, PlainData] = field(default_factory=dict)
     amounts: tuple[str, ...] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
     first_format: bool = False
@@ -278,7 +279,7 @@ class SavedPreprocessing:
             raise AutoactError(
                 f"{source} has format {found!r}, this version of autoact reads {FORMAT!r} and {FIRST_FORMAT!r}"
             )
-        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in data.items()}
+        values: PlainData = {n: tuple(value) if isinstance(value, list) else value for n, value in data.items()}
         try:
             made = cls(**values, first_format=found == FIRST_FORMAT)
         except TypeError as error:
@@ -300,10 +301,10 @@ def _remedy(settings: DataSettings) -> str:
     return f"write the file as the training file was written, with {settings.delimiter!r} between fields"
 
 
-def _numeric(pipeline: Any, columns: list[str]) -> dict[str, dict[str, Any]]:
+def _numeric(pipeline: Pipeline, columns: list[str]) -> dict[str, PlainData]:
     """What the numeric steps learnt, by column."""
     medians, scaling = pipeline.named_steps["median"].statistics_, pipeline.steps[-1]
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, PlainData] = {}
     for k, name in enumerate(columns):
         found[name] = {"median": float(medians[k])}
         if scaling[0] == "scores":
@@ -313,10 +314,10 @@ def _numeric(pipeline: Any, columns: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _categories(pipeline: Any, columns: list[str], levels: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
+def _categories(pipeline: Pipeline, columns: list[str], levels: Mapping[str, list[str]]) -> dict[str, PlainData]:
     """What the categorical steps learnt, by column."""
     encoder, gap = pipeline.named_steps["one_hot"], pipeline.named_steps["missing"].fill_value
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, PlainData] = {}
     for name, known, rare in zip(columns, encoder.categories_, encoder.infrequent_categories_, strict=True):
         others = set() if rare is None else set(rare.tolist())
         frequent = [str(level) for level in known if level not in others]
@@ -327,7 +328,7 @@ def _categories(pipeline: Any, columns: list[str], levels: Mapping[str, list[str
     return found
 
 
-def _encoded_number(values: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+def _encoded_number(values: np.ndarray, fitted: PlainData) -> np.ndarray:
     """One numeric column. **Shape**: ``[rows]`` -> ``[rows, 1]``."""
     values = np.where(np.isnan(values), fitted["median"], values)
     if "values" in fitted:
@@ -337,7 +338,7 @@ def _encoded_number(values: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray
     return values[:, None]
 
 
-def _encoded_category(values: pd.Series, fitted: Mapping[str, Any]) -> np.ndarray:
+def _encoded_category(values: pd.Series, fitted: PlainData) -> np.ndarray:
     """One categorical column. **Shape**: ``[rows]`` -> ``[rows, categories]``."""
     known = {name: k for k, name in enumerate(fitted["known"])}
     width = len(known) + bool(fitted["other"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from autoact.core.errors import AutoactError, nearest
 from autoact.data.columns.column_types import as_text
@@ -50,7 +51,7 @@ class Model(Protocol):
     def columns(self) -> list[str] | None:
         """See the class."""
 
-    def predict(self, frame: pd.DataFrame) -> tuple[Any, list[str] | None]:
+    def predict(self, frame: pd.DataFrame) -> tuple[ArrayLike, list[str] | None]:
         """Its output for these rows, and the class of each output column where it knows."""
 
 
@@ -73,7 +74,7 @@ class ProductionModel:
         self._validation = self._score("validation")
 
     def row(self, opened: bool) -> tuple[str, float | None, float | None]:
-        """Name, validation score and test score; the latter only after the seal was lifted.
+        """Name, validation score and test score; the latter only after the test part was opened.
 
         Raises:
             SealedError: the test score is asked for, and nobody opened the test part.
@@ -184,7 +185,6 @@ class PredictedRows:
         )
 
     def _checked(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The scores by id."""
         ids = as_text(frame[self._id])
         if ids.isna().any():
             line = int(np.flatnonzero(ids.isna())[0]) + 2
@@ -220,7 +220,7 @@ class PredictedRows:
             )
 
     def _ids_of(self, part: str, raw: RawTable | None) -> list[str] | None:
-        """The ids of a part's rows; None where they are known only after the seal was lifted, or not at all."""
+        """The ids of a part's rows; None where they are known only after the test part was opened, or not at all."""
         if raw is not None and self._id != ROW:
             ids = as_text(pd.Series(raw.ids(self._id, part), dtype=object))
             if ids.duplicated().any() or ids.isna().any():
@@ -233,7 +233,6 @@ class PredictedRows:
         return None if raw is None else self._numbers(raw.split.test)
 
     def _numbers(self, rows: np.ndarray) -> list[str]:
-        """Row numbers as ids."""
         return [str(int(row)) for row in rows]
 
     def _covered(self, part: str, ids: Sequence[str]) -> None:
@@ -247,7 +246,7 @@ class PredictedRows:
 
 
 class PredictingModel:
-    """A model that takes the raw columns: read anew for each part, sealed ones only when the seal is open.
+    """A model that takes the raw columns: read anew for each part, the test rows only after they were opened.
 
     Args:
         model: what predicts.

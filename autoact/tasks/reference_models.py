@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from autoact.data.part import Part
 from autoact.data.prepared_data import PreparedData
 from autoact.tasks.metrics import CLASSIFICATION, Metric
 from autoact.tasks.production_model import ProductionModel
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 LEARNING_RATES = (0.03, 0.1)
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -67,7 +70,7 @@ def reference_rows(
     return [*rows, *(reference_scores(prepared, metric, test) if fitted else [])]
 
 
-def _linear(kind: str) -> list[Any]:
+def _linear(kind: str) -> list[BaseEstimator]:
     """Linear models of several strengths of regularisation."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -76,7 +79,7 @@ def _linear(kind: str) -> list[Any]:
     return [Ridge(alpha=1.0 / strength) for strength in STRENGTHS]
 
 
-def _boosting(kind: str) -> list[Any]:
+def _boosting(kind: str) -> list[BaseEstimator]:
     """Gradient boosting with early stopping on a share of the training rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -88,7 +91,7 @@ def _boosting(kind: str) -> list[Any]:
 
 
 def _best_of(
-    models: Sequence[Any], prepared: PreparedData, metric: Metric, test: Part | None
+    models: Sequence[BaseEstimator], prepared: PreparedData, metric: Metric, test: Part | None
 ) -> tuple[float, float | None]:
     """Validation and test score of the model that is best on validation rows."""
     scored = []
@@ -100,12 +103,12 @@ def _best_of(
     return validation, None if test is None else metric(test.y.numpy(), _predict(best, test))
 
 
-def _rows(part: Part) -> Any:
+def _rows(part: Part) -> np.ndarray:
     """The inputs of a part as a table."""
     return part.x.reshape(len(part.x), -1).numpy()
 
 
-def _predict(model: Any, part: Part) -> Any:
+def _predict(model: BaseEstimator, part: Part) -> np.ndarray:
     """Scores in the form that metrics take."""
     if not hasattr(model, "predict_proba"):
         return model.predict(_rows(part))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import as_text
@@ -18,7 +18,7 @@ HARD, ORDER = ("accuracy", "f1", "macro_f1"), ("roc_auc", "average_precision")
 
 
 def as_scores(
-    values: Any, columns: Sequence[str] | None, prepared: PreparedData, metric: Metric, title: str
+    values: ArrayLike, columns: Sequence[str] | None, prepared: PreparedData, metric: Metric, title: str
 ) -> np.ndarray:
     """What a model gave, in the form that metrics take.
 
@@ -52,7 +52,6 @@ def as_scores(
 
 
 def _finite(values: np.ndarray, title: str) -> np.ndarray:
-    """As float64."""
     try:
         numbers = values.astype("float64")
     except (ValueError, TypeError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import Batch, PlainData
 from autoact.data.sealed_test import TestSet
 from autoact.tasks.metrics import Metric
 
@@ -47,16 +48,16 @@ class Task:
     monitor: str
     mode: str
     quality_unit: str
-    example_input: Any
-    make_input: Callable[[int], Any]
+    example_input: Batch
+    make_input: Callable[[int], Batch]
     metric: Metric | None = None
     test: TestSet | None = None
-    trainer: Mapping[str, Any] = field(default_factory=dict)
+    trainer: PlainData = field(default_factory=dict)
     make_callbacks: Callable[[], Sequence[Any]] = tuple
-    identity: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    identity: PlainData = field(default_factory=dict)
+    facts: PlainData = field(default_factory=dict)
     simulated: bool = False
-    references: Callable[[bool], Sequence[Any]] | None = None
+    references: Callable[[bool], Sequence[tuple[str, float | None, float | None]]] | None = None
     ordered: bool = False
     trivial: float | None = None
     warning: str = ""

@@ -73,7 +73,6 @@ def infer(frame: pd.DataFrame, settings: DataSettings) -> Columns:
 
 
 def _kind(column: pd.Series, settings: DataSettings, found: list[Remark]) -> str:
-    """Number or category."""
     name = str(column.name)
     if column.isna().all():
         raise ColumnError(empty(name, settings))

@@ -32,7 +32,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +68,6 @@ def tidy(frame: pd.DataFrame, missing: Sequence[str], strip: bool = True) -> pd.
 
 
 def _tidied(column: pd.Series, marks: Sequence[str], strip: bool) -> pd.Series:
-    """One column."""
     column = _of_pandas(column)
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -157,7 +155,7 @@ def _unmarked(column: pd.Series, marks: Sequence[str]) -> pd.Series:
     return column.mask(column.isin(numbers)) if len(numbers) else column
 
 
-def _number(value: Any) -> float:
+def _number(value: float | Decimal) -> float:
     """A number as float; one of more digits than a float can hold is infinite, and refused as such where it stands.
 
     Example:
@@ -171,7 +169,6 @@ def _number(value: Any) -> float:
 
 
 def _seconds(moment: datetime.time) -> float:
-    """Seconds since midnight."""
     return moment.hour * 3600.0 + moment.minute * 60.0 + moment.second + moment.microsecond / 1e6
 
 
@@ -199,8 +196,7 @@ def as_text(column: pd.Series) -> pd.Series:
     return column.astype(object).map(_written, na_action="ignore").astype(object).where(present, np.nan)
 
 
-def _written(value: Any) -> str:
-    """One value as text."""
+def _written(value: object) -> str:
     if isinstance(value, float | np.floating | Decimal) and np.isfinite(float(value)) and value % 1 == 0:
         return str(int(value))
     return str(value)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
+from autoact.core.value_holders import PlainData
 from autoact.data.columns.category_levels import same_amount
 from autoact.data.columns.typed_text import SECONDS, meaning
 
@@ -44,7 +44,7 @@ def gap_lines(column: pd.Series, *, known: bool) -> list[str]:
     return [f"column {name!r}: {rows}, and training had one in every row: its median stands in"]
 
 
-def category_lines(levels: pd.Series, fitted: Mapping[str, Any]) -> list[str]:
+def category_lines(levels: pd.Series, fitted: PlainData) -> list[str]:
     """A line on categories without a column of their own.
 
     Args:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from autoact.core.value_holders import PlainData
 from autoact.data.columns.category_levels import as_levels
 from autoact.data.columns.column_types import NUMERIC, as_text
 from autoact.data.columns.number_formats import PLAIN
@@ -36,7 +36,7 @@ class Drift:
     chance: float
 
 
-def profile(frame: pd.DataFrame, schema: Mapping[str, str]) -> dict[str, Any]:
+def profile(frame: pd.DataFrame, schema: Mapping[str, str]) -> PlainData:
     """How the columns of training rows are distributed, as small plain data to compare later rows with.
 
     Numbers: the inner deciles as edges (the values themselves where there are few), and the share of rows in each bin;
@@ -54,7 +54,7 @@ def profile(frame: pd.DataFrame, schema: Mapping[str, str]) -> dict[str, Any]:
     """
     columns = []
     for name, kind in schema.items():
-        entry: dict[str, Any] = {"name": name, "kind": kind}
+        entry: PlainData = {"name": name, "kind": kind}
         if kind == NUMERIC:
             entry["edges"] = _edges(frame[name])
         else:
@@ -73,7 +73,7 @@ def _edges(column: pd.Series) -> list[float]:
     return sorted({float(f"{edge:.6g}") for edge in distinct})
 
 
-def shares(entry: Mapping[str, Any], column: pd.Series) -> list[float]:
+def shares(entry: PlainData, column: pd.Series) -> list[float]:
     """The share of rows in each bin of a column's profile; missing values come last.
 
     Args:
@@ -139,7 +139,7 @@ def chance_level(bins: int, rows: tuple[int, int], alpha: float = 0.05) -> float
     return (1 / max(rows[0], 1) + 1 / max(rows[1], 1)) * freedom * (1 - spread + z * math.sqrt(spread)) ** 3
 
 
-def drift(stored: Mapping[str, Any], frame: pd.DataFrame) -> list[Drift]:
+def drift(stored: PlainData, frame: pd.DataFrame) -> list[Drift]:
     """Each stored column against new rows, the largest change first; a column that is gone comes before all.
 
     Args:

@@ -227,7 +227,6 @@ def _from_npz(settings: DataSettings) -> Sequences:
 
 
 def _pair(file: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, pd.Series]:
-    """One part's arrays, checked."""
     x = x[:, None, :] if x.ndim == 2 else x
     if x.ndim != 3 or not np.issubdtype(x.dtype, np.number) or len(x) == 0:
         raise AutoactError(f"{file}: X must hold numbers [rows, channels, time], not {x.dtype} {list(x.shape)}")

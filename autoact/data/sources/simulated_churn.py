@@ -149,7 +149,6 @@ def _identifiers(count: int, random: np.random.Generator) -> list[str]:
 
 
 def _add_person(frame: pd.DataFrame, random: np.random.Generator) -> None:
-    """Gender, age group, household."""
     count = len(frame)
     senior = random.random(count) < 0.162
     partner = random.random(count) < np.where(senior, 0.57, 0.465)
