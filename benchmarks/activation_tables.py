@@ -84,7 +84,7 @@ def make(problem: Problem, out: Path) -> None:
                 "known": known,
                 "seeds": SEEDS,
             }
-            table["baseline"] = ready.space.params(ready.space.baseline, ready.space.configured_settings())
+            table["baseline"] = dict(ready.space.point_of(Candidate(ready.space.baseline)).params)
             table |= {"origin": origin(("torch",)), "qualities": {}}
         todo = [
             (n, s) for n in range(len(configurations)) for s in range(SEEDS) if f"{n}/{s}" not in table["qualities"]
@@ -93,8 +93,8 @@ def make(problem: Problem, out: Path) -> None:
             part = todo[start : start + TOGETHER]
             candidates = []
             for place, (number, seed) in enumerate(part):
-                row = configurations[number]
-                candidates.append((place, Candidate(ready.space.assignment(row), ready.space.settings(row), seed)))
+                point = ready.space.point(configurations[number])
+                candidates.append((place, Candidate(point.assignment, point.settings, seed)))
             session = PopulationSession(task)
             session.start(candidates)
             for record in session.advance():

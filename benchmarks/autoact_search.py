@@ -56,7 +56,7 @@ class Stopwatch(SearchCallback):
         self.trials.append(
             Trial(
                 seconds=time.perf_counter() - self.started,
-                params=self.space.params(record.candidate.assignment, record.candidate.settings),
+                params=dict(self.space.point_of(record.candidate).params),
                 quality=record.quality if record.complete else None,
                 latency=record.values.get("latency"),
                 epochs=record.epochs,

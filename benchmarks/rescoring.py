@@ -133,7 +133,7 @@ def score_points(
     Yields:
         The key of a point, and its qualities.
     """
-    from autoact.core.trial import Candidate
+    from autoact.core.trial import Candidate, Role
 
     workshop = make_ready(problem, folder)
     task, space = workshop.task, workshop.space
@@ -145,8 +145,9 @@ def score_points(
         session = _session(task, problem)
         session.start(
             [
-                (n, Candidate(space.assignment(points[key]), space.settings(points[key]), seed, "confirmation"))
+                (n, Candidate(point.assignment, point.settings, seed, Role.CHOOSING))
                 for (key, seed), n in numbered.items()
+                for point in [space.point(points[key])]
             ]
         )
         session.advance()
@@ -176,7 +177,7 @@ def shared_latencies(problem: Problem, folder: Path, table: Path) -> tuple[Any, 
     known = calibrate(workshop.task, space, workshop.prepared.settings.hardware, table)
 
     def latency(params: Mapping[str, Any]) -> float:
-        return known.values(space.assignment(params))["latency"]
+        return known.values(space.point(params).assignment)["latency"]
 
     slowest = {}
     for site in space.groups:
@@ -189,4 +190,7 @@ def configured_params(problem: Problem, folder: Path) -> tuple[dict[str, Any], f
     """Parameters of the model as configured, the trivial predictor's quality, and which qualities are better."""
     workshop = make_ready(problem, folder)
     space, task = workshop.space, workshop.task
-    return space.params(space.baseline, {}), float(task.trivial), str(task.mode)
+    from autoact.core.trial import Candidate
+
+    params = dict(space.point_of(Candidate(space.baseline)).params)
+    return params, float(task.trivial), str(task.mode)

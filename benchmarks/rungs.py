@@ -74,9 +74,9 @@ def train(problem: Problem, count: int, out: Path) -> None:
         if not kept:
             hardware = HardwareSettings(name="here", device=problem.device, threads=problem.threads)
             known = calibrate(task, space, hardware, Path(folder) / "latency.json")
+            drawn = points_at_random(space.distributions(), random.Random(problem.seed), count)
             candidates = [
-                Candidate(space.assignment(params), space.settings(params), problem.seed)
-                for params in points_at_random(space.distributions(), random.Random(problem.seed), count)
+                Candidate(point.assignment, point.settings, problem.seed) for point in map(space.point, drawn)
             ]
             kept = {
                 "data": problem.title,

@@ -39,7 +39,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from autoact.core.errors import AutoactError
-from autoact.core.trial import Role
+from autoact.space.point import Point
 from autoact.study.paired_statistics import paired_interval
 from autoact.study.proposal.optuna_samplers import DIRECTIONS, quiet
 from autoact.study.proposal.sampler import LEAST_R2, Axis, Observation, Proposer
@@ -200,21 +200,19 @@ def proposer_arm(name: str, batch: int = 16, **settings: Any) -> Arm:
     """The proposer that a search uses, with settings."""
 
     def run(table: Table, seed: int, budget: int, batch: int, answer: Answer) -> Iterator[list[Params]]:
-        def known(params: Params) -> dict[str, float]:
-            return {KNOWN: float(table.known[table.row(params)])}
+        def point(params: Params) -> Point:
+            return Point.plain(params, {KNOWN: float(table.known[table.row(params)])})
 
-        proposer = Proposer(table.dimensions, table.axes, seed=seed, known=known, **settings)
+        proposer = Proposer(table.dimensions, table.axes, seed=seed, point=point, **settings)
         history: list[Observation] = []
         if table.baseline is not None:
-            history = [
-                Observation(table.baseline, answer(table.baseline), replicate=n > 0) for n in range(BASELINE_SEEDS)
-            ]
+            history = [Observation(point(table.baseline), answer(table.baseline)) for _ in range(BASELINE_SEEDS)]
             yield [table.baseline] * BASELINE_SEEDS
         while len(history) < budget:
             left = budget - len(history)
             found = proposer.propose(history, min(batch, left), left=left)
-            history += [Observation(params, answer(params), replicate=role == Role.REPLICATE) for params, role in found]
-            yield [params for params, _ in found]
+            history += [Observation(point, answer(point.params)) for point, _ in found]
+            yield [dict(point.params) for point, _ in found]
 
     return Arm(name, run, per_budget=settings.get("refine", 1.0) > 0.0, batch=batch)
 

@@ -80,7 +80,7 @@ def suggest(
     params = {group: trial.suggest_categorical(prefix + group, space.choices_of(group)) for group in space.groups}
     # Kept with the trial, so that whoever reads the study needs no model.
     trial.set_user_attr(prefix + _SITES, {group: list(members) for group, members in space.groups.items()})
-    assignment = space.assignment(params)
+    assignment = space.point(params).assignment
     if not space.allowed(assignment):
         raise optuna.TrialPruned(f"{assignment.summary()} cannot be trained in this model")
     return apply(model, assignment, example_input=example_input, sites=sites, rescale=rescale)

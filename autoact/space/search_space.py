@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
@@ -14,10 +15,23 @@ from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.trial import Candidate
 from autoact.sites import DoesNotFitError, Sites, plan_widths
+from autoact.space.point import Parameter, Parameters, Point
 from autoact.space.settings import SpaceSettings
 
 GRANULARITIES = ("model", "block", "site")
 LEARNING_RATE, WEIGHT_DECAY = "learning_rate", "weight_decay"
+
+
+def _no_costs(_: Assignment) -> Mapping[str, float]:
+    return {}
+
+
+class _Assigned(NamedTuple):
+    """What is asked of an assignment: its names on offer by dimension, its functions and its costs."""
+
+    names: dict[str, str]
+    functions: tuple[str, ...]
+    costs: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,7 @@ class SearchSpace:
         refused: dimension -> candidates that are not on offer there, each with the reason: layer-level choices where
             the layers cannot change their widths.
         sites: the model's sites, which tell whether layer-level choices fit together.
+        costs: the objectives of an assignment that are known before training; see ``with_costs``.
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -44,7 +59,16 @@ class SearchSpace:
     decays: tuple[float, ...]
     refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sites: Sites | None = field(default=None, repr=False, compare=False)
+    costs: Callable[[Assignment], Mapping[str, float]] = field(default=_no_costs, repr=False, compare=False)
     _fitting: dict[tuple[int, ...], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _assigned: dict[Assignment, _Assigned] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _chosen: dict[tuple[Parameter, ...], Assignment] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def with_costs(self, costs: Callable[[Assignment], Mapping[str, float]]) -> SearchSpace:
+        """The same space, whose points carry what is known of an assignment before training."""
+        return replace(self, costs=costs)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The Optuna dimensions by name."""
@@ -72,23 +96,36 @@ class SearchSpace:
         reasons = {(choice, why): None for refused in self.refused.values() for choice, why in refused.items()}
         return tuple(f"not tried everywhere: {why}" for _, why in reasons)
 
-    def assignment(self, params: Mapping[str, Any]) -> Assignment:
-        """The assignment that Optuna parameters stand for."""
-        return Assignment({site: params[group] for group, sites in self.groups.items() for site in sites})
+    def point(self, params: Parameters) -> Point:
+        """The point that Optuna parameters stand for."""
+        chosen = tuple(params[group] for group in self.groups)
+        if chosen not in self._chosen:
+            self._chosen[chosen] = Assignment(
+                {site: str(params[group]) for group, sites in self.groups.items() for site in sites}
+            )
+        settings = {name: float(params[name] or 0.0) for name in (LEARNING_RATE, WEIGHT_DECAY) if name in params}
+        return self._point(self._chosen[chosen], settings, params)
 
-    def settings(self, params: Mapping[str, Any]) -> dict[str, float]:
-        """The training settings that Optuna parameters stand for."""
-        return {name: float(params[name]) for name in (LEARNING_RATE, WEIGHT_DECAY) if name in params}
+    def point_of(self, candidate: Candidate) -> Point:
+        """The point of a candidate; settings that it does not give are as configured.
 
-    def params(self, assignment: Mapping[str, Choice], settings: Mapping[str, float]) -> dict[str, Any]:
-        """Optuna parameters of an assignment with settings; what is not given stays as configured."""
-        values = {group: self._offered(group, assignment[sites[0]]) for group, sites in self.groups.items()}
-        merged = {**self.configured, **settings}
-        return values | {name: merged[name] for name in self.distributions() if name not in values}
+        Raises:
+            AutoactError: an activation that this space does not offer.
+        """
+        return self._point(candidate.assignment, {**self.configured_settings(), **candidate.settings}, None)
 
-    def params_of(self, candidate: Candidate) -> dict[str, Any]:
-        """A candidate in Optuna parameters."""
-        return self.params(candidate.assignment, candidate.settings)
+    def _point(self, assignment: Assignment, settings: Mapping[str, float], params: Parameters | None) -> Point:
+        """A point; what is asked of its assignment is computed once for all points that share it."""
+        if assignment not in self._assigned:
+            names = {
+                group: str(params[group]) if params is not None else self._offered(group, assignment[sites[0]])
+                for group, sites in self.groups.items()
+            }
+            self._assigned[assignment] = _Assigned(names, self.key(assignment), self.costs(assignment))
+        names, functions, costs = self._assigned[assignment]
+        if params is None:
+            params = {**names, **{name: settings[name] for name in self.setting_names}}
+        return Point((functions, tuple(sorted(settings.items()))), params, costs, assignment, settings, functions)
 
     def _offered(self, group: str, choice: str | Choice) -> str:
         """The name under which a function is on offer at a dimension."""
@@ -99,21 +136,20 @@ class SearchSpace:
         return name
 
     @property
-    def has_settings(self) -> bool:
-        """Whether training settings are searched too."""
-        return self.rate_range is not None or bool(self.decays)
+    def setting_names(self) -> tuple[str, ...]:
+        """The training settings that are searched too."""
+        return (LEARNING_RATE,) * (self.rate_range is not None) + (WEIGHT_DECAY,) * bool(self.decays)
 
     def configured_settings(self) -> dict[str, float]:
         """The searched training settings as they are configured."""
-        return {name: self.configured[name] for name in self.distributions() if name not in self.groups}
+        return {name: self.configured[name] for name in self.setting_names}
 
     def uniform(self) -> list[Assignment]:
         """The uniform assignments that change something and fit at every site, in the order of the candidates."""
         sites = [site for group in self.groups.values() for site in group]
-        baseline = self.key(self.baseline)
         everywhere = [c for c in self.candidates if not any(str(c) in refused for refused in self.refused.values())]
         every = [Assignment(dict.fromkeys(sites, choice)) for choice in everywhere]
-        return [assignment for assignment in every if self.allowed(assignment) and self.key(assignment) != baseline]
+        return [assignment for assignment in every if self.allowed(assignment) and not self.is_baseline(assignment)]
 
     def allowed(self, assignment: Assignment) -> bool:
         """Whether the assignment may be tried.
@@ -137,19 +173,19 @@ class SearchSpace:
         """Equal for assignments that compute the same functions, whatever their names."""
         return tuple(function_key(assignment[site]) for sites in self.groups.values() for site in sites)
 
+    def is_baseline(self, assignment: Mapping[str, Choice]) -> bool:
+        """Whether an assignment computes what the model computes as it is."""
+        return self.key(assignment) == self.key(self.baseline)
+
     def is_uniform_alternative(self, assignment: Mapping[str, Choice]) -> bool:
         """Whether one activation, which differs from the baseline somewhere, stands at every site."""
-        key = self.key(assignment)
-        return len(set(key)) == 1 and key != self.key(self.baseline)
+        return len(set(self.key(assignment))) == 1 and not self.is_baseline(assignment)
 
     def size(self) -> int:
         """The number of assignments."""
-        size = 1
-        for group in self.groups:
-            size *= len(self.choices_of(group))
-        return size
+        return math.prod(len(self.choices_of(group)) for group in self.groups)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Plain data that identifies the space."""
         return {
             "groups": {group: list(sites) for group, sites in self.groups.items()},

@@ -91,6 +91,7 @@ class Search:
 
     def __post_init__(self) -> None:
         """Start the clock."""
+        self.space = self.space.with_costs(self.known.values)
         self._forecast = Forecast(self.expected, self.ledger.noted(FORECAST), clock=time.monotonic)
         self._budget = Budget(
             self.settings,
@@ -102,9 +103,7 @@ class Search:
             clock=time.monotonic,
         )
         epsilons = self.known.epsilons()
-        self._planner = Planner(
-            self.task, self.space, self.settings, self.ledger, self.known.values, epsilons, self.included, self.limits
-        )
+        self._planner = Planner(self.task, self.space, self.settings, self.ledger, epsilons, self.included, self.limits)
         self._claims = Leases(self.ledger, self.driver, self._planner.key)
         self._front = Front(self.objectives, epsilons)
         traded = any(objective.name == QUALITY for objective in self.objectives)
@@ -115,7 +114,7 @@ class Search:
             largest=self.largest or self.population,
             epochs=self.rungs if traded else (),
             rung=Rung(self.settings.rungs.reduction, self.objectives, epsilons),
-            known=lambda candidate: self.known.values(candidate.assignment),
+            costs=lambda candidate: self.space.point_of(candidate).costs,
             key=self._planner.key,
             repeatable=self.repeatable,
             stop_asked=self._must_stop,
@@ -203,8 +202,7 @@ class Search:
         """
         if self.included:
             return True
-        own = self.space.key(self.space.baseline)
-        return any(record.complete and self.space.key(record.candidate.assignment) != own for record in records)
+        return any(r.complete and not self.space.is_baseline(r.candidate.assignment) for r in records)
 
     def _try_candidates(self) -> None:
         """Spend the budget; ends with the final check claimed, or stopped by the user.
@@ -307,9 +305,9 @@ class Search:
 
     def _hear(self, record: TrialRecord, batch: int, places: Sequence[Place]) -> None:
         """Remember a record and tell the observers."""
-        known = self.known.values(record.candidate.assignment)
+        costs = self.space.point_of(record.candidate).costs
         quality = {QUALITY: record.quality} if record.complete and record.quality is not None else {}
-        record = replace(record, values={**known, **quality, **record.values})
+        record = replace(record, values={**costs, **quality, **record.values})
         record = self.ledger.tell(record, [[batch, place.stage, place.job, *place.members] for place in places])
         if record.candidate.role == Role.CONFIGURED and not record.complete:
             raise _BaselineError(
@@ -317,8 +315,7 @@ class Search:
             )
         records = self.ledger.records()
         if record.reason.startswith(RAISED):
-            own = self.space.key(self.space.baseline)
-            _refuse_if_all_raise([r for r in records if self.space.key(r.candidate.assignment) != own])
+            _refuse_if_all_raise([r for r in records if not self.space.is_baseline(r.candidate.assignment)])
         count = self._front.count(records)
         for observer in self.observers:
             observer.trial_finished(record, count, self._budget.seconds_left(records))

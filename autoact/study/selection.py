@@ -152,8 +152,7 @@ def select_trials(
     """
     complete = [record for record in records if stands(record)]
     judge = _Judge(task, estimates or {})
-    baseline_key = space.key(space.baseline)
-    mine = [r for r in complete if space.key(r.candidate.assignment) == baseline_key]
+    mine = [r for r in complete if space.is_baseline(r.candidate.assignment)]
     configured = next((r for r in mine if r.candidate.role == Role.CONFIGURED), None)
     if configured is None:
         return None

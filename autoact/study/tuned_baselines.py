@@ -50,13 +50,12 @@ def with_settings_of(
     A trial that trained just that stands for it; where there is none, a record with a negative number does, whose
     quality is known once it was trained.
     """
-    own = space.key(space.baseline)
     tried: dict[str, TrialRecord] = {}
     for record in [configured, *short, *filter(stands, records)]:
         tried.setdefault(same(record.candidate), record)
     found = {}
     for record in short:
-        if space.key(record.candidate.assignment) != own:
+        if not space.is_baseline(record.candidate.assignment):
             twin = _untried(-1 - record.number, record.candidate.settings, configured)
             found[record.number] = tried.setdefault(same(twin.candidate), twin)
     return found
@@ -172,7 +171,7 @@ def thinner(
     selection: Selection, records: Sequence[TrialRecord], pool: Sequence[TrialRecord], space: SearchSpace
 ) -> dict[str, str]:
     """Policy -> in words, where its assignment was tried with more training settings than the baseline was."""
-    if not space.has_settings:
+    if not space.setting_names:
         return {}
 
     def count(assignment: Assignment) -> int:

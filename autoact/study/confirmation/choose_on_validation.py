@@ -174,7 +174,7 @@ class Choosing:
 
     def _own(self, record: TrialRecord) -> bool:
         """Whether a trial holds the baseline's own activations."""
-        return self.space.key(record.candidate.assignment) == self.space.key(self.space.baseline)
+        return self.space.is_baseline(record.candidate.assignment)
 
     def _staying(
         self,

@@ -181,7 +181,7 @@ class StageTwo:
 
     def _uniform(self, candidate: Candidate) -> bool:
         """Whether one activation stands at every site."""
-        own = self.space.key(candidate.assignment) == self.space.key(self.space.baseline)
+        own = self.space.is_baseline(candidate.assignment)
         return own or self.space.is_uniform_alternative(candidate.assignment)
 
     def _foresee(self, chosen: StageOneChoice, comparisons: int, alpha: float) -> PowerAnalysis | None:

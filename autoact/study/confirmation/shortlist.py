@@ -45,10 +45,9 @@ def shortlist(
     sign = 1.0 if task.mode == "max" else -1.0
     complete = [record for record in records if stands(record)]
     best = sorted(complete, key=lambda r: (-sign * estimates.get(r.number, r.quality or 0.0), r.number))
-    own = space.key(space.baseline)
 
     def is_own(record: TrialRecord) -> bool:
-        return space.key(record.candidate.assignment) == own
+        return space.is_baseline(record.candidate.assignment)
 
     front = [record for record in best if record.number in selection.front]
     chosen = _distinct([*selection.policies.values(), *front, *best], lambda r: not is_own(r), most)

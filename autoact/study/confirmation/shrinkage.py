@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoact.core.trial import TrialRecord
+from autoact.space.point import Point
 from autoact.space.search_space import SearchSpace
 from autoact.study.proposal.sampler import LEAST_R2
 from autoact.study.proposal.surrogate import fit
@@ -37,7 +38,7 @@ def estimate(records: Sequence[TrialRecord], space: SearchSpace, task: Task) -> 
     complete = [record for record in records if record.complete and record.quality is not None]
     why = f"fewer than {ENOUGH} trials were trained to their end"
     if len(complete) >= ENOUGH:
-        points = [(space.params_of(record.candidate), record.quality) for record in complete]
+        points = [(space.point_of(record.candidate).params, record.quality) for record in complete]
         model = fit(points, space.distributions(), task.mode)
         if model.r2 >= LEAST_R2:
             found = {r.number: model.predict(p)[0] for r, (p, _) in zip(complete, points, strict=True)}
@@ -54,10 +55,9 @@ def _means(complete: Sequence[TrialRecord], space: SearchSpace, why: str) -> Est
     settings over that variance and the noise of the mean. The noise is known where settings were trained under several
     seeds, as the baseline is.
     """
-    groups: dict[object, list[TrialRecord]] = {}
+    groups: dict[Point, list[TrialRecord]] = {}
     for record in complete:
-        key = (space.key(record.candidate.assignment), tuple(sorted(record.candidate.settings.items())))
-        groups.setdefault(key, []).append(record)
+        groups.setdefault(space.point_of(record.candidate), []).append(record)
     measured = [[one.quality for one in group if one.quality is not None] for group in groups.values()]
     means = [statistics.fmean(values) for values in measured]
     repeated = [values for values in measured if len(values) > 1]

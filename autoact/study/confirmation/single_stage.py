@@ -24,8 +24,7 @@ def chosen_at_once(selection: Selection, records: Sequence[TrialRecord], space: 
     twins = with_settings_of(list(policies.values()), records, selection.configured, space)
     beside = {policy: twins[record.number] for policy, record in policies.items() if record.number in twins}
     doubts = thinner(replace(selection, policies=policies), records, [], space)
-    own = space.key(space.baseline)
-    settings = [r.candidate.settings for r in records if space.key(r.candidate.assignment) == own]
+    settings = [r.candidate.settings for r in records if space.is_baseline(r.candidate.assignment)]
     rates = [given[LEARNING_RATE] for given in settings if LEARNING_RATE in given]
     rate = selection.tuned.candidate.settings.get(LEARNING_RATE)
     edge = None if rate is None else edge_of(rate, rates, space)

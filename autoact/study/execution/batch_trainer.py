@@ -81,7 +81,7 @@ class Trainer:
         repeatable: whether jobs hold the same candidates on any number of workers.
         epochs: the rungs; empty: all train to their end.
         rung: compares candidates at a rung.
-        known: latency and cost of a candidate, by objective.
+        costs: the objectives of a candidate that are known before training, by name.
         key: equal for candidates whose trainings would be equal.
         stop_asked: true once the user asked to stop.
         trained: told how many epochs of candidates were trained, as soon as jobs end.
@@ -93,7 +93,7 @@ class Trainer:
     largest: int
     epochs: tuple[int, ...]
     rung: Rung
-    known: Callable[[Candidate], Mapping[str, float]]
+    costs: Callable[[Candidate], Mapping[str, float]]
     key: Callable[[Candidate], Hashable]
     repeatable: bool = False
     stop_asked: Callable[[], bool] = lambda: False
@@ -189,7 +189,7 @@ class Trainer:
     def _standing(self, record: TrialRecord, rung: int) -> Standing | None:
         """Where a record stands at a rung; None where it never came that far."""
         quality = so_far(record, rung, self.task.monitor, self.task.mode)
-        return None if quality is None else Standing(quality, self.known(record.candidate))
+        return None if quality is None else Standing(quality, self.costs(record.candidate))
 
     def await_one(self, future: Future[Outcome]) -> Outcome | None:
         """What came of a job; None where the user's stop cut it short, which ends all others too."""

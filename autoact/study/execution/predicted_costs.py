@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoact.core.assignment import Assignment
 from autoact.latency.build_table import measure_table
@@ -17,13 +16,6 @@ from autoact.space.search_space import SearchSpace
 from autoact.tasks.objectives import COST, LATENCY
 from autoact.tasks.task import Task
 from autoact.training.preflight.loaded_weights import sites_of
-
-KnownBefore = Callable[[Assignment], Mapping[str, float]]
-
-
-def nothing_known(_: Assignment) -> Mapping[str, float]:
-    """Where neither latency nor cost is traded."""
-    return {}
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ def calibrate(
     return PredictedCosts(table, space, hardware)
 
 
-def describe_hardware(known: PredictedCosts) -> Mapping[str, Any]:
+def describe_hardware(known: PredictedCosts) -> Mapping[str, object]:
     """Plain data on the device and its price."""
     hardware = known.hardware
     price = None

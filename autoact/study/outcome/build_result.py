@@ -117,8 +117,7 @@ def _ruled(found: SearchEvidence, task: Task, info: SearchInfo, known: Predicted
 
 def _nothing_compared(records: Sequence[TrialRecord], known: PredictedCosts, info: SearchInfo) -> str:
     """Why a search says nothing about activations; empty where at least one other assignment was judged."""
-    own = known.space.key(known.space.baseline)
-    others = [record for record in records if known.space.key(record.candidate.assignment) != own]
+    others = [record for record in records if not known.space.is_baseline(record.candidate.assignment)]
     if any(record.complete or record.status == PRUNED for record in others):
         return ""
     failed = sum(record.status == FAILED for record in others)

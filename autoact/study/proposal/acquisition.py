@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 
+from autoact.space.point import Parameters, Point
 from autoact.study.proposal.expected_hypervolume import Array, expected_gain, undominated
-from autoact.study.proposal.observations import History, MergedPoint, Params
+from autoact.study.proposal.observations import History, MergedPoint
 from autoact.study.proposal.surrogate import LEAST_R2, Surrogate, fit
 
 # Points from which a model is fitted at all.
@@ -20,8 +20,6 @@ BEYOND = 0.1
 SHORTLIST = 6
 # On a logarithmic scale nothing counts as smaller than this part of the smallest value seen.
 LEAST = 1e-3
-
-KnownValues = Callable[[Params], Mapping[str, float]]
 
 
 class Screen:
@@ -35,26 +33,22 @@ class Screen:
         self,
         history: History,
         dimensions: Mapping[str, BaseDistribution],
-        known: KnownValues,
-        pending: Sequence[Params] = (),
+        pending: Sequence[Point] = (),
     ) -> None:
         """Fit the model.
 
         Args:
-            history: what was seen.
+            history: what was evaluated. The first objective that is not among its points' costs is modelled as a
+                distribution, others by their expectation.
             dimensions: the Optuna dimensions.
-            known: objectives known before training, by name; the first objective that is not among them is modelled
-                as a distribution, others by their expectation.
             pending: points in training: they are expected to come out as predicted.
         """
         self._history = history
-        self._known = known
         self._pending = list(pending)
         self._models: list[Surrogate] = []
         points = [point for point in history.points.values() if point.values is not None]
-        told = known(points[0].params) if points else {}
-        self._modelled = [i for i, axis in enumerate(history.axes) if axis.name not in told]
-        self._told = [i for i, axis in enumerate(history.axes) if axis.name in told]
+        self._modelled = history.modelled
+        self._costs = [i for i in range(len(history.axes)) if i not in history.modelled]
         self.worth = len(points) >= FEWEST and bool(self._modelled)
         if self.worth:
             self._models = [self._fitted(axis, dimensions) for axis in self._modelled]
@@ -64,12 +58,12 @@ class Screen:
 
     def _fitted(self, axis: int, dimensions: Mapping[str, BaseDistribution]) -> Surrogate:
         """The model of one objective; points that failed count as bad."""
-        data: list[tuple[Params, float | None]] = []
+        data: list[tuple[Parameters, float | None]] = []
         for point in self._history.points.values():
             rows = point.full or point.forecasts
-            data.extend((point.params, row[axis]) for row in rows)
+            data.extend((point.point.params, row[axis]) for row in rows)
             if not rows:
-                data.append((point.params, None))
+                data.append((point.point.params, None))
         return fit(data, dimensions, self._history.axes[axis].direction)
 
     def _prepare(self, points: Sequence[MergedPoint]) -> None:
@@ -86,7 +80,7 @@ class Screen:
             ]
         )
         full = [place for place, point in enumerate(points) if point.full]
-        parts = [np.hstack([self._means([points[place].params for place in full]), scaled[full]])]
+        parts = [np.hstack([self._means([points[place].point for place in full]), scaled[full]])]
         if self._pending:
             parts.append(np.hstack([self._means(self._pending), self._known_of(self._pending)]))
         self._front = np.vstack(parts)
@@ -96,21 +90,21 @@ class Screen:
         axis, model = self._modelled[place], self._models[place]
         return max(model.scale.to(point.values[axis]) for point in points if point.values is not None)
 
-    def _means(self, points: Sequence[Params]) -> Array:
-        """Expected values of the modelled objectives: of a point that was seen, what its noise leaves of its values."""
-        return np.stack([model.latent(points)[0] for model in self._models], axis=1)
+    def _means(self, points: Sequence[Point]) -> Array:
+        """Expected values of the modelled objectives: of an evaluated point, what its noise leaves of its values."""
+        params = [point.params for point in points]
+        return np.stack([model.latent(params)[0] for model in self._models], axis=1)
 
-    def _known_of(self, points: Sequence[Params]) -> Array:
+    def _known_of(self, points: Sequence[Point]) -> Array:
         """The known objectives of points, scaled."""
         names = [axis.name for axis in self._history.axes]
-        told = [self._known(params) for params in points]
-        return self._scaled(self._signed([[values.get(name, 0.0) for name in names] for values in told]))
+        return self._scaled(self._signed([[point.costs.get(name, 0.0) for name in names] for point in points]))
 
     def _signed(self, rows: Sequence[Sequence[float]]) -> Array:
         """The known objectives out of full rows of values, all to be minimised."""
-        signs = [-1.0 if self._history.axes[axis].direction == "max" else 1.0 for axis in self._told]
-        picked = [[row[axis] for axis in self._told] for row in rows]
-        return np.asarray(picked, dtype=float).reshape(len(rows), len(self._told)) * np.asarray(signs)
+        signs = [-1.0 if self._history.axes[axis].direction == "max" else 1.0 for axis in self._costs]
+        picked = [[row[axis] for axis in self._costs] for row in rows]
+        return np.asarray(picked, dtype=float).reshape(len(rows), len(self._costs)) * np.asarray(signs)
 
     def _scaled(self, raw: Array) -> Array:
         """Known objectives whose values all have one sign on a logarithmic scale: ratios count."""
@@ -120,14 +114,15 @@ class Screen:
         ]
         return np.stack(columns, axis=1) if columns else raw
 
-    def best(self, pool: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    def best(self, pool: Sequence[Point], count: int) -> list[Point]:
         """The candidates that promise most together: each is chosen as if those before came out as predicted."""
         if not pool or count < 1:
             return []
-        posterior = self._models[0].posterior([*pool, *self._pending])
+        params = [point.params for point in pool]
+        posterior = self._models[0].posterior([*params, *(point.params for point in self._pending)])
         for place in range(len(self._pending)):
             posterior.condition(len(pool) + place)
-        others = [model.latent(pool)[0][:, None] for model in self._models[1:]]
+        others = [model.latent(params)[0][:, None] for model in self._models[1:]]
         known = np.hstack([*others, self._known_of(pool)])
         front, live = self._front, np.arange(len(pool))
         chosen: list[int] = []

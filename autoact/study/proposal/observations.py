@@ -1,35 +1,32 @@
-"""What a search has seen: evaluated points, merged where they are the same, their front and the noise between seeds."""
+"""What a search has evaluated: points, merged where they are the same, their front and the noise between seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
-from typing import Any
 
+from autoact.space.point import Point
 from autoact.study import pareto
 from autoact.study.proposal.surrogate import QualityScale
 
 # Points between which a spread is estimated, at least.
 FEWEST_COMPARED = 6
 
-Params = Mapping[str, Any]
-Key = Callable[[Params], Hashable]
-
 
 @dataclass(frozen=True)
 class Observation:
-    """One evaluated point, in Optuna parameters.
+    """One evaluated point.
 
     Attributes:
-        params: the point.
+        point: what was evaluated.
         values: one per objective, in the order of the axes; None: it failed.
         forecast: the quality is a prediction (the point was stopped at a rung).
     """
 
-    params: Params
+    point: Point
     values: tuple[float, ...] | None
     forecast: bool = False
 
@@ -45,7 +42,7 @@ class Axis:
     """One objective.
 
     Attributes:
-        name: as ``known`` and the records name it.
+        name: as costs and records name it.
         direction: ``"min"`` or ``"max"``.
         epsilon: the difference below which two values tie.
     """
@@ -57,15 +54,15 @@ class Axis:
 
 @dataclass
 class MergedPoint:
-    """A point with everything that was seen of it.
+    """A point with all its evaluations.
 
     Attributes:
-        params: the point, as it was first seen.
+        point: as it was first evaluated.
         full: values of its full trainings, one per seed.
         forecasts: predicted values; they count only where there is no full training.
     """
 
-    params: Params
+    point: Point
     full: list[tuple[float, ...]] = field(default_factory=list)
     forecasts: list[tuple[float, ...]] = field(default_factory=list)
 
@@ -77,15 +74,15 @@ class MergedPoint:
 
 
 class History:
-    """Evaluated points in the order in which they were first seen."""
+    """Evaluated points in the order in which they were first evaluated."""
 
-    def __init__(self, seen: Sequence[Observation], axes: Sequence[Axis], key: Key) -> None:
+    def __init__(self, observations: Sequence[Observation], axes: Sequence[Axis]) -> None:
         self.axes = tuple(axes)
-        self.points: dict[Hashable, MergedPoint] = {}
-        for one in seen:
-            point = self.points.setdefault(key(one.params), MergedPoint(one.params))
+        self.points: dict[Point, MergedPoint] = {}
+        for one in observations:
+            merged = self.points.setdefault(one.point, MergedPoint(one.point))
             if (values := one.finite) is not None:
-                (point.forecasts if one.forecast else point.full).append(values)
+                (merged.forecasts if one.forecast else merged.full).append(values)
 
     @cached_property
     def front(self) -> list[MergedPoint]:
@@ -96,13 +93,11 @@ class History:
         kept = pareto.front([point.values or () for point in best], directions, [axis.epsilon for axis in self.axes])
         return [best[i] for i in kept]
 
-    def unknown_axis(self, known: Callable[[Params], Mapping[str, float]]) -> int | None:
-        """The first objective that is not known before training; None where nothing was seen or all are known."""
-        first = next(iter(self.points.values()), None)
-        if first is None:
-            return None
-        told = known(first.params)
-        return next((place for place, axis in enumerate(self.axes) if axis.name not in told), None)
+    @cached_property
+    def modelled(self) -> list[int]:
+        """The objectives that are not known before training; empty where nothing was evaluated or all are known."""
+        costs = next((point.costs for point in self.points), None)
+        return [] if costs is None else [place for place, axis in enumerate(self.axes) if axis.name not in costs]
 
     def needed_seeds(self, axis: int, most: int, share: float = 1.0) -> int:
         """Seeds per front member after which their mean's noise is below the spread between points; 1 at least.

@@ -1,33 +1,144 @@
-"""An Optuna study in memory, rebuilt from what was seen: what the samplers learn from."""
+"""The samplers that a search can ask, and the Optuna study in memory that they learn from."""
 
 from __future__ import annotations
 
-import json
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.samplers import (
+    BaseGASampler,
+    BaseSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from autoact.core.errors import unknown
+from autoact.core.errors import AutoactError, first_line, unknown
+from autoact.space.point import Parameters
 from autoact.study.storage._compat_optuna import generation_key
+from autoact.tasks.metrics import load_reference
 
 DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 POPULATION = 16  # of the genetic samplers
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, n_startup_trials=0, constant_liar=True),
-    "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=POPULATION),
-    "nsga3": lambda seed: NSGAIIISampler(seed=seed, population_size=POPULATION),
-    "gp": lambda seed: GPSampler(seed=seed, n_startup_trials=0),
-    "random": lambda seed: RandomSampler(seed=seed),
+SamplerFactory = Callable[[int], BaseSampler]
+SAMPLERS: dict[str, tuple[type[BaseSampler], dict[str, object]]] = {
+    "tpe": (TPESampler, {"multivariate": True, "n_startup_trials": 0, "constant_liar": True}),
+    "nsga2": (NSGAIISampler, {"population_size": POPULATION}),
+    "nsga3": (NSGAIIISampler, {"population_size": POPULATION}),
+    "gp": (GPSampler, {"n_startup_trials": 0}),
+    "random": (RandomSampler, {}),
 }
+# Points that a sampler is shown before it is asked whether it can propose at all: more than those that it draws freely.
+TRIED_OUT = 12
 
-Params = dict[str, Any]
+
+def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> SamplerFactory:
+    """What makes a sampler from a seed.
+
+    Args:
+        name: one of ``SAMPLERS``, or a reference of an Optuna sampler: ``optuna.samplers.GPSampler`` or
+            ``mypkg.mod:MySampler``.
+        options: further arguments of the sampler.
+
+    Raises:
+        AutoactError: there is no such sampler, it is no Optuna sampler, or it does not take the options.
+
+    Example:
+        >>> type(sampler_factory("optuna.samplers.QMCSampler", {"qmc_type": "halton"})(3)).__name__
+        'QMCSampler'
+    """
+    made, defaults = SAMPLERS.get(name) or (_referenced(name), {})
+    accepted = inspect.signature(made).parameters
+    if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values()):
+        for option in options or {}:
+            if option not in accepted:
+                raise unknown(f"option of search.sampler={name}", option, accepted)
+    arguments = {**defaults, **(options or {})}
+
+    def make(seed: int) -> BaseSampler:
+        seeded = {"seed": seed % 2**32} if "seed" in accepted and "seed" not in arguments else {}
+        try:
+            sampler = made(**arguments, **seeded)
+        except Exception as error:
+            raise AutoactError(f"search.sampler={name} cannot be made: {first_line(error)}") from error
+        if not isinstance(sampler, BaseSampler):
+            raise AutoactError(
+                f"search.sampler={name} gives {type(sampler).__name__}, which is no optuna.samplers.BaseSampler"
+            )
+        return sampler
+
+    return make
+
+
+def _referenced(name: str) -> Callable[..., object]:
+    """What a reference names.
+
+    Raises:
+        AutoactError: nothing that could make a sampler.
+    """
+    if ":" not in name and "." not in name:
+        raise unknown("search.sampler", name, SAMPLERS)
+    found = load_reference(name if ":" in name else ":".join(name.rsplit(".", 1)), "search.sampler")
+    if not callable(found) or (isinstance(found, type) and not issubclass(found, BaseSampler)):
+        raise AutoactError(f"search.sampler={name} is no optuna.samplers.BaseSampler, and no function that makes one")
+    return found
+
+
+def check_sampler(
+    name: str, options: Mapping[str, object], dimensions: Mapping[str, BaseDistribution], directions: Sequence[str]
+) -> None:
+    """Try a sampler on made-up values before anything trains: what it cannot do is said in one line.
+
+    Raises:
+        AutoactError: it cannot propose in this space, for so many objectives, or draws activations at random.
+    """
+    make = sampler_factory(name, options)
+    # A sampler that models numbers alone shows it where there is a number to model.
+    tried = {**dimensions, "number": FloatDistribution(0.0, 1.0)} if _all_categorical(dimensions) else dict(dimensions)
+    with quiet():
+        study = optuna.create_study(directions=[DIRECTIONS[d] for d in directions], sampler=RandomSampler(seed=0))
+        for place in range(TRIED_OUT):
+            study.tell(study.ask(tried), [float(place)] * len(directions))
+        try:
+            sampler = make(0)
+            study.ask()
+            modelled = sampler.infer_relative_search_space(study, study.trials[-1])
+            points = [(trial.params, trial.values) for trial in study.get_trials(states=(TrialState.COMPLETE,))]
+            memory = Memory(dimensions, directions, make, 0, points)
+            for forget in (True, False):
+                memory.ask(forget=forget)
+        except AutoactError:
+            raise
+        except Exception as error:
+            raise AutoactError(
+                f"search.sampler={name} cannot propose in this search ({_size(dimensions, directions)}): "
+                f"{first_line(error)}; one of {', '.join(SAMPLERS)} can"
+            ) from error
+    if modelled and not any(isinstance(one, CategoricalDistribution) for one in modelled.values()):
+        raise AutoactError(
+            f"search.sampler={name} models numbers alone and would draw activations, which are categorical parameters, "
+            f"at random: one of {', '.join(SAMPLERS)} models them"
+        )
+
+
+def _all_categorical(dimensions: Mapping[str, BaseDistribution]) -> bool:
+    return all(isinstance(one, CategoricalDistribution) for one in dimensions.values())
+
+
+def _size(dimensions: Mapping[str, BaseDistribution], directions: Sequence[str]) -> str:
+    """What a sampler has to deal with, in words."""
+    categorical = sum(isinstance(one, CategoricalDistribution) for one in dimensions.values())
+    numbers = len(dimensions) - categorical
+    parts = [f"{categorical} categorical parameters", *([f"{numbers} numbers"] if numbers else [])]
+    return ", ".join([*parts, f"{len(directions)} objectives"])
 
 
 @contextmanager
@@ -50,32 +161,27 @@ class Memory:
         self,
         dimensions: Mapping[str, BaseDistribution],
         directions: Sequence[str],
-        sampler: str,
+        sampler: SamplerFactory,
         seed: int,
-        seen: Sequence[tuple[Mapping[str, Any], Sequence[float] | None]],
-        pending: Sequence[Mapping[str, Any]] = (),
+        evaluated: Sequence[tuple[Parameters, Sequence[float] | None]],
+        pending: Sequence[Parameters] = (),
     ) -> None:
         """Fill a study.
 
         Args:
             dimensions: the Optuna dimensions.
             directions: ``"min"`` or ``"max"`` for each objective.
-            sampler: one of ``SAMPLERS``.
+            sampler: makes the sampler from a seed.
             seed: of the sampler.
-            seen: points with their values; without values they failed.
+            evaluated: points with their values; without values they failed.
             pending: points in training.
-
-        Raises:
-            AutoactError: there is no such sampler.
         """
-        if sampler not in SAMPLERS:
-            raise unknown("sampler", sampler, SAMPLERS)
         self._dimensions = dict(dimensions)
         with quiet():
-            made = SAMPLERS[sampler](seed % 2**32)
+            made = sampler(seed)
             self._study = optuna.create_study(directions=[DIRECTIONS[d] for d in directions], sampler=made)
             complete = 0
-            for params, values in seen:
+            for params, values in evaluated:
                 attributes = _generation(made, complete) if values is not None else {}
                 self._add(params, TrialState.FAIL if values is None else TrialState.COMPLETE, values, attributes)
                 complete += values is not None
@@ -83,7 +189,7 @@ class Memory:
                 self._add(params, TrialState.RUNNING, None, {})
 
     def _add(
-        self, params: Mapping[str, Any], state: TrialState, values: Sequence[float] | None, attributes: Params
+        self, params: Parameters, state: TrialState, values: Sequence[float] | None, attributes: dict[str, int]
     ) -> None:
         """Put one point into the study."""
         trial = optuna.trial.create_trial(
@@ -95,15 +201,17 @@ class Memory:
         )
         self._study.add_trial(trial)
 
-    def ask(self, *, forget: bool = False) -> Params:
+    def ask(self, *, forget: bool = False) -> Parameters:
         """The sampler's next proposal; unless it is to be forgotten, later ones keep away from it (constant liar)."""
         with quiet():
             trial = self._study.ask(self._dimensions)
             if forget:
-                self._study.tell(trial, state=TrialState.FAIL)
+                # A sampler that has proposed everything ends the study, which no loop runs here.
+                with suppress(RuntimeError):
+                    self._study.tell(trial, state=TrialState.FAIL)
             return dict(trial.params)
 
-    def avoid(self, params: Mapping[str, Any]) -> None:
+    def avoid(self, params: Parameters) -> None:
         """Count a point that the sampler did not propose as in training."""
         with quiet():
             self._add(params, TrialState.RUNNING, None, {})
@@ -111,11 +219,6 @@ class Memory:
 
 def _generation(sampler: BaseSampler, complete: int) -> dict[str, int]:
     """What a genetic sampler remembers with a trial: generations are filled in the order of the trials."""
-    if isinstance(sampler, NSGAIISampler | NSGAIIISampler):
-        return {generation_key(sampler): complete // POPULATION}
+    if isinstance(sampler, BaseGASampler):
+        return {generation_key(sampler): complete // (sampler.population_size or POPULATION)}
     return {}
-
-
-def default_key(params: Mapping[str, Any]) -> str:
-    """Equal for equal parameters, whatever their order."""
-    return json.dumps(sorted(params.items()), default=repr)

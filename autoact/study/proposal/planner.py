@@ -7,16 +7,14 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import optuna
 
-from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate, Role, TrialRecord
+from autoact.space.point import Point
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
-from autoact.study.execution.predicted_costs import KnownBefore, nothing_known
-from autoact.study.proposal.sampler import Axis, Proposer
-from autoact.study.proposal.trial_observations import seen
+from autoact.study.proposal.sampler import Axis, Proposal, Proposer
+from autoact.study.proposal.trial_observations import observations_of
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
 from autoact.study.storage.trial_store import DIRECTIONS, TrialStore
 from autoact.tasks.constraints import UNLIMITED, Limits
@@ -43,7 +41,6 @@ class Planner:
         space: SearchSpace,
         settings: SearchSettings,
         ledger: TrialStore,
-        known: KnownBefore = nothing_known,
         epsilons: Mapping[str, float] | None = None,
         included: Sequence[Candidate] = (),
         limits: Limits = UNLIMITED,
@@ -52,10 +49,9 @@ class Planner:
 
         Args:
             task: which qualities are better.
-            space: what may change.
+            space: what may change; its points carry what is known before training.
             settings: budget, batch, seed, sampler.
             ledger: what came of earlier trials.
-            known: latency and cost of an assignment.
             epsilons: differences up to these are ties.
             included: tried right after the model as configured.
             limits: what breaks one that is known before training is not proposed.
@@ -65,16 +61,15 @@ class Planner:
         self.settings = settings
         self.ledger = ledger
         self.included = tuple(included)
-        self._within = lambda assignment: limits.keeps(known(assignment))
-        self._keys: dict[Assignment, tuple[str, ...]] = {}
+        self._limits = limits
+        self._baseline = space.key(space.baseline)
         self._proposer = Proposer(
             space.distributions(),
             [Axis(o.name, o.direction, (epsilons or {}).get(o.name, 0.0)) for o in ledger.objectives],
             sampler=settings.sampler,
             seed=settings.seed,
-            known=lambda params: known(space.assignment(params)),
-            key=self._point,
-            allowed=lambda params: self._allowed(space.assignment(params)),
+            point=space.point,
+            allowed=self._allowed,
             refine=settings.refine,
         )
 
@@ -95,27 +90,17 @@ class Planner:
                 return batch[:count]
         return self._proposed(records, others, count, left)
 
-    def key(self, candidate: Candidate) -> tuple[Any, ...]:
+    def key(self, candidate: Candidate) -> tuple[Point, int]:
         """Equal for candidates whose trainings would be equal."""
-        return (*self._setting(candidate), candidate.seed)
+        return (self.space.point_of(candidate), candidate.seed)
 
-    def _allowed(self, assignment: Assignment) -> bool:
-        """Whether an assignment may be proposed: it fits the model, and keeps the limits that are known by now."""
-        return self.space.allowed(assignment) and self._within(assignment)
+    def _allowed(self, point: Point) -> bool:
+        """Whether a point may be proposed: it fits the model, and keeps the limits that are known by now."""
+        return self.space.allowed(point.assignment) and self._limits.keeps(point.costs)
 
-    def _setting(self, candidate: Candidate) -> tuple[Any, ...]:
-        """Equal for candidates that differ in their seed alone."""
-        return (self._functions(candidate.assignment), tuple(sorted(candidate.settings.items())))
-
-    def _functions(self, assignment: Assignment) -> tuple[str, ...]:
-        """Equal for assignments that compute the same functions."""
-        if assignment not in self._keys:
-            self._keys[assignment] = self.space.key(assignment)
-        return self._keys[assignment]
-
-    def _point(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The same for Optuna parameters."""
-        return (self._functions(self.space.assignment(params)), tuple(sorted(self.space.settings(params).items())))
+    def _is_baseline(self, candidate: Candidate) -> bool:
+        """Whether a candidate has the baseline's activations."""
+        return self.space.point_of(candidate).functions == self._baseline
 
     def _opening(self, records: Sequence[TrialRecord], others: Sequence[Candidate], expected: float) -> list[Candidate]:
         """The model as configured, under several seeds where the budget allows, and its tuning, in one batch."""
@@ -125,7 +110,8 @@ class Planner:
         batch = [] if any(c.role == Role.CONFIGURED for c in done) else [configured]
         tried = [record.candidate for record in records] + list(others)
         batch += self._included([*tried, *batch])
-        seeds = {c.seed for c in tried if self._setting(c) == self._setting(configured)}
+        point = self.space.point_of(configured)
+        seeds = {c.seed for c in tried if self.space.point_of(c) == point}
         batch += [
             configured.with_seed(seed + further, Role.REPLICATE)
             for further in range(1, self.settings.configured_seeds(expected))
@@ -145,33 +131,31 @@ class Planner:
 
     def _uniform(self, records: Sequence[TrialRecord], others: Sequence[Candidate]) -> list[Candidate]:
         """The same activation at every site, with the settings that suit the baseline best."""
-        tried = {self._functions(c.assignment) for c in [*(r.candidate for r in records), *others]}
-        settings = self._tuned_settings(records)
-        return [
-            Candidate(assignment, settings, self.settings.seed, Role.UNIFORM)
-            for assignment in self.space.uniform()
-            if self._functions(assignment) not in tried and self._within(assignment)
-        ]
+        tried = {self.space.point_of(c).functions for c in [*(r.candidate for r in records), *others]}
+        settings, seed = self._tuned_settings(records), self.settings.seed
+        every = [Candidate(assignment, settings, seed, Role.UNIFORM) for assignment in self.space.uniform()]
+        points = map(self.space.point_of, every)
+        return [c for c, p in zip(every, points, strict=True) if p.functions not in tried and self._allowed(p)]
 
     def _proposed(
         self, records: Sequence[TrialRecord], others: Sequence[Candidate], count: int, left: float
     ) -> list[Candidate]:
         """The proposer's batch; the baseline is paid first what it is owed, and never left behind at the end."""
         tried = [record.candidate for record in records] + list(others)
-        kept_back = min(HANDED_DOWN, (self.settings.budget or DEFAULT_TRIALS) // 6) if self.space.has_settings else 0
+        kept_back = min(HANDED_DOWN, (self.settings.budget or DEFAULT_TRIALS) // 6) if self.space.setting_names else 0
         if left <= kept_back:
             batch = self.handed_down(records, count, others)
         else:
             count = _even(count, left - kept_back)
             batch = self.tuning(records, min(count, self._behind(tried)), others)
         proposals = self._proposer.propose(
-            seen(records, self.space, self.task, self.ledger.objectives),
+            observations_of(records, self.space, self.task, self.ledger.objectives),
             count - len(batch),
-            pending=[self.space.params(c.assignment, c.settings) for c in [*others, *batch]],
+            pending=[self.space.point_of(c) for c in [*others, *batch]],
             left=None if math.isinf(left) else int(left) - len(batch),
         )
         for proposal in proposals if len(batch) < count else []:
-            batch.append(self._candidate(proposal.params, proposal.role, [*tried, *batch]))
+            batch.append(self._candidate(proposal, [*tried, *batch]))
         while self._behind([*tried, *batch]) > left - len(batch) and batch[-1].role != Role.TUNING:
             dropped = batch.pop()
             paid = [c for c in batch if c.role == Role.TUNING]
@@ -182,16 +166,14 @@ class Planner:
             batch = [*paid, *more, *rest]
         return batch
 
-    def _candidate(self, params: Mapping[str, Any], role: Role, tried: Sequence[Candidate]) -> Candidate:
+    def _candidate(self, proposal: Proposal, tried: Sequence[Candidate]) -> Candidate:
         """A proposal as a candidate; a replicate gets a seed that its setting has not had."""
-        found = Candidate(self.space.assignment(params), self.space.settings(params), self.settings.seed, role)
-        if role != Role.REPLICATE:
-            return found
-        seeds = {c.seed for c in tried if self._setting(c) == self._setting(found)}
-        fresh = next(
-            seed for seed in range(self.settings.seed, self.settings.seed + len(seeds) + 1) if seed not in seeds
-        )
-        return found.with_seed(fresh, role)
+        point, first = proposal.point, self.settings.seed
+        candidate = Candidate(point.assignment, point.settings, first, proposal.role)
+        if proposal.role != Role.REPLICATE:
+            return candidate
+        seeds = {c.seed for c in tried if self.space.point_of(c) == point}
+        return candidate.with_seed(next(n for n in itertools.count(first) if n not in seeds), proposal.role)
 
     def tuning(self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()) -> list[Candidate]:
         """The baseline's own activations under other training settings; fewer where all settings were tried.
@@ -199,37 +181,39 @@ class Planner:
         The first ones are spread evenly; later TPE proposes, on the baseline's trials alone. Where the weight decay
         alone is searched, its values are taken in turn.
         """
-        if count <= 0 or not self.space.has_settings:
+        if count <= 0 or not self.space.setting_names:
             return []
-        functions = self._functions(self.space.baseline)
-        mine = [r for r in records if self._functions(r.candidate.assignment) == functions]
-        in_training = [c for c in pending if self._functions(c.assignment) == functions]
-        taken = {self._setting(c) for c in [*(r.candidate for r in mine), *in_training]}
+        mine = [r for r in records if self._is_baseline(r.candidate)]
+        in_training = [c for c in pending if self._is_baseline(c)]
+        taken = {self.space.point_of(c) for c in [*(r.candidate for r in mine), *in_training]}
         found: list[Candidate] = []
         repeats = 0
-        for params in self._settings(mine, in_training):
-            candidate = Candidate(self.space.baseline, self.space.settings(params), self.settings.seed, Role.TUNING)
-            repeats = repeats + 1 if self._setting(candidate) in taken else 0
+        for settings in self._settings(mine, in_training):
+            candidate = Candidate(self.space.baseline, dict(settings), self.settings.seed, Role.TUNING)
+            point = self.space.point_of(candidate)
+            repeats = repeats + 1 if point in taken else 0
             if not repeats:
-                taken.add(self._setting(candidate))
+                taken.add(point)
                 found.append(candidate)
             if len(found) == count or repeats > REPEATS_BEFORE_SETTLED + len(self.space.decays):
                 break
         return found
 
-    def _settings(self, mine: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, Any]]:
+    def _settings(self, mine: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, float]]:
         """Training settings for the baseline, one after the other."""
         if self.space.rate_range is None:
             return iter([{WEIGHT_DECAY: decay} for decay in self.space.decays])
         complete = [record for record in mine if record.complete]
-        if len({self._setting(record.candidate) for record in complete}) < ENOUGH_FOR_TPE:
+        if len({self.space.point_of(record.candidate) for record in complete}) < ENOUGH_FOR_TPE:
             return self._spread(len(mine) + len(pending))
         further = self._beyond_the_edge(complete, [*(record.candidate for record in mine), *pending])
         if further is not None:
             return itertools.chain([further], self._tpe(complete, pending))
         return self._tpe(complete, pending)
 
-    def _beyond_the_edge(self, complete: Sequence[TrialRecord], tried: Sequence[Candidate]) -> Mapping[str, Any] | None:
+    def _beyond_the_edge(
+        self, complete: Sequence[TrialRecord], tried: Sequence[Candidate]
+    ) -> Mapping[str, float] | None:
         """The baseline's best settings with a learning rate halfway to the range's end; None where it is bracketed."""
         assert self.space.rate_range is not None
         pick = max if self.task.mode == "max" else min
@@ -241,7 +225,7 @@ class Planner:
         end = self.space.rate_range[1] if rate >= max(rates) else self.space.rate_range[0]
         return {**best, LEARNING_RATE: math.sqrt(rate * end)}
 
-    def _spread(self, start: int) -> Iterator[Mapping[str, Any]]:
+    def _spread(self, start: int) -> Iterator[Mapping[str, float]]:
         """Settings that lie evenly, however many are taken: a Kronecker sequence (Niederreiter, 1978)."""
         assert self.space.rate_range is not None
         low, high = self.space.rate_range
@@ -249,12 +233,12 @@ class Planner:
         starts = shift.random(), shift.random()
         for index in range(start, start + MOST_SPREAD):
             u, v = ((begin + index * step) % 1.0 for begin, step in zip(starts, IRRATIONAL_STEPS, strict=True))
-            params: dict[str, Any] = {LEARNING_RATE: min(high, low * (high / low) ** u)}
+            params: dict[str, float] = {LEARNING_RATE: min(high, low * (high / low) ** u)}
             if self.space.decays:
                 params[WEIGHT_DECAY] = self.space.decays[int(v * len(self.space.decays))]
             yield params
 
-    def _tpe(self, complete: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, Any]]:
+    def _tpe(self, complete: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, float]]:
         """Settings that TPE proposes on the baseline's trials; those in training count as bad (constant liar)."""
         dimensions = {n: d for n, d in self.space.distributions().items() if n not in self.space.groups}
         seed = self.settings.seed + 7919 * (len(complete) + len(pending))
@@ -268,22 +252,22 @@ class Planner:
             state = optuna.trial.TrialState.RUNNING
             tuner.add_trial(optuna.trial.create_trial(params=params, distributions=dimensions, state=state))
         while True:
-            yield tuner.ask(dimensions).params
+            params = tuner.ask(dimensions).params
+            yield {name: params[name] for name in self.space.setting_names}
 
     def handed_down(
         self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()
     ) -> list[Candidate]:
         """The baseline's own activations with the training settings of the best trials, where it has not had them."""
         sign = 1.0 if self.task.mode == "max" else -1.0
-        baseline = self._functions(self.space.baseline)
-        tried = {self._setting(c) for c in [*(record.candidate for record in records), *pending]}
-        others = [r for r in records if r.complete and self._functions(r.candidate.assignment) != baseline]
+        tried = {self.space.point_of(c) for c in [*(record.candidate for record in records), *pending]}
+        others = [r for r in records if r.complete and not self._is_baseline(r.candidate)]
         best = sorted(others, key=lambda record: (-sign * (record.quality or 0.0), record.number))
         found: list[Candidate] = []
         for record in best[:HANDED_DOWN]:
             candidate = Candidate(self.space.baseline, record.candidate.settings, self.settings.seed, Role.TUNING)
-            if self._setting(candidate) not in tried and len(found) < count:
-                tried.add(self._setting(candidate))
+            if (point := self.space.point_of(candidate)) not in tried and len(found) < count:
+                tried.add(point)
                 found.append(candidate)
         return found
 
@@ -293,10 +277,10 @@ class Planner:
 
     def _behind(self, tried: Sequence[Candidate]) -> int:
         """How many settings fewer the baseline had than another assignment; further seeds are no settings."""
-        if not self.space.has_settings:
+        if not self.space.setting_names:
             return 0
-        counts = Counter(self._functions(c.assignment) for c in tried if c.role != Role.REPLICATE)
-        mine = counts.pop(self._functions(self.space.baseline), 0)
+        counts = Counter(self.space.point_of(c).functions for c in tried if c.role != Role.REPLICATE)
+        mine = counts.pop(self._baseline, 0)
         return max(0, max(counts.values(), default=0) - mine)
 
     def _tuned_settings(self, records: Sequence[TrialRecord]) -> dict[str, float]:

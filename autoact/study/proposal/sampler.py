@@ -1,7 +1,8 @@
 """What to try next: a sampler's proposals screened by a model of quality, then swaps around the front.
 
-A proposer knows Optuna dimensions and values only. It keeps no state: what it proposes is a function of its seed, the
-history, what is in training and how much is left, so that a resumed search proposes what an uninterrupted one would.
+A proposer knows points of Optuna dimensions and their values only. It keeps no state: what it proposes is a function of
+its seed, the history, what is in training and how much is left, so that a resumed search proposes what an uninterrupted
+one would.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution
 
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import AutoactError
 from autoact.core.trial import Role
-from autoact.study.proposal.acquisition import KnownValues, Screen
+from autoact.space.point import Parameters, Point
+from autoact.study.proposal.acquisition import Screen
 from autoact.study.proposal.local_search import points_at_random, swaps
-from autoact.study.proposal.observations import Axis, History, Key, Observation, Params
-from autoact.study.proposal.optuna_samplers import SAMPLERS, Memory, default_key
+from autoact.study.proposal.observations import Axis, History, Observation
+from autoact.study.proposal.optuna_samplers import Memory, SamplerFactory, sampler_factory
 from autoact.study.proposal.surrogate import LEAST_R2
 
 __all__ = ["LEAST_R2", "Axis", "Observation", "Proposal", "Proposer"]
@@ -37,7 +39,7 @@ IN_CONTENTION = 0.25
 class Proposal(NamedTuple):
     """A point to try, and why: ``"sampled"``, ``"refined"`` or ``"replicate"``."""
 
-    params: dict[str, Any]
+    point: Point
     role: Role
 
 
@@ -61,11 +63,10 @@ class Proposer:
         dimensions: Mapping[str, BaseDistribution],
         axes: Sequence[Axis],
         *,
-        sampler: str = "tpe",
+        sampler: str | SamplerFactory = "tpe",
         seed: int = 0,
-        known: KnownValues = lambda _: {},
-        key: Key = default_key,
-        allowed: Callable[[Params], bool] = lambda _: True,
+        point: Callable[[Parameters], Point] = Point.plain,
+        allowed: Callable[[Point], bool] = lambda _: True,
         refine: float = 0.7,
         screen: int = 4,
         most_seeds: int = 4,
@@ -75,10 +76,10 @@ class Proposer:
         Args:
             dimensions: the Optuna dimensions.
             axes: the objectives, in the order of the values.
-            sampler: ``tpe``, ``nsga2``, ``nsga3``, ``gp`` or ``random``.
+            sampler: ``tpe``, ``nsga2``, ``nsga3``, ``gp``, ``random``, a reference of an Optuna sampler, or what makes
+                one from a seed.
             seed: of everything that is drawn.
-            known: objectives of a point known before training, by axis name.
-            key: equal for points whose trainings would be equal but for the seed.
+            point: the point that Optuna parameters stand for, with the objectives that are known before training.
             allowed: whether a point may be tried.
             refine: the share of the budget, its last part, that refines; 0: none. Where no number of trials bounds the
                 search, that share of the proposals refines from the start.
@@ -88,8 +89,6 @@ class Proposer:
         Raises:
             AutoactError: there is no such sampler, or ``refine``, ``screen`` or ``most_seeds`` is out of range.
         """
-        if sampler not in SAMPLERS:
-            raise unknown("sampler", sampler, SAMPLERS)
         if not 0.0 <= refine <= 1.0:
             raise AutoactError(f"refine={refine} is a share of the budget: it must be within 0..1")
         if screen < 1:
@@ -98,17 +97,16 @@ class Proposer:
             raise AutoactError(f"most_seeds={most_seeds} must be at least 1, which replicates nothing")
         self.dimensions = dict(dimensions)
         self.axes = tuple(axes)
-        self.sampler = sampler
+        self.sampler = sampler_factory(sampler) if isinstance(sampler, str) else sampler
         self.seed = seed
-        self.known = known
-        self.key = key
+        self.point = point
         self.allowed = allowed
         self.refine = refine
         self.screen = screen
         self.most_seeds = most_seeds
 
     def propose(
-        self, history: Sequence[Observation], count: int, *, pending: Sequence[Params] = (), left: int | None = None
+        self, history: Sequence[Observation], count: int, *, pending: Sequence[Point] = (), left: int | None = None
     ) -> list[Proposal]:
         """Up to ``count`` points to try; fewer, or none, where the space is exhausted.
 
@@ -126,17 +124,18 @@ class Proposer:
             >>> from optuna.distributions import CategoricalDistribution
             >>> dimensions = {"layer": CategoricalDistribution(["relu", "tanh"])}
             >>> proposer = Proposer(dimensions, [Axis("quality", "max")], seed=1)
-            >>> proposer.propose([Observation({"layer": "relu"}, (0.8,))], 4, left=10)
-            [Proposal(params={'layer': 'tanh'}, role=<Role.SAMPLED: 'sampled'>)]
+            >>> tried = Observation(Point.plain({"layer": "relu"}), (0.8,))
+            >>> [(proposal.point.params, str(proposal.role)) for proposal in proposer.propose([tried], 4, left=10)]
+            [({'layer': 'tanh'}, 'sampled')]
         """
-        past = History(history, self.axes, self.key)
+        past = History(history, self.axes)
         place = len(history) + len(pending)
         refined = self._refined(place, count, left)
         chosen = self._replicates(past, pending, IN_CONTENTION if refined else 1.0)[:count]
         batch = _Batch(self, past, pending, self.seed * 100_003 + place)
         refined = min(refined, count - len(chosen))
-        chosen += [Proposal(params, Role.REFINED) for params in batch.refined(refined)]
-        chosen += [Proposal(params, Role.SAMPLED) for params in batch.sampled(count - len(chosen))]
+        chosen += [Proposal(point, Role.REFINED) for point in batch.refined(refined)]
+        chosen += [Proposal(point, Role.SAMPLED) for point in batch.sampled(count - len(chosen))]
         return chosen
 
     def _refined(self, past: int, count: int, left: int | None) -> int:
@@ -145,63 +144,62 @@ class Proposer:
             return math.floor((past + count) * self.refine) - math.floor(past * self.refine)
         return count if left <= self.refine * (past + left) else 0
 
-    def _replicates(self, past: History, pending: Sequence[Params], share: float) -> list[Proposal]:
+    def _replicates(self, past: History, pending: Sequence[Point], share: float) -> list[Proposal]:
         """Front members that need more seeds, those with the fewest first; members in training count as trained.
 
         Noise is compared with the spread between the best ``share`` of the points.
         """
-        modelled = past.unknown_axis(self.known)
-        needed = 1 if modelled is None else past.needed_seeds(modelled, self.most_seeds, share)
+        needed = past.needed_seeds(past.modelled[0], self.most_seeds, share) if past.modelled else 1
         if needed == 1:
             return []
-        training = Counter(self.key(params) for params in pending)
-        counts = {index: len(p.full) + training[self.key(p.params)] for index, p in enumerate(past.front)}
+        training = Counter(pending)
+        counts = {index: len(member.full) + training[member.point] for index, member in enumerate(past.front)}
         turns = [(seeds, index) for index, have in counts.items() for seeds in range(have, needed)]
-        return [Proposal(dict(past.front[index].params), Role.REPLICATE) for _, index in sorted(turns)]
+        return [Proposal(past.front[index].point, Role.REPLICATE) for _, index in sorted(turns)]
 
 
 class _Batch:
     """One answer in the making: what is taken, what the model says, what the sampler draws."""
 
-    def __init__(self, proposer: Proposer, past: History, pending: Sequence[Params], seed: int) -> None:
+    def __init__(self, proposer: Proposer, past: History, pending: Sequence[Point], seed: int) -> None:
         self._proposer = proposer
         self._past = past
         self._pending = list(pending)
         self._seed = seed
         self._draw = random.Random(seed)
-        self._taken = set(past.points) | {proposer.key(params) for params in pending}
+        self._taken = {*past.points, *pending}
 
     @cached_property
     def _screen(self) -> Screen:
         """The model, fitted when it is first needed."""
-        return Screen(self._past, self._proposer.dimensions, self._proposer.known, self._pending)
+        return Screen(self._past, self._proposer.dimensions, self._pending)
 
-    def refined(self, count: int) -> list[dict[str, Any]]:
+    def refined(self, count: int) -> list[Point]:
         """Swaps of one dimension around the front."""
         if count < 1 or not self._past.front:
             return []
         dimensions = self._proposer.dimensions
-        pool = self._new(swap for member in self._past.front for swap in swaps(member.params, dimensions))
+        pool = self._new(swap for member in self._past.front for swap in swaps(member.point.params, dimensions))
         self._draw.shuffle(pool)
         return self._take(self._screen.best(pool, count) if self._screen.worth else pool[:count])
 
-    def sampled(self, count: int) -> list[dict[str, Any]]:
+    def sampled(self, count: int) -> list[Point]:
         """The sampler's proposals, screened; what is missing is drawn at random."""
         if count < 1:
             return []
-        memory = self._memory(self._proposer.sampler, self._seed)
-        screened: list[dict[str, Any]] = []
+        memory = self._memory()
+        screened: list[Point] = []
         if self._proposer.screen > 1 and self._screen.worth:
             pool = self._new(memory.ask(forget=True) for _ in range(count * self._proposer.screen))
             screened = self._take(self._screen.best(pool, count))
-            for params in screened:
-                memory.avoid(params)
+            for point in screened:
+                memory.avoid(point.params)
         asked = self._asked(memory, count - len(screened))
         return screened + asked + self._drawn(count - len(screened) - len(asked))
 
-    def _asked(self, memory: Memory, count: int) -> list[dict[str, Any]]:
+    def _asked(self, memory: Memory, count: int) -> list[Point]:
         """The sampler's own proposals, until it repeats itself."""
-        found: list[dict[str, Any]] = []
+        found: list[Point] = []
         repeats = 0
         while len(found) < count and repeats < REPEATS_BEFORE_SETTLED:
             fresh = self._take(self._new([memory.ask()]))
@@ -209,34 +207,34 @@ class _Batch:
             repeats += not fresh
         return found
 
-    def _drawn(self, count: int) -> list[dict[str, Any]]:
+    def _drawn(self, count: int) -> list[Point]:
         """New points at random: every point of a small space is looked at."""
         if count < 1:
             return []
         every = points_at_random(self._proposer.dimensions, self._draw, MOST_DRAWS)
-        return self._take(list(islice(self._unseen(every), count)))
+        return self._take(list(islice(self._untried(every), count)))
 
-    def _memory(self, sampler: str, seed: int) -> Memory:
+    def _memory(self) -> Memory:
         """The study that the sampler learns from: forecast points are complete in it, failed ones failed."""
-        seen = [(point.params, point.values) for point in self._past.points.values()]
+        evaluated = [(point.params, merged.values) for point, merged in self._past.points.items()]
         directions = [axis.direction for axis in self._proposer.axes]
-        return Memory(self._proposer.dimensions, directions, sampler, seed, seen, self._pending)
+        pending = [point.params for point in self._pending]
+        return Memory(self._proposer.dimensions, directions, self._proposer.sampler, self._seed, evaluated, pending)
 
-    def _unseen(self, points: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _untried(self, every: Iterable[Parameters]) -> Iterator[Point]:
         """Points that may be tried and are not taken, each once."""
-        known = set(self._taken)
-        for params in points:
-            key = self._proposer.key(params)
-            if key not in known and self._proposer.allowed(params):
-                known.add(key)
-                yield params
+        taken = set(self._taken)
+        for point in map(self._proposer.point, every):
+            if point not in taken and self._proposer.allowed(point):
+                taken.add(point)
+                yield point
 
-    def _new(self, points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """All of ``_unseen``."""
-        return list(self._unseen(points))
+    def _new(self, every: Iterable[Parameters]) -> list[Point]:
+        """All of ``_untried``."""
+        return list(self._untried(every))
 
-    def _take(self, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _take(self, points: list[Point]) -> list[Point]:
         """The points, which from now on are taken and in training."""
-        self._taken |= {self._proposer.key(params) for params in points}
+        self._taken.update(points)
         self._pending += points
         return points

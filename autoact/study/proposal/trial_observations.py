@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.space.search_space import SearchSpace
@@ -14,10 +13,8 @@ from autoact.study.proposal.surrogate import Surrogate, fit
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 
-Params = Mapping[str, Any]
 
-
-def seen(
+def observations_of(
     records: Sequence[TrialRecord], space: SearchSpace, task: Task, objectives: Sequence[Objective]
 ) -> list[Observation]:
     """One point per trial, in the order of the trials."""
@@ -28,13 +25,12 @@ def seen(
     }
     found = []
     for record in records:
-        params = space.params_of(record.candidate)
         if record.status == PRUNED and record.number in forecast:
             values = {**middle, **record.values, QUALITY: forecast[record.number]}
         else:
             values = {} if record.status in (FAILED, PRUNED) else dict(record.values)
-        point = tuple(values[o.name] for o in objectives) if values else None
-        found.append(Observation(params, point, forecast=record.status == PRUNED))
+        outcome = tuple(values[o.name] for o in objectives) if values else None
+        found.append(Observation(space.point_of(record.candidate), outcome, forecast=record.status == PRUNED))
     return found
 
 
@@ -60,7 +56,7 @@ def forecasts(records: Sequence[TrialRecord], space: SearchSpace, task: Task) ->
             by_rung[rung] = _gain_and_share(complete, rung, task)
         gain, share = by_rung[rung]
         if model is not None and model.r2 > max(share, LEAST_R2):
-            guess = model.predict(space.params_of(record.candidate))[0]
+            guess = model.predict(space.point_of(record.candidate).params)[0]
         else:
             guess = there + gain
         found[record.number] = better(guess, there)
@@ -71,7 +67,7 @@ def _model(complete: Sequence[TrialRecord], space: SearchSpace, task: Task) -> S
     """The model of quality on complete trials; None where they are too few."""
     if len(complete) < FEWEST * 4:
         return None
-    return fit([(space.params_of(r.candidate), r.quality) for r in complete], space.distributions(), task.mode)
+    return fit([(space.point_of(r.candidate).params, r.quality) for r in complete], space.distributions(), task.mode)
 
 
 def _gain_and_share(complete: Sequence[TrialRecord], rung: int, task: Task) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,9 +13,9 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
+from autoact.space.point import Point
 from autoact.space.search_space import SearchSpace
 from autoact.study.settings import SearchSettings
 from autoact.study.storage._compat_optuna import CONSTRAINTS_KEY
@@ -43,7 +43,6 @@ class TrialStore(StudyNotes):
         space: SearchSpace,
         objectives: Sequence[Objective],
         settings: SearchSettings,
-        known: Callable[[Assignment], Mapping[str, float]] = lambda _: {},
         limits: Limits = UNLIMITED,
     ) -> None:
         """Open the study, or create it seeded with the trials of its family that fit.
@@ -51,10 +50,9 @@ class TrialStore(StudyNotes):
         Args:
             storage: Optuna storage URL, or ``grpc://HOST:PORT`` of an Optuna storage proxy.
             identity: the study's name and family.
-            space: translates Optuna's parameters.
+            space: gives a record's point; its costs replace what another study's table said of adopted trials.
             objectives: what is traded.
             settings: the seed.
-            known: latency and cost of an assignment, which replace what another study's table said of its trials.
             limits: the user's; by how much a trial breaks one is told as Optuna's constraints.
 
         Raises:
@@ -65,7 +63,6 @@ class TrialStore(StudyNotes):
         self.objectives = tuple(objectives)
         self.seed = settings.seed
         self.storage = storage
-        self._known = known
         self._limits = limits
         self._dimensions = space.distributions()
         self._records: dict[int, TrialRecord] = {}
@@ -141,7 +138,7 @@ class TrialStore(StudyNotes):
         rungs = {"rungs": {str(epoch): value for epoch, value in record.rungs.items()}} if record.rungs else {}
         trial = optuna.trial.create_trial(
             state=STATES[record.status],
-            params=self.space.params(record.candidate.assignment, record.candidate.settings),
+            params=dict(self.space.point_of(record.candidate).params),
             distributions=self._dimensions,
             values=[record.values[objective.name] for objective in self.objectives] if record.complete else None,
             user_attrs={"record": record.to_json(numbered=False), **rungs, **attributes},
@@ -163,7 +160,7 @@ class TrialStore(StudyNotes):
 
     def _seed_from_family(self, names: Sequence[str], identity: Identity) -> None:
         """Take over the trials of studies that differ in their space alone, each candidate once."""
-        taken: set[Any] = set()
+        taken: set[tuple[Point, int]] = set()
         for name in names:
             other = optuna.load_study(study_name=name, storage=self._backend)
             if other.user_attrs.get("family") != identity.family:
@@ -171,23 +168,25 @@ class TrialStore(StudyNotes):
             for trial in other.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
                 self._adopt(trial, name, taken)
 
-    def _adopt(self, trial: FrozenTrial, source: str, taken: set[Any]) -> None:
+    def _adopt(self, trial: FrozenTrial, source: str, taken: set[tuple[Point, int]]) -> None:
         """Add one trial of another study where its candidate fits this space."""
         if set(trial.params) != set(self._dimensions) or "record" not in trial.user_attrs:
             return
         old = TrialRecord.from_json(trial.user_attrs["record"])
         candidate = old.candidate
-        key = (candidate.assignment, tuple(sorted(candidate.settings.items())), candidate.seed)
         # A dimension of the same name can stand for other sites.
-        if key in taken or set(candidate.assignment) != set(self.space.baseline):
+        if set(candidate.assignment) != set(self.space.baseline):
             return
         try:
-            record = replace(old, values={**old.values, **self._known(candidate.assignment)})
+            point = self.space.point_of(candidate)
+            record = replace(old, values={**old.values, **point.costs})
             adopted = self._trial(record, {"role": candidate.role, SEEDED: source})
         except (AutoactError, ValueError):  # an activation or a setting that this space does not offer
             return
+        if (point, candidate.seed) in taken:
+            return
         self.study.add_trial(adopted)
-        taken.add(key)
+        taken.add((point, candidate.seed))
         self.seeded += 1
 
 

@@ -38,7 +38,7 @@ def narrowed(task: Task, space: SearchSpace, device: torch.device, name: str) ->
         )
         space = replace(space, rate_range=None) if setting == LEARNING_RATE else replace(space, decays=())
     space, reasons = _trained(task, space, device, name)
-    if reasons and space.size() == 1 and not space.has_settings:
+    if reasons and space.size() == 1 and not space.setting_names:
         raise AutoactError(f"nothing is left to search: {'; '.join([*notes, *reasons])}")
     return space, tuple(notes)
 

@@ -75,10 +75,9 @@ def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_ask
         ledger = TrialStore(
             storage,
             prepared.identity,
-            prepared.space,
+            prepared.space.with_costs(known.values),
             prepared.objectives,
             settings.search,
-            known.values,
             settings.objectives.limits(task.mode),
         )
         known = _shared(known, Leases(ledger, driver), file)

@@ -112,14 +112,15 @@ def test_assignments_whose_widths_do_not_fit_together_are_not_allowed() -> None:
 def test_parameters_and_names_translate() -> None:
     space = space_of(perceptron(), "tanh", "swiglu", "maxout(pieces=3)")
     assignment = Assignment({"1": "SwiGLU", "3": "maxout(pieces=3.0)"})
-    params = space.params(assignment, {})
+    params = space.point_of(Candidate(assignment)).params
     assert (params["1"], params["3"]) == ("swiglu", "maxout(pieces=3)")
-    assert space.params(space.assignment(params), {}) == params
-    assert space.assignment(params)["3"] == Choice("maxout", (("pieces", 3.0),))
-    assert space.key(assignment) == space.key(space.assignment(params))
+    point = space.point(params)
+    assert space.point_of(Candidate(point.assignment)).params == params
+    assert point.assignment["3"] == Choice("maxout", (("pieces", 3.0),))
+    assert point == space.point_of(Candidate(assignment))
     with pytest.raises(AutoactError, match="unknown activation at first 'swiglu'"):
         mixed = space_of(Mixed(), "tanh", "swiglu")
-        mixed.params(Assignment(dict.fromkeys(mixed.baseline, "swiglu")), {})
+        mixed.point_of(Candidate(Assignment(dict.fromkeys(mixed.baseline, "swiglu"))))
 
 
 def test_they_are_opt_in() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
+from autoact.core.trial import Candidate
 from autoact.sites import Site, Sites, Unreplaceable, find_sites
 from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
@@ -54,7 +55,7 @@ def test_by_model_there_is_one_dimension():
     space = space_of(granularity="model")
     assert space.groups == {"activation": DEEP.names}
     assert space.size() == 3
-    assignment = space.assignment({"activation": "tanh"})
+    assignment = space.point({"activation": "tanh"}).assignment
     assert assignment == Assignment(dict.fromkeys(DEEP.names, "tanh"))
 
 
@@ -148,11 +149,11 @@ def test_the_current_activation_is_on_offer_first_and_once():
 
 def test_an_activation_goes_by_the_name_on_offer():
     space = space_of(sites_of(a="celu", b="relu"), candidates=("elu",))
-    params = space.params(Assignment({"a": "elu", "b": "elu"}), {})
+    params = space.point_of(Candidate(Assignment({"a": "elu", "b": "elu"}))).params
     assert (params["a"], params["b"]) == ("celu", "elu")
-    assert space.params(Assignment({"a": "ELU", "b": "relu"}), {})["a"] == "celu"
+    assert space.point_of(Candidate(Assignment({"a": "ELU", "b": "relu"}))).params["a"] == "celu"
     with pytest.raises(AutoactError, match="unknown activation at b 'gelu'"):
-        space.params(Assignment({"a": "elu", "b": "gelu"}), {})
+        space.point_of(Candidate(Assignment({"a": "elu", "b": "gelu"})))
 
 
 def test_parameters_tell_activations_apart():
@@ -196,15 +197,34 @@ def test_parameters_and_assignments_translate_into_each_other(granularity):
     space = space_of(granularity=granularity)
     for combination in itertools.islice(itertools.product(*map(space.choices_of, space.groups)), 0, None, 7):
         params = dict(zip(space.groups, combination, strict=True)) | {"learning_rate": 0.01, "weight_decay": 1e-3}
-        assignment, settings = space.assignment(params), space.settings(params)
-        assert list(assignment) == list(DEEP.names)
-        assert settings == {"learning_rate": 0.01, "weight_decay": 1e-3}
-        assert space.params(assignment, settings) == params
+        point = space.point(params)
+        assert list(point.assignment) == list(DEEP.names)
+        assert point.settings == {"learning_rate": 0.01, "weight_decay": 1e-3}
+        back = space.point_of(Candidate(point.assignment, point.settings))
+        assert back == point and hash(back) == hash(point)
+        assert back.params == params
+
+
+def test_points_of_equal_functions_are_equal_and_carry_their_costs():
+    calls = []
+
+    def costs(assignment):
+        calls.append(assignment)
+        return {"latency": float(len(calls))}
+
+    space = space_of(sites_of(a="celu", b="relu"), candidates=("elu",), weight_decay=[]).with_costs(costs)
+    by_name = space.point_of(Candidate(Assignment({"a": "elu", "b": "relu"}), {"learning_rate": 0.01}))
+    offered = space.point({"a": "celu", "b": "relu", "learning_rate": 0.01})
+    assert by_name == offered
+    assert by_name != space.point({"a": "celu", "b": "relu", "learning_rate": 0.02})
+    assert by_name != space.point({"a": "celu", "b": "elu", "learning_rate": 0.01})
+    assert offered.costs == space.point({"a": "celu", "b": "relu", "learning_rate": 0.05}).costs == {"latency": 2.0}
+    assert len(calls) == 3, "once for each assignment, whatever the settings"
 
 
 def test_settings_that_are_not_given_stay_as_configured():
     space = space_of()
-    assert space.params(space.baseline, {}) == {**dict.fromkeys(DEEP.names, "relu"), **CONFIGURED}
+    assert space.point_of(Candidate(space.baseline)).params == {**dict.fromkeys(DEEP.names, "relu"), **CONFIGURED}
     assert space.configured_settings() == CONFIGURED
 
 
@@ -225,12 +245,13 @@ def test_the_configured_settings_lie_in_their_dimensions(rate, factors, decay):
 
 def test_settings_can_be_left_out():
     space = space_of(learning_rate=[], weight_decay=[])
-    assert not space.has_settings
+    assert not space.setting_names
     assert list(space.distributions()) == list(DEEP.names)
     assert space.configured_settings() == {}
-    assert space.settings(space.params(space.baseline, CONFIGURED)) == {}
+    params = space.point_of(Candidate(space.baseline, CONFIGURED)).params
+    assert space.point(params).settings == {}
     only_rate = space_of(weight_decay=[])
-    assert only_rate.has_settings
+    assert only_rate.setting_names == ("learning_rate",)
     assert set(only_rate.configured_settings()) == {"learning_rate"}
 
 

@@ -249,7 +249,8 @@ class Bench:
 
     def ledger(self) -> TrialStore:
         identity = identify(self.task, self.space, self.objectives, {"seed": self.settings.seed}, "bench")
-        return TrialStore(self.storage, identity, self.space, self.objectives, self.settings, self.known.values)
+        space = self.space.with_costs(self.known.values)
+        return TrialStore(self.storage, identity, space, self.objectives, self.settings)
 
     def search(self, engine: Any, observers: Sequence[SearchCallback] = ()) -> Search:
         ledger = self.ledger()

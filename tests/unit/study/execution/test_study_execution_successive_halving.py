@@ -10,7 +10,7 @@ import pytest
 from autoact.core.assignment import Assignment
 from autoact.core.trial import PRUNED, Candidate, TrialRecord
 from autoact.study.execution.successive_halving import Rung, Standing, rungs_of, so_far, typical_gain
-from autoact.study.proposal.trial_observations import forecasts, seen
+from autoact.study.proposal.trial_observations import forecasts, observations_of
 from autoact.study.settings import RungSettings
 from autoact.tasks.objectives import Objective
 
@@ -127,11 +127,11 @@ def test_a_stopped_trial_is_forecast_by_the_typical_gain(kit):
 
 def test_the_proposer_sees_stopped_trials_with_their_forecast(kit):
     objectives = kit.Bench().objectives
-    points = seen(trials(kit, 12, 0.05), kit.space(), kit.task(), objectives)
+    points = observations_of(trials(kit, 12, 0.05), kit.space(), kit.task(), objectives)
     assert [point.forecast for point in points] == [False] * 12 + [True]
     assert points[-1].values == (pytest.approx(0.65), 2.0, 3.0)
-    assert points[-1].params["a"] == "gelu"
+    assert points[-1].point.params["a"] == "gelu"
     failed = kit.record(Candidate(kit.space().baseline, kit.configured), 0, None)
     again = dataclasses.replace(failed, number=1, candidate=failed.candidate.with_seed(1, "replicate"))
-    told = seen([failed, again], kit.space(), kit.task(), objectives)
+    told = observations_of([failed, again], kit.space(), kit.task(), objectives)
     assert [(p.values, p.forecast) for p in told] == [(None, False), (None, False)]

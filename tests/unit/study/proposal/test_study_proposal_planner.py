@@ -15,8 +15,8 @@ from autoact.study.settings import SearchSettings
 
 
 def planner_of(bench: Any) -> Planner:
-    known = bench.known
-    return Planner(bench.task, bench.space, bench.settings, bench.ledger(), known.values, known.epsilons())
+    ledger = bench.ledger()
+    return Planner(bench.task, ledger.space, bench.settings, ledger, bench.known.epsilons())
 
 
 def answer(kit: Any, bench: Any, planner: Planner, batch: Any, quality: Any = lambda c: 0.5) -> None:

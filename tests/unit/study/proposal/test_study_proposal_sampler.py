@@ -16,10 +16,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Role
+from autoact.space.point import Point
 from autoact.study import pareto
 from autoact.study.proposal.expected_hypervolume import expected_gain
 from autoact.study.proposal.local_search import points_at_random, swaps
-from autoact.study.proposal.optuna_samplers import SAMPLERS, default_key
+from autoact.study.proposal.optuna_samplers import SAMPLERS
 from autoact.study.proposal.sampler import Axis, Observation, Proposer
 
 NAMES = ["relu", "tanh", "gelu", "silu", "selu"]
@@ -41,9 +42,14 @@ def quality(params: Mapping[str, Any]) -> float:
     return gains / 20 - 0.1 * abs(math.log10(params["rate"]) + 2)
 
 
+def at(params: Mapping[str, Any]) -> Point:
+    """The point, whose latency is known before training."""
+    return Point.plain(params, {"latency": latency(params)})
+
+
 def seen(params: Mapping[str, Any]) -> Observation:
     """The point, evaluated."""
-    return Observation(params, (quality(params), latency(params)))
+    return Observation(at(params), (quality(params), latency(params)))
 
 
 def history(count: int, seed: int = 0) -> list[Observation]:
@@ -53,14 +59,14 @@ def history(count: int, seed: int = 0) -> list[Observation]:
 
 def proposer(**settings: Any) -> Proposer:
     """One that knows latencies."""
-    return Proposer(DIMENSIONS, AXES, known=lambda params: {"latency": latency(params)}, **settings)
+    return Proposer(DIMENSIONS, AXES, point=at, **settings)
 
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - {"gp"}))
 @pytest.mark.parametrize("left", [None, 5, 500])
 def test_equal_arguments_give_equal_proposals(sampler: str, left: int | None) -> None:
     """Nothing is kept between calls: a fresh proposer answers as one that was asked before."""
-    past, waiting = history(30), [seen_one.params for seen_one in history(3, seed=9)]
+    past, waiting = history(30), [seen_one.point for seen_one in history(3, seed=9)]
     asked_before = proposer(sampler=sampler, seed=3)
     asked_before.propose(history(12), 4, left=20)
     first = asked_before.propose(past, 6, pending=waiting, left=left)
@@ -74,17 +80,20 @@ def test_no_proposal_repeats_the_history_the_pending_or_another() -> None:
     """In a small space, with equal functions under two names."""
     dimensions = {f"site{i}": CategoricalDistribution(["relu", "tanh", "tanh2"]) for i in range(2)}
 
-    def key(params: Mapping[str, Any]) -> str:
-        return default_key({name: str(value).rstrip("2") for name, value in params.items()})
+    def point(params: Mapping[str, Any]) -> Point:
+        return Point(tuple(sorted((name, str(value).rstrip("2")) for name, value in params.items())), params)
 
-    small = Proposer(dimensions, [Axis("auc", "max")], key=key, allowed=lambda p: set(p.values()) != {"relu"})
-    past, waiting = [Observation({"site0": "relu", "site1": "tanh2"}, (0.5,))], [{"site0": "tanh", "site1": "tanh2"}]
+    small = Proposer(
+        dimensions, [Axis("auc", "max")], point=point, allowed=lambda p: set(p.params.values()) != {"relu"}
+    )
+    past = [Observation(point({"site0": "relu", "site1": "tanh2"}), (0.5,))]
+    waiting = [point({"site0": "tanh", "site1": "tanh2"})]
     found = small.propose(past, 10, pending=waiting, left=100)
-    assert [key(proposal.params) for proposal in found] == [key({"site0": "tanh", "site1": "relu"})]
+    assert [proposal.point for proposal in found] == [point({"site0": "tanh", "site1": "relu"})]
     everything = [
         *past,
         *(Observation(p, (0.1,)) for p in waiting),
-        *(Observation(one.params, (0.2,)) for one in found),
+        *(Observation(one.point, (0.2,)) for one in found),
     ]
     assert small.propose(everything, 10, left=100) == []
     assert small.propose(everything, 10, left=1) == []
@@ -97,8 +106,8 @@ def test_a_small_space_is_searched_to_its_end(sampler: str) -> None:
     small = Proposer(dimensions, [Axis("loss", "min")], sampler=sampler)
     past: list[Observation] = []
     while batch := small.propose(past, 4, left=20):
-        past += [Observation(one.params, (float(one.params["b"]),)) for one in batch]
-    assert len({default_key(one.params) for one in past}) == len(past) == 15
+        past += [Observation(one.point, (float(one.point.params["b"]),)) for one in batch]
+    assert len({one.point for one in past}) == len(past) == 15
 
 
 def test_the_last_part_of_the_budget_refines() -> None:
@@ -118,12 +127,12 @@ def test_the_last_part_of_the_budget_refines() -> None:
 def test_refined_points_differ_from_a_front_member_in_one_dimension(known: bool) -> None:
     """With a model, and at random without one (too few points)."""
     past = history(40 if known else 6)
-    members = [past[i].params for i in pareto.front([one.values or () for one in past], ["max", "min"])]
+    members = [past[i].point.params for i in pareto.front([one.values or () for one in past], ["max", "min"])]
     found = proposer().propose(past, 12, left=12)
     assert len(found) == 12
     for one in found:
         assert one.role == Role.REFINED
-        assert min(sum(one.params[name] != member[name] for name in DIMENSIONS) for member in members) == 1
+        assert min(sum(one.point.params[name] != member[name] for name in DIMENSIONS) for member in members) == 1
 
 
 def test_screened_and_refined_points_are_better_than_the_samplers_own() -> None:
@@ -131,7 +140,7 @@ def test_screened_and_refined_points_are_better_than_the_samplers_own() -> None:
 
     def added(found: Proposer, past: list[Observation], left: int) -> float:
         values = [one.values or () for one in past]
-        values += [seen(one.params).values or () for one in found.propose(past, 8, left=left)]
+        values += [seen(one.point.params).values or () for one in found.propose(past, 8, left=left)]
         return float(moocore.hypervolume(values, ref=[-0.5, 3.0], maximise=[True, False]))
 
     gains = []
@@ -147,13 +156,15 @@ def test_forecast_points_are_learnt_as_bad(screen: int) -> None:
     """A layer of which every point was stopped at a rung is proposed less than one whose points failed."""
     dimensions = {"layer": CategoricalDistribution(NAMES), "x": FloatDistribution(0.0, 1.0)}
     draw = random.Random(1)
-    every = list(points_at_random(dimensions, draw, 60))
-    kept = [Observation(p, (draw.gauss(0.8, 0.01),)) for p in every if p["layer"] != "relu"]
-    bad = [p for p in every if p["layer"] == "relu"]
+    every = [Point.plain(params) for params in points_at_random(dimensions, draw, 60)]
+    kept = [Observation(p, (draw.gauss(0.8, 0.01),)) for p in every if p.params["layer"] != "relu"]
+    bad = [p for p in every if p.params["layer"] == "relu"]
 
     def proposed(stopped: list[Observation]) -> int:
         asked = [Proposer(dimensions, [Axis("auc", "max")], seed=s, screen=screen, refine=0.0) for s in range(8)]
-        return [p.params["layer"] for one in asked for p in one.propose(kept + stopped, 8, left=500)].count("relu")
+        return [p.point.params["layer"] for one in asked for p in one.propose(kept + stopped, 8, left=500)].count(
+            "relu"
+        )
 
     forecast = proposed([Observation(p, (0.5,), forecast=True) for p in bad])
     assert forecast < 64 / len(NAMES) / 2
@@ -163,29 +174,29 @@ def test_forecast_points_are_learnt_as_bad(screen: int) -> None:
 def test_forecast_points_never_join_the_front() -> None:
     """However good a forecast is, refinement starts from points that were trained in full."""
     past = history(20)
-    lucky = Observation({**{f"site{i}": "relu" for i in range(4)}, "rate": 0.05}, (9.0, 0.1), forecast=True)
-    members = [past[i].params for i in pareto.front([one.values or () for one in past], ["max", "min"])]
+    lucky = Observation(at({**{f"site{i}": "relu" for i in range(4)}, "rate": 0.05}), (9.0, 0.1), forecast=True)
+    members = [past[i].point.params for i in pareto.front([one.values or () for one in past], ["max", "min"])]
     found = proposer(screen=1, refine=1.0).propose([*past, lucky], 8, left=8)
     assert len(found) == 8
     for one in found:
-        assert min(sum(one.params[name] != member[name] for name in DIMENSIONS) for member in members) == 1
+        assert min(sum(one.point.params[name] != member[name] for name in DIMENSIONS) for member in members) == 1
 
 
 def test_replicates_come_first_where_noise_exceeds_the_spread() -> None:
     """Front members get seeds until their noise is below the spread, those with the fewest first, and no more."""
     draw = random.Random(3)
-    points = [one.params for one in history(12)]
+    points = [one.point for one in history(12)]
 
-    def noisy(params: Mapping[str, Any]) -> Observation:
-        return Observation(params, (draw.gauss(0.8, 0.05), latency(params)))
+    def noisy(point: Point) -> Observation:
+        return Observation(point, (draw.gauss(0.8, 0.05), latency(point.params)))
 
-    past = [noisy(params) for params in points] + [noisy(params) for params in points[:4] for _ in range(2)]
+    past = [noisy(point) for point in points] + [noisy(point) for point in points[:4] for _ in range(2)]
     one = proposer(screen=1, refine=0.0)
     found = one.propose(past, 4, left=200)
     assert [p.role for p in found] == [Role.REPLICATE] * 4
-    assert {default_key(p.params) for p in found} <= {default_key(p) for p in points}
-    waiting = [p.params for p in one.propose(past, 40, left=600) if p.role == Role.REPLICATE]
-    assert max(map([default_key(p) for p in waiting].count, map(default_key, waiting))) == 3
+    assert {p.point for p in found} <= set(points)
+    waiting = [p.point for p in one.propose(past, 40, left=600) if p.role == Role.REPLICATE]
+    assert max(map(waiting.count, waiting)) == 3
     assert {p.role for p in one.propose(past, 4, pending=waiting, left=200)} == {Role.SAMPLED}
     off = proposer(screen=1, refine=0.0, most_seeds=1)
     assert {p.role for p in off.propose(past, 4, left=200)} == {Role.SAMPLED}
@@ -194,10 +205,10 @@ def test_replicates_come_first_where_noise_exceeds_the_spread() -> None:
 def test_while_refining_noise_is_compared_with_the_spread_of_the_best() -> None:
     """Many bad points do not hide that the good ones cannot be told apart."""
     draw = random.Random(5)
-    points = [one.params for one in history(40)]
+    points = [one.point for one in history(40)]
     past = [
-        Observation(params, (draw.gauss(0.9 if place < 10 else 0.5 + place / 200, 0.01), latency(params)))
-        for place, params in enumerate(points)
+        Observation(point, (draw.gauss(0.9 if place < 10 else 0.5 + place / 200, 0.01), latency(point.params)))
+        for place, point in enumerate(points)
         for _ in range(3 if place < 3 else 1)
     ]
     one = proposer(refine=0.5)
@@ -208,16 +219,15 @@ def test_while_refining_noise_is_compared_with_the_spread_of_the_best() -> None:
 def test_no_replicates_where_points_differ_by_more_than_noise() -> None:
     """Small noise; or no replicate that tells of it."""
     past = history(12)
-    copies = [
-        Observation(past[0].params, (quality(past[0].params) + d, latency(past[0].params))) for d in (0.001, -0.001)
-    ]
+    first = past[0].point
+    copies = [Observation(first, (quality(first.params) + d, latency(first.params))) for d in (0.001, -0.001)]
     assert {p.role for p in proposer().propose([*past, *copies], 4, left=200)} == {Role.SAMPLED}
     assert {p.role for p in proposer().propose(past, 4, left=200)} == {Role.SAMPLED}
 
 
 def test_failed_points_are_avoided_but_not_fatal() -> None:
     """A history of failures, infinities and nothing."""
-    past = [Observation(one.params, None if i % 2 else (math.inf, 1.0)) for i, one in enumerate(history(20))]
+    past = [Observation(one.point, None if i % 2 else (math.inf, 1.0)) for i, one in enumerate(history(20))]
     assert len(proposer().propose(past, 4, left=4)) == 4
     assert len(proposer().propose([], 4, left=100)) == 4
 
@@ -233,8 +243,11 @@ def test_any_number_of_objectives(axes: int) -> None:
     def values(params: Mapping[str, Any]) -> tuple[float, ...]:
         return (quality(params), *told(params).values(), -params["rate"])[:axes]
 
-    found = Proposer(DIMENSIONS, every, known=told)
-    past = [Observation(one.params, values(one.params)) for one in history(30)]
+    def point(params: Mapping[str, Any]) -> Point:
+        return Point.plain(params, told(params))
+
+    found = Proposer(DIMENSIONS, every, point=point)
+    past = [Observation(point(one.point.params), values(one.point.params)) for one in history(30)]
     for left in (8, 500):
         assert len(found.propose(past, 8, left=left)) == 8
 
@@ -302,5 +315,5 @@ def test_random_points_cover_a_small_space_once() -> None:
     assert sorted(every) == sorted(itertools.product(["x", "y"], [0.0, 0.5, 1.0]))
     large = {"n": IntDistribution(1, 10**6, log=True), "r": FloatDistribution(1e-3, 1.0, log=True)}
     drawn = list(points_at_random(large, random.Random(0), 50))
-    assert len({default_key(point) for point in drawn}) == 50
+    assert len({Point.plain(params) for params in drawn}) == 50
     assert all(d._contains(d.to_internal_repr(p[name])) for p in drawn for name, d in large.items())
