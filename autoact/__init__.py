@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from autoact.study.outcome.result import Row as Row
     from autoact.study.outcome.result import SearchResult as SearchResult
     from autoact.study.paired_statistics import Interval as Interval
+    from autoact.study.proposal.activation_sampler import ActivationSampler as ActivationSampler
     from autoact.study.selection import Selection as Selection
     from autoact.study.settings import ConfirmSettings as ConfirmSettings
     from autoact.study.settings import LatencySettings as LatencySettings

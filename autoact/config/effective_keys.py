@@ -40,7 +40,7 @@ class Given:
 # --- what each verb leaves unread: pattern -> why, and what reads it
 
 _READS_RECOMMENDATIONS = "confirm, check and train read a recommendation"
-_BUDGET = ("trials", "minutes", "sampler", "batch", "refine", "tuning", "rungs.*")
+_BUDGET = ("trials", "minutes", "sampler", "sampler_options", "batch", "refine", "tuning", "rungs.*")
 _LIMITS = ("use", "own", "latency.*", "max_cost", "min_quality")
 _NOT_TRAIN = {"train.*": "it is for python -m autoact train"}
 
@@ -237,6 +237,7 @@ def _mode(config: Config) -> str:
 def _trust(config: Config) -> str:
     named = [config.module, config.datamodule, *config.callbacks, *config.objectives.own, *config.plugins]
     named += [name for name in (config.metric, config.task.metric) if ":" in (name or "")]
+    named += [name for name in (config.search.sampler,) if "." in name or ":" in name]
     named += [name for name in [config.recipe.module] if not name.startswith("autoact.")]
     return "" if any(named) else "nothing is imported by reference"
 

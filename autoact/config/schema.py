@@ -122,4 +122,4 @@ class Config:
 
 
 # Sub-trees that take any key: their keys are checked where they are used.
-FREE = ("trainer", "recipe.arguments", "module_arguments", "datamodule_arguments")
+FREE = ("trainer", "recipe.arguments", "module_arguments", "datamodule_arguments", "search.sampler_options")

@@ -13,12 +13,12 @@ from autoact.core.errors import AutoactError, unknown
 from autoact.sites import apply, find_sites
 from autoact.space.search_space import build_space
 from autoact.space.settings import SpaceSettings
+from autoact.study.proposal.activation_sampler import CHOICES, SITES
 
 if TYPE_CHECKING:
     from torch import nn
 
 PREFIX = "autoact."
-_SITES = "sites"
 
 
 def suggest(
@@ -77,9 +77,11 @@ def suggest(
     )
     sites = find_sites(model, example_input)
     space = build_space(sites, settings, {})
-    params = {group: trial.suggest_categorical(prefix + group, space.choices_of(group)) for group in space.groups}
-    # Kept with the trial, so that whoever reads the study needs no model.
-    trial.set_user_attr(prefix + _SITES, {group: list(members) for group, members in space.groups.items()})
+    # Kept with the trial: reading the study takes no model, and ActivationSampler sees what will be suggested.
+    offered = {group: space.choices_of(group) for group in space.groups}
+    trial.set_user_attr(prefix + CHOICES, offered)
+    trial.set_user_attr(prefix + SITES, {group: list(members) for group, members in space.groups.items()})
+    params = {group: trial.suggest_categorical(prefix + group, choices) for group, choices in offered.items()}
     assignment = space.point(params).assignment
     if not space.allowed(assignment):
         raise optuna.TrialPruned(f"{assignment.summary()} cannot be trained in this model")
@@ -98,9 +100,9 @@ def assignment_from(trial: BaseTrial | FrozenTrial, *, prefix: str = PREFIX) -> 
     """
     if not isinstance(trial, BaseTrial):
         raise AutoactError(f"autoact.assignment_from takes a trial, for instance study.best_trial: {_shown(trial)}")
-    groups = trial.user_attrs.get(prefix + _SITES)
+    groups = trial.user_attrs.get(prefix + SITES)
     if not isinstance(groups, Mapping):
-        used = [name.removesuffix(_SITES) for name, value in trial.user_attrs.items() if _holds_sites(name, value)]
+        used = [name.removesuffix(SITES) for name, value in trial.user_attrs.items() if _holds_sites(name, value)]
         if used:
             raise unknown("prefix", prefix, used)
         raise AutoactError(
@@ -116,7 +118,7 @@ def assignment_from(trial: BaseTrial | FrozenTrial, *, prefix: str = PREFIX) -> 
 
 def _holds_sites(name: str, value: Any) -> bool:
     """Whether a user attribute of a trial was written by ``suggest``, under whatever prefix."""
-    return name.endswith(_SITES) and isinstance(value, Mapping)
+    return name.endswith(SITES) and isinstance(value, Mapping)
 
 
 def _shown(thing: Any) -> str:

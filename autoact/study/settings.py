@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Optional
+from typing import Any, ClassVar, Optional
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_values
@@ -54,7 +54,9 @@ class SearchSettings:
         trials: trials in all, the baseline's among them; 60 where neither ``trials`` nor ``minutes`` is given.
         minutes: wall-clock minutes for search and final check together.
         seed: seed of the sampler and of every trial's weights and batches.
-        sampler: ``tpe``, ``nsga2``, ``nsga3``, ``random`` or ``gp``.
+        sampler: ``tpe``, ``nsga2``, ``nsga3``, ``random``, ``gp``, or a reference of an Optuna sampler, such as
+            ``optuna.samplers.GPSampler`` or ``mypkg.mod:MySampler``.
+        sampler_options: further arguments of the sampler.
         batch: candidates asked for at a time, however many are trained at once; 16 unless given, 32 from 100 trials on.
         refine: share of the budget, its last part, that changes one dimension at a time around the front.
         rungs: early stops.
@@ -72,6 +74,7 @@ class SearchSettings:
     minutes: Optional[float] = None
     seed: int = 0
     sampler: str = "tpe"
+    sampler_options: dict[str, Any] = field(default_factory=dict)
     batch: Optional[int] = None
     refine: float = 0.7
     rungs: RungSettings = field(default_factory=RungSettings)
@@ -83,7 +86,7 @@ class SearchSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_values(self, "search")
-        if self.sampler not in SAMPLERS:
+        if self.sampler not in SAMPLERS and not set(self.sampler) & set(".:"):  # a reference is checked where it loads
             raise unknown("search.sampler", self.sampler, SAMPLERS)
         least = {"seed": 0, "trials": 1, "minutes": 0, "batch": 1, "tuning": 0, "patience": 1, "threads": 1}
         for name, low in least.items():

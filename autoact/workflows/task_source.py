@@ -14,7 +14,7 @@ from autoact.config.effective_keys import SEARCH, Given, at_rest, idle
 from autoact.config.groups import options
 from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config
-from autoact.config.trusted_code import load_trusted
+from autoact.config.trusted_code import check_trusted, load_trusted
 from autoact.config.user_keys import given as keys_given
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
@@ -173,6 +173,9 @@ def prepared_search(source: Configured, included: Sequence[Candidate] = ()) -> P
     config = source.config
     for reference in config.objectives.own:
         _check_used(load_trusted(reference, "objectives.own", config.trust), reference, config.objectives.use)
+    sampler = config.search.sampler
+    if ("." in sampler or ":" in sampler) and not sampler.startswith("optuna."):
+        check_trusted(sampler, "search.sampler", config.trust)
     settings = RunSettings(
         space=config.space,
         objectives=config.objectives,

@@ -13,6 +13,7 @@ import optuna
 from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.space.point import Point
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
+from autoact.study.proposal.optuna_samplers import sampler_factory
 from autoact.study.proposal.sampler import Axis, Proposal, Proposer
 from autoact.study.proposal.trial_observations import observations_of
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
@@ -66,7 +67,7 @@ class Planner:
         self._proposer = Proposer(
             space.distributions(),
             [Axis(o.name, o.direction, (epsilons or {}).get(o.name, 0.0)) for o in ledger.objectives],
-            sampler=settings.sampler,
+            sampler=sampler_factory(settings.sampler, settings.sampler_options),
             seed=settings.seed,
             point=space.point,
             allowed=self._allowed,

@@ -20,6 +20,7 @@ from autoact.sites.discovery.model_copies import check_hidden_copies, copies_tol
 from autoact.space.search_space import SearchSpace, build_space, listed
 from autoact.space.settings import SpaceSettings
 from autoact.study.execution.successive_halving import rungs_of
+from autoact.study.proposal.optuna_samplers import SAMPLERS, check_sampler
 from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
 from autoact.study.storage.study_identity import Identity, identify
 from autoact.tasks.objectives import QUALITY, Objective, choose_objectives
@@ -127,6 +128,10 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         quality_mode=task.mode,
         currency=settings.hardware.currency if settings.hardware.price_per_hour is not None else None,
     )
+    search = settings.search
+    if search.sampler not in SAMPLERS or search.sampler_options:
+        directions = [objective.direction for objective in objectives]
+        check_sampler(search.sampler, search.sampler_options, space.distributions(), directions)
     training = {
         "seed": settings.search.seed,
         "patience": settings.search.patience,
