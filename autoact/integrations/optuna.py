@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,9 @@ def suggest(
         rescale: scale the weights that consume a changed site by its gain, for a model that is trained from scratch.
         prefix: begins the names of the parameters; give each model of an objective its own.
 
+    Warns:
+        UserWarning: a candidate is not on offer somewhere, and why.
+
     Raises:
         AutoactError: nothing to search, an unknown name, or an activation that fits nowhere.
         optuna.TrialPruned: what was suggested cannot be trained: the identity everywhere, or gated activations whose
@@ -77,6 +81,8 @@ def suggest(
     )
     sites = find_sites(model, example_input)
     space = build_space(sites, settings, {})
+    for note in space.notes:
+        warnings.warn(note, UserWarning, stacklevel=2)
     # Kept with the trial: reading the study takes no model, and ActivationSampler sees what will be suggested.
     offered = {group: space.choices_of(group) for group in space.groups}
     trial.set_user_attr(prefix + CHOICES, offered)

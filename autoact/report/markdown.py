@@ -22,7 +22,8 @@ def to_markdown(result: SearchResult) -> str:
 
 def _lines(table: ResultTable, result: SearchResult) -> list[str]:
     """What stands below the table."""
-    return [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes]
+    said_at_the_start = [note for note in result.info.notes if note not in result.notes]
+    return [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes, *said_at_the_start]
 
 
 def table_markdown(table: ResultTable) -> str:

@@ -47,6 +47,7 @@ class SearchSpace:
         decays: weight decays on offer; empty: not searched.
         refused: dimension -> candidates that are not on offer there, each with the reason: layer-level choices where
             the layers cannot change their widths.
+        merged: candidates that compute what another one computes -> that one, which is tried.
         sites: the model's sites, which tell whether layer-level choices fit together.
         costs: the objectives of an assignment that are known before training; see ``with_costs``.
     """
@@ -58,6 +59,7 @@ class SearchSpace:
     rate_range: tuple[float, float] | None
     decays: tuple[float, ...]
     refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    merged: Mapping[str, str] = field(default_factory=dict, compare=False)
     sites: Sites | None = field(default=None, repr=False, compare=False)
     costs: Callable[[Assignment], Mapping[str, float]] = field(default=_no_costs, repr=False, compare=False)
     _fitting: dict[tuple[int, ...], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -93,8 +95,17 @@ class SearchSpace:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not on offer at some dimension, and why, a line each."""
-        reasons = {(choice, why): None for refused in self.refused.values() for choice, why in refused.items()}
-        return tuple(f"not tried everywhere: {why}" for _, why in reasons)
+        reasons: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+        for group, refused in self.refused.items():
+            for choice, why in refused.items():
+                choices, groups = reasons.setdefault(why, ({}, {}))
+                choices[choice] = groups[group] = None
+        said = [
+            why if any(choice in why for choice in choices) else f"{', '.join(choices)} at {', '.join(groups)}: {why}"
+            for why, (choices, groups) in reasons.items()
+        ]
+        same = [f"{name} is not tried beside {kept}: both compute the same" for name, kept in self.merged.items()]
+        return (*(f"not tried everywhere: {why}" for why in said), *same)
 
     def point(self, params: Parameters) -> Point:
         """The point that Optuna parameters stand for."""
@@ -215,7 +226,7 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
     _check_alike(sites, groups, settings.granularity)
     for group, members in groups.items():  # copies of a part have the activations of what they are copied from
         groups[group] = [*members, *(site.name for site in sites.searchable if site.twin_of in members)]
-    candidates = _candidates(settings.candidates)
+    candidates, merged = _candidates(settings.candidates)
     every = [name for members in groups.values() for name in members]
     baseline = Assignment({name: canonical(sites[name].current) for name in every})
     refused = {group: _refused(sites, members, candidates) for group, members in groups.items()}
@@ -227,6 +238,7 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
         configured=dict(configured),
         rate_range=_rate_range(settings.learning_rate, configured),
         decays=_decays(settings.weight_decay, configured),
+        merged=merged,
         refused={group: reasons for group, reasons in refused.items() if reasons},
         sites=sites,
     )
@@ -354,18 +366,21 @@ def _group_of(name: str, granularity: str) -> str:
     return ".".join(parts[:-1]) or name
 
 
-def _candidates(names: Sequence[str]) -> tuple[Choice, ...]:
-    """Canonical candidates without functional duplicates; what cannot be searched is refused."""
+def _candidates(names: Sequence[str]) -> tuple[tuple[Choice, ...], dict[str, str]]:
+    """Canonical candidates, and those that compute what an earlier one does; what cannot be searched is refused."""
     if not names:
         raise AutoactError("space.candidates is empty: name at least one activation, e.g. space.candidates=[gelu,tanh]")
     unique: dict[str, Choice] = {}
+    merged: dict[str, str] = {}
     for name in names:
         choice = canonical(name)
         entry = get(choice.name)
         if not entry.searchable:
             raise AutoactError(f"{choice} cannot be searched: {entry.reason_not_searchable}")
-        unique.setdefault(function_key(choice), choice)
-    return tuple(unique.values())
+        kept = unique.setdefault(function_key(choice), choice)
+        if kept != choice:
+            merged[str(choice)] = str(kept)
+    return tuple(unique.values()), merged
 
 
 def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tuple[float, float] | None:

@@ -61,6 +61,10 @@ def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> S
         for option in options or {}:
             if option not in accepted:
                 raise unknown(f"option of search.sampler={name}", option, accepted)
+    if "seed" in (options or {}):
+        raise AutoactError(
+            "search.sampler_options.seed would draw every batch alike: search.seed is the sampler's seed"
+        )
     arguments = {**defaults, **(options or {})}
 
     def make(seed: int) -> BaseSampler:
@@ -137,8 +141,7 @@ def _size(dimensions: Mapping[str, BaseDistribution], directions: Sequence[str])
     """What a sampler has to deal with, in words."""
     categorical = sum(isinstance(one, CategoricalDistribution) for one in dimensions.values())
     numbers = len(dimensions) - categorical
-    parts = [f"{categorical} categorical parameters", *([f"{numbers} numbers"] if numbers else [])]
-    return ", ".join([*parts, f"{len(directions)} objectives"])
+    return f"categorical parameters: {categorical}, numbers: {numbers}, objectives: {len(directions)}"
 
 
 @contextmanager

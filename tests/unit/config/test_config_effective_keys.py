@@ -125,6 +125,7 @@ LATER = {
     "search.trials": "study/settings.py",
     "search.minutes": "study/budget.py",
     "search.sampler": "study/proposal/planner.py",
+    "search.sampler_options": "study/proposal/planner.py",
     "search.batch": "study/settings.py",
     "search.refine": "study/proposal/planner.py",
     "search.tuning": "study/settings.py",

@@ -184,3 +184,13 @@ def test_mistakes():
     ]:
         with pytest.raises(autoact.AutoactError, match=message):
             wrong()
+
+
+def test_what_is_not_on_offer_somewhere_is_told():
+    model = nn.Sequential(nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 28), nn.ReLU(), nn.Linear(28, 1), nn.ReLU())
+    model.append(nn.Linear(1, 1))
+    trial = optuna.create_study(sampler=RandomSampler(seed=0)).ask()
+    arguments = {"granularity": "site", "example_input": torch.zeros(2, 16)}
+    with pytest.warns(UserWarning, match="not tried everywhere: swiglu at 5: no hidden width"):
+        autoact.suggest(trial, model, ["tanh", "swiglu"], **arguments)
+    assert trial.distributions["autoact.5"].choices == ("relu", "tanh")

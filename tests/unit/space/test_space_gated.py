@@ -261,3 +261,15 @@ model.load_state_dict(state)
 assert torch.equal(model(x), y)
 print(model.net[1])
 """
+
+
+def test_every_reason_for_which_a_candidate_is_dropped_is_told_once() -> None:
+    """What the layers cannot change to names its dimensions; what computes the same as another names that one."""
+    model = nn.Sequential(nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 28), nn.ReLU(), nn.Linear(28, 1), nn.ReLU())
+    model.append(nn.Linear(1, 1))
+    space = space_of(model, "elu", "celu", "swiglu", "elu(alpha=1)", width=16, granularity="site")
+    assert space.choices_of("5") == ["relu", "elu"]
+    layers, same = space.notes
+    assert layers.startswith("not tried everywhere: swiglu at 5: no hidden width keeps the 31 parameters of 4, 6")
+    assert same == "celu is not tried beside elu: both compute the same"
+    assert space_of(perceptron(), "tanh", "gelu").notes == ()

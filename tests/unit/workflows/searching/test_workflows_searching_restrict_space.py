@@ -100,9 +100,9 @@ def test_an_activation_that_would_not_learn():
     assert notes == ()
     assert space.choices_of("act") == ["relu", "tanh"]
     assert space.notes == (
-        "not tried everywhere: learnable activations at act: no optimiser of Net.configure_optimizers holds their "
-        "weights, which would never be trained; give it self.parameters(), or a group with that layer, to have them "
-        "tried",
+        "not tried everywhere: prelu at act: learnable activations at act: no optimiser of Net.configure_optimizers "
+        "holds their weights, which would never be trained; give it self.parameters(), or a group with that layer, "
+        "to have them tried",
     )
 
 
@@ -120,8 +120,9 @@ def test_activations_that_the_optimizer_refuses():
     assert space.choices_of("act") == ["relu", "tanh"]
     (note,) = space.notes
     assert note.startswith(
-        "not tried everywhere: learnable activations: Net cannot be set up for training with their weights (parameters "
-        "['act.weight'] were not separated into either set (test_workflows_searching_restrict_space.py:"
+        "not tried everywhere: prelu at act: learnable activations: Net cannot be set up for training with their "
+        "weights (parameters ['act.weight'] were not separated into either set "
+        "(test_workflows_searching_restrict_space.py:"
     )
 
 
