@@ -1,6 +1,6 @@
 """The private names of Optuna that a study needs, in one place."""
 
-from optuna.samplers import NSGAIIISampler, NSGAIISampler
+from optuna.samplers import BaseGASampler
 
 from autoact.core.imports import private_name_gone
 
@@ -12,7 +12,7 @@ except ImportError as error:
 __all__ = ["CONSTRAINTS_KEY", "generation_key"]
 
 
-def generation_key(sampler: NSGAIISampler | NSGAIIISampler) -> str:
+def generation_key(sampler: BaseGASampler) -> str:
     """The system attribute in which a genetic sampler notes a trial's generation."""
     try:
         return type(sampler)._get_generation_key()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoact.cli.config_arguments import read
+from autoact.core.errors import AutoactError
 from autoact.workflows.task_source import Configured, prepared_search
 
 MIXED = """
@@ -44,3 +45,24 @@ def test_a_gated_layer_that_cannot_stand_at_a_site_is_a_note_of_the_search(
     assert len(told) == 1
     plain = prepared_search(Configured(read([*words, "candidates=[tanh]"]).settings("search")[0]))
     assert not any("not tried everywhere" in note for note in plain.notes)
+
+
+def test_a_sampler_by_reference_is_checked_before_anything_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "import optuna\n\n\nclass Mine(optuna.samplers.RandomSampler):\n    pass\n"
+    (tmp_path / "my_samplers.py").write_text(source, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def prepared(*words: str) -> str:
+        given = ["task=cancer", "hardware.device=cpu", "candidates=[tanh]", *words]
+        return prepared_search(Configured(read(given).settings("search")[0])).settings.search.sampler
+
+    assert prepared("search.sampler=my_samplers:Mine", "trust=my_samplers") == "my_samplers:Mine"
+    assert prepared("search.sampler=tpe", "search.sampler_options.n_startup_trials=5") == "tpe"
+    with pytest.raises(AutoactError, match="allow it with trust=my_samplers"):
+        prepared("search.sampler=my_samplers:Mine")
+    with pytest.raises(AutoactError, match="CmaEsSampler cannot propose in this search"):
+        prepared("search.sampler=optuna.samplers.CmaEsSampler")
+    with pytest.raises(AutoactError, match="unknown option of search.sampler=tpe 'n_startup'"):
+        prepared("search.sampler=tpe", "search.sampler_options.n_startup=5")
