@@ -64,5 +64,5 @@ def test_a_sampler_by_reference_is_checked_before_anything_trains(
         prepared("search.sampler=my_samplers:Mine")
     with pytest.raises(AutoactError, match="CmaEsSampler cannot propose in this search"):
         prepared("search.sampler=optuna.samplers.CmaEsSampler")
-    with pytest.raises(AutoactError, match="unknown option of search.sampler=tpe 'n_startup'"):
+    with pytest.raises(AutoactError, match="'n_startup': did you mean n_startup_trials"):
         prepared("search.sampler=tpe", "search.sampler_options.n_startup=5")
