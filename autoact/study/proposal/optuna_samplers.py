@@ -52,8 +52,8 @@ def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> S
         AutoactError: there is no such sampler, it is no Optuna sampler, or it does not take the options.
 
     Example:
-        >>> type(sampler_factory("optuna.samplers.QMCSampler", {"qmc_type": "halton"})(3)).__name__
-        'QMCSampler'
+        >>> sampler_factory("optuna.samplers.NSGAIISampler", {"population_size": 8})(3).population_size
+        8
     """
     made, defaults = SAMPLERS.get(name) or (_referenced(name), {})
     accepted = inspect.signature(made).parameters
