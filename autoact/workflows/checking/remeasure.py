@@ -76,7 +76,7 @@ def retrain(
             shape.largest,
             epochs=(),
             rung=Rung(1.0, (), {}),
-            known=lambda _: {},
+            costs=lambda _: {},
             key=same,
             repeatable=engine.deterministic,
         )
