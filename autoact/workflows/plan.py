@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Unpack
 
 import lightning
 import pandas as pd
@@ -88,10 +88,10 @@ class _NewStudy:
         """No trial."""
         return 0
 
-    def noted(self, key: str) -> Any:
+    def noted(self, key: str) -> None:
         """Nothing."""
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """A plan leaves no trace."""
 
 

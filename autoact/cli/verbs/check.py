@@ -57,8 +57,8 @@ def run(arguments: Sequence[str]) -> int:
     if source is None and config.recommendation is None:
         raise AutoactError("check needs a recommendation: python -m autoact check recommended.yaml task=NAME")
     seeds = _number("seeds", own.pop("seeds", "5"))
-    if seeds != int(seeds):
-        raise AutoactError(f"seeds={seeds}: an interval needs a whole number of fresh seeds, 2 or more")
+    if seeds < 2 or seeds != int(seeds):
+        raise AutoactError(f"seeds={seeds:g}: an interval needs a whole number of fresh seeds, 2 or more")
     from autoact.engines.workers.prestart import early_workers
 
     with early_workers(config.engine):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from autoact.cli.simple_arguments import PLACES, words
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.value_holders import PlainData
+from autoact.recommendation import Policy, Recommendation
 from autoact.recommendation.safe_text import printable
 
 USAGE = """usage: python -m autoact show recommended.yaml [policy=NAME] [--as=text|python] [runs=DIR] [tracking.uri=URI]
@@ -62,14 +63,14 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _lines(found: Any, policy: str | None) -> Iterator[str]:
+def _lines(found: Recommendation, policy: str | None) -> Iterator[str]:
     """A recommendation as lines of text."""
     simulated = " [SIMULATED DATA]" if found.simulated else ""
     yield f"{found.task}{simulated}: {found.verdict}"
     where = found.source.get("resolved", found.source.get("uri", ""))
     yield f"  written {found.created}, sha256 {found.digest[:16]}, from {where}"
     metric = found.metric.get("name", "quality")
-    better = {"max": " (higher is better)", "min": " (lower is better)"}.get(found.metric.get("mode"), "")
+    better = {"max": " (higher is better)", "min": " (lower is better)"}.get(found.metric.get("mode", ""), "")
     yield f"  quality: {metric}{better}"
     price = found.about.get("hardware", {}).get("price") or {}
     units = {"metric": metric, "currency": price.get("currency", "")}
@@ -86,7 +87,7 @@ def _lines(found: Any, policy: str | None) -> Iterator[str]:
         yield f"packages: {', '.join(f'{name} {number}' for name, number in packages.items())}"
 
 
-def _policy(name: str, outcome: Any, units: Mapping[str, Any]) -> Iterator[str]:
+def _policy(name: str, outcome: Policy, units: Mapping[str, str]) -> Iterator[str]:
     """One policy: what it says, and why."""
     if name == "baseline":
         yield f"baseline: {outcome.reason}"
@@ -100,7 +101,7 @@ def _policy(name: str, outcome: Any, units: Mapping[str, Any]) -> Iterator[str]:
     yield from _evidence(outcome.evidence, units)
 
 
-def _evidence(evidence: Mapping[str, Any], units: Mapping[str, Any]) -> Iterator[str]:
+def _evidence(evidence: PlainData, units: Mapping[str, str]) -> Iterator[str]:
     """The numbers, one line each."""
     for key, value in evidence.items():
         if key == "gain_over_tuned_baseline":

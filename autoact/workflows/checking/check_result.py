@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import pandas as pd
 
 from autoact.core.errors import AutoactError
 from autoact.core.result_table import ResultTable, number, to_html
+from autoact.core.value_holders import PlainData
 from autoact.data.preparation.drift import SHIFTED
 from autoact.study.confirmation.verdict import signed
 
@@ -129,7 +129,7 @@ class CheckResult:
     seeds: int
     findings: Sequence[Finding]
     notes: Sequence[str] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: PlainData = field(default_factory=dict)
     strict: bool = False
     confidence: float = 0.95
 
@@ -176,7 +176,7 @@ class CheckResult:
         """The verdict and the findings, as notebooks show them."""
         return to_html(self.verdict, [self.table()], self.notes)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlainData:
         """Plain data for JSON."""
         return {
             "kind": "autoact-check",

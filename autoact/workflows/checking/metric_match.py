@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from autoact.core.errors import AutoactError
 from autoact.recommendation import Recommendation
@@ -87,7 +86,7 @@ def silent(metric: Metric) -> Metric:
     return replace(metric, function=partial(_silently, metric.function))
 
 
-def _silently(function: Callable[[Any, Any], float], y_true: Any, y_score: Any) -> float:
+def _silently(function: Callable[..., float], y_true: object, y_score: object) -> float:
     """The value, without that warning."""
     from sklearn.exceptions import UndefinedMetricWarning
 

@@ -39,7 +39,7 @@ class TrainedModel:
         rows: ``train+validation`` or ``train``.
     """
 
-    module: Any
+    module: lightning.LightningModule
     record: TrialRecord
     policy: Policy
     name: str
@@ -139,7 +139,7 @@ def epochs_within(confirmed: int, trainer: Mapping[str, Any]) -> int:
 
 def _train_to_the_end(
     task: Task, candidate: Candidate, epochs: int, options: SessionOptions
-) -> tuple[Any, TrialRecord]:
+) -> tuple[lightning.LightningModule, TrialRecord]:
     """Train for a number of epochs, whatever the validation value does."""
     if epochs < 1:
         raise AutoactError("the recommendation names no number of epochs: train with train.rows=train")
@@ -166,7 +166,7 @@ def _train_to_the_end(
     return module.eval().cpu(), record
 
 
-def output_form(module: Any, example: Any, kind: str) -> str:
+def output_form(module: torch.nn.Module, example: object, kind: str) -> str:
     """What turns the module's output into scores: ``sigmoid``, ``softmax`` or ``number``; empty where it is neither.
 
     The module's own ``score`` method, which the recipes have, is compared with each.

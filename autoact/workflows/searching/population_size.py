@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from autoact.core.value_holders import PlainData
 from autoact.engines.resources import workers_here
 from autoact.engines.settings import EngineSettings
 from autoact.study.settings import SearchSettings
@@ -67,7 +67,7 @@ class Shape:
         check = f" ({self.largest} in the final check)" if self.largest != self.population else ""
         return f"{self.population} candidates train together on {workers}{check}, {threads}"
 
-    def describe(self, settings: EngineSettings) -> dict[str, Any]:
+    def describe(self, settings: EngineSettings) -> dict[str, str | int | bool]:
         """Plain data for the report."""
         return {
             "name": settings.name,
@@ -102,11 +102,11 @@ def shape_of(
         say: told what is tried, and what came of it.
     """
     workers = workers_here(engine, options.device)
-    noted: dict[str, Any] = (ledger.noted("shape") if ledger is not None else None) or {}
+    noted: PlainData = (ledger.noted("shape") if ledger is not None else None) or {}
     population, threads = engine.population or noted.get("population"), search.threads or noted.get("threads")
     largest, note = engine.population or noted.get("largest"), str(noted.get("note", ""))
     alone: str | None = noted.get("alone")
-    speed: dict[str, Any] = {key: noted[key] for key in ("seconds_per_epoch", "speed_up") if key in noted}
+    speed: dict[str, float] = {key: noted[key] for key in ("seconds_per_epoch", "speed_up") if key in noted}
     if engine.deterministic:
         population, threads = population or FIXED_POPULATION, threads or FIXED_THREADS
         largest = population

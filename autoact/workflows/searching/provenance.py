@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from autoact.core.imports import DISTRIBUTION
+from autoact.core.value_holders import PlainData
 from autoact.study.execution.predicted_costs import PredictedCosts, describe_hardware
 from autoact.workflows.searching.search_setup import PreparedSearch
 
 PACKAGES = ("torch", "lightning", "optuna", "scikit-learn", "mlflow", "hydra-core", "numpy")
 
 
-def about(prepared: PreparedSearch, known: PredictedCosts) -> dict[str, Any]:
+def about(prepared: PreparedSearch, known: PredictedCosts) -> PlainData:
     """Plain data on a search's task, model, hardware and packages."""
     return {
         "data": {k: v for k, v in prepared.task.facts.items() if k != "settings"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import lightning
 import torch
@@ -46,7 +46,16 @@ DEFAULT_CANDIDATES = (
 
 
 MakeModule = Callable[[], lightning.LightningModule]
-OBJECTIVES = ("quality", "latency", "cost")
+# What holds of a module of the user's own, unless given.
+_UNLESS_GIVEN: dict[str, Any] = {
+    "objectives": ("quality", "latency", "cost"),
+    "hardware": "auto",
+    "confirm": ConfirmSettings(),
+    "output": Config().output,
+    "engine": PROCESSES,
+    "tracking": "mlflow",
+    "callbacks": tuple,
+}
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
@@ -87,20 +96,20 @@ def search_of_module(
     Raises:
         AutoactError: something does not fit, or says the same thing twice.
     """
-    objectives = given.get("objectives") or OBJECTIVES
-    check_value(objectives, list[str], "objectives")
+    said = {**_UNLESS_GIVEN, **{name: value for name, value in given.items() if value is not None}}
+    check_value(said["objectives"], list[str], "objectives")
     chosen = RunSettings(
         space=_space(given.get("space"), given.get("candidates"), given.get("granularity")),
-        objectives=ObjectiveSettings(use=list(objectives)),
-        hardware=in_full(given.get("hardware") or "auto", HardwareSettings, "hardware", "device"),
+        objectives=ObjectiveSettings(use=list(said["objectives"])),
+        hardware=in_full(said["hardware"], HardwareSettings, "hardware", "device"),
         search=_budget(given.get("settings"), given.get("trials"), given.get("minutes")),
-        confirm=in_full(given.get("confirm") or ConfirmSettings(), ConfirmSettings, "confirm"),
-        output=_folder(given.get("output")),
-        engine=in_full(given.get("engine") or PROCESSES, EngineSettings, "engine", "name"),
+        confirm=in_full(said["confirm"], ConfirmSettings, "confirm"),
+        output=_folder(said["output"]),
+        engine=in_full(said["engine"], EngineSettings, "engine", "name"),
         terms=SEARCH_CALL,
     )
-    logging = in_full(given.get("tracking") or "mlflow", TrackingSettings, "tracking", "backend")
-    trainer, callbacks, metric = given.get("trainer"), given.get("callbacks") or tuple, given.get("metric")
+    logging = in_full(said["tracking"], TrackingSettings, "tracking", "backend")
+    trainer, callbacks, metric = given.get("trainer"), said["callbacks"], given.get("metric")
     made = _own_parts(make_module, datamodule, trainer, callbacks)
     monitor, mode = given.get("monitor"), given.get("mode")
     if monitor is None or mode is None:
@@ -148,8 +157,9 @@ def _space(space: SpaceSettings | None, candidates: Sequence[str] | None, granul
     """What may change; nothing that was said beside ``space`` is lost."""
     if candidates is not None:
         check_value(candidates, list[str], "candidates")
+    tried = list(DEFAULT_CANDIDATES if candidates is None else candidates)
     if space is None:
-        return SpaceSettings(granularity=granularity or "site", candidates=list(candidates or DEFAULT_CANDIDATES))
+        return SpaceSettings(granularity=granularity or "site", candidates=tried)
     space = in_full(space, SpaceSettings, "space")
     if granularity not in (None, "site", space.granularity):
         raise AutoactError(
@@ -159,7 +169,7 @@ def _space(space: SpaceSettings | None, candidates: Sequence[str] | None, granul
         raise AutoactError(
             "candidates= has no effect beside the candidates of space=autoact.SpaceSettings(...): give one of them"
         )
-    return space if space.candidates else replace(space, candidates=list(candidates or DEFAULT_CANDIDATES))
+    return space if space.candidates else replace(space, candidates=tried)
 
 
 def _budget(settings: SearchSettings | None, trials: int | None, minutes: float | None) -> SearchSettings:
@@ -180,9 +190,7 @@ def _budget(settings: SearchSettings | None, trials: int | None, minutes: float 
     )
 
 
-def _folder(output: str | Path | None) -> Path:
-    if output is None:
-        return Path(Config().output)
+def _folder(output: str | Path) -> Path:
     if not isinstance(output, str | Path) or not str(output).strip():
         raise AutoactError(f"output={output!r} must name a folder")
     return Path(output)

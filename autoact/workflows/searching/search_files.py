@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import PlainData
 from autoact.recommendation import Recommendation, load_recommendation
 from autoact.report.markdown import to_markdown
 from autoact.sites import Sites
@@ -30,7 +29,7 @@ class SearchFiles(SearchCallback):
         about: plain data on task, model, hardware and packages.
     """
 
-    def __init__(self, folder: Path, sites: Sites, rescale: bool, about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, sites: Sites, rescale: bool, about: PlainData) -> None:
         self._folder = folder
         self._sites = sites
         self._rescale = rescale

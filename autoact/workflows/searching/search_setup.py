@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -67,7 +66,7 @@ class RunSettings:
     output: Path
     engine: EngineSettings = field(default_factory=EngineSettings)
     included: tuple[Candidate, ...] = ()
-    command: Mapping[str, Any] | None = None
+    command: Mapping[str, object] | None = None
     began: float = field(default_factory=time.monotonic)
     terms: Terms = field(default_factory=Terms)
 

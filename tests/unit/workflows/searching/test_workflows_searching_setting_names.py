@@ -62,7 +62,7 @@ def call(tmp_path, **given):
     """``autoact.search`` with the least that it needs, and what is given instead."""
     words = {"monitor": "val_mse", "mode": "min", "trials": 2, "candidates": ["relu", "tanh"], "tracking": "none",
              "output": tmp_path, "quiet": True, "engine": "inline", "trainer": {"max_epochs": 1}, "name": "mine",
-             "confirm": ConfirmSettings(seeds=0), "make_module": Net, "datamodule": Data()}  # fmt: skip
+             "confirm": ConfirmSettings(seeds=0), "task": Net, "datamodule": Data()}  # fmt: skip
     return autoact.search(**{**words, **given})
 
 
@@ -86,14 +86,14 @@ WRONG = [
     ({"granularity": "sites"}, "unknown granularity 'sites': did you mean site?"),
     ({"objectives": "quality"}, "objectives='quality' must be a list, such as ['quality']"),
     ({"objectives": []}, "no objective is left: objectives is empty"),
-    ({"hardware": None}, "hardware=None must be a name or autoact.HardwareSettings(...)"),
+    ({"hardware": 3}, "hardware=3 must be a name or autoact.HardwareSettings(...)"),
     ({"hardware": "gpu"}, "unknown device 'gpu'"),
     ({"engine": "dask"}, "unknown engine 'dask'"),
     ({"engine": 2}, "engine=2 must be a name or autoact.EngineSettings(...)"),
     ({"engine": changed(EngineSettings("inline"), workers=2)},
      'engine=autoact.EngineSettings(workers=2): engine="inline" trains in this process alone, choose'),
     ({"tracking": "wandb"}, "unknown tracking 'wandb': Allowed: mlflow, none"),
-    ({"tracking": None}, "tracking=None must be a name or autoact.TrackingSettings(...)"),
+    ({"tracking": 3}, "tracking=3 must be a name or autoact.TrackingSettings(...)"),
     ({"confirm": 3}, "confirm=3 must be autoact.ConfirmSettings(...)"),
     ({"confirm": changed(ConfirmSettings(), seeds=1)}, "confirm=autoact.ConfirmSettings(seeds=1) must be 2 or more"),
     ({"settings": 3}, "settings=3 must be autoact.SearchSettings(...)"),
@@ -107,8 +107,8 @@ WRONG = [
     ({"trainer": {"callbacks": []}}, "callbacks are no argument of the Trainer here, callbacks=lambda: [...]"),
     ({"trainer": [1]}, "trainer=list must be arguments, such as"),
     ({"callbacks": []}, "callbacks must be a function that returns fresh ones: callbacks=lambda: [...]"),
-    ({"make_module": Net()}, "make_module is a Net, not a function that returns a fresh module: give lambda: Net(...)"),
-    ({"make_module": 3}, "make_module is a int, not a function"),
+    ({"task": Net()}, "task is a Net, not a function that returns a fresh module: give lambda: Net(...)"),
+    ({"task": 3}, "task is a int, not a function"),
     ({"datamodule": Data}, "datamodule is the class Data: give an object, Data(...)"),
     ({"datamodule": [1]}, "datamodule is a list, not a lightning.LightningDataModule"),
     ({"metric": "f1"}, "metric='f1' must be a function (y_true, y_score) -> float; a value that the module logs"),
@@ -187,7 +187,7 @@ OF_ESTIMATORS = [
     ({"n_jobs": 0}, "n_jobs=0 must be a number of processes"),
     ({"n_jobs": "a"}, "n_jobs='a' must be a whole number"),
     ({"output": ""}, "output='' must name a folder"),
-    ({"tracking": None}, "tracking=None must be a name or autoact.TrackingSettings(...)"),
+    ({"tracking": 3}, "tracking=3 must be a name or autoact.TrackingSettings(...)"),
 ]  # fmt: skip
 
 
