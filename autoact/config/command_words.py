@@ -71,11 +71,16 @@ class CommandWords:
             study: its name; its folder lies in the output folder that these words name.
 
         Raises:
-            AutoactError: there is no such study.
+            AutoactError: there is no such study, or no command made it.
         """
         outputs = [word.partition("=")[2] for word in self.overrides if word.startswith("output=")]
         output = Path(outputs[-1] if outputs else Config().output)
         file = output / study / FILE
+        if not file.is_file() and file.parent.is_dir():
+            raise AutoactError(
+                f"the study {study} was made in Python, from objects that no command names: give its task, "
+                "autoact.confirm(study, task, overrides=[...])"
+            )
         if not file.is_file():
             studies = [found.parent.name for found in sorted(output.glob(f"*/{FILE}"))]
             raise unknown("study", study, studies, advice=f"in {output}; name another folder with output=DIR")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 
 from autoact.config.compose import compose
 from autoact.config.compose import settings as typed
+from autoact.config.schema import Config
 from autoact.core.assignment import Assignment
+from autoact.core.errors import AutoactError
 from autoact.recommendation import Policy, Recommendation
 from autoact.workflows.task_source import Configured, configured, make_task
 
@@ -33,3 +37,25 @@ def test_columns_are_read_as_in_the_search(tmp_path: Path) -> None:
     assert [column["kind"] for column in columns] == ["category", "numeric"]
     unread = Configured(old).as_in_search(recommendation({}))
     assert (unread.config, list(unread.notes)) == (old, [])
+
+
+def test_a_whole_configuration_and_a_configured_task_are_taken_as_they_are() -> None:
+    config = typed(compose(["task=churn", "trainer.max_epochs=3"]))
+    source = configured(config)
+    assert source.config is config and source.recipe
+    assert [one.text for one in source.given] == ["trainer.max_epochs="]
+    assert configured(source) is source
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides", "message"),
+    [
+        (Config(), ["search.trials=3"], "set its fields instead"),
+        ("chrun", [], "unknown task 'chrun': did you mean churn"),
+        ("churn", "search.trials=3", "must be a list"),
+        (3, [], "task is a int: give a task's name, an autoact.Config, or autoact.lightning_task"),
+    ],
+)
+def test_what_names_no_task_is_refused(task: Any, overrides: Any, message: str) -> None:
+    with pytest.raises(AutoactError, match=message):
+        configured(task, overrides)
