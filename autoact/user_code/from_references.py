@@ -145,7 +145,7 @@ def _metric(config: Config) -> Metric | None:
 
 
 def _build(kind: Any, arguments: Mapping[str, Any], key: str, reference: str, wanted: type) -> Any:
-    """An object of the user's class, or what his function returns.
+    """An object of the user's class, or what their function returns.
 
     Raises:
         AutoactError: the arguments do not fit, or it is something else than Lightning's.

@@ -1,1 +1,1 @@
-"""Floor 12: the ways in: the road that every search takes, and the user's own Lightning code."""
+"""What a user can do: a function for each verb of the command line, which parses words and prints what it returns."""

@@ -167,7 +167,6 @@ def _trainings(prepared: PreparedSearch, trials: int) -> str:
 
 
 def _engine(prepared: PreparedSearch, shape: Shape) -> str:
-    """Where candidates are trained."""
     settings = prepared.settings.engine
     workers = f"{shape.workers} worker{'s' * (shape.workers != 1)}"
     together = f"populations of up to {shape.population}" if shape.population > 1 else "one candidate at a time"

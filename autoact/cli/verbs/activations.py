@@ -28,7 +28,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _list() -> None:
-    """One line per activation."""
     from rich.table import Table
 
     from autoact.activations import registry
@@ -61,7 +60,6 @@ def _flags(row: object) -> list[str]:
 
 
 def _show(name: str) -> None:
-    """One activation in full."""
     from autoact.activations import get
     from autoact.activations.gain import gain
     from autoact.report.console import console

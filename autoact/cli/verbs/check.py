@@ -96,7 +96,6 @@ def _number(name: str, text: str) -> float:
 
 
 def _tolerances(own: dict[str, str]) -> Tolerances:
-    """What the user allows."""
     from autoact.workflows.checking.check_result import Tolerances
 
     allowed = [f"tolerance.{field.name}" for field in fields(Tolerances)]

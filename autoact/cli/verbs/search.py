@@ -65,7 +65,6 @@ def announce(config: Config) -> None:
 
 
 def _print_plan(source: Configured) -> None:
-    """Print the forecast."""
     from autoact.report.console import console
     from autoact.workflows.plan import plan
 

@@ -84,7 +84,7 @@ class Server:
         return [sys.executable, "-m", "mlflow", "server", *options, *folders, "--uvicorn-opts", "--log-level warning"]
 
     def environment(self) -> dict[str, str]:
-        """The environment: the user's own, the store, no telemetry and no job runners unless he asked for them."""
+        """The environment: the user's own, the store, no telemetry and no job runners unless they asked for them."""
         mine = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
         mine["PYTHONWARNINGS"] = "ignore"
         return {**mine, **quiet_telemetry(), **os.environ, "MLFLOW_BACKEND_STORE_URI": self.uri}

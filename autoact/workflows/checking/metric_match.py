@@ -45,7 +45,6 @@ def same_metric(recommendation: Recommendation, task: Task) -> None:
 
 
 def _advice(recommendation: Recommendation, task: Task) -> str:
-    """What to do next."""
     again = f"search again for a recommendation by {task.quality_unit}"
     if recommendation.task != task.name:
         return f"give the task and the metric of the search (its task was {recommendation.task}), or {again}"
@@ -82,7 +81,7 @@ def _range(task: Task) -> tuple[float, float]:
 
 
 def silent(metric: Metric) -> Metric:
-    """The metric without scikit-learn's warning that it does not exist on these rows: whoever asks sees that."""
+    """The metric without scikit-learn's warning that it does not exist on these rows: its caller sees that."""
     return replace(metric, function=partial(_silently, metric.function))
 
 

@@ -1,4 +1,4 @@
-"""The road that every search takes, whoever starts it: sites, space, latency table, study, files."""
+"""How every search runs, from wherever it is started: sites, space, latency table, study, files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LATENCY_TABLE = "latency_table"
 
 
 def run_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = ()) -> SearchResult:
-    """Take the whole road: calibrate, search, check, write files.
+    """Calibrate, search, check the finalists, write the files.
 
     Ctrl-C ends it in order: finished trials are kept and the result so far is returned.
     """
@@ -50,7 +50,6 @@ def run_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = (
 
 
 def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_asked: Callable[[], bool]) -> SearchResult:
-    """The road between the seals."""
     task, settings = prepared.task, prepared.settings
     make_folder(prepared.folder)
     if settings.command is not None:
@@ -119,7 +118,7 @@ def expected(prepared: PreparedSearch, shape: Shape) -> Expected:
 
 
 def _shared(known: PredictedCosts, claims: Leases, file: Path) -> PredictedCosts:
-    """One latency table for all drivers of a study: whoever noted theirs first has measured for all."""
+    """One latency table for all drivers of a study: the driver that noted its own first has measured for all."""
     table = LatencyTable.from_dict(claims.agreed(LATENCY_TABLE, known.table.to_dict()))
     table.save(file)
     return replace(known, table=table)
