@@ -14,12 +14,10 @@ from mkdocs.structure.files import File, Files
 AREAS = {
     "workflows": "What a user can do",
     "integrations": "Integrations",
-    "user_code": "Your own Lightning module",
-    "config": "The configuration",
     "sites": "Sites and activations of a model",
     "activations": "Activations",
     "recommendation": "Recommendations",
-    "core": "Assignments, trials and errors",
+    "core": "Assignments and errors",
     "study": "The search",
     "space": "The search space",
     "tasks": "Objectives and metrics",
