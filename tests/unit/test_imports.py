@@ -33,8 +33,8 @@ def imported(source: str) -> Iterator[str]:
 
 
 def undeclared(source: str, declared: set[str]) -> set[str]:
-    """The packages that a source text imports and that no group of ``pyproject.toml`` declares."""
-    tops = {name.partition(".")[0] for name in imported(source)} - sys.stdlib_module_names - {"autoact"}
+    """The packages that a source text imports and that no group of ``pyproject.toml`` declares (_typeshed aside)."""
+    tops = {name.partition(".")[0] for name in imported(source)} - sys.stdlib_module_names - {"autoact", "_typeshed"}
     return {top for top in tops if not {normal(name) for name in DISTRIBUTIONS.get(top, [top])} & declared}
 
 
