@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from autoact.core.trial import Candidate as Candidate
     from autoact.core.trial import Role as Role
     from autoact.core.trial import TrialRecord as TrialRecord
+    from autoact.data.sealed_test import Opening as Opening
+    from autoact.data.sealed_test import TestSet as TestSet
     from autoact.data.settings import DataSettings as DataSettings
     from autoact.data.settings import TaskKind as TaskKind
     from autoact.data.settings import register_task_kind as register_task_kind

@@ -8,6 +8,7 @@ import sys
 import typing
 from collections.abc import Iterator
 
+import lightning
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ from autoact.tracking.store import Store
 
 PUBLIC = {name: getattr(autoact, name) for name in autoact.__all__}
 # What modules that import torch late name in their annotations.
-LATE = {"nn": torch.nn, "torch": torch}
+LATE = {"nn": torch.nn, "torch": torch, "LightningDataModule": lightning.LightningDataModule}
 
 
 def types_in(annotation: object) -> Iterator[type]:
