@@ -28,7 +28,7 @@ from autoact.activations import build
 from autoact.core.trial import Candidate
 from autoact.training.population.session import PopulationSession
 from benchmarks.machine import origin
-from benchmarks.problem import DATA, Problem, make_ready
+from benchmarks.throughput.problem import DATA, Problem, make_ready
 
 ACTIVATIONS = ("relu", "tanh", "gelu", "softplus")
 RATES = (2e-4, 2e-3, 2e-2)  # the recipe's own, a tenth and ten times of it

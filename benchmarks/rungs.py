@@ -33,7 +33,7 @@ from autoact.tasks.objectives import LATENCY, QUALITY, Objective
 from autoact.training.lightning_session import SessionOptions
 from autoact.training.population.session import PopulationSession
 from benchmarks.machine import markdown_table, middle, origin, origin_lines
-from benchmarks.problem import DATA, PATIENCE, Problem, make_ready
+from benchmarks.throughput.problem import DATA, PATIENCE, Problem, make_ready
 
 TOGETHER = 32
 BATCH = 16

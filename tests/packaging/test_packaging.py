@@ -142,7 +142,7 @@ def test_the_source_holds_what_a_contributor_needs(checkout, tmp_path):
     with tarfile.open(file) as archive:
         found = {name.partition("/")[2] for name in archive.getnames()}
     tracked = {"README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Makefile"}
-    tracked |= {"constraints.txt", "mkdocs.yml", "docs/index.md", "tests/conftest.py", "benchmarks/honesty.py"}
+    tracked |= {"constraints.txt", "mkdocs.yml", "docs/index.md", "tests/conftest.py", "benchmarks/honesty/pool.py"}
     assert tracked <= found
 
 

@@ -6,9 +6,9 @@ import pytest
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.tasks.metrics import METRICS
-from benchmarks import honesty
-from benchmarks.drawn import Draw, study
-from benchmarks.pool import Pool
+from benchmarks.honesty import __main__ as honesty
+from benchmarks.honesty.drawn import Draw, study
+from benchmarks.honesty.pool import Pool
 
 ROWS = {"train": 2000, "validation": 500, "test": 1000}
 

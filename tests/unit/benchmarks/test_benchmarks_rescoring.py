@@ -2,8 +2,16 @@
 
 import pytest
 
-from benchmarks.problem import Problem, Run, Trial
-from benchmarks.rescoring import Judge, curve, ever_on_front, key_of, reference_point, running_fronts, seconds_to
+from benchmarks.throughput.problem import Problem, Run, Trial
+from benchmarks.throughput.rescoring import (
+    Judge,
+    curve,
+    ever_on_front,
+    key_of,
+    reference_point,
+    running_fronts,
+    seconds_to,
+)
 
 MAXMIN = ("max", "min")
 

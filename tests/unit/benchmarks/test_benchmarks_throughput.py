@@ -3,10 +3,10 @@
 import pytest
 
 from autoact.core.errors import AutoactError
-from benchmarks.problem import Problem, Run, Trial
-from benchmarks.rescoring import key_of
-from benchmarks.throughput import Notebook, main, parser, problems
-from benchmarks.throughput_tables import tables
+from benchmarks.throughput.__main__ import Notebook, main, parser, problems
+from benchmarks.throughput.problem import Problem, Run, Trial
+from benchmarks.throughput.rescoring import key_of
+from benchmarks.throughput.tables import tables
 
 QUALITY = {"relu": 0.7, "tanh": 0.8, "gelu": 0.9}
 

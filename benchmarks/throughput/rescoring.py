@@ -17,7 +17,7 @@ from typing import Any
 import moocore
 
 from autoact.study.pareto import front
-from benchmarks.problem import Problem, Trial, make_ready
+from benchmarks.throughput.problem import Problem, Trial, make_ready
 
 SEEDS = (9001, 9002, 9003, 9004, 9005)
 # The reference point, fixed by rule before anything is searched: a twentieth of the way from the model as configured to

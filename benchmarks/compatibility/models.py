@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks.compatibility_subject import BATCH, ROWS, Loaders, Regression, Subject, drawn, of_images, rows_of
-from benchmarks.compatibility_training import BY_HAND, skorch_toy, trained_by_hand
+from benchmarks.compatibility.subject import BATCH, ROWS, Loaders, Regression, Subject, drawn, of_images, rows_of
+from benchmarks.compatibility.training import BY_HAND, skorch_toy, trained_by_hand
 
 # Lightning's own examples.
 

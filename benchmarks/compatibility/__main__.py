@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compatibility_models import Entry, entries
-from benchmarks.compatibility_subject import Subject
+from benchmarks.compatibility.models import Entry, entries
+from benchmarks.compatibility.subject import Subject
 from benchmarks.machine import markdown_table, origin, origin_lines
 
 PACKAGES = (

@@ -10,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from benchmarks.compatibility_subject import ROWS, Regression, Subject, drawn, rows_of
+from benchmarks.compatibility.subject import ROWS, Regression, Subject, drawn, rows_of
 
 BY_HAND = (
     "GAN, manual optimisation",

@@ -8,7 +8,8 @@ checkpoint files, the best epoch read from ``EarlyStopping``, an in-memory study
 
 The networks are those that autoact trains, initial weights included; only the script around them differs.
 
-Run by ``benchmarks.throughput``; alone: ``python -m benchmarks.plain_script PROBLEM.json FOLDER [PROCESSES]``.
+Run by ``benchmarks.throughput``; alone:
+``python -m benchmarks.throughput.plain_script PROBLEM.json FOLDER [PROCESSES]``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from torchmetrics.classification import BinaryAUROC
 
 import autoact
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
-from benchmarks.problem import EXPERIMENT, Problem, Run, Trial, Workshop, make_ready, mlflow_store
+from benchmarks.throughput.problem import EXPERIMENT, Problem, Run, Trial, Workshop, make_ready, mlflow_store
 
 WARM_UP, CALLS = 20, 200
 

@@ -6,7 +6,8 @@ runs the very training of the plain script, MLflow logging included, and reports
 cannot be used by several-objective OptunaSearch. The clock starts when both workers have imported everything and
 stand ready, so that neither the start of Ray nor imports count.
 
-Run by ``benchmarks.throughput``; alone: ``python -m benchmarks.ray_tune_script PROBLEM.json FOLDER [WORKERS]``.
+Run by ``benchmarks.throughput``; alone:
+``python -m benchmarks.throughput.ray_tune_script PROBLEM.json FOLDER [WORKERS]``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 
-from benchmarks.problem import Problem, Run, Trial, make_ready, mlflow_store
+from benchmarks.throughput.problem import Problem, Run, Trial, make_ready, mlflow_store
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 _ready: set[str] = set()
@@ -37,7 +38,7 @@ def trainable(config: Mapping[str, Any], *, given: Any, uri: str, folder: str, w
     import torch
     from ray import tune
 
-    from benchmarks.plain_script import be_quiet, train_one
+    from benchmarks.throughput.plain_script import be_quiet, train_one
 
     if folder not in _ready:
         be_quiet()
@@ -59,7 +60,7 @@ def warm_up(given: Any) -> None:
     import lightning
     from torch.utils.data import DataLoader, TensorDataset
 
-    from benchmarks.plain_script import build_model
+    from benchmarks.throughput.plain_script import build_model
 
     params = {site: names[0] for site, names in given.choices.items()}
     model = build_model(given, {**params, "learning_rate": given.rates[0], "weight_decay": 0.0})
@@ -98,7 +99,7 @@ def search(problem: Problem, folder: Path, workers: int) -> Run:
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    from benchmarks.plain_script import be_quiet, ingredients
+    from benchmarks.throughput.plain_script import be_quiet, ingredients
 
     be_quiet()
     given, uri = ingredients(make_ready(problem, folder)), mlflow_store(folder)

@@ -3,7 +3,8 @@
 Everything that a user gets is on: latency calibration, MLflow with a child run per trial, Optuna storage, files. The
 final check is off, since the other competitors have none.
 
-Run by ``benchmarks.throughput``; alone: ``python -m benchmarks.autoact_search PROBLEM.json FOLDER [KEY=VALUE ...]``.
+Run by ``benchmarks.throughput``; alone:
+``python -m benchmarks.throughput.autoact_search PROBLEM.json FOLDER [KEY=VALUE ...]``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.engines.job import Job
 from autoact.study.callbacks import SearchCallback, SearchInfo
-from benchmarks.problem import Problem, Run, Trial, make_ready, mlflow_store
+from benchmarks.throughput.problem import Problem, Run, Trial, make_ready, mlflow_store
 
 # What a competitor called autoact-NAME sets beside the defaults: the one place that knows of engines and rungs.
 VARIANTS: dict[str, tuple[str, ...]] = {

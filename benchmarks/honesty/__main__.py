@@ -39,9 +39,9 @@ from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.tasks.metrics import METRICS, Metric
 from autoact.training.predictions import left_out
-from benchmarks.drawn import CLAIM, LABELS, SITES, Draw, study
+from benchmarks.honesty.drawn import CLAIM, LABELS, SITES, Draw, study
+from benchmarks.honesty.pool import Pool, opaque, train_pool
 from benchmarks.machine import markdown_table, origin, origin_lines
-from benchmarks.pool import Pool, opaque, train_pool
 
 FACTORS = (1.0, 1.1, 1.3, 0.7, 0.9, 1.7)
 EFFECTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)

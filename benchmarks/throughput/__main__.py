@@ -4,9 +4,9 @@
 
 The competitors (``--arms``), one after the other, each in a process of its own that imports before its clock starts:
 
-    plain         benchmarks/plain_script.py: Optuna, one Lightning Trainer per trial, MLflow; one process
+    plain         benchmarks/throughput/plain_script.py: Optuna, one Lightning Trainer per trial, MLflow; one process
     plain2        the same in two processes on one Optuna SQLite study
-    ray           benchmarks/ray_tune_script.py: OptunaSearch, two workers
+    ray           benchmarks/throughput/ray_tune_script.py: OptunaSearch, two workers
     autoact       the search as it comes, latency calibration included
     autoact-full  the same with rungs off: every trial has its full budget
 
@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError
-from benchmarks.autoact_search import VARIANTS
 from benchmarks.machine import origin
-from benchmarks.problem import DATA, Problem, Run
-from benchmarks.rescoring import ever_on_front, key_of, reference_point
-from benchmarks.throughput_tables import tables
+from benchmarks.throughput.autoact_search import VARIANTS
+from benchmarks.throughput.problem import DATA, Problem, Run
+from benchmarks.throughput.rescoring import ever_on_front, key_of, reference_point
+from benchmarks.throughput.tables import tables
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ARMS = ("plain", "plain2", "ray", *VARIANTS)
 WORKERS = 2
 
@@ -88,7 +88,7 @@ def run_arm(arm: str, problem: Problem, more: Sequence[str]) -> Run:
             module, extra = "ray_tune_script", [str(WORKERS)]
         else:
             module, extra = "autoact_search", [*VARIANTS[arm], *more]
-        command = [sys.executable, "-m", f"benchmarks.{module}", str(folder / "problem.json"), name, *extra]
+        command = [sys.executable, "-m", f"benchmarks.throughput.{module}", str(folder / "problem.json"), name, *extra]
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         done = subprocess.run(
             command, cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, capture_output=True, text=True
@@ -101,7 +101,7 @@ def run_arm(arm: str, problem: Problem, more: Sequence[str]) -> Run:
 
 def judge_setting(problem: Problem, notebook: Notebook, deadline: float) -> bool:
     """Fix the reference point and judge every point of this setting that needs it; false where time ran out."""
-    from benchmarks import rescoring
+    from benchmarks.throughput import rescoring
 
     name = setting(problem)
     with tempfile.TemporaryDirectory(prefix="autoact-benchmark-") as folder:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.machine import judged, markdown_table, middle, origin_lines
-from benchmarks.problem import Run
-from benchmarks.rescoring import Judge, curve, seconds_to
+from benchmarks.throughput.problem import Run
+from benchmarks.throughput.rescoring import Judge, curve, seconds_to
 
 RIVALS = ("plain", "plain2", "ray")
 OWN, FULL = "autoact", "autoact-full"
@@ -56,7 +56,7 @@ def trials_per_minute(run: Run) -> float:
     """Full-budget trials per minute, from the start of the clock, calibration included.
 
     Example:
-        >>> from benchmarks.problem import Problem, Trial
+        >>> from benchmarks.throughput.problem import Problem, Trial
         >>> trials = (Trial(1.0, {}, 0.8, 2.0), Trial(2.0, {}, None, 2.0), Trial(30.0, {}, 0.8, 2.0))
         >>> trials_per_minute(Run("plain", Problem("telco", 64, 0, 3), trials, 30.0))
         4.0

@@ -1,0 +1,1 @@
+"""What becomes of models of other packages: ``python -m benchmarks.compatibility``."""
