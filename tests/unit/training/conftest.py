@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -19,11 +17,6 @@ from autoact.core.trial import Candidate
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population import PopulationSession
-
-# The grammar of other people's modules is no test: it is imported by its files' names.
-HERE = str(Path(__file__).parent)
-if HERE not in sys.path:
-    sys.path.append(HERE)
 
 
 class Net(lightning.LightningModule):

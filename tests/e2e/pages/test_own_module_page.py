@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "integrations" / "own-module.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "integrations" / "own-module.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 COMMANDS = re.findall(r"```bash\n(.*?)\n```", TEXT, re.DOTALL)
 FEWER = [

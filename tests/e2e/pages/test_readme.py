@@ -18,7 +18,7 @@ from autoact.config.compose import compose
 from autoact.config.groups import GROUPS, options
 from autoact.config.key_names import KEYS, is_free
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 

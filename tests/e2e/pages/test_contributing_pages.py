@@ -12,7 +12,7 @@ from autoact.data.settings import KINDS
 from autoact.engines.settings import ENGINES
 from autoact.tasks.metrics import METRICS
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "contributing"
+FOLDER = Path(__file__).resolve().parents[3] / "docs" / "contributing"
 REGISTRIES = (ACTIVATIONS, METRICS, KINDS, ENGINES)
 FILE = re.compile(r"[Tt]his is `([\w/]+\.\w+)`[^\n]*(?:\n[^\n`]+)*\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FEWER = [
