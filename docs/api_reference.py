@@ -49,8 +49,9 @@ def _areas() -> dict[str, list[str]]:
     import autoact
 
     found = defaultdict(list)
-    for name in autoact.__all__:
-        value = getattr(autoact, name)
+    # What people call comes first, what it takes and returns after it.
+    public = {name: getattr(autoact, name) for name in autoact.__all__}
+    for value in sorted(public.values(), key=inspect.isclass):
         if inspect.ismodule(value):
             continue
         found[value.__module__.split(".")[1]].append(f"{value.__module__}.{value.__qualname__}")
