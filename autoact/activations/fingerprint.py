@@ -51,7 +51,6 @@ def _outputs(row: Activation, values: dict[str, float]) -> list[float]:
 
 @functools.lru_cache(maxsize=4096)
 def _fingerprint(row: Activation, params: tuple[tuple[str, float], ...]) -> str:
-    """The fingerprint of ``row`` with ``params``."""
     values = row.values(dict(params))
     outputs = _outputs(row, values)
     if row.learnable:  # what it may become counts, not only where it starts

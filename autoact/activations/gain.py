@@ -76,7 +76,6 @@ def second_moment(f: Callable[[Tensor], Tensor]) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _gain(row: Activation, params: tuple[tuple[str, float], ...]) -> float:
-    """The gain of ``row`` with ``params``."""
     if row.stated_gain is not None:
         return row.stated_gain
     values = row.values(dict(params))

@@ -42,7 +42,6 @@ class ActivationModule(nn.Module):
         self._bind()
 
     def _bind(self) -> None:
-        """Look the function and its parameters up."""
         self.activation = registry.get(self.choice.name)
         self._named: dict[str, float] = dict(registry.parameters(self.choice))
 
@@ -57,7 +56,6 @@ class ActivationModule(nn.Module):
         return str(self.choice)
 
     def __getstate__(self) -> dict[str, object]:
-        """Everything but what the choice leads to."""
         return {key: value for key, value in self.__dict__.items() if key not in _BOUND}
 
     def __setstate__(self, state: dict[str, object]) -> None:

@@ -74,19 +74,15 @@ class Assignment(Mapping[str, Choice]):
     """
 
     def __init__(self, choices: Mapping[str, str | Choice]) -> None:
-        """Hold ``choices``, each given as text or as a ``Choice``."""
         self._choices = {str(site): Choice.parse(choice) for site, choice in choices.items()}
 
     def __getitem__(self, site: str) -> Choice:
-        """The choice at ``site``."""
         return self._choices[site]
 
     def __iter__(self) -> Iterator[str]:
-        """The site names in order."""
         return iter(self._choices)
 
     def __len__(self) -> int:
-        """The number of sites."""
         return len(self._choices)
 
     def __hash__(self) -> int:
@@ -94,7 +90,6 @@ class Assignment(Mapping[str, Choice]):
         return hash(frozenset(self._choices.items()))
 
     def __repr__(self) -> str:
-        """A form that evaluates to an equal assignment."""
         return f"Assignment({self.to_dict()!r})"
 
     @property

@@ -85,7 +85,6 @@ class Registry(Mapping[str, RowT], Generic[RowT]):
         return iter(list(self._rows))
 
     def __len__(self) -> int:
-        """How many rows there are."""
         self._load()
         return len(self._rows)
 

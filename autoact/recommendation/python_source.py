@@ -120,8 +120,6 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
 
 
 class _Writer:
-    """Collects what the emitted source has to define."""
-
     def __init__(self) -> None:
         self.functions: dict[str, str] = {}
         self.constants: dict[str, str] = {}
@@ -129,7 +127,6 @@ class _Writer:
         self.classes: list[str] = []
 
     def made(self, choice: Choice, site: Any) -> str:
-        """The expression that makes one site's module."""
         row, values = get(choice.name), dict(parameters(choice))
         function = self._function(row)
         settings = "".join(f", {key}={value!r}" for key, value in values.items())
@@ -142,7 +139,6 @@ class _Writer:
         return f"{self._class(kind)}({function}{settings})"
 
     def _class(self, name: str) -> str:
-        """A class that the source needs."""
         if name not in self.classes:
             self.classes.append(name)
         return name
@@ -197,7 +193,6 @@ class _Writer:
             self._define(inspect.unwrap(value))
 
     def imports(self) -> str:
-        """The import lines."""
         lines = {
             "functools": "import functools\n",
             "torch": "import torch",
@@ -214,7 +209,6 @@ class _Writer:
 
 
 def _arguments(node: ast.arguments) -> list[ast.arg]:
-    """All arguments of a function."""
     found = [*node.posonlyargs, *node.args, *node.kwonlyargs]
     return found + [extra for extra in (node.vararg, node.kwarg) if extra is not None]
 

@@ -216,7 +216,6 @@ class Recommendation:
         return {**content, "digest": digests(content)}
 
     def _content(self) -> PlainData:
-        """What the digest is taken of."""
         return {
             "kind": KIND,
             "format": FORMAT,

@@ -18,7 +18,6 @@ class _Refusing(yaml.SafeLoader):
     """Reads plain values alone; a file that refers to itself can fill the memory, and ours never does."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse references and types."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
             raise _refusal("references (*name) are not allowed", event)
@@ -52,7 +51,6 @@ def plain_data(file: Path) -> Any:
 
 
 def _text(file: Path) -> str:
-    """The file's text."""
     try:
         size = file.stat().st_size
         if size <= LARGEST:
@@ -73,7 +71,6 @@ def _text(file: Path) -> str:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """What is wrong, and where."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     where = "" if mark is None else f" in line {mark.line + 1}, column {mark.column + 1}"

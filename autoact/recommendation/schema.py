@@ -85,7 +85,6 @@ the search again, which trains nothing that it has trained, and writes the file 
 
 
 def _check(value: object, schema: PlainData, source: str, path: str) -> None:
-    """One value against one schema."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
         return _check(value, published()["$defs"][name], source, path)
@@ -107,7 +106,6 @@ def _check(value: object, schema: PlainData, source: str, path: str) -> None:
 
 
 def _check_number(value: float, schema: PlainData, source: str, path: str) -> None:
-    """Its bounds."""
     if value < schema.get("minimum", -math.inf):
         raise _wrong(source, path, value, f"it must be {schema['minimum']} or more")
     if value > schema.get("maximum", math.inf):
@@ -117,7 +115,6 @@ def _check_number(value: float, schema: PlainData, source: str, path: str) -> No
 
 
 def _check_type(value: object, schema: PlainData, source: str, path: str) -> None:
-    """The type, where the schema names one."""
     if "type" not in schema:
         return
     allowed = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
@@ -159,7 +156,6 @@ def _check_object(value: Mapping[str, object], schema: PlainData, source: str, p
 
 
 def _check_array(value: Sequence[object], schema: PlainData, source: str, path: str) -> None:
-    """Its length and its items."""
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
         raise _wrong(source, path, value, f"it must hold {schema.get('minItems', 0)} values")
     for index, item in enumerate(value):
@@ -167,7 +163,6 @@ def _check_array(value: Sequence[object], schema: PlainData, source: str, path: 
 
 
 def _wrong(source: str, path: str, value: object, reason: str) -> AutoactError:
-    """The error for one value."""
     parent, _, name = path.rpartition(".")
     where = f"{source}: {printable(parent)}" if parent else source
     text = repr(value)

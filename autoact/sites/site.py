@@ -171,7 +171,6 @@ class Sites(Sequence[Site]):
     """
 
     def __init__(self, sites: Sequence[Site], unreplaceable: Sequence[Unreplaceable] = ()) -> None:
-        """Hold ``sites`` and ``unreplaceable`` as given."""
         self._sites = tuple(sites)
         self._by_name = {name: site for site in self._sites for name in site.names}
         self.unreplaceable = tuple(unreplaceable)
@@ -198,19 +197,15 @@ class Sites(Sequence[Site]):
         raise unknown("site", key, self.names, advice=reasons[0] if reasons else "")
 
     def __len__(self) -> int:
-        """The number of sites."""
         return len(self._sites)
 
     def __iter__(self) -> Iterator[Site]:
-        """The sites in order."""
         return iter(self._sites)
 
     def __contains__(self, item: object) -> bool:
-        """Whether ``item`` is one of the sites or the name of one."""
         return item in self._by_name if isinstance(item, str) else item in self._sites
 
     def __repr__(self) -> str:
-        """A short form: the names, and how much cannot be replaced."""
         return f"Sites({', '.join(self.names)}; {len(self.unreplaceable)} unreplaceable)"
 
     @property
@@ -242,7 +237,6 @@ class Sites(Sequence[Site]):
 
 
 def _row(site: Site) -> tuple[str, str, str, str, str]:
-    """A site as cells of the table."""
     notes = ["output: not searched" if site.is_output else f"not searched: {site.kept}"] if site.kept else []
     notes += [f"also {name}" for name in site.shared_as]
     notes += [f"a call at {site.line}"] if site.line else []

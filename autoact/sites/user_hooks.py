@@ -72,5 +72,4 @@ def take_gradient_hooks_(copied: nn.Module, model: nn.Module) -> None:
 
 
 def _is_ours(hook: object) -> bool:
-    """Whether autoact has registered a hook."""
     return str(getattr(hook, "__module__", "")).startswith("autoact.")

@@ -27,8 +27,6 @@ from autoact.sites.tracing.tensor_tags import TensorTags, channel_dim_after, fir
 
 @dataclass
 class _Seen:
-    """What was seen of one activation module."""
-
     located: Located
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     dims: list[int | None] = field(default_factory=list)
@@ -79,7 +77,6 @@ class CallTracer(TorchFunctionMode):
             self._functional.kernel(name, self._stack[-1][0] if self._stack else "")
 
     def _within_site(self) -> bool:
-        """Whether an activation module is running."""
         return any(id(outer) in self._seen for _, outer in self._stack)
 
     def _entering(self, name: str) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
@@ -103,7 +100,6 @@ class CallTracer(TorchFunctionMode):
         return hook
 
     def _left(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], result: object) -> None:
-        """A hook that runs after a module."""
         while self._stack and self._stack.pop()[1] is not module:
             pass  # a module that raised, and whose error was caught by its caller, left nothing but its entry
         self._functional.left(result)
@@ -134,7 +130,6 @@ class CallTracer(TorchFunctionMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        """Run ``function``; pass the channel dimension on; note losses and functional activations."""
         kwargs = kwargs or {}
         name = name_of(function)
         inputs = [(tensor, self._layout.get(tensor)) for tensor in tensors_in([*args, *kwargs.values()])]

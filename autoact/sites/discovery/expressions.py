@@ -82,7 +82,6 @@ class Expressions:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Follow a run of ``model``."""
         self._parameters = {id(tensor) for tensor in model.parameters()}
         self._buffers = {id(tensor) for tensor in model.buffers()}
         self._kinds = TensorTags[str]()
@@ -175,7 +174,6 @@ class Expressions:
         return self._kinds.get(tensor) or "data"
 
     def _note_made(self, name: str, result: Tensor) -> None:
-        """Note a tensor of equal numbers."""
         self._kinds.set(result, "constant")
         if result.numel() and not result.is_meta and (name not in ("tensor", "as_tensor") or result.numel() == 1):
             self._made.set(result, float(result.flatten()[0]))
@@ -235,7 +233,6 @@ class _Call:
 
     @property
     def in_place(self) -> bool:
-        """Whether it writes into its input."""
         return self.name != getattr(self.function, "__name__", "") or bool(self.kwargs.get("inplace"))
 
     def on_other_numbers(self, parts: Mapping[int, Expression]) -> Callable[[Tensor], Tensor]:
@@ -268,12 +265,10 @@ def _is_noise(name: str, function: Callable[..., object], kinds: set[str]) -> bo
 
 
 def _itself(x: Tensor) -> Expression:
-    """A tensor as an expression of itself."""
     return Expression(x, lambda z: z)
 
 
 def _kind_of_result(kinds: set[str]) -> str:
-    """What a result comes from: see ``Expressions._kind``."""
     if "weighted" in kinds or {"own", "data"} <= kinds:
         return "weighted"
     return "data" if "data" in kinds or not kinds else "own" if "own" in kinds else "constant"

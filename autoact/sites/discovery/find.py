@@ -103,7 +103,6 @@ def called_names(model: nn.Module, example_input: object) -> set[str]:
 
 
 def _by_type(model: nn.Module) -> Sites:
-    """The sites that the modules alone show."""
     located, last = activation_modules(model), _last_module(model)
     sites = [
         Site(item.name, item.choice, kept=OUTPUT if item.module is last else "", order=order, shared_as=item.names[1:])
@@ -142,14 +141,11 @@ class _Place:
 
     @property
     def site(self) -> str:
-        """The name of the site."""
         return self.name if self.call is None else f"{self.name}.{self.call.attribute}".lstrip(".")
 
 
 @dataclass
 class _Run:
-    """One run of the model."""
-
     observer: CallTracer
     tracer: WiringTracer
     located: list[Located]
@@ -162,7 +158,6 @@ class _Search:
     def __init__(
         self, model: nn.Module, example_input: object, call: Callable[[], object] | None, standins: StandIns
     ) -> None:
-        """Search ``model``, into which ``standins`` are put."""
         self._model, self._example, self._call, self._standins = model, example_input, call, standins
         self._written: dict[str, Written] = {}
 
@@ -207,7 +202,6 @@ class _Search:
         return site if place is None else dataclasses.replace(site, call=place.call, line=place.line)
 
     def _run(self, *, places: bool = False) -> _Run:
-        """Run the model once and watch it."""
         located = activation_modules(self._model)
         tracer = WiringTracer(self._model, located)
         example = copied(self._example)
@@ -347,7 +341,6 @@ def _refused(place: _Place, first: _Run, why: str) -> Unreplaceable:
 
 
 def _told(item: FoundCall, problem: str) -> Unreplaceable:
-    """A call that cannot be replaced."""
     does = f"computes {item.choice}" if item.written_out else f"calls {item.function}()"
     advice = "" if item.function == "glu" else "; make it a module to have it replaced"  # nn.GLU is none either
     reason = f"{does} at {item.line}: {problem}{advice}"

@@ -57,7 +57,6 @@ class FunctionalCalls:
     """
 
     def __init__(self, model: nn.Module, names: Mapping[int, str]) -> None:
-        """None yet."""
         self._names = names
         self._follow = Expressions(model)
         self._noted: list[_Noted] = []
@@ -179,7 +178,6 @@ class Kernels(TorchDispatchMode):
     """Hands the name of whatever torch runs to ``told``, however it was called."""
 
     def __init__(self, told: Callable[[str], None]) -> None:
-        """Tell ``told``."""
         super().__init__()
         self._told = told
 
@@ -195,6 +193,5 @@ class Kernels(TorchDispatchMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        """Run it, and tell."""
         self._told(function.overloadpacket.__name__)
         return function(*args, **(kwargs or {}))

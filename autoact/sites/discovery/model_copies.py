@@ -193,7 +193,6 @@ def _called(path: str, sites: Sites) -> bool:
 
 
 def _frozen(module: nn.Module) -> bool:
-    """Whether no parameter is trained."""
     return not any(parameter.requires_grad for parameter in module.parameters())
 
 
@@ -204,7 +203,6 @@ def _same_values(one: nn.Module, other: nn.Module) -> bool:
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors hold the same numbers."""
     return one.shape == other.shape and one.device == other.device and torch.equal(one.detach(), other.detach())
 
 
@@ -219,7 +217,6 @@ def _moved(name: str, original: str, copied: str) -> str:
 
 
 def _modules_in(value: object, depth: int) -> Iterator[nn.Module]:
-    """Modules that a value is or holds."""
     if isinstance(value, nn.Module):
         yield value
     elif depth and isinstance(value, Mapping):

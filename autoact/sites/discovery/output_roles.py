@@ -62,7 +62,6 @@ class _Origin:
     noise: bool = False
 
     def __or__(self, other: _Origin) -> _Origin:
-        """Both together."""
         return _Origin(
             self.sites | other.sites,
             self.roots | other.roots,
@@ -158,7 +157,6 @@ class Consequences(TorchDispatchMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        """Run ``function``, and pass on where its result comes from."""
         with DisableTorchFunction():  # what is asked of tensors here is no step of the model
             return self._run(function, args, kwargs or {})
 
@@ -203,7 +201,6 @@ class Consequences(TorchDispatchMode):
                     self._relied.setdefault(site, GATE)
 
     def _root(self) -> Root:
-        """A root that is no other's."""
         self._count += 1
         return (self._count, 0, 0)
 
@@ -230,7 +227,6 @@ def _is_layer(name: str, origins: Iterable[_Origin]) -> bool:
 
 
 def _sites_of(origins: Iterable[_Origin]) -> frozenset[str]:
-    """All activations from which nothing separates these."""
     return frozenset().union(*(origin.sites for origin in origins))
 
 

@@ -32,23 +32,19 @@ class StandIns:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """No stand-ins yet."""
         self._model = model
         self._undo: list[Callable[[], None]] = []
         self._nested = fast_paths(model)
 
     def __enter__(self) -> StandIns:
-        """Itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take all out."""
         self.undo()
 
     def __len__(self) -> int:
-        """How many stand-ins there are."""
         return len(self._undo)
 
     def undo(self, keep: int = 0) -> None:

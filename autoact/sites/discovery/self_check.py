@@ -35,8 +35,6 @@ class Written:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One forward and backward."""
-
     outputs: list[Tensor]
     gradients: dict[str, Tensor | None]
 
@@ -64,7 +62,6 @@ class SelfCheck:
     """
 
     def __init__(self, model: nn.Module, example_input: object, call: Callable[[], object] | None) -> None:
-        """Run ``model`` as it is; the arguments are those of ``run_model``."""
         self._model, self._call = model, call
         self.written: dict[str, Written] = {}
         self._example = example_input
@@ -226,7 +223,6 @@ def _unlike(one: _Pass, other: _Pass) -> str:
 
 
 def _size(tensor: Tensor | None) -> float:
-    """The largest absolute value."""
     if tensor is None or tensor.is_meta or tensor.numel() == 0:
         return 0.0
     values = tensor.coalesce().values() if tensor.is_sparse else tensor

@@ -286,12 +286,10 @@ def _protect_(module: nn.Module, site: Site) -> None:
 
 
 def _copied_input(_module: nn.Module, args: tuple[object, ...]) -> tuple[object, ...]:
-    """A hook: the activation gets a copy."""
     return tuple(part.clone() if isinstance(part, torch.Tensor) else part for part in args)
 
 
 def _copied_output(_module: nn.Module, _args: object, result: torch.Tensor) -> torch.Tensor:
-    """A hook: what follows gets a copy."""
     return result.clone()
 
 

@@ -97,12 +97,10 @@ def _places(config: Any, path: Path, known: Any, derived: bool) -> Iterator[Path
 
 
 def _known() -> Any:
-    """The table of names, where ``transformers`` is loaded."""
     return sys.modules.get("transformers.activations")
 
 
 def _entries(config: Any) -> list[tuple[object, object]]:
-    """What a configuration holds under which names."""
     return list((config if isinstance(config, Mapping) else getattr(config, "__dict__", {})).items())
 
 
@@ -211,7 +209,6 @@ def _activation(known: Any, name: str) -> Any:
 
 
 def _is_marked(module: nn.Module) -> bool:
-    """Whether an activation was put in by ``apply_``."""
     return isinstance(module, ActivationModule) and any(is_marker(name) for name in module._buffers)
 
 

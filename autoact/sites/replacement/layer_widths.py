@@ -137,7 +137,6 @@ class _Block:
     """Sites that share layers, and how many parameters these have at which widths."""
 
     def __init__(self, sites: Sequence[Site], pieces: Mapping[str, int]) -> None:
-        """Plan ``sites`` for the number of ``pieces`` given by site name."""
         self._wiring = {site.name: site.wiring for site in sites if site.wiring is not None}
         self._pieces = pieces
         now = {site.name: registry.pieces(site.current) for site in sites}
@@ -159,7 +158,6 @@ class _Block:
         return found
 
     def norms(self, widths: Mapping[str, int]) -> list[tuple[NormLayer, int]]:
-        """Each normalisation with the channels that it needs."""
         before = [(n, self._pieces[s] * widths[s]) for s, wiring in self._wiring.items() for n in wiring.before]
         return before + [(n, widths[s]) for s, wiring in self._wiring.items() for n in wiring.after]
 
@@ -172,7 +170,6 @@ class _Block:
         return inputs, linear.outputs if taker is None else pieces[taker] * widths[taker]
 
     def count(self, widths: Mapping[str, float], pieces: Mapping[str, int] | None = None) -> int:
-        """Parameters at some widths."""
         return round(self._amount(widths, pieces or self._pieces))
 
     def _amount(self, widths: Mapping[str, float], pieces: Mapping[str, int]) -> float:
@@ -210,7 +207,6 @@ class _Block:
         )
 
     def _keeps(self, widths: Mapping[str, int]) -> bool:
-        """Whether the parameters stay within the tolerance."""
         return abs(self.count(widths) - self.before) <= TOLERANCE * self.before
 
     def _around(self, widths: Mapping[str, int]) -> Iterator[dict[str, int]]:

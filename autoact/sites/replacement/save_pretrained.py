@@ -137,7 +137,6 @@ class GuardedSave:
         return folder, ([inside, *args[1:]], dict(kwargs)) if args else ([], {**kwargs, name: inside})
 
     def _tell(self, kind: str, folder: Path) -> None:
-        """Say once how to load."""
         if not self.told:
             self.told = True
             warnings.warn(

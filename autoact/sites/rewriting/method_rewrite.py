@@ -168,8 +168,6 @@ def _decorated_again(wrapper: FunctionType, old: FunctionType, new: FunctionType
 
 
 def _expression(call: MethodCall, owner: str) -> Callable[[Node], ast.expr]:
-    """What stands for a call: ``self.forward_relu_1(x)``."""
-
     def make(node: Node) -> ast.expr:
         given, module = _given(call.argument, node), _attribute(owner, call.attribute)
         if call.in_place:
@@ -180,7 +178,6 @@ def _expression(call: MethodCall, owner: str) -> Callable[[Node], ast.expr]:
 
 
 def _given(argument: str, node: Node) -> ast.expr:
-    """The input of a call: see ``MethodCall.argument``."""
     kind, _, name = argument.partition(":")
     if kind == "local":
         return ast.Name(id=name, ctx=ast.Load())
@@ -194,7 +191,6 @@ def _given(argument: str, node: Node) -> ast.expr:
 
 
 def _attribute(owner: str, name: str) -> ast.Attribute:
-    """``self.name``."""
     return ast.Attribute(value=ast.Name(id=owner, ctx=ast.Load()), attr=name, ctx=ast.Load())
 
 
@@ -217,7 +213,6 @@ def _reduced(self: nn.Module, protocol: SupportsIndex) -> tuple[object, ...]:
 
 
 def _again(calls: tuple[MethodCall, ...], function: Callable[..., nn.Module], args: tuple[object, ...]) -> nn.Module:
-    """A rewritten module read from a pickle."""
     module = function(*args)
     try:
         rewrite_(module, frozenset(calls))

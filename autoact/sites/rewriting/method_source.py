@@ -123,13 +123,11 @@ def _by_end(tree: ast.Module) -> dict[Place, ast.Call]:
 
 
 def _end(node: ast.expr) -> Place:
-    """Where a part of the text ends."""
     return node.end_lineno or 0, node.end_col_offset or 0
 
 
 @functools.lru_cache(maxsize=64)
 def _parsed(lines: tuple[str, ...]) -> ast.Module:
-    """The syntax tree of a file."""
     return ast.parse("".join(lines))
 
 
@@ -194,10 +192,7 @@ def recompiled(function: FunctionType, exchanged: Mapping[Place, Callable[[Node]
 
 
 class _Exchange(ast.NodeTransformer):
-    """Exchanges calls and operators by where they stand."""
-
     def __init__(self, exchanged: Mapping[Place, Callable[[Node], ast.expr]]) -> None:
-        """Exchange ``exchanged``."""
         self._exchanged = exchanged
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -236,7 +231,6 @@ def _name(code: CodeType) -> tuple[str, int]:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A code and all those inside of it."""
     yield code
     for part in code.co_consts:
         if isinstance(part, CodeType):

@@ -41,15 +41,12 @@ class _Stream:
     ends: list[tuple[str, str | nn.Linear]] = field(default_factory=list)
 
     def sites(self) -> list[str]:
-        """The sites that they go into."""
         return [what for kind, what in self.ends if kind == "site" and isinstance(what, str)]
 
     def linears(self) -> list[nn.Linear]:
-        """The Linear layers that they go into."""
         return [what for _, what in self.ends if isinstance(what, nn.Linear)]
 
     def others(self) -> list[str]:
-        """Anything else that they go into, in words."""
         return [what for kind, what in self.ends if kind == "other" and isinstance(what, str)]
 
 
@@ -61,7 +58,6 @@ class WiringTracer(TorchFunctionMode):
     """
 
     def __init__(self, model: nn.Module, located: list[Located]) -> None:
-        """Trace ``located`` in ``model``."""
         super().__init__()
         self._sites = {id(item.module): item for item in located}
         self._names = {id(module): names for names, module in modules_with_names(model)}
@@ -103,7 +99,6 @@ class WiringTracer(TorchFunctionMode):
         self._order.setdefault(id(module), len(self._order))
 
     def _left(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], result: object) -> None:
-        """A hook that runs after a layer."""
         stream, origin = self._inside.pop()
         if self._inside:
             return  # a part of a site
@@ -144,7 +139,6 @@ class WiringTracer(TorchFunctionMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        """Run ``function``; streams that go into it end there, but for dropout."""
         kwargs = kwargs or {}
         if self._inside:
             return function(*args, **kwargs)
@@ -169,12 +163,10 @@ class WiringTracer(TorchFunctionMode):
                 stream.ends.append(("other", "the model's result"))
 
     def _origin(self, x: Tensor | None) -> str:
-        """What a tensor comes from, in words."""
         held = self._origins.get(id(x))
         return held[1] if held is not None and held[0]() is x else "the model's input"
 
     def _name(self, module: nn.Module) -> str:
-        """The first name of a module."""
         return self._names[id(module)][0]
 
     def wiring_of(self, item: Located) -> Wiring | str:
@@ -230,7 +222,6 @@ class WiringTracer(TorchFunctionMode):
         return f"{subject} is called {calls} times in one forward" if calls > 1 else ""
 
     def _linear(self, module: nn.Linear) -> LinearLayer:
-        """A Linear as plain data."""
         return LinearLayer(
             self._name(module),
             module.in_features,
@@ -240,7 +231,6 @@ class WiringTracer(TorchFunctionMode):
         )
 
     def _norm(self, module: nn.Module) -> NormLayer:
-        """A normalisation as plain data."""
         return NormLayer(self._name(module), sum(1 for _ in module.parameters()))
 
 
@@ -269,5 +259,4 @@ def _on_last_axis(module: nn.Module, x: Tensor) -> bool:
 
 
 def _described(name: str) -> str:
-    """A torch function in words."""
     return "a linear map that is no plain nn.Linear" if name == "linear" else f"{name.strip('_') or 'a function'}()"

@@ -98,5 +98,4 @@ def put(model: nn.Module, names: tuple[str, ...], module: nn.Module) -> None:
 
 
 def _described(thing: object) -> str:
-    """What the user gave instead of a module."""
     return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__

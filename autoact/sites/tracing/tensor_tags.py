@@ -38,7 +38,6 @@ class TensorTags(Generic[T]):
     """
 
     def __init__(self) -> None:
-        """No tags yet."""
         self._held: dict[int, tuple[Tensor, int, T]] = {}
 
     def set(self, tensor: Tensor, tag: T | None) -> None:

@@ -83,7 +83,6 @@ class _Tracer(TorchFunctionMode):
     """Carries sources from tensor to tensor and writes down what each weight meets."""
 
     def __init__(self, model: nn.Module, located: list[Located], inputs: list[Tensor]) -> None:
-        """Trace ``located`` in ``model``, fed with ``inputs``."""
         super().__init__()
         self._located = located
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -104,8 +103,6 @@ class _Tracer(TorchFunctionMode):
                 handle.remove()
 
     def _leaving(self, site: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        """A hook that tags the result of ``site``."""
-
         def hook(module: nn.Module, args: tuple[object, ...], result: object) -> None:
             if isinstance(result, Tensor):
                 self._tags.set(result, WeightSource("site", site))
@@ -119,7 +116,6 @@ class _Tracer(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> object:
-        """Run ``function`` and tag its result."""
         kwargs = kwargs or {}
         name = name_of(function)
         x = first_tensor(args, kwargs) if "input" not in kwargs else kwargs["input"]
