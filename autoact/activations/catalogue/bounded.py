@@ -68,7 +68,7 @@ ROWS = (
     ),
     Activation(
         name="hard_tanh",
-        function=pointwise.hard_tanh,
+        function=F.hardtanh,
         aliases=("hardtanh",),
         formula=r"\min(\max(l, x), u)",
         parameters=(

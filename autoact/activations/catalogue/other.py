@@ -35,7 +35,7 @@ ROWS = (
     ),
     Activation(
         name="softshrink",
-        function=pointwise.softshrink,
+        function=F.softshrink,
         aliases=("soft_shrink",),
         formula=r"\operatorname{sign}(x) \max(0, |x| - \lambda)",
         parameters=(Parameter("lambd", 0.5, 0.0, 1e6, "inputs within -+ lambd become 0"),),
@@ -49,7 +49,7 @@ ROWS = (
     ),
     Activation(
         name="hardshrink",
-        function=pointwise.hardshrink,
+        function=F.hardshrink,
         aliases=("hard_shrink",),
         formula=r"x \text{ if } |x| > \lambda \text{ else } 0",
         parameters=(Parameter("lambd", 0.5, 0.0, 1e6, "inputs within -+ lambd become 0"),),

@@ -73,7 +73,7 @@ ROWS = (
     ),
     Activation(
         name="threshold",
-        function=pointwise.threshold,
+        function=F.threshold,
         aliases=("thresholded_relu",),
         formula=r"x \text{ if } x > t \text{ else } v",
         parameters=(

@@ -68,54 +68,6 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
-def threshold(x: Tensor, threshold: float = 1.0, value: float = 0.0) -> Tensor:
-    """``x`` where x > threshold, else ``value`` (Konda et al., 2014).
-
-    Shape: any, kept.
-
-    Example:
-        >>> threshold(torch.tensor([0.5, 2.0]))
-        tensor([0., 2.])
-    """
-    return F.threshold(x, threshold, value)
-
-
-def hard_tanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """``x`` clipped to ``min_val`` .. ``max_val`` (Collobert, 2004).
-
-    Shape: any, kept.
-
-    Example:
-        >>> hard_tanh(torch.tensor([-3.0, 0.5]))
-        tensor([-1.0000,  0.5000])
-    """
-    return F.hardtanh(x, min_val, max_val)
-
-
-def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """``x`` moved towards zero by ``lambd``, zero within it (Donoho, 1995).
-
-    Shape: any, kept.
-
-    Example:
-        >>> softshrink(torch.tensor([-2.0, 0.25]))
-        tensor([-1.5000,  0.0000])
-    """
-    return F.softshrink(x, lambd)
-
-
-def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """``x`` where abs(x) > ``lambd``, else 0 (Donoho and Johnstone, 1994).
-
-    Shape: any, kept.
-
-    Example:
-        >>> hardshrink(torch.tensor([-2.0, 0.25]))
-        tensor([-2.,  0.])
-    """
-    return F.hardshrink(x, lambd)
-
-
 def squared_relu(x: Tensor) -> Tensor:
     """``relu(x)^2`` (So et al., Primer, 2021).
 
