@@ -10,4 +10,13 @@ try:
 except ImportError as error:
     raise private_name_gone("torch", error, needed_for="seeing what a model computes") from error
 
-__all__ = ["DisableTorchFunction", "OpOverload", "TorchDispatchMode", "without_dispatch_modes"]
+__all__ = ["DisableTorchFunction", "DispatchMode", "OpOverload", "without_dispatch_modes"]
+
+
+class DispatchMode(TorchDispatchMode):
+    """Sees whatever torch runs, however it was called."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch asks; otherwise it imports its compiler, which takes longer than all else here."""
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,7 @@ from autoact.sites.rewriting.method_rewrite import MethodCall
 from autoact.sites.site import Site, Unreplaceable, Wiring
 from autoact.sites.tracing.dry_run import memory_of, tensors_in
 from autoact.sites.tracing.locate import Located, modules_with_names
-from autoact.sites.tracing.tensor_tags import TensorTags, channel_dim_after, first_tensor, name_of
+from autoact.sites.tracing.tensor_tags import TensorTags, TorchCall, channel_dim_after, first_tensor
 
 
 @dataclass
@@ -58,18 +58,14 @@ class CallTracer(TorchFunctionMode):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Attach hooks to every module, and remove them afterwards."""
-        handles = []
-        try:
+        with ExitStack() as hooks:
             for names, module in self._modules:
                 if isinstance(module, torch.jit.ScriptModule):
                     continue  # takes no hooks
-                handles.append(module.register_forward_pre_hook(self._entering(names[0]), with_kwargs=True))
-                handles.append(module.register_forward_hook(self._left, with_kwargs=True))
+                hooks.enter_context(module.register_forward_pre_hook(self._entering(names[0]), with_kwargs=True))
+                hooks.enter_context(module.register_forward_hook(self._left, with_kwargs=True))
             with self, Kernels(self._kernel), self._consequences:
                 yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _kernel(self, name: str) -> None:
         """Note what torch runs, unless an activation module runs it."""
@@ -130,13 +126,13 @@ class CallTracer(TorchFunctionMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        kwargs = kwargs or {}
-        name = name_of(function)
-        inputs = [(tensor, self._layout.get(tensor)) for tensor in tensors_in([*args, *kwargs.values()])]
+        call = TorchCall(function, args, kwargs or {})
+        name = call.name
+        inputs = [(tensor, self._layout.get(tensor)) for tensor in call.tensors]
         if inputs and ("loss" in name or "cross_entropy" in name):
             self.returned(inputs[0][0])
         within = None if self._within_site() else self._stack[-1] if self._stack else ("", self._model)
-        result = self._functional.run(function, args, kwargs, within, self._key)
+        result = self._functional.run(call, within, self._key)
         if isinstance(result, Tensor) and inputs:
             self._layout.set(result, channel_dim_after(name, inputs, result))
         return result

@@ -9,9 +9,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from autoact.sites.discovery.unsupported import FUNCTIONS
+from autoact.sites.discovery.recognise import FUNCTIONS
 from autoact.sites.tracing.dry_run import tensors_in
-from autoact.sites.tracing.tensor_tags import TensorTags, name_of
+from autoact.sites.tracing.tensor_tags import TensorTags, TorchCall
 
 _LINEAR = ("neg", "add", "sub", "subtract", "rsub", "__rsub__", "mul", "multiply", "div", "divide", "true_divide")
 _PRODUCTS = frozenset({"mul", "multiply", "div", "divide", "true_divide"})
@@ -74,9 +74,9 @@ class Expressions:
     Example:
         >>> layer, x = nn.Linear(3, 3), torch.randn(2, 3)
         >>> follow = Expressions(layer)
-        >>> y, _ = follow.run(nn.functional.linear, (x, layer.weight), {})
-        >>> gate, step = follow.run(torch.sigmoid, (y,), {})
-        >>> result, step = follow.run(torch.mul, (y, gate), {})
+        >>> y, _ = follow.run(TorchCall(nn.functional.linear, (x, layer.weight), {}))
+        >>> gate, step = follow.run(TorchCall(torch.sigmoid, (y,), {}))
+        >>> result, step = follow.run(TorchCall(torch.mul, (y, gate), {}))
         >>> step.expressions[0].leaf is y, torch.allclose(step.expressions[0].function(x), nn.functional.silu(x))
         (True, True)
     """
@@ -92,20 +92,13 @@ class Expressions:
         self._count = 0
         self.reaching_weights: set[int] = set()
 
-    def run(
-        self, function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
-    ) -> tuple[object, Step | None]:
-        """Call a function; its result, and the step where it is pointwise and bends what came through weights.
-
-        Args:
-            function: of torch, as ``__torch_function__`` gets it.
-            args: its arguments.
-            kwargs: its named arguments.
-        """
+    def run(self, call: TorchCall) -> tuple[object, Step | None]:
+        """Call a function; its result, and the step where it is pointwise and bends what came through weights."""
         # What is known of the arguments is asked for first: the function may write into them.
-        name, inputs = name_of(function), list(tensors_in([*args, *kwargs.values()]))
+        name, inputs = call.name, call.tensors
         if name == "broadcast_tensors":  # each result is its own argument, in another shape
-            return tuple(self.run(torch.broadcast_to, (x, shape), {})[0] for x, shape in _broadcast(inputs)), None
+            shape = torch.broadcast_shapes(*(x.shape for x in inputs))
+            return tuple(self.run(TorchCall(torch.broadcast_to, (x, shape), {}))[0] for x in inputs), None
         inputs = inputs[:1] if name in _CASTS else inputs  # x.to(y) has none of the numbers of y
         kinds = {self._kind(tensor) for tensor in inputs}
         constants = {id(x): number for x in inputs if (number := self._constant(x)) is not None}
@@ -113,13 +106,13 @@ class Expressions:
         operands = [x for x in inputs if id(x) not in constants]
         known = [{e.leaf_id: e for e in (self._expressions.get(x) or ())} | {id(x): _itself(x)} for x in operands]
         drawn = [self._noise.get(x) is not None for x in inputs]
-        result = function(*args, **kwargs)
+        result = call.function(*call.args, **call.kwargs)
         if name == "__setitem__":
-            return result, self._set_where(args, kinds, known)
+            return result, self._set_where(call.args, kinds, known)
         if name in _MAKES and isinstance(result, Tensor):
             self._note_made(name, result)
             return result, None
-        if isinstance(result, Tensor) and _is_noise(name, function, kinds):
+        if isinstance(result, Tensor) and _is_noise(call, kinds):
             self._note_noise(result)
             return result, None
         if "own" in kinds:
@@ -131,16 +124,11 @@ class Expressions:
             self._noise.set(made, True if drawn and all(drawn) else None)
             kept = [steps for numel, steps in held if numel == made.numel()]
             self._pending.set(made, frozenset[int]().union(*kept) if kept else None)
-        if not isinstance(result, Tensor) or name not in _POINTWISE or not operands or "out" in kwargs:
+        if not isinstance(result, Tensor) or name not in _POINTWISE or not operands or "out" in call.kwargs:
             return result, None
         if any(x.shape != result.shape for x in operands):
             return result, None
-        step = self._step(
-            _Call(cast("Callable[..., Tensor]", function), tuple(args), dict(kwargs), constants),
-            operands,
-            known,
-            result,
-        )
+        step = self._step(_Repeated(call, constants), operands, known, result)
         return result, step if step.expressions and _kind_of_result(kinds) == "weighted" else None
 
     def forget(self, result: object) -> None:
@@ -185,17 +173,20 @@ class Expressions:
         self._pending.set(result, None)
         self._expressions.set(result, None)
 
-    def _step(self, call: _Call, operands: list[Tensor], known: list[dict[int, Expression]], result: Tensor) -> Step:
+    def _step(
+        self, call: _Repeated, operands: list[Tensor], known: list[dict[int, Expression]], result: Tensor
+    ) -> Step:
         """The step that a call is; its result is tagged."""
         self._count += 1
-        number, bends, made = self._count, call.name in _BENDS, []
+        name = call.call.name
+        number, bends, made = self._count, name in _BENDS, []
         shared = [key for key in known[0] if all(key in choice for choice in known)]
         if len(shared) > _MOST_LEAVES:
             shared = [*shared[: _MOST_LEAVES // 2], *shared[-_MOST_LEAVES // 2 :]]
         for key in shared:
             parts = {id(x): choice[key] for x, choice in zip(operands, known, strict=True)}
             ops = frozenset({number}).union(*(part.ops for part in parts.values()))
-            product = call.name in _PRODUCTS and len(operands) > 1
+            product = name in _PRODUCTS and len(operands) > 1
             bent = bends or product or any(part.bends for part in parts.values())
             if len(ops) <= _LONGEST:
                 made.append(Expression(known[0][key].leaf, call.on_other_numbers(parts), ops, bent))
@@ -218,26 +209,19 @@ class Expressions:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Repeated:
     """A call, and which of its tensors are the same number everywhere (by id)."""
 
-    function: Callable[..., Tensor]
-    args: tuple[object, ...]
-    kwargs: dict[str, object]
+    call: TorchCall
     constants: dict[int, float]
 
     @property
-    def name(self) -> str:
-        """The name of the function, without the underscore of in-place forms."""
-        return name_of(self.function)
-
-    @property
     def in_place(self) -> bool:
-        return self.name != getattr(self.function, "__name__", "") or bool(self.kwargs.get("inplace"))
+        return self.call.named_in_place or bool(self.call.kwargs.get("inplace"))
 
     def on_other_numbers(self, parts: Mapping[int, Expression]) -> Callable[[Tensor], Tensor]:
         """The call as a function of the leaf of ``parts``; constants are numbers, and no type is changed."""
-        if self.name in _CASTS:
+        if self.call.name in _CASTS:
             return next(iter(parts.values())).function
         functions = {key: part.function for key, part in parts.items()}
 
@@ -247,20 +231,16 @@ class _Call:
                 return made.clone() if self.in_place else made
             return torch.full_like(z, self.constants[id(value)]) if id(value) in self.constants else value
 
-        return lambda z: self.function(
-            *(other(a, z) for a in self.args), **{k: other(a, z) for k, a in self.kwargs.items()}
+        function = cast("Callable[..., Tensor]", self.call.function)
+        return lambda z: function(
+            *(other(a, z) for a in self.call.args), **{k: other(a, z) for k, a in self.call.kwargs.items()}
         )
 
 
-def _broadcast(tensors: list[Tensor]) -> list[tuple[Tensor, torch.Size]]:
-    """Tensors, each with the shape that all are brought to."""
-    shape = torch.broadcast_shapes(*(x.shape for x in tensors))
-    return [(x, shape) for x in tensors]
-
-
-def _is_noise(name: str, function: Callable[..., object], kinds: set[str]) -> bool:
+def _is_noise(call: TorchCall, kinds: set[str]) -> bool:
     """Whether a function's result depends on no number that it is given: random numbers, or room for them."""
-    written = getattr(function, "__name__", "") != name  # x.normal_() forgets x; torch.normal(mean, deviation) does not
+    # x.normal_() forgets x; torch.normal(mean, deviation) does not
+    name, written = call.name, call.named_in_place
     return name in _NOISE and (written or name.endswith("_like") or not kinds & {"own", "weighted"})
 
 

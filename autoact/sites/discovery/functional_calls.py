@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -15,10 +17,10 @@ from torch import Tensor, nn
 
 from autoact.activations.modules import recognise
 from autoact.core.assignment import Choice
-from autoact.sites.discovery.recognise import choice_of_call, choice_of_function, equal_module
+from autoact.sites.discovery.recognise import NOT_REWRITABLE, choice_of_call, choice_of_function, equal_module
 from autoact.sites.rewriting.method_rewrite import MethodCall, calls_rewritten, number_of, plain_class
 from autoact.sites.rewriting.method_source import Node, NoSourceError, call_at, made, method_code, resolved, written
-from autoact.sites.tracing.tensor_tags import name_of
+from autoact.sites.tracing.tensor_tags import TorchCall, name_of
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,6 @@ class FoundCall:
     choice: Choice | None = None
     problem: str = ""
     written_out: bool = False
-
-
-_REASONS = {
-    "glu": "it is gated: it halves its input",
-    "prelu": "its weights belong to the module",
-    "rrelu": "it draws random numbers as its arguments tell",
-}
 
 
 class _NotRewritableError(Exception):
@@ -82,68 +77,36 @@ def line_of(frame: FrameType | None) -> str:
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "unknown line"
 
 
-def function_call(
-    inside: str,
-    names: Mapping[int, str],
-    function: Callable[..., object],
-    args: Sequence[object],
-    kwargs: Mapping[str, object],
+def torch_call(
+    inside: str, names: Mapping[int, str], call: TorchCall, leaf: Tensor | None = None, choice: Choice | None = None
 ) -> FoundCall:
-    """The call of a torch function that is running now.
+    """The call or operator that is running now: an activation by its name, or, with ``leaf``, by its result.
 
     Args:
         inside: name of the module that is running.
         names: the name of each module of the model, by id.
-        function: as ``__torch_function__`` gets it.
-        args: its arguments.
-        kwargs: its named arguments.
+        call: what runs.
+        leaf: an earlier tensor, perhaps one of the arguments, of which the result is an activation.
+        choice: which one it is; only with ``leaf``.
     """
-    frame, label = user_frame(), name_of(function)
+    frame, label, written_out = user_frame(), call.name, leaf is not None
+    in_place = call.named_in_place
     try:
         place = _place(frame, names)
-        argument = _argument(place, label)
-        choice = choice_of_call(function, args, kwargs)
-        if choice is None:
-            raise _NotRewritableError(_REASONS.get(label, "it is not in the catalogue in this form"))
-        in_place = function.__name__.endswith("_") or bool(kwargs.get("inplace"))
-        call = MethodCall(place.method, written(place.node), place.number, argument, in_place)
-        return FoundCall(place.owner, label, line_of(frame), call, choice)
+        if leaf is not None:
+            argument = _operand(place, call, leaf)
+        else:
+            argument = _argument(place, label)
+            choice = choice_of_call(call.function, call.args, call.kwargs)
+            if choice is None:
+                raise _NotRewritableError(NOT_REWRITABLE.get(label, "it is not in the catalogue in this form"))
+            in_place = in_place or bool(call.kwargs.get("inplace"))
+        here = MethodCall(place.method, written(place.node), place.number, argument, in_place)
+        return FoundCall(place.owner, label, line_of(frame), here, choice, written_out=written_out)
     except (_NotRewritableError, NoSourceError) as error:
-        found = _call_around(frame, names)
-        return found if found is not None else FoundCall(inside, label, line_of(frame), problem=str(error))
-
-
-def expression_call(
-    inside: str,
-    names: Mapping[int, str],
-    function: Callable[..., object],
-    args: Sequence[object],
-    kwargs: Mapping[str, object],
-    leaf: Tensor,
-    choice: Choice,
-) -> FoundCall:
-    """The call or operator that is running now, whose result is an activation of an earlier tensor.
-
-    Args:
-        inside: name of the module that is running.
-        names: the name of each module of the model, by id.
-        function: as ``__torch_function__`` gets it.
-        args: its arguments.
-        kwargs: its named arguments.
-        leaf: the earlier tensor; perhaps one of the arguments.
-        choice: what the result is of it.
-    """
-    frame, label = user_frame(), name_of(function)
-    try:
-        place = _place(frame, names)
-        argument = _operand(place, label, args, kwargs, leaf, frame.f_locals if frame is not None else {})
-        in_place = function.__name__ != label
-        call = MethodCall(place.method, written(place.node), place.number, argument, in_place)
-        return FoundCall(place.owner, label, line_of(frame), call, choice, written_out=True)
-    except (_NotRewritableError, NoSourceError) as error:
-        found = _call_around(frame, names)
-        problem = str(error)
-        return found or FoundCall(inside, label, line_of(frame), choice=choice, problem=problem, written_out=True)
+        return _call_around(frame, names) or FoundCall(
+            inside, label, line_of(frame), choice=choice, problem=str(error), written_out=written_out
+        )
 
 
 def unknown_call(inside: str, function: Callable[..., object]) -> FoundCall:
@@ -184,7 +147,7 @@ def _call_around(frame: FrameType | None, names: Mapping[int, str]) -> FoundCall
         if isinstance(node, ast.BinOp) or argument is None or len(node.args) + len(node.keywords) != 1:
             return None
         try:
-            callee = made(node.func, frame.f_locals, frame.f_globals)
+            callee = made(node.func, _variables(frame))
         except LookupError:
             return None
         holder = getattr(callee, "__self__", None)  # of a function that is written in C, as F.gelu is: its module
@@ -227,6 +190,7 @@ class _Place:
     number: int
     node: Node
     callee: object
+    frame: FrameType
 
 
 def _place(frame: FrameType | None, names: Mapping[int, str]) -> _Place:
@@ -255,10 +219,15 @@ def _place(frame: FrameType | None, names: Mapping[int, str]) -> _Place:
     except StopIteration:
         raise _NotRewritableError(f"the call does not stand in the text of {code.co_name}()") from None
     try:
-        callee = resolved(node.func, frame.f_locals, frame.f_globals) if isinstance(node, ast.Call) else None
+        callee = resolved(node.func, _variables(frame)) if isinstance(node, ast.Call) else None
     except LookupError:
         callee = None
-    return _Place(names[id(owner)], code.co_name, number, node, callee)
+    return _Place(names[id(owner)], code.co_name, number, node, callee, frame)
+
+
+def _variables(frame: FrameType) -> Mapping[str, object]:
+    """All that a name may stand for in the text that a frame runs."""
+    return ChainMap(frame.f_locals, frame.f_globals, vars(builtins))
 
 
 def _check_method(owner: nn.Module, kind: type, method: str, place: tuple[str, int]) -> None:
@@ -302,14 +271,7 @@ def _argument(place: _Place, function: str) -> str:
     return argument
 
 
-def _operand(
-    place: _Place,
-    function: str,
-    args: Sequence[object],
-    kwargs: Mapping[str, object],
-    leaf: Tensor,
-    variables: Mapping[str, object],
-) -> str:
+def _operand(place: _Place, call: TorchCall, leaf: Tensor) -> str:
     """Where in a call or operator the tensor ``leaf`` stands: see ``MethodCall.argument``.
 
     Raises:
@@ -317,19 +279,18 @@ def _operand(
     """
     inside = [part.id for part in ast.walk(place.node) if isinstance(part, ast.Name)]
     for name in inside:
-        if variables.get(name) is leaf:
+        if place.frame.f_locals.get(name) is leaf:
             return f"local:{name}"
-    position = next((i for i, value in enumerate(args) if value is leaf), None)
-    keyword = next((name for name, value in kwargs.items() if value is leaf), None)
+    position = next((i for i, value in enumerate(call.args) if value is leaf), None)
+    keyword = next((name for name, value in call.kwargs.items() if value is leaf), None)
     if isinstance(place.node, ast.BinOp) and position is not None:
-        alone = sum(isinstance(value, Tensor) for value in args) == 1
-        turned = function.startswith("__r") or (alone and isinstance(place.node.left, ast.Constant))
+        alone = sum(isinstance(value, Tensor) for value in call.args) == 1
+        turned = call.name.startswith("__r") or (alone and isinstance(place.node.left, ast.Constant))
         return "operand:right" if turned or position else "operand:left"
     if isinstance(place.node, ast.Call) and (position is not None or keyword is not None):
-        first = _argument(place, function)
+        bound = _argument(place, call.name) == "self"
         if position is None:
             return str(keyword)
-        bound = first == "self"
         if bound and position == 0:
             return "self"
         written_at = position - bound

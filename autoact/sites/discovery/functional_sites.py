@@ -10,21 +10,19 @@ import torch.fx
 from torch import Tensor, nn
 
 from autoact.core.assignment import Choice
-from autoact.sites._compat_torch import OpOverload, TorchDispatchMode, without_dispatch_modes
+from autoact.sites._compat_torch import DispatchMode, OpOverload, without_dispatch_modes
 from autoact.sites.discovery.expressions import Expression, Expressions, Step
 from autoact.sites.discovery.functional_calls import (
     FoundCall,
-    expression_call,
-    function_call,
     hidden_call,
     in_distribution,
     scripted_now,
+    torch_call,
     unknown_call,
     user_frame,
 )
-from autoact.sites.discovery.recognise import choice_of_call, written_out
-from autoact.sites.discovery.unsupported import FUNCTIONS
-from autoact.sites.tracing.tensor_tags import name_of
+from autoact.sites.discovery.recognise import FUNCTIONS, choice_of_call, written_out
+from autoact.sites.tracing.tensor_tags import TorchCall
 
 Memory = tuple[int, int] | None
 
@@ -77,29 +75,20 @@ class FunctionalCalls:
         """Note that a module returned ``result``."""
         self._follow.forget(result)
 
-    def run(
-        self,
-        function: Callable[..., object],
-        args: tuple[object, ...],
-        kwargs: dict[str, object],
-        within: tuple[str, nn.Module] | None,
-        key: Callable[[Tensor], Memory],
-    ) -> object:
+    def run(self, call: TorchCall, within: tuple[str, nn.Module] | None, key: Callable[[Tensor], Memory]) -> object:
         """Run a torch function, and note it where it completes an activation.
 
         Args:
-            function: as ``__torch_function__`` gets it.
-            args: its arguments.
-            kwargs: its named arguments.
+            call: what to run.
             within: the innermost module that runs, and its name; None where that is an activation.
             key: the memory key of the result.
         """
         self._running += 1
         try:
-            result, step = self._follow.run(function, args, kwargs)
+            result, step = self._follow.run(call)
         finally:
             self._running -= 1
-        named = name_of(function) in FUNCTIONS and isinstance(result, Tensor)
+        named = call.name in FUNCTIONS and isinstance(result, Tensor)
         if within is None or not (named or step is not None):
             return result
         inside, module = within
@@ -107,35 +96,26 @@ class FunctionalCalls:
         if not of_torch and not in_distribution():
             memory = key(result) if isinstance(result, Tensor) else None
             with without_dispatch_modes():  # what is computed to know it is no part of the run
-                noted = self._note(function, args, kwargs, inside, step, memory, named=named)
+                noted = self._note(call, inside, step, memory, named=named)
             if noted is not None:
                 self._noted.append(noted)
         return result
 
-    def _note(
-        self,
-        function: Callable[..., object],
-        args: tuple[object, ...],
-        kwargs: dict[str, object],
-        inside: str,
-        step: Step | None,
-        memory: Memory,
-        *,
-        named: bool,
-    ) -> _Noted | None:
+    def _note(self, call: TorchCall, inside: str, step: Step | None, memory: Memory, *, named: bool) -> _Noted | None:
         """What is to be noted of a call; the whole of an expression goes before its parts."""
-        number, alone = (step.number if step is not None else 0), choice_of_call(function, args, kwargs)
+        number = step.number if step is not None else 0
+        alone = choice_of_call(call.function, call.args, call.kwargs)
         for expression in step.expressions if step is not None else ():
             if named and len(expression.ops) == 1:
                 continue
             choice = self._choice_of(inside, expression)
             if choice is not None and choice != alone:  # relu(relu(x)) is two
-                found = expression_call(inside, self._names, function, args, kwargs, expression.leaf, choice)
+                found = torch_call(inside, self._names, call, expression.leaf, choice)
                 return _Noted(found, memory, number, expression.ops)
         if named:
-            return _Noted(function_call(inside, self._names, function, args, kwargs), memory, number)
+            return _Noted(torch_call(inside, self._names, call), memory, number)
         if step is not None and step.first:
-            return _Noted(unknown_call(inside, function), memory, number, doubtful=True)
+            return _Noted(unknown_call(inside, call.function), memory, number, doubtful=True)
         return None
 
     def _choice_of(self, inside: str, expression: Expression) -> Choice | None:
@@ -174,17 +154,12 @@ class FunctionalCalls:
         return found
 
 
-class Kernels(TorchDispatchMode):
+class Kernels(DispatchMode):
     """Hands the name of whatever torch runs to ``told``, however it was called."""
 
     def __init__(self, told: Callable[[str], None]) -> None:
         super().__init__()
         self._told = told
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Torch asks; otherwise it imports its compiler, which takes longer than all else here."""
-        return False
 
     def __torch_dispatch__(
         self,

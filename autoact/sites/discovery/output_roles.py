@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from autoact.sites._compat_torch import DisableTorchFunction, OpOverload, TorchDispatchMode
+from autoact.sites._compat_torch import DisableTorchFunction, DispatchMode, OpOverload
 from autoact.sites.site import OUTPUT
 from autoact.sites.tracing.dry_run import tensors_in
 
@@ -97,7 +97,7 @@ class _Use:
     on_weights: int = 0
 
 
-class Consequences(TorchDispatchMode):
+class Consequences(DispatchMode):
     """Follows activations' results through one run.
 
     Args:
@@ -120,11 +120,6 @@ class Consequences(TorchDispatchMode):
         for tensor in inputs:
             if tensor.is_floating_point() or tensor.is_complex():
                 self._set(tensor, _Origin(roots=frozenset({self._root()})))
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Torch asks; otherwise it imports its compiler, which takes longer than all else here."""
-        return False
 
     def entering(self, site: str, x: Tensor, *, bounded: bool) -> None:
         """An activation is called with ``x``."""

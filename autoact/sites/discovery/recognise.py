@@ -41,6 +41,16 @@ _PARAMETERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
 }
 """The module of torch that computes what a function computes, and the function's further arguments in their order."""
 
+NOT_REWRITABLE = {
+    "glu": "it is gated: it halves its input",
+    "prelu": "its weights belong to the module",
+    "rrelu": "it draws random numbers as its arguments tell",
+}
+"""Activation functions of torch whose calls stay calls, and why."""
+
+FUNCTIONS = frozenset(_PARAMETERS) | frozenset(NOT_REWRITABLE)
+"""Names of torch functions that are activations."""
+
 _TOLERANCE = 1e-6
 _ZERO = 1e-12
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -144,7 +144,6 @@ def _watching(watched: Sequence[Located]) -> Iterator[dict[str, list[_Call]]]:
     """Note what modules are given and return; they work on copies, so that what is written later harms no backward."""
     calls: dict[str, list[_Call]] = {}
     given: dict[int, Tensor] = {}
-    handles = []
 
     def before(module: nn.Module, args: tuple[object, ...]) -> object:
         if not args or not isinstance(args[0], Tensor):
@@ -163,14 +162,11 @@ def _watching(watched: Sequence[Located]) -> Iterator[dict[str, list[_Call]]]:
 
         return hook
 
-    try:
+    with ExitStack() as hooks:
         for item in watched:
-            handles.append(item.module.register_forward_pre_hook(before))
-            handles.append(item.module.register_forward_hook(after(item.name)))
+            hooks.enter_context(item.module.register_forward_pre_hook(before))
+            hooks.enter_context(item.module.register_forward_hook(after(item.name)))
         yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

@@ -16,13 +16,6 @@ _SOFTMAX = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 _ACTIVATIONS_IN_TORCH = "torch.nn.modules.activation"
 
-_FUNCTIONS = """
-    relu relu6 leaky_relu rrelu prelu elu selu celu gelu silu mish tanh sigmoid special_expit hardtanh hardsigmoid
-    hardswish softplus softsign logsigmoid log_sigmoid tanhshrink softshrink hardshrink threshold _threshold glu
-"""
-FUNCTIONS = frozenset(_FUNCTIONS.split())
-"""Names of torch functions that are activations."""
-
 
 def unreplaceable_in(model: nn.Module, located: Iterable[Located]) -> list[Unreplaceable]:
     """What the modules alone show, without running the model."""

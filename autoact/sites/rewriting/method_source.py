@@ -4,7 +4,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import builtins
 import copy
 import dis
 import functools
@@ -249,28 +248,23 @@ def _same(one: CodeType, other: CodeType) -> bool:
     )
 
 
-def resolved(node: ast.expr, names: Mapping[str, object], more: Mapping[str, object]) -> object:
-    """What a dotted name in a text stands for; raises LookupError where it is no dotted name or is not known.
+def resolved(node: ast.expr, names: Mapping[str, object]) -> object:
+    """What a dotted name in a text stands for, given all names of its place.
 
-    Args:
-        node: the expression.
-        names: local variables.
-        more: global variables.
+    Raises:
+        LookupError: it is no dotted name, or there is nothing of that name.
     """
     if isinstance(node, ast.Attribute):
         try:
-            return getattr(resolved(node.value, names, more), node.attr)
+            return getattr(resolved(node.value, names), node.attr)
         except AttributeError as error:
             raise LookupError(node.attr) from error
     if not isinstance(node, ast.Name):
         raise LookupError(ast.unparse(node))
-    for table in (names, more, vars(builtins)):
-        if node.id in table:
-            return table[node.id]
-    raise LookupError(node.id)
+    return names[node.id]
 
 
-def made(node: ast.expr, names: Mapping[str, object], more: Mapping[str, object]) -> Any:
+def made(node: ast.expr, names: Mapping[str, object]) -> Any:
     """What an expression that makes or takes something to be called stands for, such as ``ACT2FN[name]``.
 
     Only what changes nothing is evaluated: names, attributes, subscripts, constants, ``getattr``, and the making of
@@ -282,19 +276,19 @@ def made(node: ast.expr, names: Mapping[str, object], more: Mapping[str, object]
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Attribute):
-        return resolved(ast.Attribute(ast.Name("it"), node.attr), {"it": made(node.value, names, more)}, {})
+        return resolved(ast.Attribute(ast.Name("it"), node.attr), {"it": made(node.value, names)})
     if isinstance(node, ast.Subscript):
         try:
-            return made(node.value, names, more)[made(node.slice, names, more)]
+            return made(node.value, names)[made(node.slice, names)]
         except (TypeError, ValueError) as error:
             raise LookupError(ast.unparse(node)) from error
     if not isinstance(node, ast.Call):
-        return resolved(node, names, more)
-    function = made(node.func, names, more)
+        return resolved(node, names)
+    function = made(node.func, names)
     if function is not getattr and not (isinstance(function, type) and issubclass(function, nn.Module)):
         raise LookupError(ast.unparse(node))
-    args = [made(arg, names, more) for arg in node.args]
-    named = {keyword.arg: made(keyword.value, names, more) for keyword in node.keywords if keyword.arg is not None}
+    args = [made(arg, names) for arg in node.args]
+    named = {keyword.arg: made(keyword.value, names) for keyword in node.keywords if keyword.arg is not None}
     try:
         return function(*args, **named)
     except Exception as error:  # it is somebody else's

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -17,7 +17,7 @@ from autoact.sites.initialise import is_held
 from autoact.sites.site import LinearLayer, NormLayer, Wiring
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.sites.tracing.locate import Located, modules_with_names
-from autoact.sites.tracing.tensor_tags import TensorTags, first_tensor, name_of
+from autoact.sites.tracing.tensor_tags import TensorTags, TorchCall, first_tensor
 from autoact.sites.tracing.weight_consumers import DROPS
 
 _LAST_AXIS_NORMS = (nn.LayerNorm, nn.RMSNorm)
@@ -33,21 +33,16 @@ class _Stream:
     Attributes:
         start: the Linear, or the name of the site, that they come from.
         norms: normalisations on the way.
-        ends: Linear layers, site names, and descriptions of anything else that they go into.
+        linears: Linear layers that they go into.
+        sites: names of the sites that they go into.
+        others: anything else that they go into, in words.
     """
 
     start: nn.Linear | str
     norms: list[nn.Module] = field(default_factory=list)
-    ends: list[tuple[str, str | nn.Linear]] = field(default_factory=list)
-
-    def sites(self) -> list[str]:
-        return [what for kind, what in self.ends if kind == "site" and isinstance(what, str)]
-
-    def linears(self) -> list[nn.Linear]:
-        return [what for _, what in self.ends if isinstance(what, nn.Linear)]
-
-    def others(self) -> list[str]:
-        return [what for kind, what in self.ends if kind == "other" and isinstance(what, str)]
+    linears: list[nn.Linear] = field(default_factory=list)
+    sites: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
 
 class WiringTracer(TorchFunctionMode):
@@ -76,19 +71,15 @@ class WiringTracer(TorchFunctionMode):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Attach hooks to the layers that matter, and remove them afterwards."""
-        handles = []
-        try:
+        with ExitStack() as hooks:
             for module in self._modules:
                 if id(module) in self._sites or _is_plain(module):
-                    handles.append(module.register_forward_pre_hook(self._entering, with_kwargs=True))
-                    handles.append(module.register_forward_hook(self._left, with_kwargs=True))
+                    hooks.enter_context(module.register_forward_pre_hook(self._entering, with_kwargs=True))
+                    hooks.enter_context(module.register_forward_hook(self._left, with_kwargs=True))
             with self:
                 yield
             if self._inside:
                 self._blind = "a layer raised an error that the model caught: what happened then is not seen"
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _entering(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """A hook that runs before a layer: an in-place one overwrites its input, so the stream is looked up now."""
@@ -103,34 +94,27 @@ class WiringTracer(TorchFunctionMode):
         if self._inside:
             return  # a part of a site
         described = f"{type(module).__name__} {self._name(module)!r}"
+        ending, going_on = stream or _Stream(origin), None  # what comes from elsewhere ends unseen
         if not isinstance(result, Tensor):
-            if stream is not None:
-                stream.ends.append(("other", described))
+            ending.others.append(described)
             return
         site = self._sites.get(id(module))
         if site is not None:
+            ending.sites.append(site.name)
             self._into[site.name] = stream or origin
-            start = self._out[site.name] = _Stream(site.name)
-            self._enter(stream, ("site", site.name), result, start)
+            going_on = self._out[site.name] = _Stream(site.name)
         elif isinstance(module, nn.Linear):
-            self._enter(stream, ("linear", module), result, _Stream(module))
+            ending.linears.append(module)
+            going_on = _Stream(module)
         elif isinstance(module, _PASSING_MODULES):
-            self._streams.set(result, stream)
-            described = origin
+            going_on, described = stream, origin
         elif stream is not None and _on_last_axis(module, result):
             stream.norms.append(module)
-            self._streams.set(result, stream)
+            going_on = stream
         else:
-            self._enter(stream, ("other", described), result, None)
+            ending.others.append(described)
+        self._streams.set(result, going_on)
         self._origins[id(result)] = (weakref.ref(result), described)
-
-    def _enter(
-        self, stream: _Stream | None, end: tuple[str, str | nn.Linear], result: Tensor, start: _Stream | None
-    ) -> None:
-        """A stream ends, and what comes out begins another."""
-        if stream is not None:
-            stream.ends.append(end)
-        self._streams.set(result, start)
 
     def __torch_function__(
         self,
@@ -139,19 +123,18 @@ class WiringTracer(TorchFunctionMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        kwargs = kwargs or {}
+        call = TorchCall(function, args, kwargs or {})
         if self._inside:
-            return function(*args, **kwargs)
-        name = name_of(function)
-        tensors = list(tensors_in([*args, *kwargs.values()]))
+            return function(*call.args, **call.kwargs)
+        name, tensors = call.name, call.tensors
         streams = [stream for tensor in tensors if (stream := self._streams.get(tensor)) is not None]
-        result = function(*args, **kwargs)
+        result = function(*call.args, **call.kwargs)
         results = list(tensors_in(result))
         if isinstance(result, Tensor) and name in DROPS and len(streams) == 1 and result.shape == tensors[0].shape:
             self._streams.set(result, streams[0])
         elif results or result is None or name in _READS:  # a shape or a flag that is read is no use of the channels
             for stream in streams:
-                stream.ends.append(("other", _described(name)))
+                stream.others.append(_described(name))
         for tensor in results:
             self._origins[id(tensor)] = (weakref.ref(tensor), _described(name))
         return result
@@ -160,7 +143,7 @@ class WiringTracer(TorchFunctionMode):
         """Note what the model returned."""
         for tensor in tensors_in(result):
             if (stream := self._streams.get(tensor)) is not None:
-                stream.ends.append(("other", "the model's result"))
+                stream.others.append("the model's result")
 
     def _origin(self, x: Tensor | None) -> str:
         held = self._origins.get(id(x))
@@ -181,12 +164,12 @@ class WiringTracer(TorchFunctionMode):
         if isinstance(into, str) or isinstance(into.start, str):
             origin = into if isinstance(into, str) else f"the activation {into.start!r}"
             return f"its input comes from {origin}, and only the width of a plain nn.Linear can change"
-        producer, consumers = into.start, out.linears()
-        if len(into.ends) != 1:
-            others = dict.fromkeys([*into.others(), *(self._name(module) for module in into.linears())])
+        producer, consumers = into.start, out.linears
+        others = dict.fromkeys([*into.others, *(self._name(module) for module in into.linears)])
+        if others or len(into.sites) != 1:
             where = ", ".join(others) or "two activations"
             return f"the output of {self._name(producer)!r} goes into {where} as well"
-        ends = [*out.others(), *(f"the activation {name!r}" for name in out.sites())]
+        ends = [*out.others, *(f"the activation {name!r}" for name in out.sites)]
         if ends or not consumers:
             return f"its output goes into {ends[0] if ends else 'nothing'}, not into plain nn.Linear layers alone"
         parts = [producer, *consumers, *into.norms, *out.norms]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from torch import Tensor
@@ -57,6 +58,30 @@ def name_of(function: object) -> str:
     """The name of a torch function without the in-place underscore: ``relu`` for ``torch.relu_``."""
     name = str(getattr(function, "__name__", ""))
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+
+
+@dataclass(frozen=True)
+class TorchCall:
+    """A call of a torch function, as ``__torch_function__`` gets it."""
+
+    function: Callable[..., object]
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """The name of the function: see ``name_of``."""
+        return name_of(self.function)
+
+    @property
+    def named_in_place(self) -> bool:
+        """Whether its name says that it writes into its input: ``x.relu_()``."""
+        return self.name != getattr(self.function, "__name__", "")
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors among its arguments, in their order."""
+        return list(tensors_in([*self.args, *self.kwargs.values()]))
 
 
 def first_tensor(args: Sequence[object], kwargs: Mapping[str, object]) -> Tensor | None:

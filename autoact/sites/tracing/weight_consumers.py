@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,13 +94,11 @@ class _Tracer(TorchFunctionMode):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Attach a hook to every activation module, and remove it afterwards."""
-        handles = [item.module.register_forward_hook(self._leaving(item.name)) for item in self._located]
-        try:
+        with ExitStack() as hooks:
+            for item in self._located:
+                hooks.enter_context(item.module.register_forward_hook(self._leaving(item.name)))
             with self:
                 yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _leaving(self, site: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
         def hook(module: nn.Module, args: tuple[object, ...], result: object) -> None:

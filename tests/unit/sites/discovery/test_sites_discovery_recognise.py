@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from autoact.activations import registry
 from autoact.activations.modules import torch_activation_types
 from autoact.sites import apply, find_sites
-from autoact.sites.discovery.recognise import choice_of_call, choice_of_function, equal_choice, equal_module
-from autoact.sites.discovery.unsupported import FUNCTIONS
+from autoact.sites.discovery.recognise import FUNCTIONS, choice_of_call, choice_of_function, equal_choice, equal_module
 
 X = torch.linspace(-4, 4, 101)
 
