@@ -47,9 +47,6 @@ def second_moment(f: Callable[[Tensor], Tensor]) -> float:
 
     Panels are halved where halving changes their integral, so kinks and jumps anywhere are found.
 
-    Args:
-        f: pointwise function.
-
     Example:
         >>> round(second_moment(torch.relu), 9)
         0.5
@@ -95,9 +92,6 @@ def gain(choice: str | Choice) -> float:
     A learnable activation counts at its starting values, a stochastic one in eval mode. Of a gated one it is
     ``1 / sqrt(E[f(z1, z2)^2])`` for independent inputs: that of its gate alone, since the value has a second moment of
     1. Accurate to 1e-6, cached.
-
-    Args:
-        choice: a catalogue name, with parameters where wanted.
 
     Raises:
         AutoactError: unknown choice, or a second moment that is zero or infinite.

@@ -50,12 +50,7 @@ def optional(module: str, *, wanted_for: str, install: str | None = None, extra:
 
 
 def load_module(name: str, reference: str, what: str) -> ModuleType:
-    """Import a module that the user names.
-
-    Args:
-        name: dotted name.
-        reference: what the user wrote, for messages.
-        what: where the user wrote it.
+    """Import a module that the user names: as ``reference``, in what ``what`` says.
 
     Raises:
         AutoactError: there is no such module. An error inside the module keeps its traceback.

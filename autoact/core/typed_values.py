@@ -18,9 +18,7 @@ MOST = 2**31 - 1
 def check_values(record: Any, section: str) -> None:
     """Refuse values that do not have the declared type, are not finite, or are too large to be meant.
 
-    Args:
-        record: a dataclass with settings; records in it are checked, too.
-        section: what stands before their names in messages, such as ``search``.
+    Settings within ``record`` are checked, too; ``section``, such as ``search``, stands before names in messages.
 
     Raises:
         AutoactError: names the setting, what was given and what is allowed.

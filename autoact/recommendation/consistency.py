@@ -12,10 +12,6 @@ from autoact.recommendation.safe_text import printable
 def check_consistent(data: PlainData, source: str) -> None:
     """Refuse assignments to sites that the file does not have, and column profiles that cannot be compared with.
 
-    Args:
-        data: follows the schema.
-        source: names the file in messages.
-
     Raises:
         AutoactError: the first contradiction, and where it stands.
     """

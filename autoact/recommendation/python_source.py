@@ -22,6 +22,16 @@ from autoact.recommendation.safe_text import quotable
 
 _OURS = "autoact.activations."
 
+_HEAD = """\
+The activations that autoact recommends for {task} (policy {policy}). Needs torch alone.
+
+Use apply_(model) on the unchanged model, before its optimiser is made. To load weights that were saved with
+autoact: model.load_state_dict({{k: v for k, v in weights.items() if 'autoact:' not in k}}).
+"""
+_WIDTHS = """
+The layers before and behind {sites} have other widths there: each output
+channel is made of several input channels. Give your class these widths yourself.
+"""
 _POINTWISE = '''
 class Pointwise(nn.Module):
     """A function of each number, without weights."""
@@ -76,11 +86,8 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
     """Source of a module with ``ACTIVATIONS`` (site name -> what makes the module) and ``apply_(model)``.
 
     Learnable activations become modules with weights. Gated ones become modules, too; the source then says that the
-    layers around them have other widths, which the model's own class has to give them.
-
-    Args:
-        recommendation: what a search wrote.
-        policy: see ``Recommendation.policy``.
+    layers around them have other widths, which the model's own class has to give them. Without a ``policy`` it is the
+    one that ``Recommendation.policy`` gives.
 
     Raises:
         AutoactError: the policy keeps the baseline, or an activation has no source that stands alone.
@@ -98,22 +105,10 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
         f"    {site!r}: lambda: {writer.made(choice, recommendation.sites[site])}," for site, choice in changed.items()
     ]
     gated = [site for site, choice in changed.items() if get(choice.name).gated]
-    head = [
-        f'"""The activations that autoact recommends for {quotable(recommendation.task)} (policy {quotable(name)}). '
-        "Needs torch alone.",
-        "",
-    ]
-    head += [
-        "Use apply_(model) on the unchanged model, before its optimiser is made. To load weights that were saved with"
-    ]
-    head += ["autoact: model.load_state_dict({k: v for k, v in weights.items() if 'autoact:' not in k})."]
+    head = _HEAD.format(task=quotable(recommendation.task), policy=quotable(name))
     if gated:
-        head += [
-            "",
-            f"The layers before and behind {', '.join(map(quotable, gated))} have other widths there: each output",
-        ]
-        head += ["channel is made of several input channels. Give your class these widths yourself."]
-    parts = ["\n".join([*head, '"""']), writer.imports(), *writer.definitions()]
+        head += _WIDTHS.format(sites=", ".join(map(quotable, gated)))
+    parts = [f'"""{head}"""', writer.imports(), *writer.definitions()]
     parts += [_CLASSES[kind].strip("\n") for kind in writer.classes]
     parts += ["\n".join(["ACTIVATIONS = {", *lines, "}"]), _APPLY.strip("\n")]
     return "\n\n\n".join(parts) + "\n"
@@ -124,7 +119,7 @@ class _Writer:
         self.functions: dict[str, str] = {}
         self.constants: dict[str, str] = {}
         self.modules: set[str] = {"torch", "nn"}
-        self.classes: list[str] = []
+        self.classes: dict[str, None] = {}
 
     def made(self, choice: Choice, site: Any) -> str:
         row, values = get(choice.name), dict(parameters(choice))
@@ -134,14 +129,11 @@ class _Writer:
             if site["channels"] is None:
                 raise AutoactError(f"{choice} has weights per channel, and the search did not see how many there are")
             channels, dim = int(site["channels"]), int(site["channel_dim"])
-            return f"{self._class('Learnable')}({function}, {channels}, {dim}{settings})"
+            self.classes["Learnable"] = None
+            return f"Learnable({function}, {channels}, {dim}{settings})"
         kind = "Stochastic" if row.stochastic else "Pointwise"
-        return f"{self._class(kind)}({function}{settings})"
-
-    def _class(self, name: str) -> str:
-        if name not in self.classes:
-            self.classes.append(name)
-        return name
+        self.classes[kind] = None
+        return f"{kind}({function}{settings})"
 
     def _function(self, row: Activation) -> str:
         """The name under which the source knows a row's function."""

@@ -263,19 +263,9 @@ class Recommendation:
         baseline = _read_policy(data["baseline"], f"{source}: baseline")
         check_digests(data, source)
         check_consistent(data, source)
-        return cls(
-            task=data["task"],
-            created=data["created"],
-            verdict=data["verdict"],
-            metric=data["metric"],
-            policies=policies,
-            baseline=baseline,
-            sites=data["sites"],
-            rescale=data["rescale"],
-            simulated=data["simulated"],
-            about=data["about"],
-            not_searched=tuple(data["not_searched"]),
-        )
+        names = ("task", "created", "verdict", "metric", "sites", "rescale", "simulated", "about")
+        plain = {name: data[name] for name in names}
+        return cls(**plain, policies=policies, baseline=baseline, not_searched=tuple(data["not_searched"]))
 
 
 class _Plain(yaml.SafeDumper):

@@ -54,10 +54,6 @@ def published() -> PlainData:
 def check(data: object, source: str) -> None:
     """Refuse what does not follow the schema.
 
-    Args:
-        data: what the YAML file holds.
-        source: names the file in messages.
-
     Raises:
         AutoactError: the first thing that is wrong, and where it stands.
 

@@ -27,13 +27,7 @@ class Fit:
 
 
 def compare(seen: Mapping[str, PlainData], not_searched: Collection[str], found: Sites) -> Fit:
-    """Compare the sites that a search saw with those that were found in a model.
-
-    Args:
-        seen: site name -> what the search saw there.
-        not_searched: names that the search left alone.
-        found: the model's sites.
-    """
+    """Compare the sites that a search saw, and those that it left alone, with those that were found in a model."""
     from autoact.activations import canonical, function_key
 
     present = [name for site in found for name in site.names]

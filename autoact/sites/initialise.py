@@ -143,11 +143,7 @@ def multiply_(model: nn.Module, factors: Mapping[str, float]) -> None:
 def draw_(weight: Tensor, value: float, fan_in: int, generator: torch.Generator | None = None) -> None:
     """Fill ``weight``, in place, with normal numbers of standard deviation ``value / sqrt(fan_in)``.
 
-    Args:
-        weight: changed in place.
-        value: the gain of what it consumes.
-        fan_in: how many inputs each output sums over.
-        generator: source of random numbers; torch's default one if not given.
+    ``value`` is the gain of what it consumes, ``fan_in`` how many inputs each output sums over.
     """
     with torch.no_grad():
         weight.copy_(_normal_like(weight, generator) * (value / fan_in**0.5))

@@ -82,10 +82,6 @@ def maxout(x: Tensor, pieces: float = 2) -> Tensor:
 
     Shape: ``[..., pieces * channels]`` -> ``[..., channels]``.
 
-    Args:
-        x: the pieces, one after the other.
-        pieces: how many, a whole number.
-
     Example:
         >>> maxout(torch.tensor([1.0, 5.0, 2.0, 3.0]))
         tensor([2., 5.])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import itertools
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -52,24 +53,29 @@ class _NotRewritableError(Exception):
 
 def user_frame(below: FrameType | None = None) -> FrameType | None:
     """The innermost frame that is neither torch's nor of this folder; with ``below`` the next one that called it."""
-    frame: FrameType | None = sys._getframe(1) if below is None else below.f_back
-    while frame is not None:
-        package = str(frame.f_globals.get("__name__", ""))
+    for frame in _frames(sys._getframe(1) if below is None else below.f_back):
+        package = _package(frame)
         if package.split(".")[0] != "torch" and not package.startswith("autoact.sites"):
             return frame
-        frame = frame.f_back
     return None
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame, what called it, and so on outwards."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def in_distribution() -> bool:
     """Whether a distribution of torch runs: what it bends is its own arithmetic, such as a guard of probabilities."""
-    frame: FrameType | None = sys._getframe(1)
     last = user_frame()
-    while frame is not None and frame is not last:
-        if str(frame.f_globals.get("__name__", "")).startswith("torch.distributions"):
-            return True
-        frame = frame.f_back
-    return False
+    inner = itertools.takewhile(lambda frame: frame is not last, _frames(sys._getframe(1)))
+    return any(_package(frame).startswith("torch.distributions") for frame in inner)
 
 
 def line_of(frame: FrameType | None) -> str:
@@ -80,14 +86,9 @@ def line_of(frame: FrameType | None) -> str:
 def torch_call(
     inside: str, names: Mapping[int, str], call: TorchCall, leaf: Tensor | None = None, choice: Choice | None = None
 ) -> FoundCall:
-    """The call or operator that is running now: an activation by its name, or, with ``leaf``, by its result.
+    """The call or operator that is running now, inside the module of that name; ``names`` are all modules' by id.
 
-    Args:
-        inside: name of the module that is running.
-        names: the name of each module of the model, by id.
-        call: what runs.
-        leaf: an earlier tensor, perhaps one of the arguments, of which the result is an activation.
-        choice: which one it is; only with ``leaf``.
+    It is an activation by its own name or, with ``leaf``, by its result: ``choice`` of that earlier tensor.
     """
     frame, label, written_out = user_frame(), call.name, leaf is not None
     in_place = call.named_in_place
@@ -122,12 +123,7 @@ def hidden_call(inside: str, name: str) -> FoundCall:
 
 def scripted_now() -> bool:
     """Whether a scripted module runs, which is told as a whole."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if isinstance(frame.f_locals.get("self"), torch.jit.ScriptModule):
-            return True
-        frame = frame.f_back
-    return False
+    return any(isinstance(f.f_locals.get("self"), torch.jit.ScriptModule) for f in _frames(sys._getframe(1)))
 
 
 def _call_around(frame: FrameType | None, names: Mapping[int, str]) -> FoundCall | None:
@@ -143,7 +139,7 @@ def _call_around(frame: FrameType | None, names: Mapping[int, str]) -> FoundCall
             continue
         except NoSourceError:
             return None
-        node, argument = place.node, None if isinstance(place.node, ast.BinOp) else _first_argument(place.node)
+        node, argument = place.node, _first_argument(place.node)
         if isinstance(node, ast.BinOp) or argument is None or len(node.args) + len(node.keywords) != 1:
             return None
         try:
@@ -175,7 +171,7 @@ def module_call(names: Mapping[int, str], module: nn.Module) -> tuple[str, Metho
         place = _place(frame, names)
     except (_NotRewritableError, NoSourceError):
         return None
-    argument = None if isinstance(place.node, ast.BinOp) else _first_argument(place.node)
+    argument = _first_argument(place.node)
     if place.callee is not module or argument is None:
         return None
     return place.owner, MethodCall(place.method, written(place.node), place.number, argument)
@@ -299,8 +295,10 @@ def _operand(place: _Place, call: TorchCall, leaf: Tensor) -> str:
     raise _NotRewritableError("what it is computed from has no name in this line: give it one, as in x = ...")
 
 
-def _first_argument(node: ast.Call) -> str | None:
-    """The first argument of a call: 0, or the keyword ``input``."""
+def _first_argument(node: Node) -> str | None:
+    """The first argument of a call: 0, or the keyword ``input``; None where it is neither, or an operator."""
+    if isinstance(node, ast.BinOp):
+        return None
     if node.args:
         return None if isinstance(node.args[0], ast.Starred) else "0"
     return "input" if any(keyword.arg == "input" for keyword in node.keywords) else None

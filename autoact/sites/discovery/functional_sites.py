@@ -47,12 +47,7 @@ class _Noted:
 
 
 class FunctionalCalls:
-    """The activations that a run computes outside of modules.
-
-    Args:
-        model: what runs.
-        names: the name of each of its modules, by id.
-    """
+    """The activations that a run of ``model`` computes outside of modules; ``names`` has those of its parts by id."""
 
     def __init__(self, model: nn.Module, names: Mapping[int, str]) -> None:
         self._names = names
@@ -62,12 +57,7 @@ class FunctionalCalls:
         self._running = 0
 
     def kernel(self, name: str, inside: str) -> None:
-        """Note an activation that runs where Python calls no function of torch: in a scripted function.
-
-        Args:
-            name: of what runs.
-            inside: the innermost module that runs.
-        """
+        """Note what runs, ``inside`` a module, where Python calls no function of torch: in a scripted function."""
         if not self._running and name.removesuffix("_") in FUNCTIONS and not scripted_now():
             self._noted.append(_Noted(hidden_call(inside, name.removesuffix("_")), None))
 
@@ -78,10 +68,7 @@ class FunctionalCalls:
     def run(self, call: TorchCall, within: tuple[str, nn.Module] | None, key: Callable[[Tensor], Memory]) -> object:
         """Run a torch function, and note it where it completes an activation.
 
-        Args:
-            call: what to run.
-            within: the innermost module that runs, and its name; None where that is an activation.
-            key: the memory key of the result.
+        The innermost module that runs is ``within``, with its name; None where that is an activation.
         """
         self._running += 1
         try:
@@ -130,11 +117,8 @@ class FunctionalCalls:
         """The calls, and whether they made the model's output.
 
         What is no activation that we know is told where weights read it: not a norm's square, not a loss. Of an
-        expression the whole counts, unless a part alone can be replaced.
-
-        Args:
-            own: names of modules that are activations as a whole.
-            is_result: whether the model returned a memory.
+        expression the whole counts, unless a part alone can be replaced. Modules of the names ``own`` are activations
+        as a whole.
         """
         covered: set[int] = set()
         kept: list[_Noted] = []

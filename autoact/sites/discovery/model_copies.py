@@ -28,10 +28,6 @@ def with_twins(model: nn.Module, sites: Sites) -> Sites:
     the run calls only one of the two (an average that validates, a net that only trains), or one is frozen and holds
     the other's values (a teacher that runs beside it). Layers that are alike and all run are no copies.
 
-    Args:
-        model: the model that was run.
-        sites: what the run called.
-
     Returns:
         Sites in which a copy's site has ``twin_of``: a search gives both the same activation. Neither of the two can
         change its width.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 from torch import nn
 
@@ -18,7 +18,7 @@ from autoact.sites.tracing.torch_transformer import fast_paths, hold_, is_layer
 from autoact.sites.user_hooks import take_hooks_
 
 
-class StandIns:
+class StandIns(AbstractContextManager["StandIns"]):
     """Puts stand-ins into a model, and takes them out again, the last first.
 
     Example:
@@ -36,12 +36,7 @@ class StandIns:
         self._undo: list[Callable[[], None]] = []
         self._nested = fast_paths(model)
 
-    def __enter__(self) -> StandIns:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.undo()
 
     def __len__(self) -> int:

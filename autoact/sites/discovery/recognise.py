@@ -60,11 +60,6 @@ def choice_of_call(
 ) -> Choice | None:
     """The choice that computes what a call of a torch function computes; None where the catalogue has none.
 
-    Args:
-        function: of torch, as ``__torch_function__`` gets it.
-        args: with the input first.
-        kwargs: named arguments.
-
     Example:
         >>> x = torch.zeros(2)
         >>> str(choice_of_call(torch.nn.functional.leaky_relu, (x, 0.2), {}))
@@ -109,14 +104,9 @@ def equal_choice(function: Callable[[Tensor], Tensor]) -> Choice | None:
         >>> equal_choice(torch.cos) is None
         True
     """
-    # An irrational step: no point lies on a kink but zero.
-    x = torch.cat([torch.arange(-200, 201, dtype=torch.float64) * (torch.pi / 64), torch.tensor([-60.0, 60.0])])
     with torch.no_grad():
-        try:
-            y = function(x.clone())
-        except Exception:  # not made for a vector of numbers: then it is not pointwise either
-            return None
-        if not isinstance(y, Tensor) or y.shape != x.shape or not y.is_floating_point():
+        x, y = _points(), _values(function)
+        if y is None:
             return None
         for row in registry.all():
             if row.gated or row.learnable or row.stochastic:
@@ -139,13 +129,9 @@ def written_out(function: Callable[[Tensor], Tensor]) -> Choice | None:
         >>> written_out(lambda x: x.clamp(min=1e-8)) is None
         True
     """
-    x = torch.cat([torch.arange(-200, 201, dtype=torch.float64) * (torch.pi / 64), torch.tensor([-60.0, 60.0])])
     with torch.no_grad():
-        try:
-            y = function(x.clone())
-        except Exception:  # made for the shape that it had in the run
-            return None
-        if not isinstance(y, Tensor) or y.shape != x.shape or not y.is_floating_point():
+        x, y = _points(), _values(function)
+        if y is None:
             return None
         found = equal_choice(lambda _: y.clone())
         for choice in [found] if found is not None else _fitted(y.double()):
@@ -154,6 +140,21 @@ def written_out(function: Callable[[Tensor], Tensor]) -> Choice | None:
             if exact and torch.allclose(y.double(), wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
                 return None if choice.name == "identity" else choice
     return None
+
+
+def _points() -> Tensor:
+    """Where functions are compared. An irrational step: no point lies on a kink but zero."""
+    return torch.cat([torch.arange(-200, 201, dtype=torch.float64) * (torch.pi / 64), torch.tensor([-60.0, 60.0])])
+
+
+def _values(function: Callable[[Tensor], Tensor]) -> Tensor | None:
+    """What a function is at these points; None where it is not pointwise, or made for another shape."""
+    x = _points()
+    try:
+        y = function(x)
+    except Exception:  # not made for a vector of numbers
+        return None
+    return y if isinstance(y, Tensor) and y.shape == (len(x),) and y.is_floating_point() else None
 
 
 def _fitted(y: Tensor) -> list[Choice]:

@@ -83,11 +83,7 @@ class SelfCheck:
         return tuple(_MODES[training] for training, _ in self._before)
 
     def difference(self, watched: Sequence[Located] = ()) -> str:
-        """What differs from the model as it was, in words; empty where nothing does.
-
-        Args:
-            watched: activation modules that stand in the model now; see ``written``.
-        """
+        """What differs from the model as it was, in words; empty where nothing does; ``written`` is of ``watched``."""
         self.written = {}
         for (training, gradients), before in self._before.items():
             try:
@@ -226,13 +222,7 @@ def _size(tensor: Tensor | None) -> float:
 
 
 def close(a: Tensor, b: Tensor, scale: float | None = None) -> bool:
-    """Whether two results are equal up to the rounding of their type.
-
-    Args:
-        a: one.
-        b: the other.
-        scale: the size of numbers that rounding is measured by; that of ``b`` where None.
-    """
+    """Whether two results are equal up to the rounding of their type at the size ``scale``, or that of ``b``."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     a, b = (part.to_dense() if part.layout is not torch.strided and not part.is_nested else part for part in (a, b))

@@ -140,18 +140,13 @@ def _stand_in(model: nn.Module, wanted: list[Site], needed: Mapping[str, Choice]
         item = present.get(site.name)
         # Parameters are not compared: those of a PReLU change in training.
         if item is not None and item.choice.name != site.current.name:
-            raise _does_not_fit(site)
+            raise AutoactError(f"sites do not fit the model: it holds no {site.current.name} at {site.name!r}")
         if site.name not in needed or (item is not None and item.names == site.names):
             continue
         if site.call is not None:
             standins.for_call(site.name.rpartition(".")[0], site.call, site.current)
         else:
             standins.for_module(site.names, site.current)
-
-
-def _does_not_fit(site: Site) -> AutoactError:
-    """What is said of a site that the model does not have."""
-    return AutoactError(f"sites do not fit the model: it holds no {site.current.name} at {site.name!r}")
 
 
 def _replace(

@@ -33,10 +33,6 @@ def write_activations_(config: Any, module: nn.Module) -> bool:
     A place of the configuration (``hidden_act``, ``feed_forward_proj``, one in a part such as ``text_config``) gets the
     name of one activation that was put in, where that makes the model built from it more like this one. So a mixed
     assignment is written where the configuration has a place for each of its parts.
-
-    Args:
-        config: of the model.
-        module: one that ``apply_`` has changed.
     """
     names, places = _names(module), activation_places(config)
     best = unlike(_built(module, as_saved(config)), module) if names else None
@@ -75,9 +71,7 @@ def is_read(config: Any, module: nn.Module, name: str) -> bool:
 def activation_places(config: Any, *, derived: bool = False) -> list[Path]:
     """Where a configuration, or one inside of it, names an activation that ``transformers`` knows.
 
-    Args:
-        config: any object; one that holds nothing of the kind has no places.
-        derived: also what the configuration itself works out from other places (``dense_act_fn`` of T5).
+    With ``derived`` also what it works out itself from other places (``dense_act_fn`` of T5).
     """
     known = _known()
     return list(itertools.islice(_places(config, (), known, derived), _MOST)) if known is not None else []

@@ -87,15 +87,13 @@ def plan_widths(sites: Sites, assignment: Mapping[str, str | Choice]) -> Plan:
     changed = [site for site in sites if pieces.get(site.name, 0) not in (0, registry.pieces(site.current))]
     blocks = [_Block(members, pieces) for members in _together(changed)]
     widths = {name: width for block in blocks for name, width in block.widths().items()}
-    counted = [block.count(widths) for block in blocks]
-    linears = {linear.name: sizes for block in blocks for linear, sizes in block.linears(widths)}
-    order = {linear.name: linear.order for block in blocks for linear, _ in block.linears(widths)}
+    linears = [pair for block in blocks for pair in block.linears(widths)]
     return Plan(
         widths=widths,
-        linears={name: linears[name] for name in sorted(linears, key=order.__getitem__)},
+        linears={linear.name: sizes for linear, sizes in sorted(linears, key=lambda pair: pair[0].order)},
         norms={norm.name: channels for block in blocks for norm, channels in block.norms(widths)},
         before=sum(block.before for block in blocks),
-        after=sum(counted),
+        after=sum(block.count(widths) for block in blocks),
     )
 
 
@@ -263,11 +261,7 @@ def draw_layers_(
 ) -> dict[str, float]:
     """Draw the weights of the resized layers from torch's default generator, as ``initialise_`` does.
 
-    Args:
-        model: changed in place.
-        plan: what ``resize_`` did.
-        sources: what ``consumers`` returned for the model before.
-        current: site -> the activation that stands there now.
+    ``sources`` are those that ``consumers`` found before, ``current`` the activations that stand at the sites now.
 
     Returns:
         The gain of each weight that was drawn, by parameter name.

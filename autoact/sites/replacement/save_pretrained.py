@@ -34,10 +34,8 @@ def keep_config_true_(model: nn.Module) -> None:
 
     Where the model that the changed configuration builds has the same function at every place, the configuration is
     changed (``config.hidden_act = "tanh"``), and the markers stay out of the saved weights: any program loads the
-    model. Elsewhere ``save_pretrained`` is guarded, see ``GuardedSave``. Nothing happens in other models.
-
-    Args:
-        model: one that ``apply_`` has changed; models that save themselves are found at any depth.
+    model. Elsewhere ``save_pretrained`` is guarded, see ``GuardedSave``. Models that save themselves are found at any
+    depth; nothing happens in others.
     """
     for part in model.modules():
         if callable(getattr(type(part), _SAVE, None)):

@@ -37,9 +37,6 @@ def mark_(module: nn.Module, choice: Choice) -> None:
 def assignment_in(keys: Iterable[str]) -> Assignment:
     """The assignment that a ``state_dict`` carries; empty where it carries none.
 
-    Args:
-        keys: a ``state_dict``, or its keys.
-
     Raises:
         AutoactError: two activations at one site, or a marker that names none.
 

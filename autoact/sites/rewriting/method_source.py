@@ -166,10 +166,6 @@ def recompiled(function: FunctionType, exchanged: Mapping[Place, Callable[[Node]
 
     Globals, closure (``super()`` too), defaults, file and lines stay: a debugger shows the text as it was.
 
-    Args:
-        function: undecorated.
-        exchanged: what stands for the call or operator at a place.
-
     Raises:
         NoSourceError: its text is not at hand, is not what runs, or does not compile with the new expressions.
     """

@@ -103,11 +103,6 @@ def convolution(name: str) -> tuple[int, bool] | None:
 def channel_dim_after(name: str, inputs: Sequence[tuple[Tensor, int | None]], result: Tensor) -> int | None:
     """The channel dimension of ``result`` if a convolution laid it out, else None (features come last).
 
-    Args:
-        name: of the function that was called.
-        inputs: its tensor arguments with their channel dimensions.
-        result: what it returned.
-
     Convolutions, batch, instance and group norms set it; whatever keeps the number of dimensions keeps it; moving
     dimensions or mixing features ends it. Reshaping keeps it where all dimensions up to the channels stay as they are.
     """
