@@ -195,7 +195,6 @@ def unregister(name: str) -> None:
 
 
 def _row(name: str, function: Callable[..., Tensor] | None, gain: float | None, fields: dict[str, Any]) -> Activation:
-    """A row from what a user gives to ``register``."""
     if not callable(function):
         raise AutoactError(f"register({name!r}, ...) needs a function of a tensor, got {function!r}")
     if gain is not None and not (math.isfinite(gain) and gain > 0):

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 from autoact.core.assignment import Assignment
+from autoact.core.value_holders import PlainData
 
 COMPLETE, FAILED, STOPPED, PRUNED = "complete", "failed", "stopped", "pruned"
 # Begins the reason of a trial that failed by what the user's code raised.
@@ -72,7 +72,7 @@ class Candidate:
         """The same assignment and settings under another seed, and in a fold where one is given."""
         return replace(self, seed=seed, role=role, fold=fold)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlainData:
         """Plain data for JSON."""
         return {
             "assignment": self.assignment.to_dict(),
@@ -83,7 +83,7 @@ class Candidate:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Candidate:
+    def from_dict(cls, data: PlainData) -> Candidate:
         """The inverse of ``to_dict``."""
         settings, fold = dict(data["settings"]), data.get("fold")
         whole = None if fold is None else (int(fold[0]), int(fold[1]))

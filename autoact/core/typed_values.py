@@ -41,7 +41,7 @@ def check_values(record: Any, section: str) -> None:
             check_value(value, hints[field.name], name)
 
 
-def check_value(value: Any, kind: Any, name: str) -> None:
+def check_value(value: object, kind: object, name: str) -> None:
     """Refuse a value that is not of a declared type.
 
     Args:
@@ -76,7 +76,7 @@ def check_value(value: Any, kind: Any, name: str) -> None:
         raise AutoactError(f"{name}={value!r} must be {wanted}")
 
 
-def _wanted(value: Any, kind: Any) -> str:
+def _wanted(value: object, kind: object) -> str:
     """What is allowed, in words; empty where the value is."""
     if kind is bool:
         return "" if isinstance(value, bool) else "true or false"
@@ -87,6 +87,6 @@ def _wanted(value: Any, kind: Any) -> str:
             return "a whole number"
         return "" if abs(int(value)) <= MOST else f"a whole number, {MOST} at most"
     if kind is float:
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        return "" if number and math.isfinite(value) else "a finite number"
+        number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        return "" if number else "a finite number"
     return ""

@@ -11,7 +11,7 @@ PlainData = dict[str, Any]
 """What JSON and YAML hold under names: numbers, texts, lists, and more of the same."""
 
 
-def held_in(value: Any) -> Mapping[str, Any]:
+def held_in(value: object) -> Mapping[str, Any]:
     """What an object that holds tensors by name has, such as a batch of ``torch_geometric``; nothing of any other.
 
     Example:

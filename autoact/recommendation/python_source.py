@@ -8,7 +8,6 @@ import inspect
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from autoact.activations import Activation, canonical, function_key, get
 from autoact.activations.registry import parameters
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import PlainData
 from autoact.recommendation import Recommendation
 from autoact.recommendation.safe_text import quotable
 
@@ -121,7 +121,7 @@ class _Writer:
         self.modules: set[str] = {"torch", "nn"}
         self.classes: dict[str, None] = {}
 
-    def made(self, choice: Choice, site: Any) -> str:
+    def made(self, choice: Choice, site: PlainData) -> str:
         row, values = get(choice.name), dict(parameters(choice))
         function = self._function(row)
         settings = "".join(f", {key}={value!r}" for key, value in values.items())
@@ -150,8 +150,7 @@ class _Writer:
         self._define(function)
         return str(function.__name__)
 
-    def _define(self, function: Any) -> None:
-        """Take over a function's source and all that it refers to."""
+    def _define(self, function: Callable[..., object]) -> None:
         home = sys.modules[function.__module__]
         tree = ast.parse(inspect.getsource(home))
         node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function.__name__)
@@ -159,18 +158,13 @@ class _Writer:
         _without_annotations(node)
         if text:
             node.body[0] = ast.Expr(ast.Constant(text.splitlines()[0]))
-        local = {
-            argument.arg
-            for inner in ast.walk(node)
-            if isinstance(inner, ast.arguments)
-            for argument in _arguments(inner)
-        }
+        local = {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name) and inner.id not in local and not hasattr(builtins, inner.id):
                 self._refer(inner.id, vars(home), function)
         self.functions[function.__name__] = ast.unparse(node)
 
-    def _refer(self, name: str, space: dict[str, Any], user: Any) -> None:
+    def _refer(self, name: str, space: dict[str, object], user: Callable[..., object]) -> None:
         """Something that a function's source names: a module, a constant, another function."""
         if name not in space or name == user.__name__:
             return
@@ -200,11 +194,6 @@ class _Writer:
         return constants + list(self.functions.values())
 
 
-def _arguments(node: ast.arguments) -> list[ast.arg]:
-    found = [*node.posonlyargs, *node.args, *node.kwonlyargs]
-    return found + [extra for extra in (node.vararg, node.kwarg) if extra is not None]
-
-
 def _without_annotations(node: ast.FunctionDef) -> None:
     """Types name things that the source has no use for."""
     for inner in ast.walk(node):
@@ -214,7 +203,7 @@ def _without_annotations(node: ast.FunctionDef) -> None:
             inner.annotation = None
 
 
-def _torch_name(function: Callable[..., Any]) -> str | None:
+def _torch_name(function: Callable[..., object]) -> str | None:
     """How torch itself calls a function; None where it is not torch's."""
     for module, prefix in ((torch, "torch"), (F, "F")):
         own = getattr(function, "__name__", "")

@@ -19,24 +19,16 @@ from autoact.recommendation.safe_text import printable
 
 KIND, FORMAT = "autoact-recommendation", 2
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (Mapping,),
-    "array": (list, tuple),
-    "string": (str,),
-    "boolean": (bool,),
-    "null": (type(None),),
-    "number": (int, float),
-    "integer": (int, float),
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "object": ((Mapping,), "a mapping"),
+    "array": ((list, tuple), "a list"),
+    "string": ((str,), "text"),
+    "boolean": ((bool,), "true or false"),
+    "null": ((type(None),), "null"),
+    "number": ((int, float), "a number"),
+    "integer": ((int, float), "a whole number"),
 }
-_WORDS = {
-    "number": "a number",
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "boolean": "true or false",
-    "null": "null",
-    "integer": "a whole number",
-}
+"""Name in JSON Schema -> the types of Python, and words for people."""
 
 
 @functools.cache
@@ -115,7 +107,7 @@ def _check_type(value: object, schema: PlainData, source: str, path: str) -> Non
         return
     allowed = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
     if not any(_is(value, name) for name in allowed):
-        raise _wrong(source, path, value, f"it must be {' or '.join(_WORDS[n] for n in allowed)}")
+        raise _wrong(source, path, value, f"it must be {' or '.join(_TYPES[n][1] for n in allowed)}")
 
 
 def _is(value: object, name: str) -> bool:
@@ -124,11 +116,10 @@ def _is(value: object, name: str) -> bool:
         return name == "boolean"
     if name == "integer" and isinstance(value, float):
         return value.is_integer()
-    return isinstance(value, _TYPES[name])
+    return isinstance(value, _TYPES[name][0])
 
 
 def _check_object(value: Mapping[str, object], schema: PlainData, source: str, path: str) -> None:
-    """Its fields: all that must be there, none that must not."""
     known: PlainData = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     for name in value:

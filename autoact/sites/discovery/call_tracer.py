@@ -76,8 +76,6 @@ class CallTracer(TorchFunctionMode):
         return any(id(outer) in self._seen for _, outer in self._stack)
 
     def _entering(self, name: str) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
-        """A hook that runs before the module called ``name``."""
-
         def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
             self._stack.append((name, module))
             seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)

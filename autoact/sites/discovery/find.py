@@ -293,7 +293,6 @@ class _Search:
         return check.difference([item for item in activation_modules(self._model) if not _writes(item.module)])
 
     def _module_at(self, place: _Place, first: _Run) -> nn.Module:
-        """The module that stood at a place in the first run."""
         if place.name in first.own:
             return first.own[place.name][0]
         if place.call is not None:
@@ -327,7 +326,6 @@ def _writes(module: nn.Module) -> bool:
 
 
 def _refused(place: _Place, first: _Run, why: str) -> Unreplaceable:
-    """What is told of a place whose stand-in changes the model."""
     if place.told is not None:
         return dataclasses.replace(place.told, reason=place.told.reason.replace(_CHANGES, f"{_CHANGES} ({why})"))
     module = next((item.module for item in first.located if item.name == place.name), None)
@@ -348,7 +346,6 @@ def _told(item: FoundCall, problem: str) -> Unreplaceable:
 
 
 def _unknown(own: dict[str, tuple[nn.Module, Choice | None]]) -> list[Unreplaceable]:
-    """Activations of the user's that the catalogue does not have."""
     reason = "{0} looks like an activation, not in the catalogue: autoact.register it with torch_type={0}"
     unknown = [(name, type(module).__name__) for name, (module, choice) in own.items() if choice is None]
     return [Unreplaceable(name, "unknown", reason.format(label)) for name, label in unknown]

@@ -184,7 +184,6 @@ def _signature(module: nn.Module) -> tuple[object, ...] | None:
 
 
 def _called(path: str, sites: Sites) -> bool:
-    """Whether the run called an activation inside a part."""
     return any(_inside(name, path) for site in sites for name in site.names)
 
 
@@ -203,7 +202,6 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _inside(name: str, part: str) -> bool:
-    """Whether a name is that of something inside a part."""
     return name.startswith(f"{part}.") or part == ""
 
 

@@ -156,7 +156,6 @@ class Consequences(DispatchMode):
             return self._run(function, args, kwargs or {})
 
     def _run(self, function: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        """Run ``function``, and note the origins of its results."""
         name = function.overloadpacket.__name__
         given = [tensor for tensor in tensors_in([*args, *kwargs.values()]) if _counts(tensor)]
         origins = [self._origin(tensor) for tensor in given]

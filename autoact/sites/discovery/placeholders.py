@@ -66,7 +66,6 @@ class StandIns(AbstractContextManager["StandIns"]):
                     self.for_module((name,), item.choice)
 
     def _for_function(self, layer: nn.Module, choice: Choice) -> None:
-        """Put a module where a transformer layer holds a function."""
         before = layer.activation
         hold_(layer, build(choice).train(layer.training))  # type: ignore[arg-type]
         self._undo.append(lambda: hold_(layer, before))  # type: ignore[arg-type]

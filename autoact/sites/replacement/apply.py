@@ -203,7 +203,6 @@ def _wanted(assignment: Mapping[str, str | Choice], sites: Sites) -> dict[str, C
 
 
 def _is_glob(pattern: str) -> bool:
-    """Whether ``pattern`` is a glob and not a site name."""
     return any(character in pattern for character in "*?[")
 
 

@@ -13,6 +13,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ Path = tuple[str, ...]
 _DEPTH, _MOST = 4, 16
 
 
-def write_activations_(config: Any, module: nn.Module) -> bool:
+def write_activations_(config: object, module: nn.Module) -> bool:
     """Change a configuration so that it builds ``module``; false, and nothing changed, where it cannot say that.
 
     A place of the configuration (``hidden_act``, ``feed_forward_proj``, one in a part such as ``text_config``) gets the
@@ -54,7 +55,7 @@ def write_activations_(config: Any, module: nn.Module) -> bool:
     return False
 
 
-def is_read(config: Any, module: nn.Module, name: str) -> bool:
+def is_read(config: object, module: nn.Module, name: str) -> bool:
     """Whether no model is built of a configuration that has ``name``, which nobody knows, for every activation."""
     places = activation_places(config, derived=True)
     if not places or _built(module, as_saved(config)) is None:
@@ -68,7 +69,7 @@ def is_read(config: Any, module: nn.Module, name: str) -> bool:
     return _built(module, as_saved(other)) is None
 
 
-def activation_places(config: Any, *, derived: bool = False) -> list[Path]:
+def activation_places(config: object, *, derived: bool = False) -> list[Path]:
     """Where a configuration, or one inside of it, names an activation that ``transformers`` knows.
 
     With ``derived`` also what it works out itself from other places (``dense_act_fn`` of T5).
@@ -77,8 +78,7 @@ def activation_places(config: Any, *, derived: bool = False) -> list[Path]:
     return list(itertools.islice(_places(config, (), known, derived), _MOST)) if known is not None else []
 
 
-def _places(config: Any, path: Path, known: Any, derived: bool) -> Iterator[Path]:
-    """The places in one object and in those that it holds."""
+def _places(config: object, path: Path, known: ModuleType, derived: bool) -> Iterator[Path]:
     given = None if derived else _given(config)
     for name, value in _entries(config):
         if not isinstance(name, str) or name.startswith("_"):
@@ -90,15 +90,15 @@ def _places(config: Any, path: Path, known: Any, derived: bool) -> Iterator[Path
             yield from _places(value, (*path, name), known, derived)
 
 
-def _known() -> Any:
+def _known() -> ModuleType | None:
     return sys.modules.get("transformers.activations")
 
 
-def _entries(config: Any) -> list[tuple[object, object]]:
+def _entries(config: object) -> list[tuple[object, object]]:
     return list((config if isinstance(config, Mapping) else getattr(config, "__dict__", {})).items())
 
 
-def _given(config: Any) -> set[str] | None:
+def _given(config: object) -> set[str] | None:
     """The names that a configuration is made from; None where it takes any."""
     if isinstance(config, Mapping):
         return None
@@ -122,14 +122,14 @@ def _named(old: str, name: str) -> str:
     return f"{before}{dash}{name}"
 
 
-def get(config: Any, place: Sequence[str]) -> Any:
+def get(config: object, place: Sequence[str]) -> Any:
     """What stands at a place."""
     for name in place:
         config = config[name] if isinstance(config, Mapping) else getattr(config, name)
     return config
 
 
-def put(config: Any, place: Path, value: object) -> None:
+def put(config: object, place: Path, value: object) -> None:
     """Write a place of a configuration, or of the plain data of one."""
     owner = get(config, place[:-1])
     if isinstance(owner, Mapping):
@@ -148,7 +148,7 @@ def as_saved(config: Any) -> Any:
         return None
 
 
-def _changed(config: Any, values: Mapping[Path, str]) -> Any:
+def _changed(config: object, values: Mapping[Path, str]) -> object:
     """A copy with other values, and with what follows from them; None where it refuses them."""
     try:
         changed = copy.deepcopy(config)
@@ -158,7 +158,7 @@ def _changed(config: Any, values: Mapping[Path, str]) -> Any:
     return changed
 
 
-def _write_(config: Any, values: Mapping[Path, str]) -> None:
+def _write_(config: object, values: Mapping[Path, str]) -> None:
     """Write values, and what the configuration works out from them."""
     for place, value in values.items():
         put(config, place, value)
@@ -194,7 +194,7 @@ def _names(module: nn.Module) -> list[str]:
     return names
 
 
-def _activation(known: Any, name: str) -> Any:
+def _activation(known: Mapping[str, object], name: str) -> object:
     """The activation of a name; None where it cannot be built here."""
     try:
         return known[name]
@@ -206,7 +206,7 @@ def _is_marked(module: nn.Module) -> bool:
     return isinstance(module, ActivationModule) and any(is_marker(name) for name in module._buffers)
 
 
-def _built(module: nn.Module, config: Any) -> nn.Module | None:
+def _built(module: nn.Module, config: object) -> nn.Module | None:
     """The model that the class builds of a configuration, without weights; None where it builds none."""
     if config is None:
         return None

@@ -148,7 +148,6 @@ class _Block:
         self.before = self.count(self._now, now)
 
     def linears(self, widths: Mapping[str, int]) -> list[tuple[LinearLayer, tuple[int, int]]]:
-        """Each layer with the inputs and outputs that it needs."""
         found = []
         for linear in self._linears:
             inputs, outputs = self._sizes(linear, widths, self._pieces)
@@ -162,7 +161,6 @@ class _Block:
     def _sizes(
         self, linear: LinearLayer, widths: Mapping[str, float], pieces: Mapping[str, int]
     ) -> tuple[float, float]:
-        """Inputs and outputs of a layer at some widths."""
         feeder, taker = self._feeds.get(linear.name), self._gives.get(linear.name)
         inputs = linear.inputs if feeder is None else widths[feeder]
         return inputs, linear.outputs if taker is None else pieces[taker] * widths[taker]

@@ -116,9 +116,7 @@ class GuardedSave:
             self._tell(kind.__name__, folder)
         return result
 
-    def _folder(
-        self, args: tuple[object, ...], kwargs: Mapping[str, object]
-    ) -> tuple[Path, tuple[list[object], dict[str, object]]]:
+    def _folder(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[Path, _Arguments]:
         """Where to save, and the arguments that save into the folder inside.
 
         Raises:

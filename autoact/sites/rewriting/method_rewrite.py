@@ -67,7 +67,6 @@ def number_of(kind: type, method: str, call: Node) -> int:
 
 
 def _numbered(kind: type, method: str, function: str) -> list[tuple[int, Node]]:
-    """The calls of one name in a method, numbered."""
     code = method_code(kind, method)
     if code is None:
         raise NoSourceError(f"{kind.__name__}.{method} is no plain method")
@@ -132,7 +131,6 @@ def _rewritten_class(kind: type, calls: frozenset[MethodCall]) -> type:
 
 
 def _rewritten_method(kind: type, method: str, calls: set[MethodCall]) -> FunctionType:
-    """One method of ``kind`` with ``calls`` rewritten, below its decorators."""
     places: dict[Place, Callable[[Node], ast.expr]] = {}
     outer = getattr(kind, method)
     chain = [outer]

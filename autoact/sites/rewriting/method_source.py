@@ -110,7 +110,6 @@ def call_at(code: CodeType, instruction: int) -> Node | None:
 
 @functools.lru_cache(maxsize=64)
 def _operators(tree: ast.Module) -> dict[Place, ast.BinOp]:
-    """The operators of a file by where they stand."""
     return {place_of(node): node for node in ast.walk(tree) if isinstance(node, ast.BinOp)}
 
 
@@ -190,19 +189,13 @@ class _Exchange(ast.NodeTransformer):
     def __init__(self, exchanged: Mapping[Place, Callable[[Node], ast.expr]]) -> None:
         self._exchanged = exchanged
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        """A call, with what stands inside of it exchanged first."""
-        return self._visited(node)
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        """An operator, with what stands inside of it exchanged first."""
-        return self._visited(node)
-
-    def _visited(self, node: Node) -> ast.expr:
-        """A call or operator, exchanged where that is wanted."""
+    def visit_Call(self, node: Node) -> ast.expr:
         make = self._exchanged.get(place_of(node))
         self.generic_visit(node)
         return ast.copy_location(make(node), node) if make is not None else node
+
+    def visit_BinOp(self, node: Node) -> ast.expr:
+        return self.visit_Call(node)
 
 
 def _compiled(tree: ast.Module, like: CodeType) -> CodeType:

@@ -219,16 +219,12 @@ class WiringTracer(TorchFunctionMode):
 
 def _is_plain(module: nn.Module) -> bool:
     """Whether a module is a layer whose width can be changed, or one that does not mind."""
-    forwards: tuple[tuple[type[nn.Module], Callable[..., object]], ...] = (
-        (nn.Linear, nn.Linear.forward),
-        *((kind, kind.forward) for kind in _LAST_AXIS_NORMS),
-        (nn.BatchNorm1d, nn.BatchNorm1d.forward),
-    )
+    kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.BatchNorm1d, *_LAST_AXIS_NORMS)
     if isinstance(module, _PASSING_MODULES):
         return type(module).__module__.startswith("torch.nn.")
     if "forward" in vars(module) or hasattr(module, "parametrizations"):
         return False
-    if not any(isinstance(module, kind) and type(module).forward is forward for kind, forward in forwards):
+    if not any(isinstance(module, kind) and type(module).forward is kind.forward for kind in kinds):
         return False
     # Old-style weight and spectral norms keep the weight elsewhere and compute it in a hook.
     return not isinstance(module, nn.Linear) or "weight" in module._parameters

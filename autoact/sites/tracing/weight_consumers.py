@@ -93,7 +93,6 @@ class _Tracer(TorchFunctionMode):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Attach a hook to every activation module, and remove it afterwards."""
         with ExitStack() as hooks:
             for item in self._located:
                 hooks.enter_context(item.module.register_forward_hook(self._leaving(item.name)))
@@ -126,18 +125,11 @@ class _Tracer(TorchFunctionMode):
         # Some poolings return indices as well.
         first = result[0] if isinstance(result, tuple) and result and name in PASSING else result
         if isinstance(first, Tensor):
-            self._tags.set(first, self._after(name, source))
+            passed = source if name in PASSING else None
+            self._tags.set(first, WeightSource("norm") if name in NORMALISATIONS else passed)
         return result
 
-    @staticmethod
-    def _after(name: str, source: WeightSource | None) -> WeightSource | None:
-        """The source of a function's result, given that of its first argument."""
-        if name in NORMALISATIONS:
-            return WeightSource("norm")
-        return source if name in PASSING else None
-
     def _consume(self, source: WeightSource, weight: Tensor, bias: Tensor | None, fan_in: int) -> None:
-        """Write down that ``weight`` multiplies what comes from ``source``."""
         name = self._names.get(id(weight))
         if name is None:
             return  # not a parameter itself, but computed from one
