@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from math import inf, pi
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,6 @@ from torch import nn
 
 from autoact.activations.functional import pointwise
 from autoact.activations.spec import Activation, Parameter
-
-_INFINITY = math.inf
 
 ROWS = (
     Activation(
@@ -45,7 +43,7 @@ ROWS = (
         function=F.logsigmoid,
         aliases=("logsigmoid",),
         formula=r"-\log(1 + e^{-x})",
-        output_range=(-_INFINITY, 0.0),
+        output_range=(-inf, 0.0),
         saturation=(None, 0.0),
         smooth=True,
         monotonic=True,
@@ -104,8 +102,8 @@ ROWS = (
         function=torch.atan,
         aliases=("atan",),
         formula=r"\arctan(x)",
-        output_range=(-math.pi / 2, math.pi / 2),
-        saturation=(-math.pi / 2, math.pi / 2),
+        output_range=(-pi / 2, pi / 2),
+        saturation=(-pi / 2, pi / 2),
         smooth=True,
         monotonic=True,
         zero_centred=True,

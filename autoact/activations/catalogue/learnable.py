@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from math import inf
 
 from torch import nn
 
 from autoact.activations.functional import learnable
 from autoact.activations.spec import Activation, Parameter
 
-_INFINITY = math.inf
 _LIKE_LEAKY_RELU = (0.0335826, 0.505, 1.65131, 2.00452, 0.927936, 0.151537, 0.0, 3.96934, 0.0, 0.300074)
 """What ``rational.fit`` finds for leaky_relu, the start that the paper recommends; a test repeats the fit."""
 
@@ -33,7 +32,7 @@ ROWS = (
         family="learnable",
         formula=r"x \sigma(\beta x)",
         parameters=(Parameter("beta", 1.0, -100.0, 100.0, "sharpness of the gate"),),
-        output_range=(-0.27846454276107379, _INFINITY),
+        output_range=(-0.27846454276107379, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -61,7 +60,7 @@ ROWS = (
             Parameter("p2", 0.0, -100.0, 100.0, "slope at the left"),
             Parameter("beta", 1.0, -100.0, 100.0, "sharpness of the switch"),
         ),
-        output_range=(-0.27846454276107379, _INFINITY),
+        output_range=(-0.27846454276107379, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from math import inf
 
 import torch.nn.functional as F
 from torch import nn
@@ -10,7 +10,6 @@ from torch import nn
 from autoact.activations.functional import pointwise
 from autoact.activations.spec import Activation, Parameter
 
-_INFINITY = math.inf
 _SLOPE = 100.0
 """Largest slope allowed: torch has no limit, a search should."""
 
@@ -20,7 +19,7 @@ ROWS = (
         function=F.relu,
         aliases=("rectifier",),
         formula=r"\max(0, x)",
-        output_range=(0.0, _INFINITY),
+        output_range=(0.0, inf),
         saturation=(0.0, None),
         smooth=False,
         monotonic=True,
@@ -80,7 +79,7 @@ ROWS = (
             Parameter("threshold", 1.0, -1e6, 1e6, "inputs above it pass"),
             Parameter("value", 0.0, -1e6, 1e6, "output for the others"),
         ),
-        output_range=(0.0, _INFINITY),
+        output_range=(0.0, inf),
         saturation=(0.0, None),
         smooth=False,
         monotonic=True,
@@ -94,7 +93,7 @@ ROWS = (
         function=pointwise.squared_relu,
         aliases=("relu2", "relu_squared"),
         formula=r"\max(0, x)^2",
-        output_range=(0.0, _INFINITY),
+        output_range=(0.0, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=True,
@@ -110,7 +109,7 @@ ROWS = (
             Parameter("scale", 0.8944, -_SLOPE, _SLOPE, "factor of the square"),
             Parameter("bias", -0.4472, -_SLOPE, _SLOPE, "added to it"),
         ),
-        output_range=(-0.4472, _INFINITY),
+        output_range=(-0.4472, inf),
         saturation=(-0.4472, None),
         smooth=True,
         monotonic=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from math import inf
 
 import torch.nn.functional as F
 from torch import nn
@@ -10,15 +10,13 @@ from torch import nn
 from autoact.activations.functional import pointwise
 from autoact.activations.spec import Activation, Parameter
 
-_INFINITY = math.inf
-
 ROWS = (
     Activation(
         name="elu",
         function=F.elu,
         formula=r"x \text{ if } x > 0 \text{ else } \alpha (e^x - 1)",
         parameters=(Parameter("alpha", 1.0, -100.0, 100.0, "minus the limit at the left"),),
-        output_range=(-1.0, _INFINITY),
+        output_range=(-1.0, inf),
         saturation=(-1.0, None),
         smooth=True,
         monotonic=True,
@@ -32,7 +30,7 @@ ROWS = (
         function=F.celu,
         formula=r"\max(0, x) + \min(0, \alpha (e^{x / \alpha} - 1))",
         parameters=(Parameter("alpha", 1.0, 1e-3, 100.0, "minus the limit at the left"),),
-        output_range=(-1.0, _INFINITY),
+        output_range=(-1.0, inf),
         saturation=(-1.0, None),
         smooth=True,
         monotonic=True,
@@ -45,7 +43,7 @@ ROWS = (
         name="selu",
         function=F.selu,
         formula=r"\lambda (\max(0, x) + \min(0, \alpha (e^x - 1))),\; \lambda = 1.0507,\; \alpha = 1.6733",
-        output_range=(-1.7580993408473766, _INFINITY),
+        output_range=(-1.7580993408473766, inf),
         saturation=(-1.7580993408473766, None),
         smooth=False,
         monotonic=True,
@@ -61,7 +59,7 @@ ROWS = (
             Parameter("beta", 1.0, 1e-3, 1e3, "sharpness of the bend"),
             Parameter("threshold", 20.0, 0.0, 1e6, "beta * x above it passes unchanged"),
         ),
-        output_range=(0.0, _INFINITY),
+        output_range=(0.0, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=True,
@@ -74,7 +72,7 @@ ROWS = (
         name="gelu",
         function=F.gelu,
         formula=r"x \Phi(x)",
-        output_range=(-0.16997120747990369, _INFINITY),
+        output_range=(-0.16997120747990369, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -88,7 +86,7 @@ ROWS = (
         function=pointwise.gelu_tanh,
         aliases=("gelu_new", "gelu_pytorch_tanh"),
         formula=r"\tfrac{x}{2} (1 + \tanh(\sqrt{2 / \pi} (x + 0.044715 x^3)))",
-        output_range=(-0.17004075057125412, _INFINITY),
+        output_range=(-0.17004075057125412, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -102,7 +100,7 @@ ROWS = (
         function=F.silu,
         aliases=("swish",),
         formula=r"x \sigma(x)",
-        output_range=(-0.27846454276107379, _INFINITY),
+        output_range=(-0.27846454276107379, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -115,7 +113,7 @@ ROWS = (
         function=F.hardswish,
         aliases=("hard_swish", "hard_silu"),
         formula=r"x \min(\max(0, x + 3), 6) / 6",
-        output_range=(-0.375, _INFINITY),
+        output_range=(-0.375, inf),
         saturation=(0.0, None),
         smooth=False,
         monotonic=False,
@@ -127,7 +125,7 @@ ROWS = (
         name="mish",
         function=F.mish,
         formula=r"x \tanh(\log(1 + e^x))",
-        output_range=(-0.30884341301725073, _INFINITY),
+        output_range=(-0.30884341301725073, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -139,7 +137,7 @@ ROWS = (
         name="elish",
         function=pointwise.elish,
         formula=r"x \sigma(x) \text{ if } x \ge 0 \text{ else } (e^x - 1) \sigma(x)",
-        output_range=(-0.17157287525380990, _INFINITY),
+        output_range=(-0.17157287525380990, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -150,7 +148,7 @@ ROWS = (
         name="telu",
         function=pointwise.telu,
         formula=r"x \tanh(e^x)",
-        output_range=(-0.35328577784821, _INFINITY),
+        output_range=(-0.35328577784821, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -161,7 +159,7 @@ ROWS = (
         name="serf",
         function=pointwise.serf,
         formula=r"x \operatorname{erf}(\log(1 + e^x))",
-        output_range=(-0.34843745875945, _INFINITY),
+        output_range=(-0.34843745875945, inf),
         saturation=(0.0, None),
         smooth=True,
         monotonic=False,
@@ -174,7 +172,7 @@ ROWS = (
         function=pointwise.isrlu,
         formula=r"x \text{ if } x \ge 0 \text{ else } x / \sqrt{1 + \alpha x^2}",
         parameters=(Parameter("alpha", 1.0, 1e-3, 1e3, "the limit at the left is -1 / sqrt(alpha)"),),
-        output_range=(-1.0, _INFINITY),
+        output_range=(-1.0, inf),
         saturation=(-1.0, None),
         smooth=True,
         monotonic=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -77,6 +77,10 @@ class TorchCall:
     def named_in_place(self) -> bool:
         """Whether its name says that it writes into its input: ``x.relu_()``."""
         return self.name != getattr(self.function, "__name__", "")
+
+    def argument(self, position: int, name: str, default: object = None) -> Any:
+        """An argument, whichever way it was given."""
+        return self.args[position] if len(self.args) > position else self.kwargs.get(name, default)
 
     @property
     def tensors(self) -> list[Tensor]:

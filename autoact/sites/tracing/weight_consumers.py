@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.tracing.locate import Located, activation_modules, check_model
-from autoact.sites.tracing.tensor_tags import NORMALISATIONS, RESHAPES, TensorTags, convolution, first_tensor, name_of
+from autoact.sites.tracing.tensor_tags import NORMALISATIONS, RESHAPES, TensorTags, TorchCall, convolution, first_tensor
 
 _MOVE = "transpose permute movedim moveaxis swapaxes swapdims t adjoint squeeze unsqueeze expand expand_as"
 _COPY = "contiguous clone detach to float half bfloat16 double type type_as cpu cuda"
@@ -110,18 +109,15 @@ class _Tracer(TorchFunctionMode):
         self,
         function: Callable[..., object],
         types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
     ) -> object:
-        kwargs = kwargs or {}
-        name = name_of(function)
-        x = first_tensor(args, kwargs) if "input" not in kwargs else kwargs["input"]
+        call = TorchCall(function, args, kwargs or {})
+        name, x = call.name, call.kwargs.get("input", first_tensor(call.args, call.kwargs))
         source = self._tags.get(x) if isinstance(x, Tensor) else None
         if name == "linear" or convolution(name):
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
-            bias = args[2] if len(args) > 2 else kwargs.get("bias")
-            self._consume(source or WeightSource("unknown"), weight, bias, self._fan_in(name, weight, args, kwargs))
-        result = function(*args, **kwargs)
+            self._consume(source or WeightSource("unknown"), call)
+        result = function(*call.args, **call.kwargs)
         # Some poolings return indices as well.
         first = result[0] if isinstance(result, tuple) and result and name in PASSING else result
         if isinstance(first, Tensor):
@@ -129,25 +125,25 @@ class _Tracer(TorchFunctionMode):
             self._tags.set(first, WeightSource("norm") if name in NORMALISATIONS else passed)
         return result
 
-    def _consume(self, source: WeightSource, weight: Tensor, bias: Tensor | None, fan_in: int) -> None:
-        name = self._names.get(id(weight))
+    def _consume(self, source: WeightSource, call: TorchCall) -> None:
+        """Note that the weight of a call multiplies what comes from ``source``."""
+        name, bias = self._names.get(id(call.argument(1, "weight"))), call.argument(2, "bias")
         if name is None:
             return  # not a parameter itself, but computed from one
         known = self.found.get(name, source)
         # A weight that serves several sources has no one gain.
         kept = source if known == source else WeightSource("unknown")
         bias_name = self._names.get(id(bias)) if bias is not None else None
-        self.found[name] = WeightSource(kept.kind, kept.site, fan_in, bias_name)
+        self.found[name] = WeightSource(kept.kind, kept.site, _fan_in(call), bias_name)
 
-    @staticmethod
-    def _fan_in(name: str, weight: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-        """How many inputs an output sums over; on average, for a transposed convolution with strides."""
-        spatial = convolution(name)
-        if spatial is None:
-            return max(1, weight.shape[-1])
-        if not spatial[1]:
-            return max(1, weight[0].numel())
-        stride = args[3] if len(args) > 3 else kwargs.get("stride", 1)
-        groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
-        steps = math.prod(stride) if isinstance(stride, list | tuple) else int(stride) ** spatial[0]
-        return max(1, weight.shape[0] // groups * weight[0, 0].numel() // steps)
+
+def _fan_in(call: TorchCall) -> int:
+    """How many inputs an output sums over; on average, for a transposed convolution with strides."""
+    spatial, weight = convolution(call.name), call.argument(1, "weight")
+    if spatial is None:
+        return max(1, weight.shape[-1])
+    if not spatial[1]:
+        return max(1, weight[0].numel())
+    stride, groups = call.argument(3, "stride", 1), call.argument(6, "groups", 1)
+    steps = math.prod(stride) if isinstance(stride, list | tuple) else int(stride) ** spatial[0]
+    return max(1, weight.shape[0] // groups * weight[0, 0].numel() // steps)
