@@ -49,14 +49,8 @@ class Policy:
 
     def to_dict(self) -> PlainData:
         """Plain data."""
-        return {
-            "recommend": self.recommend,
-            "assignment": self.assignment.to_dict(),
-            "settings": dict(self.settings),
-            "epochs": self.epochs,
-            "reason": self.reason,
-            "evidence": dict(self.evidence),
-        }
+        nested = {"assignment": self.assignment.to_dict(), "settings": dict(self.settings)}
+        return {**vars(self), **nested, "evidence": dict(self.evidence)}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from torch import Tensor
 def glu(x: Tensor) -> Tensor:
     """``a * sigmoid(b)`` for x = [a, b] (Dauphin et al., 2017).
 
-    Shape: ``[..., 2 * channels]`` -> ``[..., channels]``.
-
     Example:
         >>> glu(torch.tensor([3.0, 0.0]))
         tensor([1.5000])
@@ -27,8 +25,6 @@ def glu(x: Tensor) -> Tensor:
 
 def bilinear(x: Tensor) -> Tensor:
     """``a * b`` for x = [a, b] (Mnih and Hinton, 2007; as a layer: Shazeer, 2020).
-
-    Shape: ``[..., 2 * channels]`` -> ``[..., channels]``.
 
     Example:
         >>> bilinear(torch.tensor([3.0, -2.0]))
@@ -41,8 +37,6 @@ def bilinear(x: Tensor) -> Tensor:
 def reglu(x: Tensor) -> Tensor:
     """``a * relu(b)`` for x = [a, b] (Shazeer, 2020).
 
-    Shape: ``[..., 2 * channels]`` -> ``[..., channels]``.
-
     Example:
         >>> reglu(torch.tensor([3.0, 2.0])), reglu(torch.tensor([3.0, -2.0]))
         (tensor([6.]), tensor([0.]))
@@ -53,8 +47,6 @@ def reglu(x: Tensor) -> Tensor:
 
 def geglu(x: Tensor) -> Tensor:
     """``a * gelu(b)`` for x = [a, b] (Shazeer, 2020).
-
-    Shape: ``[..., 2 * channels]`` -> ``[..., channels]``.
 
     Example:
         >>> geglu(torch.tensor([3.0, 0.0]))
@@ -67,8 +59,6 @@ def geglu(x: Tensor) -> Tensor:
 def swiglu(x: Tensor) -> Tensor:
     """``a * silu(b)`` for x = [a, b] (Shazeer, 2020).
 
-    Shape: ``[..., 2 * channels]`` -> ``[..., channels]``.
-
     Example:
         >>> swiglu(torch.tensor([3.0, 0.0]))
         tensor([0.])
@@ -79,8 +69,6 @@ def swiglu(x: Tensor) -> Tensor:
 
 def maxout(x: Tensor, pieces: float = 2) -> Tensor:
     """The largest of ``pieces`` linear maps (Goodfellow et al., 2013).
-
-    Shape: ``[..., pieces * channels]`` -> ``[..., channels]``.
 
     Example:
         >>> maxout(torch.tensor([1.0, 5.0, 2.0, 3.0]))

@@ -1,5 +1,7 @@
 """Pointwise activations that torch does not have, as pure functions ``f(x, *parameters)``.
 
+Shape: each takes any, and keeps it.
+
 Values and gradients are finite for inputs within -1e4 .. 1e4 wherever the true value fits the type: no branch that
 ``torch.where`` discards may overflow (its gradient would be 0 * inf = NaN), and half types are computed in float32.
 """
@@ -47,8 +49,6 @@ def identity(x: Tensor) -> Tensor:
 def step(x: Tensor) -> Tensor:
     """1 where x > 0, else 0 (Heaviside; McCulloch and Pitts, 1943). Has no gradient.
 
-    Shape: any, kept.
-
     Example:
         >>> step(torch.tensor([-1.0, 0.0, 2.0]))
         tensor([0., 0., 1.])
@@ -59,8 +59,6 @@ def step(x: Tensor) -> Tensor:
 def gelu_tanh(x: Tensor) -> Tensor:
     """GELU by its tanh approximation (Hendrycks and Gimpel, 2016).
 
-    Shape: any, kept.
-
     Example:
         >>> gelu_tanh(torch.tensor([0.0]))
         tensor([0.])
@@ -70,8 +68,6 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
 def squared_relu(x: Tensor) -> Tensor:
     """``relu(x)^2`` (So et al., Primer, 2021).
-
-    Shape: any, kept.
 
     Example:
         >>> squared_relu(torch.tensor([-1.0, 3.0]))
@@ -85,8 +81,6 @@ def star_relu(x: Tensor, scale: float = 0.8944, bias: float = -0.4472) -> Tensor
     """``scale * relu(x)^2 + bias`` (Yu et al., MetaFormer Baselines for Vision, 2022).
 
     The defaults give zero mean and unit variance for standard normal inputs.
-
-    Shape: any, kept.
 
     Example:
         >>> star_relu(torch.tensor([-1.0, 1.0]))
@@ -108,8 +102,6 @@ def sine(x: Tensor, omega: float = 1.0) -> Tensor:
     no high frequencies. SIREN takes ``omega = 30`` for those, together with an initialisation of its own; with weights
     that are scaled by the gain alone, as autoact scales them, ``sine(omega=30)`` trains worse than ReLU.
 
-    Shape: any, kept.
-
     Example:
         >>> sine(torch.tensor([0.0]))
         tensor([0.])
@@ -120,8 +112,6 @@ def sine(x: Tensor, omega: float = 1.0) -> Tensor:
 @computed_in_float32
 def snake(x: Tensor, a: float = 1.0) -> Tensor:
     """``x + sin(a x)^2 / a`` (Ziyin et al., NeurIPS 2020).
-
-    Shape: any, kept.
 
     Example:
         >>> snake(torch.tensor([0.0, 1.0]))
@@ -134,8 +124,6 @@ def snake(x: Tensor, a: float = 1.0) -> Tensor:
 def gaussian(x: Tensor) -> Tensor:
     """``exp(-x^2)`` (Broomhead and Lowe, 1988).
 
-    Shape: any, kept.
-
     Example:
         >>> gaussian(torch.tensor([0.0, 1e4]))
         tensor([1., 0.])
@@ -146,8 +134,6 @@ def gaussian(x: Tensor) -> Tensor:
 @computed_in_float32
 def isru(x: Tensor, alpha: float = 1.0) -> Tensor:
     """``x / sqrt(1 + alpha x^2)`` (Carlile et al., 2017).
-
-    Shape: any, kept.
 
     Example:
         >>> isru(torch.tensor([0.0, 1.0]))
@@ -160,8 +146,6 @@ def isru(x: Tensor, alpha: float = 1.0) -> Tensor:
 def isrlu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """``x`` where x >= 0, ``x / sqrt(1 + alpha x^2)`` below (Carlile et al., 2017).
 
-    Shape: any, kept.
-
     Example:
         >>> isrlu(torch.tensor([-1.0, 2.0]))
         tensor([-0.7071,  2.0000])
@@ -172,8 +156,6 @@ def isrlu(x: Tensor, alpha: float = 1.0) -> Tensor:
 @computed_in_float32
 def bent_identity(x: Tensor) -> Tensor:
     """``(sqrt(x^2 + 1) - 1) / 2 + x``, written without the cancellation near zero.
-
-    Shape: any, kept.
 
     Example:
         >>> bent_identity(torch.tensor([0.0, 1.0]))
@@ -187,8 +169,6 @@ def bent_identity(x: Tensor) -> Tensor:
 def elish(x: Tensor) -> Tensor:
     """``x sigmoid(x)`` where x >= 0, ``(exp(x) - 1) sigmoid(x)`` below (Basirat and Roth, 2018).
 
-    Shape: any, kept.
-
     Example:
         >>> elish(torch.tensor([0.0, 1.0]))
         tensor([0.0000, 0.7311])
@@ -199,8 +179,6 @@ def elish(x: Tensor) -> Tensor:
 @computed_in_float32
 def telu(x: Tensor) -> Tensor:
     """``x tanh(exp(x))`` (Fernandez and Mali, 2024).
-
-    Shape: any, kept.
 
     Example:
         >>> telu(torch.tensor([0.0, 1.0]))
@@ -213,8 +191,6 @@ def telu(x: Tensor) -> Tensor:
 @computed_in_float32
 def serf(x: Tensor) -> Tensor:
     """``x erf(softplus(x))`` (Nag et al., 2021).
-
-    Shape: any, kept.
 
     Example:
         >>> serf(torch.tensor([0.0, 1.0]))

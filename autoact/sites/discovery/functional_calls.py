@@ -8,7 +8,7 @@ import functools
 import itertools
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -110,15 +110,9 @@ def torch_call(
         )
 
 
-def unknown_call(inside: str, function: Callable[..., object]) -> FoundCall:
-    """The call of a torch function that is running now, and that bends like an activation but is none we know."""
-    problem = "no activation of the catalogue has its values: autoact.register one"
-    return FoundCall(inside, name_of(function), line_of(user_frame()), problem=problem)
-
-
-def hidden_call(inside: str, name: str) -> FoundCall:
-    """An activation that runs now without a call that Python sees."""
-    return FoundCall(inside, name, line_of(user_frame()), problem="it runs inside of a scripted function")
+def lasting_call(inside: str, function: str, problem: str) -> FoundCall:
+    """What is running now inside a module, and cannot be rewritten."""
+    return FoundCall(inside, function, line_of(user_frame()), problem=problem)
 
 
 def scripted_now() -> bool:

@@ -14,11 +14,10 @@ from autoact.sites._compat_torch import DispatchMode, OpOverload, without_dispat
 from autoact.sites.discovery.expressions import Expression, Expressions, Step
 from autoact.sites.discovery.functional_calls import (
     FoundCall,
-    hidden_call,
     in_distribution,
+    lasting_call,
     scripted_now,
     torch_call,
-    unknown_call,
     user_frame,
 )
 from autoact.sites.discovery.recognise import FUNCTIONS, choice_of_call, written_out
@@ -59,7 +58,8 @@ class FunctionalCalls:
     def kernel(self, name: str, inside: str) -> None:
         """Note what runs, ``inside`` a module, where Python calls no function of torch: in a scripted function."""
         if not self._running and name.removesuffix("_") in FUNCTIONS and not scripted_now():
-            self._noted.append(_Noted(hidden_call(inside, name.removesuffix("_")), None))
+            call = lasting_call(inside, name.removesuffix("_"), "it runs inside of a scripted function")
+            self._noted.append(_Noted(call, None))
 
     def left(self, result: object) -> None:
         """Note that a module returned ``result``."""
@@ -102,7 +102,8 @@ class FunctionalCalls:
         if named:
             return _Noted(torch_call(inside, self._names, call), memory, number)
         if step is not None and step.first:
-            return _Noted(unknown_call(inside, call.function), memory, number, doubtful=True)
+            problem = "no activation of the catalogue has its values: autoact.register one"
+            return _Noted(lasting_call(inside, call.name, problem), memory, number, doubtful=True)
         return None
 
     def _choice_of(self, inside: str, expression: Expression) -> Choice | None:
