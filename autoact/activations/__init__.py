@@ -1,6 +1,6 @@
 """Floor 2: the activation catalogue. Pure functions, modules, registry, gain. Knows nothing of models or data.
 
-``autoact.activations.gain.gain(choice)`` tells the scale for the weights that consume an activation's output.
+``autoact.activations.gain.gain(choice)`` is the scale for the weights that consume an activation's output.
 """
 
 from autoact.activations.fingerprint import function_key

@@ -216,7 +216,7 @@ def recognise(module: nn.Module) -> Choice | None:
     """The choice that computes what ``module`` computes, or None where the catalogue has none.
 
     A subclass that overrides ``forward`` is not recognised. Of an ``nn.PReLU`` whose weights differ (a trained one)
-    the name alone is told: no choice holds a weight per channel.
+    only the name is given: no choice holds a weight per channel.
 
     Example:
         >>> str(recognise(nn.LeakyReLU(0.2)))

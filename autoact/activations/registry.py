@@ -60,7 +60,7 @@ def _parameters_of(function: Function) -> tuple[Parameter, ...]:
     """
     try:
         _, *rest = inspect.signature(function).parameters.values()
-    except ValueError:  # a built-in function that does not tell: a function of x alone
+    except ValueError:  # a built-in function without a signature: a function of x alone
         return ()
     found: list[Parameter] = []
     for place, argument in enumerate(rest):

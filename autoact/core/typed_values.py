@@ -1,4 +1,4 @@
-"""Values of settings against the types that their records declare, whoever gave them: a command line or Python."""
+"""Values of settings against the types that their records declare, given on a command line or in Python."""
 
 from __future__ import annotations
 

@@ -21,5 +21,5 @@ def held_in(value: object) -> Mapping[str, Any]:
     to_dict = getattr(value, "to_dict", None)
     if to_dict is None or isinstance(value, type) or not callable(getattr(value, "to", None)):
         return {}
-    held = to_dict()
-    return held if isinstance(held, Mapping) else {}
+    values = to_dict()
+    return values if isinstance(values, Mapping) else {}

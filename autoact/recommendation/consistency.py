@@ -16,8 +16,11 @@ def check_consistent(data: PlainData, source: str) -> None:
         AutoactError: the first contradiction, and where it stands.
     """
     sites = data["sites"]
-    held = {**{f"policies.{name}": policy for name, policy in data["policies"].items()}, "baseline": data["baseline"]}
-    for name, policy in held.items():
+    policies = {
+        **{f"policies.{name}": policy for name, policy in data["policies"].items()},
+        "baseline": data["baseline"],
+    }
+    for name, policy in policies.items():
         for site in policy["assignment"]:
             if site not in sites:
                 raise unknown(f"site in {source}: {name}.assignment", site, sites)

@@ -169,7 +169,7 @@ class Recommendation:
         _depth: int = 2,
     ) -> nn.Module:
         """As ``apply``, in place; a model that is refused stays as it was."""
-        from autoact.recommendation.site_matching import as_seen, compare
+        from autoact.recommendation.site_matching import as_searched, compare
         from autoact.sites import apply_, find_sites
 
         name, chosen = self.named(policy)
@@ -191,7 +191,7 @@ class Recommendation:
             )
         if not self._changes(fitting):
             return model
-        sites = as_seen(self.sites, found) if example_input is None else None
+        sites = as_searched(self.sites, found) if example_input is None else None
         return apply_(model, fitting, example_input=example_input, sites=sites, rescale=rescale)
 
     def _changes(self, assignment: Mapping[str, Choice]) -> bool:

@@ -61,10 +61,10 @@ the search again, which trains nothing that it has trained, and writes the file 
     found = data.get("format")
     if isinstance(found, bool) or found != FORMAT:
         older = isinstance(found, int) and not isinstance(found, bool) and 0 < found < FORMAT
-        again = (
+        search_anew = (
             "run the command of the search again, which trains nothing that it has trained, and writes the file anew"
         )
-        advice = again if older else "it was written by another version, or edited"
+        advice = search_anew if older else "it was written by another version, or edited"
         raise AutoactError(f"{source} has format {found!r}, this version of autoact reads {FORMAT}: {advice}")
     try:
         _check(data, published(), source, "")

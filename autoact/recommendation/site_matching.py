@@ -26,33 +26,33 @@ class Fit:
     problems: tuple[str, ...]
 
 
-def compare(seen: Mapping[str, PlainData], not_searched: Collection[str], found: Sites) -> Fit:
+def compare(searched: Mapping[str, PlainData], not_searched: Collection[str], found: Sites) -> Fit:
     """Compare the sites that a search saw, and those that it left alone, with those that were found in a model."""
     from autoact.activations import canonical, function_key
 
     present = [name for site in found for name in site.names]
     fitting, problems = [], []
-    for name, site in seen.items():
+    for name, site in searched.items():
         if name not in found:
-            close = nearest(name, [other for other in present if other not in seen])
+            close = nearest(name, [other for other in present if other not in searched])
             problems.append(f"missing {name!r}" + (f" (nearest: {', '.join(close)})" if close else ""))
         elif function_key(found[name].current) != function_key(canonical(str(site["current"]))):
             problems.append(f"changed {name!r}: it holds {found[name].current}, the search saw {site['current']}")
         else:
             fitting.append(name)
     for own in found.searchable:
-        if not {*seen, *not_searched} & set(own.names):
+        if not {*searched, *not_searched} & set(own.names):
             problems.append(f"extra {own.name!r} ({own.current}), which the search did not see")
     return Fit(tuple(fitting), tuple(problems))
 
 
-def as_seen(seen: Mapping[str, PlainData], found: Sites) -> Sites:
+def as_searched(searched: Mapping[str, PlainData], found: Sites) -> Sites:
     """The model's sites with the shapes that the search saw, which learnable activations need."""
     from autoact.sites import Sites
 
     rows = []
     for site in found:
-        row = next((seen[name] for name in site.names if name in seen), None)
+        row = next((searched[name] for name in site.names if name in searched), None)
         if row is not None:
             # A file may write whole numbers with a point.
             shape = tuple(map(int, row["shape"])) if row["shape"] else None

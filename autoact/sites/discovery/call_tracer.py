@@ -26,7 +26,7 @@ from autoact.sites.tracing.tensor_tags import TensorTags, TorchCall, channel_dim
 
 
 @dataclass
-class _Seen:
+class _Watched:
     located: Located
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     dims: list[int | None] = field(default_factory=list)
@@ -43,7 +43,7 @@ class CallTracer(TorchFunctionMode):
         super().__init__()
         self._model, self._places = model, places
         self._modules = modules_with_names(model)
-        self._seen = {id(item.module): _Seen(item) for item in located}
+        self._watched = {id(item.module): _Watched(item) for item in located}
         self._layout = TensorTags[int]()
         self._stack: list[tuple[str, nn.Module]] = []
         self._first_calls = 0
@@ -73,23 +73,23 @@ class CallTracer(TorchFunctionMode):
             self._functional.kernel(name, self._stack[-1][0] if self._stack else "")
 
     def _within_site(self) -> bool:
-        return any(id(outer) in self._seen for _, outer in self._stack)
+        return any(id(outer) in self._watched for _, outer in self._stack)
 
     def _entering(self, name: str) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
         def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
             self._stack.append((name, module))
-            seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
-            if seen is None or x is None:
+            watched, x = self._watched.get(id(module)), first_tensor(args, kwargs)
+            if watched is None or x is None:
                 return
-            if not seen.shapes:
-                seen.order = self._first_calls
+            if not watched.shapes:
+                watched.order = self._first_calls
                 self._first_calls += 1
             if self._places:
                 self._calls.setdefault(id(module), {})[module_call(self._by_id, module)] = None
-            low, high = registry.get(seen.located.choice.name).output_range
-            self._consequences.entering(seen.located.name, x, bounded=math.isfinite(low) and math.isfinite(high))
-            seen.shapes.append(tuple(x.shape))
-            seen.dims.append(self._layout.get(x))
+            low, high = registry.get(watched.located.choice.name).output_range
+            self._consequences.entering(watched.located.name, x, bounded=math.isfinite(low) and math.isfinite(high))
+            watched.shapes.append(tuple(x.shape))
+            watched.dims.append(self._layout.get(x))
 
         return hook
 
@@ -97,10 +97,10 @@ class CallTracer(TorchFunctionMode):
         while self._stack and self._stack.pop()[1] is not module:
             pass  # a module that raised, and whose error was caught by its caller, left nothing but its entry
         self._functional.left(result)
-        seen, x = self._seen.get(id(module)), first_tensor(args, kwargs)
-        if seen is not None and isinstance(result, Tensor) and seen.dims:
-            self._consequences.left(seen.located.name, result)
-            self._layout.set(result, seen.dims[-1])
+        watched, x = self._watched.get(id(module)), first_tensor(args, kwargs)
+        if watched is not None and isinstance(result, Tensor) and watched.dims:
+            self._consequences.left(watched.located.name, result)
+            self._layout.set(result, watched.dims[-1])
         elif isinstance(result, Tensor) and x is not None and result.shape == x.shape and may_be_activation(module):
             name = next(names[0] for names, other in self._modules if other is module)
             if x.is_floating_point() and name:
@@ -141,24 +141,26 @@ class CallTracer(TorchFunctionMode):
 
     def sites(self, wiring_of: Callable[[Located], Wiring | str]) -> list[Site]:
         """The modules that were called; ``wiring_of`` tells the layers around each."""
-        called = sorted((seen for seen in self._seen.values() if seen.shapes), key=lambda seen: seen.order)
-        return [self._site(seen, wiring_of(seen.located)) for seen in called]
+        called = sorted(
+            (watched for watched in self._watched.values() if watched.shapes), key=lambda watched: watched.order
+        )
+        return [self._site(watched, wiring_of(watched.located)) for watched in called]
 
-    def _site(self, seen: _Seen, wiring: Wiring | str) -> Site:
+    def _site(self, watched: _Watched, wiring: Wiring | str) -> Site:
         """One site; its channels are unknown where calls differ in them."""
-        dims = {-1 if dim is None else dim for dim in seen.dims}
+        dims = {-1 if dim is None else dim for dim in watched.dims}
         dim = next(iter(dims)) if len(dims) == 1 else -1
-        sizes = {shape[dim] for shape in seen.shapes if shape}
+        sizes = {shape[dim] for shape in watched.shapes if shape}
         return Site(
-            name=seen.located.name,
-            current=seen.located.choice,
-            shape=seen.shapes[0],
+            name=watched.located.name,
+            current=watched.located.choice,
+            shape=watched.shapes[0],
             channels=sizes.pop() if len(sizes) == len(dims) == 1 else None,
             channel_dim=dim,
-            uses=len(seen.shapes),
-            kept=self._consequences.kept(seen.located.name),
-            order=seen.order,
-            shared_as=seen.located.names[1:],
+            uses=len(watched.shapes),
+            kept=self._consequences.kept(watched.located.name),
+            order=watched.order,
+            shared_as=watched.located.names[1:],
             wiring=None if isinstance(wiring, str) else wiring,
             not_gateable=wiring if isinstance(wiring, str) else "",
         )
@@ -180,7 +182,7 @@ class CallTracer(TorchFunctionMode):
         """The modules without weights that are called at several places of the text, with these places."""
         found = []
         for key, places in self._calls.items():
-            located = self._seen[key].located
+            located = self._watched[key].located
             if len(places) > 1 and None not in places and not any(True for _ in located.module.parameters()):
                 found.append((located.choice, [place for place in places if place is not None]))
         return found
@@ -188,7 +190,9 @@ class CallTracer(TorchFunctionMode):
     def unused(self) -> list[Unreplaceable]:
         """Activation modules that the run did not call."""
         return [
-            Unreplaceable(seen.located.name, "unused", f"{seen.located.choice} is not called with this example input")
-            for seen in self._seen.values()
-            if not seen.shapes
+            Unreplaceable(
+                watched.located.name, "unused", f"{watched.located.choice} is not called with this example input"
+            )
+            for watched in self._watched.values()
+            if not watched.shapes
         ]

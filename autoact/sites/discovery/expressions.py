@@ -102,7 +102,7 @@ class Expressions:
         inputs = inputs[:1] if name in _CASTS else inputs  # x.to(y) has none of the numbers of y
         kinds = {self._kind(tensor) for tensor in inputs}
         constants = {id(x): number for x in inputs if (number := self._constant(x)) is not None}
-        held = [(x.numel(), steps) for x in inputs if (steps := self._pending.get(x))]
+        pending = [(x.numel(), steps) for x in inputs if (steps := self._pending.get(x))]
         operands = [x for x in inputs if id(x) not in constants]
         known = [{e.leaf_id: e for e in (self._expressions.get(x) or ())} | {id(x): _itself(x)} for x in operands]
         drawn = [self._noise.get(x) is not None for x in inputs]
@@ -116,13 +116,13 @@ class Expressions:
             self._note_noise(result)
             return result, None
         if "own" in kinds:
-            self.reaching_weights.update(*(steps for _, steps in held))
+            self.reaching_weights.update(*(steps for _, steps in pending))
         if any(drawn) and name in _PRODUCTS:
-            held = []  # what scales random numbers is no activation, whatever reads them
+            pending = []  # what scales random numbers is no activation, whatever reads them
         for made in tensors_in(result):
             self._kinds.set(made, _kind_of_result(kinds))
             self._noise.set(made, True if drawn and all(drawn) else None)
-            kept = [steps for numel, steps in held if numel == made.numel()]
+            kept = [steps for numel, steps in pending if numel == made.numel()]
             self._pending.set(made, frozenset[int]().union(*kept) if kept else None)
         if not isinstance(result, Tensor) or name not in _POINTWISE or not operands or "out" in call.kwargs:
             return result, None
@@ -137,7 +137,7 @@ class Expressions:
             self._expressions.set(tensor, None)
 
     def _set_where(self, args: Sequence[Any], kinds: set[str], known: list[dict[int, Expression]]) -> Step | None:
-        """The step of ``x[x < 0] = 0``, which is told and never replaced: a statement makes no result."""
+        """The step of ``x[x < 0] = 0``, which is listed and never replaced: a statement makes no result."""
         x, where = args[0], args[1]
         self._kinds.set(x, _kind_of_result(kinds))
         if not (isinstance(where, Tensor) and where.dtype is torch.bool and id(x) in known[1]):

@@ -130,14 +130,14 @@ class _Place:
         choice: what is computed there.
         call: the call, if it is one.
         line: its file and line.
-        told: what is told about it if the stand-in cannot stay.
+        refusal: what is said of it if the stand-in cannot stay.
     """
 
     name: str
     choice: Choice
     call: MethodCall | None = None
     line: str = ""
-    told: Unreplaceable | None = None
+    refusal: Unreplaceable | None = None
 
     @property
     def site(self) -> str:
@@ -217,7 +217,7 @@ class _Search:
     def _places(self, run: _Run) -> tuple[list[_Place], list[Unreplaceable]]:
         """Where stand-ins are to be tried, and which calls cannot have one."""
         places = [
-            _Place(name, choice, told=Unreplaceable(name, "unknown", f"it computes {choice}, but {_CHANGES}"))
+            _Place(name, choice, refusal=Unreplaceable(name, "unknown", f"it computes {choice}, but {_CHANGES}"))
             for name, (_, choice) in run.own.items()
             if choice is not None
         ]
@@ -225,19 +225,16 @@ class _Search:
         choices: dict[tuple[str, MethodCall | None], set[Choice | None]] = {}
         for item in found:
             choices.setdefault((item.inside, item.call), set()).add(item.choice)
-        told: dict[Unreplaceable, None] = {}
+        refusals: dict[Unreplaceable, None] = {}
         for item, is_output in found.items():
             problem = item.problem or self._problem(item, choices[item.inside, item.call])
-            place = (
-                _Place(item.inside, item.choice, item.call, item.line, _told(item, _CHANGES)) if item.choice else None
-            )
-            if not problem and place is not None:
-                places.append(place)
+            if item.choice is not None and not problem:
+                places.append(_Place(item.inside, item.choice, item.call, item.line, _refused_call(item, _CHANGES)))
             elif not is_output:
-                told[_told(item, problem)] = None
+                refusals[_refused_call(item, problem)] = None
         for choice, calls in run.observer.uses():
             places += [_Place(owner, choice, call) for owner, call in calls]
-        return list(dict.fromkeys(places)), list(told)
+        return list(dict.fromkeys(places)), list(refusals)
 
     def _problem(self, item: FoundCall, choices: set[Choice | None]) -> str:
         """Why a call that could be rewritten is not; empty where it is."""
@@ -250,7 +247,7 @@ class _Search:
     def _agreeing(
         self, check: SelfCheck, wanted: list[_Place], first: _Run
     ) -> tuple[list[_Place], dict[str, Unreplaceable]]:
-        """The places whose stand-ins, all together, change nothing; what is told of the others, by name.
+        """The places whose stand-ins, all together, change nothing; what is said of the others, by name.
 
         The stand-ins of the former are in the model afterwards. Halves are tried where the whole fails.
         """
@@ -288,7 +285,7 @@ class _Search:
             return str(error)
         if not check.modes:
             # A plain module is replaced all the same: that changes nothing unless its class is asked for.
-            doubtful = any(place.told is not None or _writes(self._module_at(place, first)) for place in places)
+            doubtful = any(place.refusal is not None or _writes(self._module_at(place, first)) for place in places)
             return "two runs of the model with one seed differ" if doubtful else ""
         return check.difference([item for item in activation_modules(self._model) if not _writes(item.module)])
 
@@ -315,7 +312,7 @@ def _modules(first: _Run) -> list[_Place]:
 
 
 def _held_twice(name: str) -> Unreplaceable:
-    """What is told of a module that was called before another one stood in its place, and that was not."""
+    """What is said of a module that was called before another one stood in its place, and that was not."""
     reason = "the model goes on calling the old module: it is held twice, as in a plain list; hold it as self.act alone"
     return Unreplaceable(name, "differs", reason)
 
@@ -326,8 +323,8 @@ def _writes(module: nn.Module) -> bool:
 
 
 def _refused(place: _Place, first: _Run, why: str) -> Unreplaceable:
-    if place.told is not None:
-        return dataclasses.replace(place.told, reason=place.told.reason.replace(_CHANGES, f"{_CHANGES} ({why})"))
+    if place.refusal is not None:
+        return dataclasses.replace(place.refusal, reason=place.refusal.reason.replace(_CHANGES, f"{_CHANGES} ({why})"))
     module = next((item.module for item in first.located if item.name == place.name), None)
     if module is not None and _writes(module):
         reason = (
@@ -338,7 +335,7 @@ def _refused(place: _Place, first: _Run, why: str) -> Unreplaceable:
     return Unreplaceable(place.site, "differs", f"{place.choice} put in its own place {_CHANGES_IT} ({why})")
 
 
-def _told(item: FoundCall, problem: str) -> Unreplaceable:
+def _refused_call(item: FoundCall, problem: str) -> Unreplaceable:
     does = f"computes {item.choice}" if item.written_out else f"calls {item.function}()"
     advice = "" if item.function == "glu" else "; make it a module to have it replaced"  # nn.GLU is none either
     reason = f"{does} at {item.line}: {problem}{advice}"

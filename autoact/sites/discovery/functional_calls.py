@@ -116,7 +116,7 @@ def lasting_call(inside: str, function: str, problem: str) -> FoundCall:
 
 
 def scripted_now() -> bool:
-    """Whether a scripted module runs, which is told as a whole."""
+    """Whether a scripted module runs, which is listed as a whole."""
     return any(isinstance(f.f_locals.get("self"), torch.jit.ScriptModule) for f in _frames(sys._getframe(1)))
 
 
@@ -159,7 +159,7 @@ def _choice_of_callee(callee: object) -> Choice | None:
 
 
 def module_call(names: Mapping[int, str], module: nn.Module) -> tuple[str, MethodCall] | None:
-    """The call of ``module`` that is running now, as the name of its owner and the call; None where it is not told."""
+    """The call of ``module`` that is running now, as the name of its owner and the call; None where it is unknown."""
     frame = user_frame()
     try:
         place = _place(frame, names)
@@ -243,7 +243,7 @@ def _argument(place: _Place, function: str) -> str:
     """Which argument of a call is its input: see ``MethodCall.argument``.
 
     Raises:
-        _NotRewritableError: what is called is not ``function``, or its input is not told.
+        _NotRewritableError: what is called is not ``function``, or its input is unknown.
     """
     callee = place.callee
     if isinstance(place.node, ast.BinOp):

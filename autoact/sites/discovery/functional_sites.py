@@ -117,7 +117,7 @@ class FunctionalCalls:
     def calls(self, own: Collection[str], is_result: Callable[[Memory], bool]) -> dict[FoundCall, bool]:
         """The calls, and whether they made the model's output.
 
-        What is no activation that we know is told where weights read it: not a norm's square, not a loss. Of an
+        What is no activation that we know is listed where weights read it: not a norm's square, not a loss. Of an
         expression the whole counts, unless a part alone can be replaced. Modules of the names ``own`` are activations
         as a whole.
         """
@@ -140,11 +140,11 @@ class FunctionalCalls:
 
 
 class Kernels(DispatchMode):
-    """Hands the name of whatever torch runs to ``told``, however it was called."""
+    """Hands the name of whatever torch runs to ``note``, however it was called."""
 
-    def __init__(self, told: Callable[[str], None]) -> None:
+    def __init__(self, note: Callable[[str], None]) -> None:
         super().__init__()
-        self._told = told
+        self._note = note
 
     def __torch_dispatch__(
         self,
@@ -153,5 +153,5 @@ class Kernels(DispatchMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        self._told(function.overloadpacket.__name__)
+        self._note(function.overloadpacket.__name__)
         return function(*args, **(kwargs or {}))

@@ -43,14 +43,14 @@ def with_twins(model: nn.Module, sites: Sites) -> Sites:
                for s in mine):  # fmt: skip
             continue  # built alike, with other activations: not meant to be the same
         for site in mine:
-            why = f"{{}} is a copy of {original or 'it'}, and both have to keep their widths"
-            found[site.name] = dataclasses.replace(site, wiring=None, not_gateable=why.format(copied))
+            why = f"{copied} is a copy of {original or 'it'}, and both have to keep their widths"
+            found[site.name] = dataclasses.replace(site, wiring=None, not_gateable=why)
             twin = dataclasses.replace(
                 found.pop(other[site.name], site),
                 name=other[site.name],
                 shared_as=tuple(_moved(n, original, copied) for n in site.shared_as if _inside(n, original)),
                 wiring=None,
-                not_gateable=why.format(copied),
+                not_gateable=why,
                 twin_of=site.name,
                 order=len(sites) + len(twins),
             )
@@ -177,10 +177,10 @@ def _pairs(model: nn.Module, sites: Sites) -> Iterator[tuple[str, str]]:
 def _signature(module: nn.Module) -> tuple[object, ...] | None:
     """Equal for parts of one class that hold the same; None for those without parameters."""
     kind = type(module)
-    held = tuple((name, tuple(p.shape)) for name, p in module.named_parameters())
-    if not held or any(nn.parameter.is_lazy(p) for p in module.parameters()):
+    shapes = tuple((name, tuple(p.shape)) for name, p in module.named_parameters())
+    if not shapes or any(nn.parameter.is_lazy(p) for p in module.parameters()):
         return None
-    return f"{kind.__module__}.{kind.__qualname__}", held
+    return f"{kind.__module__}.{kind.__qualname__}", shapes
 
 
 def _called(path: str, sites: Sites) -> bool:

@@ -109,7 +109,7 @@ class Consequences(DispatchMode):
     def __init__(self, model: nn.Module, inputs: Iterable[Tensor], inside: Callable[[], bool]) -> None:
         super().__init__()
         self._inside = inside
-        self._held: dict[int, tuple[object, _Origin]] = {}
+        self._origins: dict[int, tuple[object, _Origin]] = {}
         self._uses: dict[str, _Use] = {}
         self._followed: set[str] = set()
         self._relied: dict[str, str] = {}
@@ -200,10 +200,10 @@ class Consequences(DispatchMode):
 
     def _origin(self, tensor: Tensor) -> _Origin:
         """Where a tensor comes from; a part of a piece of memory is a path of its own."""
-        held = self._held.get(_memory(tensor))
-        if held is None:
+        noted = self._origins.get(_memory(tensor))
+        if noted is None:
             return _NOTHING
-        origin, size = held[1], tensor.untyped_storage().nbytes() // max(1, tensor.element_size())
+        origin, size = noted[1], tensor.untyped_storage().nbytes() // max(1, tensor.element_size())
         if tensor.numel() >= size or not origin.roots:
             return origin
         part = (int(tensor.storage_offset()), tensor.numel())
@@ -212,7 +212,7 @@ class Consequences(DispatchMode):
 
     def _set(self, tensor: Tensor, origin: _Origin) -> None:
         """Note where the memory of a tensor comes from; it is kept, since its address is used again."""
-        self._held[_memory(tensor)] = (tensor.untyped_storage(), origin)
+        self._origins[_memory(tensor)] = (tensor.untyped_storage(), origin)
 
 
 def _is_layer(name: str, origins: Iterable[_Origin]) -> bool:

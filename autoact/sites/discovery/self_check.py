@@ -120,11 +120,11 @@ class SelfCheck:
                 module.training = training
             with _watching(watched) as calls:
                 result = run_model(model, copied(self._example), self._call)
-            for name, seen in calls.items():
+            for name, noted in calls.items():
                 before = self.written.get(name, Written())
                 self.written[name] = Written(
-                    before.input or any(version_of(x) != version for x, version, _, _ in seen),
-                    before.output or any(version_of(y) != version for _, _, y, version in seen),
+                    before.input or any(version_of(x) != version for x, version, _, _ in noted),
+                    before.output or any(version_of(y) != version for _, _, y, version in noted),
                 )
             outputs = list(tensors_in(result))
             found = _gradients(model, outputs) if gradients else {}
@@ -168,13 +168,13 @@ def _watching(watched: Sequence[Located]) -> Iterator[dict[str, list[_Call]]]:
 @contextmanager
 def _attributes_kept(model: nn.Module) -> Iterator[None]:
     """Put plain attributes back: a counter of training steps, a cached mask."""
-    held = [
+    attributes = [
         (module, dict(vars(module))) for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
         yield
     finally:
-        for module, values in held:
+        for module, values in attributes:
             now = vars(module)
             for name in [name for name in now if name not in values]:
                 del now[name]

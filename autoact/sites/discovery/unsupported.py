@@ -58,15 +58,15 @@ def may_be_activation(module: nn.Module) -> bool:
     return not type(module).__module__.startswith("torch.") and not any(True for _ in module.children())
 
 
-def looks_like_activation(module: nn.Module, seen: Tensor) -> bool:
-    """Whether ``module`` acts on each number alone, and not linearly; tried on random numbers shaped like ``seen``.
+def looks_like_activation(module: nn.Module, example: Tensor) -> bool:
+    """Whether ``module`` acts on each number alone, and not linearly; tried on random numbers shaped like ``example``.
 
     Shuffling the input of a pointwise function shuffles its output; normalisations, positional encodings and poolings
     do not behave so. Dropout in evaluation, identities and scalings are linear. Draws from torch's default generator
     and may write buffers: call it inside ``undisturbed``.
     """
     # Whole multiples of 1/8 are exact in every floating type, so doubling and negating add no rounding.
-    z = torch.randint(-24, 25, seen.shape, device=seen.device).to(seen.dtype) / 8
+    z = torch.randint(-24, 25, example.shape, device=example.device).to(example.dtype) / 8
     order = torch.randperm(z.numel(), device=z.device)
     shuffled = z.flatten()[order].reshape(z.shape)
     try:

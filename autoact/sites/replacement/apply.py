@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -173,7 +173,13 @@ def _replace(
     for name, module in new.items():
         put(model, sites[name].names, module)
     if example_input is not None and new:
-        _check_or_undo(model, sites, new, {name: present[name].module for name in new}, example_input, put_back)
+        try:
+            _check_called(model, sites, new, example_input)
+        except BaseException:
+            put_back()
+            for name in new:
+                put(model, sites[name].names, present[name].module)
+            raise
     drawn = draw_layers_(model, plan, sources, {name: item.choice for name, item in present.items()} | dict(changed))
     factors = {name: factor for name, factor in factors.items() if name not in drawn}
     multiply_(model, scaled(model, sites, factors))
@@ -299,28 +305,13 @@ def _nearest_weight(model: nn.Module, name: str) -> torch.Tensor | None:
         name = name.rpartition(".")[0]
 
 
-def _check_or_undo(
-    model: nn.Module,
-    sites: Sites,
-    new: Mapping[str, nn.Module],
-    old: Mapping[str, nn.Module],
-    example_input: object,
-    put_back: Callable[[], None],
-) -> None:
-    """Run the changed model once; put the old modules and widths back if it fails or does not call a new one.
+def _check_called(model: nn.Module, sites: Sites, new: Mapping[str, nn.Module], example_input: object) -> None:
+    """Run the changed model once.
 
     Raises:
-        AutoactError: the changed model fails, or goes on calling an old module.
+        AutoactError: it fails, or goes on calling an old module.
     """
-    try:
-        called = called_names(model, example_input)
-        for name in new:
-            if name not in called and not sites[name].twin_of:
-                raise AutoactError(
-                    f"{name!r} was replaced, but the model goes on calling the old module: it is held twice"
-                )
-    except BaseException:
-        put_back()
-        for name in new:
-            put(model, sites[name].names, old[name])
-        raise
+    called = called_names(model, example_input)
+    for name in new:
+        if name not in called and not sites[name].twin_of:
+            raise AutoactError(f"{name!r} was replaced, but the model goes on calling the old module: it is held twice")

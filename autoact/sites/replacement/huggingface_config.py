@@ -104,7 +104,7 @@ def _given(config: object) -> set[str] | None:
         return None
     try:
         parameters = list(inspect.signature(type(config)).parameters.values())
-    except ValueError:  # a class that tells none
+    except ValueError:  # a class without a signature
         return None
     free = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     given = {parameter.name for parameter in parameters if parameter.kind not in free}

@@ -125,9 +125,9 @@ def _together(sites: Sequence[Site]) -> list[list[Site]]:
         assert site.wiring is not None, "refused before"
         layers = {site.wiring.producer.name, *(linear.name for linear in site.wiring.consumers)}
         touching = [group for group in groups if group[0] & layers]
-        members = [member for _, held in touching for member in held] + [site]
+        members = [member for _, group in touching for member in group] + [site]
         groups = [group for group in groups if group not in touching]
-        groups.append((layers.union(*(held for held, _ in touching)), members))
+        groups.append((layers.union(*(names for names, _ in touching)), members))
     return [sorted(members, key=lambda site: site.order) for _, members in groups]
 
 
@@ -280,10 +280,10 @@ def _parameter(shape: tuple[int, ...], like: Tensor) -> nn.Parameter:
 
 def _memory_of(module: nn.Module) -> Callable[[], None]:
     """Remember a layer's attributes, parameters and buffers; the result puts them back."""
-    held, parameters, buffers = dict(vars(module)), dict(module._parameters), dict(module._buffers)
+    attributes, parameters, buffers = dict(vars(module)), dict(module._parameters), dict(module._buffers)
 
     def put_back() -> None:
-        module.__dict__.update(held)
+        module.__dict__.update(attributes)
         module._parameters.update(parameters)
         module._buffers.update(buffers)
 

@@ -30,10 +30,10 @@ def watch_lenient_loads() -> None:
         >>> import warnings
         >>> from autoact.sites import apply
         >>> net = lambda: nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-        >>> with warnings.catch_warnings(record=True) as told:
+        >>> with warnings.catch_warnings(record=True) as caught:
         ...     warnings.simplefilter("always")
         ...     _ = net().load_state_dict(apply(net(), {"1": "tanh"}).state_dict(), strict=False)
-        >>> str(told[0].message)[:72]
+        >>> str(caught[0].message)[:72]
         "Sequential computes another function than these weights: '1' was trained"
     """
     inner = nn.Module.load_state_dict
@@ -44,15 +44,15 @@ def watch_lenient_loads() -> None:
     def load_state_dict(self: nn.Module, state_dict: Mapping[str, object], *args: bool, **kwargs: bool) -> object:
         result = inner(self, state_dict, *args, **kwargs)
         # A strict load has raised; what is left over here is what it was told to drop.
-        if told := _told(self, state_dict, result):
-            warnings.warn(told, UserWarning, stacklevel=2)
+        if warning := _warning(self, state_dict, result):
+            warnings.warn(warning, UserWarning, stacklevel=2)
         return result
 
     setattr(load_state_dict, _WRAPPED, True)
     nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]
 
 
-def _told(model: nn.Module, state_dict: Mapping[str, object], result: object) -> str:
+def _warning(model: nn.Module, state_dict: Mapping[str, object], result: object) -> str:
     """What is to be said of a load; nothing where no weight was loaded, or none of a place with an activation."""
     missing, unexpected = getattr(result, "missing_keys", ()), getattr(result, "unexpected_keys", ())
     dropped = [key for key in unexpected if is_marker(key) and _computes_another(model, key)]

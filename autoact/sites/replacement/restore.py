@@ -55,8 +55,8 @@ def restore_(
     """
     _check_weights(model, state_dict)
     carried = assignment_in(state_dict)
-    held = assignment_in(model.state_dict())
-    missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
+    present = assignment_in(model.state_dict())
+    missing = {site: choice for site, choice in carried.items() if present.get(site) != choice}
     if missing:
         put_carried_(model, missing, example_input)
     model.load_state_dict(_with_versions(model, state_dict), strict=strict)
@@ -91,7 +91,7 @@ def _check_weights(model: nn.Module, state_dict: object) -> None:
 def _with_versions(model: nn.Module, state_dict: Mapping[str, object]) -> Mapping[str, object]:
     """The weights with the versions of the modules that wrote them, which torch keeps beside the keys.
 
-    Files of safetensors have none. Some classes (torchvision's MNASNet) refuse weights without: those are told the
+    Files of safetensors have none. Some classes (torchvision's MNASNet) refuse weights without: those get the
     versions that they write themselves; torch's own modules read such weights as they always have.
     """
     if getattr(state_dict, "_metadata", None) is not None:
@@ -106,19 +106,19 @@ def _with_versions(model: nn.Module, state_dict: Mapping[str, object]) -> Mappin
 
 
 def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input: object) -> None:
-    """Put activations in that are told for every name of a shared module: once where all names tell the same.
+    """Put activations in that the weights name for every place of a shared module: once where all of them agree.
 
     Where they do not, or where a name is that of one use, each use has its own.
     """
     sites = _sites(model, carried, example_input)
-    told = [{carried.get(name) for name in site.names} for site in sites]
-    if any(len(choices) > 1 for choices in told) or any(name not in sites for name in carried):
+    named = [{carried.get(name) for name in site.names} for site in sites]
+    if any(len(choices) > 1 for choices in named) or any(name not in sites for name in carried):
         sites = _sites(model, carried, example_input, per_use=True)
     once = {sites[name].name if name in sites else name: choice for name, choice in carried.items()}
     apply_(model, once, example_input=example_input, sites=sites, as_modules=True)
     # A class that has the activation by itself now (by its configuration) would not take the weights' marker.
-    held = assignment_in(model.state_dict())
-    alone = {name: choice for name, choice in carried.items() if name not in held}
+    present = assignment_in(model.state_dict())
+    alone = {name: choice for name, choice in carried.items() if name not in present}
     for name, choice in alone.items():
         mark_(model.get_submodule(name), choice)
     if alone:
@@ -126,7 +126,7 @@ def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input:
 
 
 def _sites(model: nn.Module, carried: Mapping[str, Choice], example_input: object, *, per_use: bool = False) -> Sites:
-    """The sites of a model, and those that the weights alone tell."""
+    """The sites of a model, and those that only the weights name."""
     sites = find_sites(model, example_input, per_use=per_use)
     if example_input is not None:
         return sites

@@ -44,17 +44,17 @@ def keep_config_true_(model: nn.Module) -> None:
 
 def _settle(part: nn.Module) -> None:
     """Write the configuration of a model, or guard its ``save_pretrained``."""
-    held = {key for key in part.state_dict() if is_marker(key)}
+    markers = {key for key in part.state_dict() if is_marker(key)}
     if isinstance(vars(part).get(_SAVE), GuardedSave | RefusedSave):
         del vars(part)[_SAVE]
     ignored = {key for key in getattr(part, _IGNORED, None) or () if not is_marker(key)}
     config = _config(part)
     # Others may save a copy that was made before, or none.
     is_saved = hasattr(config, "to_dict") and hasattr(config, "model_type") and not hasattr(part, "_hub_mixin_config")
-    written = bool(held) and is_saved and _write_activations_(part, config)
+    written = bool(markers) and is_saved and _write_activations_(part, config)
     if written or getattr(part, _IGNORED, None):
-        setattr(part, _IGNORED, ignored | held if written else ignored)
-    if held and not written:
+        setattr(part, _IGNORED, ignored | markers if written else ignored)
+    if markers and not written:
         vars(part)[_SAVE] = GuardedSave(part)
 
 
@@ -93,7 +93,7 @@ class GuardedSave:
         """Save the model; arguments are those of its class.
 
         Raises:
-            AutoactError: ``push_to_hub=True``, or no folder is told.
+            AutoactError: ``push_to_hub=True``, or no folder is given.
         """
         kind = plain_class(type(self.model))
         if kwargs.get("push_to_hub"):
@@ -120,7 +120,7 @@ class GuardedSave:
         """Where to save, and the arguments that save into the folder inside.
 
         Raises:
-            AutoactError: no folder is told.
+            AutoactError: no folder is given.
         """
         name = next(iter(list(inspect.signature(getattr(type(self.model), _SAVE)).parameters)[1:]), "")
         given = args[0] if args else kwargs.get(name)

@@ -91,7 +91,7 @@ def place_of(node: Node) -> Place:
 
 
 def call_at(code: CodeType, instruction: int) -> Node | None:
-    """The call or operator in the text of ``code`` or around it that an instruction of it makes; None if not told.
+    """The call or operator in the text of ``code`` or around it that an instruction of it makes; None if unknown.
 
     Python 3.11 keeps the place of each instruction. Of a chain over several lines it keeps the place of the name, so
     the end of the name is looked for as well.

@@ -72,7 +72,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     training = [(module, module.training) for module in model.modules()]
     plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
     buffers = [(module, dict(module._buffers)) for module in plain]
-    kept = [(b, b.clone()) for _, held in buffers for b in held.values() if b is not None]
+    kept = [(b, b.clone()) for _, own in buffers for b in own.values() if b is not None]
     state = random.getstate()
     cuda = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=cuda), torch.no_grad():
@@ -83,9 +83,9 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         finally:
             for module, flag in training:
                 module.training = flag
-            for module, held in buffers:
+            for module, own in buffers:
                 module._buffers.clear()
-                module._buffers.update(held)
+                module._buffers.update(own)
             for buffer, value in kept:
                 # A write counts as a change even where the values are equal, so only what differs is written.
                 if not torch.equal(buffer, value):
@@ -124,8 +124,8 @@ def tensors_in(result: object) -> Iterator[Tensor]:
     elif dataclasses.is_dataclass(result) and not isinstance(result, type):
         for item in dataclasses.fields(result):
             yield from tensors_in(getattr(result, item.name))
-    elif held := held_in(result):
-        yield from tensors_in(held)
+    elif values := held_in(result):
+        yield from tensors_in(values)
 
 
 def memory_of(tensor: Tensor) -> tuple[int, int] | None:

@@ -146,8 +146,8 @@ class WiringTracer(TorchFunctionMode):
                 stream.others.append("the model's result")
 
     def _origin(self, x: Tensor | None) -> str:
-        held = self._origins.get(id(x))
-        return held[1] if held is not None and held[0]() is x else "the model's input"
+        noted = self._origins.get(id(x))
+        return noted[1] if noted is not None and noted[0]() is x else "the model's input"
 
     def _name(self, module: nn.Module) -> str:
         return self._names[id(module)][0]
@@ -191,9 +191,9 @@ class WiringTracer(TorchFunctionMode):
             return shared
         if any(self._owners[id(parameter)] > 1 for parameter in module.parameters()):
             return f"the weights of {self._name(module)!r} are shared with another layer"
-        held = [parameter for parameter in module.parameters() if is_held(parameter)]
-        if held:
-            why = "loaded" if all(parameter.requires_grad for parameter in held) else "frozen"
+        fixed = [parameter for parameter in module.parameters() if is_held(parameter)]
+        if fixed:
+            why = "loaded" if all(parameter.requires_grad for parameter in fixed) else "frozen"
             return f"the weights of {self._name(module)!r} are {why}"
         return ""
 

@@ -39,19 +39,19 @@ class TensorTags(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[Tensor, int, T]] = {}
+        self._tagged: dict[int, tuple[Tensor, int, T]] = {}
 
     def set(self, tensor: Tensor, tag: T | None) -> None:
         """Tag ``tensor``, or remove its tag with None."""
         if tag is None:
-            self._held.pop(id(tensor), None)
+            self._tagged.pop(id(tensor), None)
         else:
-            self._held[id(tensor)] = (tensor, version_of(tensor), tag)
+            self._tagged[id(tensor)] = (tensor, version_of(tensor), tag)
 
     def get(self, tensor: Tensor) -> T | None:
         """The tag of ``tensor``; None if it has none or was written since."""
-        held = self._held.get(id(tensor))
-        return held[2] if held is not None and held[1] == version_of(tensor) else None
+        tagged = self._tagged.get(id(tensor))
+        return tagged[2] if tagged is not None and tagged[1] == version_of(tensor) else None
 
 
 def name_of(function: object) -> str:
