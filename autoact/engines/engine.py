@@ -56,5 +56,4 @@ class Engine(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Shut down; after an exception without waiting for the jobs."""
         self.shutdown(cancel_futures=kind is not None)

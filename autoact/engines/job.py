@@ -127,7 +127,6 @@ class WorkerContext:
         return self._opened[reason]
 
     def _with_own(self, records: Sequence[TrialRecord], session: Session) -> list[TrialRecord]:
-        """The records with the values of the user's own objectives."""
         if not self.own:
             return list(records)
         modules = session.modules()

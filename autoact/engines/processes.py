@@ -136,7 +136,6 @@ class ProcessEngine(QueueingEngine[_Worker]):
         return True
 
     def _ended(self, ticket: QueuedJob, place: _Worker, reply: Future[bytes]) -> None:
-        """A job has ended, or its worker has."""
         error = reply.exception()
         if isinstance(error, BrokenProcessPool):
             with self._changed:
@@ -163,7 +162,6 @@ class ProcessEngine(QueueingEngine[_Worker]):
 
 
 def _file_of(content: bytes) -> str:
-    """A file of this user's alone with the content."""
     handle, path = tempfile.mkstemp(prefix="autoact-", suffix=".worker_context")
     with os.fdopen(handle, "wb") as file:
         file.write(content)

@@ -104,7 +104,6 @@ class RayEngine(QueueingEngine[bool]):
         return self._task.remote(self._name, self._stored, payload, self._gpu_share or 1.0)
 
     def _greet(self) -> None:
-        """Have a worker read the worker context."""
         self._greetings += 1
         self._remote(None).future().add_done_callback(self._greeted)
 
@@ -138,7 +137,6 @@ class RayEngine(QueueingEngine[bool]):
         return True
 
     def _ended(self, ticket: QueuedJob, reply: Future[bytes]) -> None:
-        """A job has ended, or its worker or node has."""
         error = reply.exception()
         with self._changed:
             self._refs.pop(ticket, None)
@@ -174,7 +172,6 @@ class RayEngine(QueueingEngine[bool]):
                 self._settle(ticket, None, CancelledError())
 
     def _leave(self) -> None:
-        """End the cluster, or the connection to it."""
         if self._owned:
             self._ray.shutdown()
 
@@ -196,7 +193,6 @@ def _import_ray(*, local: bool) -> ModuleType:
 
 
 def _connect(ray: ModuleType, settings: EngineSettings, device: torch.device, threads: int) -> None:
-    """Join the cluster, or start one here."""
     address = _address(settings)
     arguments: dict[str, object] = {
         "address": address or "local",

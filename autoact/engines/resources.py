@@ -49,6 +49,5 @@ def gpus_here(settings: EngineSettings, device: torch.device) -> list[str]:
 
 
 def _visible() -> list[str]:
-    """The GPUs that this process sees."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]

@@ -116,7 +116,6 @@ class EngineSettings:
     gpu_memory_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         check_values(self, "engine")
         ENGINES.find(self.name)
         for name in ("workers", "population", "max_gpus"):

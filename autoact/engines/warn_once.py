@@ -27,7 +27,6 @@ class _Once:
         file: Any = None,
         line: str | None = None,
     ) -> None:
-        """What ``warnings`` calls."""
         key = hashlib.sha1(f"{category.__name__}:{filename}:{lineno}:{message}".encode()).hexdigest()
         if key not in self.shown and self._is_first(key):
             self.show(message, category, filename, lineno, file, line)
@@ -44,7 +43,6 @@ class _Once:
         return True
 
     def note(self, keys: Iterable[str]) -> None:
-        """Tell the other processes."""
         assert self.file is not None, "there are others"
         with self.file.open("a", encoding="ascii") as file:
             file.writelines(f"{key}\n" for key in keys)

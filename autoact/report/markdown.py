@@ -21,7 +21,6 @@ def to_markdown(result: SearchResult) -> str:
 
 
 def _lines(table: ResultTable, result: SearchResult) -> list[str]:
-    """What stands below the table."""
     said_at_the_start = [note for note in result.info.notes if note not in result.notes]
     return [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes, *said_at_the_start]
 
@@ -33,7 +32,6 @@ def table_markdown(table: ResultTable) -> str:
 
 
 def _spaced(parts: list[str]) -> str:
-    """Blank lines between blocks, none between list items."""
     text = ""
     for part in parts:
         joint = "\n" if part.startswith("- ") and text.split("\n")[-1].startswith("- ") else "\n\n"

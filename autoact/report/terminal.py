@@ -131,7 +131,6 @@ def _outcome(record: TrialRecord) -> str:
 
 
 def _seed(record: TrialRecord) -> str:
-    """The seed where it is what a trial differs in."""
     return f", seed {record.candidate.seed}" if record.candidate.role == Role.REPLICATE else ""
 
 
@@ -174,7 +173,6 @@ def print_result(result: SearchResult, out: Console) -> None:
 
 
 def _duration(seconds: float) -> str:
-    """``42 s`` or ``3 min 05 s``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

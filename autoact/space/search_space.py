@@ -328,7 +328,6 @@ def _is_identity(choice: Choice) -> bool:
 
 
 def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
-    """Names of the sites to search."""
     names = [site.name for site in sites.searchable if not site.twin_of]
     if not names:
         reasons = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable]
@@ -384,7 +383,6 @@ def _candidates(names: Sequence[str]) -> tuple[tuple[Choice, ...], dict[str, str
 
 
 def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tuple[float, float] | None:
-    """Lowest and highest learning rate around the configured one."""
     if not factors or LEARNING_RATE not in configured:
         return None
     if not configured[LEARNING_RATE] > 0:
@@ -398,7 +396,6 @@ def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tu
 
 
 def _decays(values: Sequence[float], configured: Mapping[str, float]) -> tuple[float, ...]:
-    """Weight decays on offer, the configured one among them."""
     if not values or WEIGHT_DECAY not in configured:
         return ()
     if any(value < 0 for value in values):

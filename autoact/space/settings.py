@@ -33,5 +33,4 @@ class SpaceSettings:
     rescale: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse values that are of another type, or not finite."""
         check_values(self, "space")

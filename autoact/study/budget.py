@@ -258,7 +258,6 @@ class Budget:
         return int(noted["seeds"])
 
     def _claim_seconds(self, records: Sequence[TrialRecord], names: int, seeds: int) -> float:
-        """Seconds of a claim."""
         return self.forecast.check(records, names * seeds)
 
     def seconds_left(self, records: Sequence[TrialRecord]) -> float | None:

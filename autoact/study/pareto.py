@@ -33,7 +33,6 @@ _SAME = 1e-9  # knee: normalised distances closer than this are equal but for ro
 
 
 def _minimised(points: Sequence[Point], directions: Sequence[str]) -> NDArray[np.float64]:
-    """The points with every objective to minimise, checked."""
     for direction in directions:
         if direction not in ("min", "max"):
             raise unknown("direction", direction, ["min", "max"])
@@ -47,7 +46,6 @@ def _minimised(points: Sequence[Point], directions: Sequence[str]) -> NDArray[np
 
 
 def _tolerances(epsilons: Sequence[float] | None, count: int) -> tuple[float, ...]:
-    """One tolerance per objective, zero unless given."""
     tolerances = (0.0,) * count if epsilons is None else tuple(epsilons)
     if len(tolerances) != count or not all(tolerance >= 0 for tolerance in tolerances):
         raise ValueError(f"epsilons need {count} values of at least 0, got {tolerances}")

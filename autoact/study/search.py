@@ -90,7 +90,6 @@ class Search:
     began: float | None = None
 
     def __post_init__(self) -> None:
-        """Start the clock."""
         self.space = self.space.with_costs(self.known.values)
         self._forecast = Forecast(self.expected, self.ledger.noted(FORECAST), clock=time.monotonic)
         self._budget = Budget(
@@ -250,12 +249,10 @@ class Search:
         return False
 
     def _others(self) -> list[Candidate]:
-        """What other drivers have in training and have not told."""
         known = self._known_keys()
         return [one for one in self._claims.of_others() if self._planner.key(one) not in known]
 
     def _known_keys(self) -> set[object]:
-        """Keys of everything that came to an end."""
         return {self._planner.key(record.candidate) for record in self.ledger.records()}
 
     def _left_of(self, waiting: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
@@ -304,7 +301,6 @@ class Search:
                 self.ledger.note("batches", number + 1)
 
     def _hear(self, record: TrialRecord, batch: int, places: Sequence[Place]) -> None:
-        """Remember a record and tell the observers."""
         costs = self.space.point_of(record.candidate).costs
         quality = {QUALITY: record.quality} if record.complete and record.quality is not None else {}
         record = replace(record, values={**costs, **quality, **record.values})
@@ -321,7 +317,6 @@ class Search:
             observer.trial_finished(record, count, self._budget.seconds_left(records))
 
     def _select(self, estimates: Estimates) -> Selection | None:
-        """The trials that matter."""
         records = self.ledger.records()
         epsilons = self.known.epsilons()
         return select_trials(

@@ -94,7 +94,6 @@ class Front:
         return len(self._members)
 
     def _beats(self, one: TrialRecord, other: TrialRecord) -> bool:
-        """Whether one trial is better than another."""
         mine, theirs = ([record.values[o.name] for o in self._objectives] for record in (one, other))
         ties = [self._epsilons.get(o.name, 0.0) for o in self._objectives]
         return dominates(mine, theirs, [o.direction for o in self._objectives], ties)
@@ -128,7 +127,6 @@ def front_of(
 
 
 def _point(record: TrialRecord, objectives: Sequence[Objective], estimates: Mapping[int, float]) -> list[float]:
-    """A trial's values, its quality as estimated."""
     return [
         estimates.get(record.number, record.values[o.name]) if o.name == QUALITY else record.values[o.name]
         for o in objectives
@@ -197,11 +195,9 @@ class _Judge:
 
     @property
     def sign(self) -> float:
-        """1 where more is better."""
         return 1.0 if self.task.mode == "max" else -1.0
 
     def quality(self, record: TrialRecord) -> float:
-        """The quality of a complete record."""
         return self.estimates.get(record.number, _quality(record))
 
     def best(self, records: Sequence[TrialRecord]) -> TrialRecord:
@@ -209,7 +205,6 @@ class _Judge:
         return min(records, key=lambda r: (-self.sign * self.quality(r), r.number < 0, abs(r.number)))
 
     def point(self, record: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
-        """Its values."""
         return _point(record, objectives, self.estimates)
 
 
@@ -222,7 +217,6 @@ def _policies(
     tuned: float,
     margin: float,
 ) -> dict[str, TrialRecord]:
-    """One trial per policy."""
     policies = {"quality": judge.best(complete)}
     cheap = [o for o in objectives if o.name != QUALITY]
     if not cheap:
@@ -263,6 +257,5 @@ def _tie(a: Sequence[float], b: Sequence[float], ties: Sequence[float]) -> bool:
 
 
 def _quality(record: TrialRecord) -> float:
-    """The measured quality of a complete record."""
     assert record.quality is not None
     return record.quality

@@ -35,7 +35,6 @@ class RungSettings:
     first: Optional[float] = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         check_values(self, "search.rungs")
         if not self.reduction > 1:
             raise AutoactError(f"search.rungs.reduction={self.reduction:g} must be above 1, e.g. 3: a third goes on")
@@ -84,7 +83,6 @@ class SearchSettings:
     storage: Optional[str] = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         check_values(self, "search")
         if self.sampler not in SAMPLERS and not set(self.sampler) & set(".:"):  # a reference is checked where it loads
             raise unknown("search.sampler", self.sampler, SAMPLERS)
@@ -135,7 +133,6 @@ class SearchSettings:
         return 3 if self._expected(expected) >= ENOUGH_FOR_SEEDS else 1
 
     def _expected(self, expected: float | None) -> float:
-        """The trials that there will be."""
         return self.budget or expected or DEFAULT_TRIALS
 
 
@@ -153,7 +150,6 @@ class LatencySettings:
     max_ms: Optional[float] = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         check_values(self, "objectives.latency")
         if self.max_ms is not None and not self.max_ms > 0:
             raise AutoactError(f"objectives.latency.max_ms={self.max_ms:g} must be above 0")
@@ -187,7 +183,6 @@ class ObjectiveSettings:
         return Limits(self.latency.max_ms, self.max_cost, self.min_quality, mode)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         check_values(self, "objectives")
         if not 0 <= self.margin < 1:
             raise AutoactError(f"objectives.margin={self.margin} is a share: it must be 0 or more and below 1")
@@ -220,7 +215,6 @@ class ConfirmSettings:
     _fewest_finalists: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         check_values(self, "confirm")
         if self.seeds < 0 or self.seeds == 1:
             raise AutoactError(

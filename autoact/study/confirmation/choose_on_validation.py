@@ -173,7 +173,6 @@ class Choosing:
         return None if edge is None else (edge, best)
 
     def _own(self, record: TrialRecord) -> bool:
-        """Whether a trial holds the baseline's own activations."""
         return self.space.is_baseline(record.candidate.assignment)
 
     def _staying(
@@ -255,7 +254,6 @@ def _over(seeds: int, folds: int) -> str:
 
 
 def _how(finalists: int, seeds: int, folds: int, dropped: int) -> str:
-    """How the choice was made, for the reader."""
     early = f"; {dropped} of them trained half of it, since others were better by then at no higher cost"
     ending = early if dropped else ""
     if folds:

@@ -133,7 +133,6 @@ class StageTwo:
         return found
 
     def _comparisons(self, selection: Selection) -> int:
-        """Different challengers that may be recommended."""
         tuned = same(selection.tuned.candidate)
         hopeful = [r.candidate for policy, r in selection.policies.items() if policy in self.hopeful]
         return max(1, len({same(candidate) for candidate in hopeful} - {tuned}))
@@ -147,8 +146,6 @@ class StageTwo:
         alpha: float,
         foresight: PowerAnalysis | None,
     ) -> Confirmation:
-        """The intervals at this alpha."""
-
         def gain(name: str, other: str, claims: int) -> Interval | None:
             mode = self.task.mode
             return gain_of(entries[name], entries[other], mode, confidence=1 - alpha, comparisons=claims)
@@ -180,7 +177,6 @@ class StageTwo:
         )
 
     def _uniform(self, candidate: Candidate) -> bool:
-        """Whether one activation stands at every site."""
         own = self.space.is_baseline(candidate.assignment)
         return own or self.space.is_uniform_alternative(candidate.assignment)
 
@@ -203,7 +199,6 @@ class StageTwo:
         )
 
     def _stated(self, foresight: PowerAnalysis | None) -> str:
-        """What observers are told of it."""
         return "" if foresight is None else foresight.text(self.task.quality_unit)
 
 

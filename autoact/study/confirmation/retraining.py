@@ -166,11 +166,9 @@ class Retraining:
         return {name: found[key] for name, key in names.items()}
 
     def _turned(self, key: str, turn: SeedFold) -> Candidate:
-        """A candidate under the seed and fold of a turn."""
         return self._unique[key].with_seed(turn.seed, self._stage, fold=turn.fold)
 
     def _keep(self, ended: Sequence[tuple[str, SeedFold, TrialRecord]], scores: Mapping[int, float]) -> None:
-        """Note what came of a job, and tell the observers."""
         for key, turn, record in ended:
             score = scores.get(record.number) if self._test is not None else record.quality
             self._known[key][str(turn)] = {
@@ -187,11 +185,9 @@ class Retraining:
             self._say(key, turn)
 
     def _note(self, key: str) -> str:
-        """Under which a candidate's trainings are noted."""
         return f"{self._stage}-{key}"
 
     def _say(self, key: str, turn: SeedFold) -> None:
-        """Tell the observers of one training, once."""
         if (key, turn) in self._said:
             return
         self._said.add((key, turn))
@@ -200,7 +196,6 @@ class Retraining:
             observer.confirmed_one(name, turn.seed, self._known[key][str(turn)]["score"])
 
     def _retrained(self, key: str, turns: Sequence[SeedFold]) -> RetrainedCandidate:
-        """What was found of one candidate."""
         known = {turn: self._known[key][str(turn)] for turn in turns}
         good = {turn: entry for turn, entry in known.items() if entry["score"] is not None}
         return RetrainedCandidate(

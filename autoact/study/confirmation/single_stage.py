@@ -35,7 +35,6 @@ def chosen_at_once(selection: Selection, records: Sequence[TrialRecord], space: 
 
 
 def _doubt(edge: Edge) -> str:
-    """Why nothing can be claimed."""
     side = "largest" if edge.upper else "smallest"
     return (
         f"the baseline did best with a learning rate of {edge.rate:.3g}, the {side} that was tried, and the minutes "

@@ -89,7 +89,6 @@ def _ruling(
     ratios: Mapping[str, Ratio],
     broken: str,
 ) -> Ruling:
-    """The ruling under one policy."""
     gain, entry = confirmation.gains.get(policy), confirmation.entries[policy]
     if selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment:
         within = " within your limits" if selection.limited else ""
@@ -132,12 +131,10 @@ def _but(policy: str, gain: Interval, task: Task, selection: Selection, confirma
 
 
 def _may_lose(policy: str, selection: Selection) -> float:
-    """The difference that an interval has to lie above."""
     return 0.0 if policy == "quality" else -selection.margin
 
 
 def _by_quality(policy: str, gain: Interval, task: Task) -> Ruling:
-    """Quality decides: the interval has to lie above zero."""
     text = interval_text(gain, task)
     if gain.low > 0:
         return Ruling(policy, True, f"better than the tuned baseline by {text}")
@@ -146,7 +143,6 @@ def _by_quality(policy: str, gain: Interval, task: Task) -> Ruling:
 
 
 def _by_economy(policy: str, gain: Interval, ratios: Mapping[str, Ratio], margin: float, task: Task) -> Ruling:
-    """Cheaper beyond doubt, and not worse than the margin."""
     text = interval_text(gain, task)
     shown = ", ".join(f"{name} ratio {r.value:.2f} ({r.lower:.2f} to {r.upper:.2f})" for name, r in ratios.items())
     if not ratios or not any(r.cheaper for r in ratios.values()):
@@ -221,7 +217,6 @@ def kept(selection: Selection | None) -> str:
 
 
 def _overall(rulings: Mapping[str, Ruling], selection: Selection, confirmation: Confirmation) -> str:
-    """One or two sentences."""
     won = [policy for policy, ruling in rulings.items() if ruling.recommend]
     if not won:
         reason = next(iter(rulings.values())).reason

@@ -95,7 +95,6 @@ def conclude(
 
 
 def _ruled(found: SearchEvidence, task: Task, info: SearchInfo, known: PredictedCosts) -> tuple[dict[str, Ruling], str]:
-    """A ruling per policy, and the verdict."""
     rulings: dict[str, Ruling] = {}
     verdict = "No verdict: the baseline has not been trained yet."
     if found.out_of_time:
@@ -144,7 +143,6 @@ def _about_production(rows: Sequence[Row], rulings: Mapping[str, Ruling], task: 
 
 
 def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
-    """How many trials failed, and how many were stopped early."""
     notes = []
     failed = [record for record in records if record.status == FAILED]
     if failed:
@@ -160,7 +158,6 @@ def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
 
 
 def _trainings(found: SearchEvidence) -> dict[str, Any]:
-    """Every training of both stages, as plain data."""
     stages: dict[str, Any] = {}
     if found.chosen is not None:
         stages["choosing"] = {name: entry.to_dict() for name, entry in found.chosen.trained.items()}
@@ -170,7 +167,6 @@ def _trainings(found: SearchEvidence) -> dict[str, Any]:
 
 
 def _about_check(confirmation: Confirmation, task: Task, confidence: float) -> list[str]:
-    """What the intervals hold for."""
     opening, unit = confirmation.opening, task.quality_unit
     many = "" if confirmation.comparisons == 1 else f" for {confirmation.comparisons} challengers together"
     over = (

@@ -147,11 +147,9 @@ class SearchResult:
         return pd.DataFrame(trials)
 
     def __repr__(self) -> str:
-        """One line."""
         return f"SearchResult({self.info.study!r}, {len(self.records)} trials: {self.verdict})"
 
     def _repr_html_(self) -> str:
-        """The verdict and the final table, as notebooks show them."""
         rulings = [f"{one.policy}: {one.reason}" for one in self.rulings.values()]
         files = [f"{name}: {path}" for name, path in self.files.items()]
         lines = [*rulings, tuning_line(self), *effect_lines(self), *self.notes, *files]
@@ -245,12 +243,10 @@ def _footnotes(result: SearchResult, better: str, timed: bool) -> list[str]:
 
 
 def _site_names(result: SearchResult) -> list[str]:
-    """Searched sites in order."""
     return list(result.selection.configured.candidate.assignment) if result.selection else []
 
 
 def _cells(row: Row, result: SearchResult, with_cost: bool, own: Sequence[str]) -> list[str]:
-    """One row."""
     settings = dict(row.candidate.settings) if row.candidate else {}
     cells = [
         row.title,
@@ -302,7 +298,6 @@ def effect_lines(result: SearchResult) -> list[str]:
 
 
 def _effects(row: Row, result: SearchResult) -> list[str]:
-    """The effects of one row that were measured."""
     found = []
     if row.error_reduction is not None:
         word = "less" if row.error_reduction >= 0 else "more"

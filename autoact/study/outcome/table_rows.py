@@ -78,7 +78,6 @@ def _row(
     ideal: float | None,
     chosen: StageOneChoice | None,
 ) -> Row:
-    """One trained row."""
     estimate = known.values(record.candidate.assignment)
     end_to_end, baseline = measured.get(name), measured.get("tuned")
     entry = confirmation.entries.get(name) if confirmation else None

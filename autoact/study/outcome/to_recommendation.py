@@ -66,7 +66,6 @@ def _left_alone(sites: Sites) -> list[str]:
 
 
 def _policy(result: SearchResult, name: str, row: Row | None, *, recommend: bool, reason: str) -> Policy:
-    """A row as a policy."""
     assert row is not None and row.candidate is not None
     return Policy(
         recommend=recommend,
@@ -79,7 +78,6 @@ def _policy(result: SearchResult, name: str, row: Row | None, *, recommend: bool
 
 
 def _challenger(result: SearchResult, name: str, row: Row | None) -> dict[str, Any]:
-    """What was tried and did not win, with its evidence."""
     assert row is not None and row.candidate is not None
     return {
         "assignment": row.candidate.assignment.to_dict(),

@@ -67,7 +67,6 @@ class Screen:
         return fit(data, dimensions, self._history.axes[axis].direction)
 
     def _prepare(self, points: Sequence[MergedPoint]) -> None:
-        """Scales of the known objectives, the front and the reference."""
         raw = self._signed([point.values or () for point in points])
         self._logs = [bool(column.min() > 0.0 or column.max() < 0.0) for column in raw.T]
         self._floors = [LEAST * float(np.abs(column).min()) for column in raw.T]
@@ -96,7 +95,6 @@ class Screen:
         return np.stack([model.latent(params)[0] for model in self._models], axis=1)
 
     def _known_of(self, points: Sequence[Point]) -> Array:
-        """The known objectives of points, scaled."""
         names = [axis.name for axis in self._history.axes]
         return self._scaled(self._signed([[point.costs.get(name, 0.0) for name in names] for point in points]))
 

@@ -64,7 +64,6 @@ class ActivationSampler(BaseSampler):
         trials: int | None = None,
         refine: float = 0.7,
     ) -> None:
-        """See the class."""
         if inner is not None and not isinstance(inner, BaseSampler):
             raise AutoactError(
                 f"ActivationSampler takes an Optuna sampler for all other parameters, such as "

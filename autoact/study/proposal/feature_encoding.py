@@ -38,7 +38,6 @@ class Column:
             self.low, self.high = self._scaled(distribution.low), self._scaled(distribution.high)
 
     def _scaled(self, value: float) -> float:
-        """The value on the scale of its dimension."""
         return math.log(value) if self.log else float(value)
 
     def encode(self, value: Any) -> float:

@@ -138,7 +138,6 @@ def _all_categorical(dimensions: Mapping[str, BaseDistribution]) -> bool:
 
 
 def _size(dimensions: Mapping[str, BaseDistribution], directions: Sequence[str]) -> str:
-    """What a sampler has to deal with, in words."""
     categorical = sum(isinstance(one, CategoricalDistribution) for one in dimensions.values())
     numbers = len(dimensions) - categorical
     return f"categorical parameters: {categorical}, numbers: {numbers}, objectives: {len(directions)}"
@@ -194,7 +193,6 @@ class Memory:
     def _add(
         self, params: Parameters, state: TrialState, values: Sequence[float] | None, attributes: dict[str, int]
     ) -> None:
-        """Put one point into the study."""
         trial = optuna.trial.create_trial(
             state=state,
             params={name: params[name] for name in self._dimensions},

@@ -100,7 +100,6 @@ class Planner:
         return self.space.allowed(point.assignment) and self._limits.keeps(point.costs)
 
     def _is_baseline(self, candidate: Candidate) -> bool:
-        """Whether a candidate has the baseline's activations."""
         return self.space.point_of(candidate).functions == self._baseline
 
     def _opening(self, records: Sequence[TrialRecord], others: Sequence[Candidate], expected: float) -> list[Candidate]:
@@ -122,7 +121,6 @@ class Planner:
         return batch + self.tuning(records, missing, [*others, *batch])
 
     def _included(self, tried: Sequence[Candidate]) -> list[Candidate]:
-        """What the user wants to see tried and was not."""
         keys, found = {self.key(candidate) for candidate in tried}, []
         for candidate in self.included:
             if self.key(candidate) not in keys:
@@ -201,7 +199,6 @@ class Planner:
         return found
 
     def _settings(self, mine: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, float]]:
-        """Training settings for the baseline, one after the other."""
         if self.space.rate_range is None:
             return iter([{WEIGHT_DECAY: decay} for decay in self.space.decays])
         complete = [record for record in mine if record.complete]
@@ -285,7 +282,6 @@ class Planner:
         return max(0, max(counts.values(), default=0) - mine)
 
     def _tuned_settings(self, records: Sequence[TrialRecord]) -> dict[str, float]:
-        """The settings of the best trial of the baseline's activations."""
         mine = [r for r in records if r.complete and r.candidate.role in (Role.CONFIGURED, Role.TUNING)]
         if not mine:
             return self.space.configured_settings()

@@ -139,7 +139,6 @@ class Proposer:
         return chosen
 
     def _refined(self, past: int, count: int, left: int | None) -> int:
-        """How many of the next ``count`` proposals refine."""
         if left is None:
             return math.floor((past + count) * self.refine) - math.floor(past * self.refine)
         return count if left <= self.refine * (past + left) else 0
@@ -171,11 +170,9 @@ class _Batch:
 
     @cached_property
     def _screen(self) -> Screen:
-        """The model, fitted when it is first needed."""
         return Screen(self._past, self._proposer.dimensions, self._pending)
 
     def refined(self, count: int) -> list[Point]:
-        """Swaps of one dimension around the front."""
         if count < 1 or not self._past.front:
             return []
         dimensions = self._proposer.dimensions
@@ -198,7 +195,6 @@ class _Batch:
         return screened + asked + self._drawn(count - len(screened) - len(asked))
 
     def _asked(self, memory: Memory, count: int) -> list[Point]:
-        """The sampler's own proposals, until it repeats itself."""
         found: list[Point] = []
         repeats = 0
         while len(found) < count and repeats < REPEATS_BEFORE_SETTLED:
@@ -230,7 +226,6 @@ class _Batch:
                 yield point
 
     def _new(self, every: Iterable[Parameters]) -> list[Point]:
-        """All of ``_untried``."""
         return list(self._untried(every))
 
     def _take(self, points: list[Point]) -> list[Point]:

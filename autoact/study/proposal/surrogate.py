@@ -131,7 +131,6 @@ class _Own:
         self._encoding, self._theta, self._rows = encoding, theta, rows
 
     def row(self, index: int) -> Array:
-        """Covariances of one point with all."""
         return _covariance(self._encoding, self._theta, self._rows[index : index + 1], self._rows)[0]
 
 
@@ -218,7 +217,6 @@ def _for_variances(targets: Array) -> NDArray[np.int_]:
 
 
 def _parts(encoding: Encoding, theta: Array, a: Array, b: Array) -> tuple[list[Array], list[Array], Array]:
-    """Main effects' covariances, distances, and the covariance of the rest."""
     count = len(encoding.columns)
     mains = [math.exp(theta[d]) * c.main_effect(a[:, d], b[:, d]) for d, c in enumerate(encoding.columns)]
     far = [math.exp(theta[count + 1 + d]) * c.distance(a[:, d], b[:, d]) for d, c in enumerate(encoding.columns)]
@@ -227,13 +225,11 @@ def _parts(encoding: Encoding, theta: Array, a: Array, b: Array) -> tuple[list[A
 
 
 def _covariance(encoding: Encoding, theta: Array, a: Array, b: Array) -> Array:
-    """Prior covariance of expected qualities between two sets of rows."""
     mains, _, rest = _parts(encoding, theta, a, b)
     return np.asarray(sum(mains, rest + MEAN_VARIANCE))
 
 
 def _covariance_diagonal(encoding: Encoding, theta: Array, rows: Array) -> Array:
-    """Prior variances of expected qualities."""
     total = np.full(len(rows), MEAN_VARIANCE + math.exp(theta[len(encoding.columns)]))
     for d, column in enumerate(encoding.columns):
         x = rows[:, d]
@@ -246,7 +242,6 @@ def _covariance_diagonal(encoding: Encoding, theta: Array, rows: Array) -> Array
 
 
 def _noise(theta: Array, count: int) -> Array:
-    """The covariance of the noise."""
     return np.asarray(np.eye(count) * (math.exp(theta[-1]) + JITTER))
 
 

@@ -123,7 +123,6 @@ class Leases:
                 self._note()
 
     def _others(self) -> dict[str, dict[str, Any]]:
-        """Claims of the other drivers that live."""
         return {
             driver: claim
             for driver, claim in self._ledger.noted_under(PREFIX).items()
@@ -145,18 +144,15 @@ class Leases:
             time.sleep(CHOOSING_POLL_SECONDS)
 
     def _wanted(self, claim: Mapping[str, Any]) -> set[Hashable]:
-        """What a claim stands for."""
         keys: set[Hashable] = {self._key(Candidate.from_dict(data)) for data in claim["batch"]}
         return keys | ({claim["what"]} if claim.get("what") else set())
 
     def _write(self, state: str, batch: list[dict[str, Any]], what: str = "") -> None:
-        """Note this driver's claim."""
         with self._lock:
             self._mine = {"state": state, "batch": batch, "what": what}
             self._note()
 
     def _note(self) -> None:
-        """Write the claim with the time of now."""
         self._ledger.note(PREFIX + self.driver, {**self._mine, "time": self._clock()})
 
 
