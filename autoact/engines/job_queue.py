@@ -23,7 +23,6 @@ class QueuedJob:
     """A job in the queue.
 
     Attributes:
-        payload: the job as it travels.
         numbers: of its candidates, within their batch.
         label: its candidates, for messages: trials have no numbers before they end.
         future: what the caller holds, through every retry.

@@ -33,7 +33,6 @@ class EngineKind:
     """An engine that can be chosen by name.
 
     Attributes:
-        name: as ``engine.name`` names it.
         open: starts it, or the reference of the function that does, ``package.module:function``, which is imported when
             the engine is first used.
     """

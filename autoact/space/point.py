@@ -16,11 +16,9 @@ class Point:
     """One setting of a search; points whose trainings would be equal, but for the seed, are equal.
 
     Attributes:
-        key: what is compared.
         params: the point in Optuna's parameters.
         costs: the objectives that are known before training, by name.
         assignment: the activation of each searched site.
-        settings: the training settings by name.
         functions: equal for assignments that compute the same functions.
     """
 

@@ -207,12 +207,7 @@ class SearchSpace:
 
 
 def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, float]) -> SearchSpace:
-    """The search space of a model.
-
-    Args:
-        sites: what ``find_sites`` found.
-        settings: what may change.
-        configured: learning rate and weight decay of the model as it is.
+    """The search space of a model, whose learning rate and weight decay as they are are ``configured``.
 
     Raises:
         AutoactError: no site to search, unknown names, or candidates that cannot be searched.

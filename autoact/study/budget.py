@@ -38,8 +38,8 @@ CHALLENGERS = frozenset({Role.UNIFORM, Role.SAMPLED, Role.REFINED, Role.INCLUDED
 AFFORDED, CLAIMED = "afforded", "afforded claim"
 
 
-class Memory(Protocol):
-    """What a budget asks of a ledger."""
+class BudgetNotes(Protocol):
+    """What a budget asks of a study."""
 
     @property
     def spent(self) -> int:
@@ -56,13 +56,9 @@ class Budget:
     """Trials and minutes of one search, over all of its runs.
 
     Args:
-        settings: trials and minutes.
         confirm: the final check that the user wants.
-        forecast: how fast everything trains.
-        ledger: what was spent, and where decisions are noted.
         checked: whether there is a final check at all.
         began: when this run began, by ``clock``; now unless given.
-        clock: seconds.
     """
 
     def __init__(
@@ -70,7 +66,7 @@ class Budget:
         settings: SearchSettings,
         confirm: ConfirmSettings,
         forecast: Forecast,
-        ledger: Memory,
+        ledger: BudgetNotes,
         *,
         checked: bool,
         began: float | None = None,
@@ -208,14 +204,10 @@ class Budget:
         seconds = max(1.0, self.forecast.check(records, expected_trainings(size)))
         return f"Final check: about {seconds:.0f} s{short}."
 
-    def search_on(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
-        """Whether the first stage left time for more trials, beside the claim.
+    # In what follows ``names`` are the different candidates of the claim, ``chosen`` is the check as it was made.
 
-        Args:
-            records: what came of the trials.
-            chosen: the check as it was made.
-            names: different candidates of the claim.
-        """
+    def search_on(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
+        """Whether the first stage left time for more trials, beside the claim."""
         if self._settings.minutes is None or not chosen.finalists:
             return False
         self._chosen = chosen
@@ -223,24 +215,12 @@ class Budget:
         return self._until_aim() - rest > max(WORTH_SEARCHING * 60 * self._settings.minutes, 3 * CLOSING)
 
     def choose_again(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
-        """Whether there is time to choose once more after the search went on; else the first choice is claimed.
-
-        Args:
-            records: what came of the trials.
-            chosen: the check as it was made.
-            names: different candidates of the claim.
-        """
+        """Whether there is time to choose once more after the search went on; else the first choice is claimed."""
         claim = self._claim_seconds(records, names, min(FEWEST_SEEDS, chosen.seeds))
         return self._until_aim() >= self._check_seconds(records, chosen) / 2 + claim
 
     def claim_seeds(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> int:
-        """Seeds of the claim, by how fast the first stage trained; 0 where not even three end in time.
-
-        Args:
-            records: what came of the trials.
-            chosen: the check as it was made.
-            names: different candidates of the claim.
-        """
+        """Seeds of the claim, by how fast the first stage trained; 0 where not even three end in time."""
         if self._settings.minutes is None:
             return chosen.seeds
         asked = [len(records), self._confirm.seeds, names]

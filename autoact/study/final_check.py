@@ -35,7 +35,6 @@ class Stand:
     """How far a search has come.
 
     Attributes:
-        records: every trial.
         estimates: of their quality.
         selection: the trials that matter; by the first stage of the check once it is made.
         settings: of the check, as far as there is time for it.
@@ -60,17 +59,8 @@ class FinalCheck:
     """Both stages, and the timing of what is claimed between them.
 
     Attributes:
-        task: what is trained.
-        space: the baseline's activations.
-        objectives: what is traded.
-        known: latency and cost by the table.
-        ledger: where trainings and decisions are noted.
-        trainer: runs the jobs.
-        budget: what there is time for.
-        observers: hear of it.
         confirm: the check as the user wants it.
         margin: what a cheaper assignment may lose.
-        limits: what a setting may cost and must reach.
         measure: times the finalists end to end; ``measure_finalists`` unless given.
     """
 
@@ -119,13 +109,7 @@ class FinalCheck:
             self.budget.forecast.end()
 
     def finish(self, stand: Stand, compared: bool, stop_asked: Callable[[], bool]) -> SearchEvidence:
-        """Time what was chosen, and claim.
-
-        Args:
-            stand: how far the search has come.
-            compared: whether anything was trained that the baseline can be compared with.
-            stop_asked: whether the user asked to stop.
-        """
+        """Time what was chosen, and claim, where anything was trained that the baseline can be compared with."""
         stand.unfinished = stand.unfinished or stop_asked()
         confirmation, measured = None, {}
         if stand.selection is not None and not stand.unfinished and compared:

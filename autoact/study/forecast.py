@@ -76,7 +76,6 @@ class Forecast:
     Args:
         expected: what is known before anything is trained.
         earlier: what an earlier run of the study measured, from ``measured``.
-        clock: seconds.
 
     Example:
         >>> now = [0.0]

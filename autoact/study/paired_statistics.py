@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,6 @@ class Interval:
     """A mean with its confidence interval.
 
     Attributes:
-        mean: the estimate.
-        low: lower bound.
-        high: upper bound.
         se: standard error of the mean.
         df: degrees of freedom of the t distribution behind the bounds; ``inf`` is the normal one.
     """
@@ -42,10 +40,7 @@ def mean_sd(values: Sequence[float]) -> tuple[float, float]:
     """
     if not values:
         raise ValueError("a mean needs a value")
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return mean, math.nan
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
 
 
 @dataclass(frozen=True)
@@ -162,17 +157,8 @@ def detectable_difference(
     """The smallest true difference that ``paired_interval`` tells from zero with probability ``power``.
 
     Exact for normal differences where the seeds are the only source of variance (noncentral t); where rows add to it,
-    as close as the Welch-Satterthwaite degrees of freedom are. More seeds shrink only the seeds' part.
-
-    Args:
-        sd: standard deviation of the paired difference across seeds.
-        seeds: how many seeds there will be.
-        power: the wanted probability that the interval lies on the right side of zero.
-        confidence: as in ``paired_interval``.
-        comparisons: as in ``paired_interval``.
-        row_variance: as in ``paired_interval``.
-        row_df: as in ``paired_interval``.
-        overlap: as in ``paired_interval``.
+    as close as the Welch-Satterthwaite degrees of freedom are. More seeds shrink only the seeds' part. ``sd`` is the
+    standard deviation of the paired difference across seeds; the keyword arguments are those of ``paired_interval``.
 
     Raises:
         AutoactError: there are fewer than two seeds.

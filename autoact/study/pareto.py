@@ -61,12 +61,6 @@ def _beats(rows: NDArray[np.float64], tolerances: Sequence[float]) -> NDArray[np
 def dominates(a: Point, b: Point, directions: Sequence[str], epsilons: Sequence[float] | None = None) -> bool:
     """Whether ``a`` is better than ``b`` in one objective at least and worse in none.
 
-    Args:
-        a: the point that may dominate.
-        b: the point that may be dominated.
-        directions: ``"min"`` or ``"max"`` for each objective.
-        epsilons: for each objective the difference up to which two values tie; all zero unless given.
-
     Raises:
         AutoactError: an unknown direction, or a value that is not finite.
 

@@ -42,17 +42,8 @@ class Search:
     """One search over one task; ``run`` does all of it.
 
     Attributes:
-        task: what is trained and how it is judged.
-        space: what may change.
-        objectives: what is traded.
         known: latency and cost of every assignment.
-        ledger: the memory.
-        engine: runs the jobs.
-        settings: the budget.
-        confirm: the final check.
         margin: what a cheaper assignment may lose (``objectives.margin``).
-        observers: who watches.
-        info: what they are told at the start.
         stop_asked: true once the user asked to stop.
         rungs: epochs at which trainings are compared and given up.
         population: candidates of a batch per job, at most.
@@ -60,7 +51,6 @@ class Search:
         repeatable: after an interruption a batch is run again as a whole, so that its populations are the same ones.
         driver: this driver's id, where several share the study.
         included: candidates that are tried first.
-        limits: what a setting may cost and must reach.
         measure: times the finalists end to end; ``measure_finalists`` unless given.
         expected: how fast candidates train, as far as it is known beforehand.
         began: when the command began, by ``time.monotonic``: minutes count from there; now unless given.

@@ -73,30 +73,23 @@ class Front:
     """Counts the trials that no other beats, as trials come in; most need a look at the front alone."""
 
     def __init__(self, objectives: Sequence[Objective], epsilons: Mapping[str, float]) -> None:
-        self._objectives = objectives
-        self._epsilons = epsilons
-        self._seen: set[int] = set()
+        self._trade = Trade(objectives, epsilons)
+        self._counted: set[int] = set()
         self._members: list[TrialRecord] = []
 
     def count(self, records: Sequence[TrialRecord]) -> int:
         """The size of the front of these records, which hold all that were given before."""
-        fresh = [record for record in records if record.number not in self._seen and stands(record)]
+        fresh = [record for record in records if record.number not in self._counted and stands(record)]
         for record in fresh:
-            self._seen.add(record.number)
-            if any(self._beats(member, record) for member in self._members):
+            self._counted.add(record.number)
+            if any(self._trade.beats(member, record) for member in self._members):
                 continue
-            if any(self._beats(record, member) for member in self._members):
+            if any(self._trade.beats(record, member) for member in self._members):
                 # What those members alone kept out may come back.
-                known = [one for one in records if one.number in self._seen]
-                self._members = front_of(known, self._objectives, self._epsilons)
+                self._members = self._trade.front([one for one in records if one.number in self._counted])
             else:
                 self._members.append(record)
         return len(self._members)
-
-    def _beats(self, one: TrialRecord, other: TrialRecord) -> bool:
-        mine, theirs = ([record.values[o.name] for o in self._objectives] for record in (one, other))
-        ties = [self._epsilons.get(o.name, 0.0) for o in self._objectives]
-        return dominates(mine, theirs, [o.direction for o in self._objectives], ties)
 
 
 def stands(record: TrialRecord) -> bool:
@@ -104,33 +97,50 @@ def stands(record: TrialRecord) -> bool:
     return record.complete and record.candidate.role != Role.REPLICATE
 
 
-def front_of(
-    records: Sequence[TrialRecord],
-    objectives: Sequence[Objective],
-    epsilons: Mapping[str, float],
-    estimates: Mapping[int, float] | None = None,
-) -> list[TrialRecord]:
-    """The trials that no other beats; differences within measurement error are ties.
+class Trade:
+    """Trials as points of the traded objectives.
 
     Args:
-        records: of them, those that were trained to their end; further seeds of a setting stand for nothing new.
         objectives: what is traded.
         epsilons: differences up to these are ties.
-        estimates: qualities to go by instead of the measured ones, by number.
+        estimates: qualities to go by instead of the measured ones, by the trial's number.
     """
-    complete = [record for record in records if stands(record)]
-    points = [_point(record, objectives, estimates or {}) for record in complete]
-    if not complete:
-        return []
-    kept = front(points, [o.direction for o in objectives], [epsilons.get(o.name, 0.0) for o in objectives])
-    return [complete[index] for index in kept]
 
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        epsilons: Mapping[str, float],
+        estimates: Mapping[int, float] | None = None,
+    ) -> None:
+        self.objectives = objectives
+        self.directions = [objective.direction for objective in objectives]
+        self.ties = [epsilons.get(objective.name, 0.0) for objective in objectives]
+        self.estimates = estimates or {}
 
-def _point(record: TrialRecord, objectives: Sequence[Objective], estimates: Mapping[int, float]) -> list[float]:
-    return [
-        estimates.get(record.number, record.values[o.name]) if o.name == QUALITY else record.values[o.name]
-        for o in objectives
-    ]
+    def quality(self, record: TrialRecord) -> float:
+        """The quality of a complete trial."""
+        assert record.quality is not None
+        return self.estimates.get(record.number, record.quality)
+
+    def point(self, record: TrialRecord) -> list[float]:
+        """The values of a complete trial, its quality as estimated."""
+        values = {**record.values, QUALITY: self.quality(record)}
+        return [values[objective.name] for objective in self.objectives]
+
+    def beats(self, one: TrialRecord, other: TrialRecord) -> bool:
+        """Whether one trial is better than another somewhere, and worse nowhere."""
+        return dominates(self.point(one), self.point(other), self.directions, self.ties)
+
+    def tie(self, one: TrialRecord, other: TrialRecord) -> bool:
+        """Whether two trials differ by no more than measurement error in every objective."""
+        pairs = zip(self.point(one), self.point(other), self.ties, strict=True)
+        return all(abs(mine - theirs) <= tie for mine, theirs, tie in pairs)
+
+    def front(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The trials that no other beats, of those that stand; differences within measurement error are ties."""
+        standing = [record for record in records if stands(record)]
+        kept = front([self.point(record) for record in standing], self.directions, self.ties)
+        return [standing[index] for index in kept]
 
 
 def select_trials(
@@ -149,21 +159,25 @@ def select_trials(
     pick among the trials that keep the limits; where none does, they fall back to the tuned baseline.
     """
     complete = [record for record in records if stands(record)]
-    judge = _Judge(task, estimates or {})
+    picks = _Picks(Trade(objectives, epsilons, estimates), 1.0 if task.mode == "max" else -1.0)
     mine = [r for r in complete if space.is_baseline(r.candidate.assignment)]
     configured = next((r for r in mine if r.candidate.role == Role.CONFIGURED), None)
     if configured is None:
         return None
-    tuned = judge.best(mine)
+    tuned = picks.best(mine)
     uniforms = [r for r in complete if space.is_uniform_alternative(r.candidate.assignment)]
-    within = [r for r in complete if limits.keeps({**r.values, QUALITY: judge.quality(r)})] or [tuned]
-    members = front_of(within, objectives, epsilons, estimates)
-    margin = margin_of(task, judge.quality(tuned), margin_share)
+    within = [r for r in complete if limits.keeps({**r.values, QUALITY: picks.trade.quality(r)})] or [tuned]
+    members = picks.trade.front(within)
+    margin = margin_of(task, picks.trade.quality(tuned), margin_share)
+    policies = {"quality": picks.best(within)}
+    if any(objective.name != QUALITY for objective in objectives):
+        policies["balanced"] = picks.balanced(members, margin)
+        policies["economy"] = picks.economy(within, tuned, margin)
     return Selection(
         configured=configured,
         tuned=tuned,
-        uniform=judge.best(uniforms) if uniforms else None,
-        policies=_policies(members, within, judge, objectives, epsilons, judge.quality(tuned), margin),
+        uniform=picks.best(uniforms) if uniforms else None,
+        policies=policies,
         front=tuple(record.number for record in members),
         margin=margin,
         limited=len(within) < len(complete),
@@ -182,80 +196,34 @@ def margin_of(task: Task, tuned: float, share: float) -> float:
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Which of two trials is better.
+class _Picks:
+    """Picks one of several trials; ``sign`` is 1 where more quality is better, else -1."""
 
-    Attributes:
-        task: which qualities are better.
-        estimates: qualities to go by instead of the measured ones, by number.
-    """
-
-    task: Task
-    estimates: Mapping[int, float]
-
-    @property
-    def sign(self) -> float:
-        return 1.0 if self.task.mode == "max" else -1.0
-
-    def quality(self, record: TrialRecord) -> float:
-        return self.estimates.get(record.number, _quality(record))
+    trade: Trade
+    sign: float
 
     def best(self, records: Sequence[TrialRecord]) -> TrialRecord:
         """The record with the best quality; the earlier one on ties."""
-        return min(records, key=lambda r: (-self.sign * self.quality(r), r.number < 0, abs(r.number)))
+        return min(records, key=lambda r: (-self.sign * self.trade.quality(r), r.number < 0, abs(r.number)))
 
-    def point(self, record: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
-        return _point(record, objectives, self.estimates)
+    def economy(self, records: Sequence[TrialRecord], tuned: TrialRecord, margin: float) -> TrialRecord:
+        """The cheapest within the margin: by cost, or by the first other objective where cost is not traded."""
+        quality = self.trade.quality
+        near = [r for r in records if self.sign * (quality(r) - quality(tuned)) >= -margin] or records
+        places = {o.name: place for place, o in enumerate(self.trade.objectives) if o.name != QUALITY}
+        name, place = (COST, places[COST]) if COST in places else next(iter(places.items()))
+        lowest = (min if self.trade.directions[place] == "min" else max)(r.values[name] for r in near)
+        return self.best([r for r in near if abs(r.values[name] - lowest) <= self.trade.ties[place]])
 
+    def balanced(self, members: Sequence[TrialRecord], margin: float) -> TrialRecord:
+        """The knee of the front. Two points have none: the cheaper one, unless it loses more than the margin.
 
-def _policies(
-    members: Sequence[TrialRecord],
-    complete: Sequence[TrialRecord],
-    judge: _Judge,
-    objectives: Sequence[Objective],
-    epsilons: Mapping[str, float],
-    tuned: float,
-    margin: float,
-) -> dict[str, TrialRecord]:
-    policies = {"quality": judge.best(complete)}
-    cheap = [o for o in objectives if o.name != QUALITY]
-    if not cheap:
-        return policies
-    policies["balanced"] = _balanced(members, judge, objectives, epsilons, margin)
-    near = [r for r in complete if judge.sign * (judge.quality(r) - tuned) >= -margin] or complete
-    decisive = next((o for o in cheap if o.name == COST), cheap[0])
-    lowest = (min if decisive.direction == "min" else max)(r.values[decisive.name] for r in near)
-    tie = epsilons.get(decisive.name, 0.0)
-    policies["economy"] = judge.best([r for r in near if abs(r.values[decisive.name] - lowest) <= tie])
-    return policies
-
-
-def _balanced(
-    members: Sequence[TrialRecord],
-    judge: _Judge,
-    objectives: Sequence[Objective],
-    epsilons: Mapping[str, float],
-    margin: float,
-) -> TrialRecord:
-    """The knee of the front. Two points have none: the cheaper one, unless it loses more than the margin.
-
-    Where quality is not traded, or the two tie, the better of what is equal is taken, as in larger fronts.
-    """
-    points = [judge.point(r, objectives) for r in members]
-    ties = [epsilons.get(o.name, 0.0) for o in objectives]
-    if len(members) == 2 and QUALITY in [o.name for o in objectives] and not _tie(points[0], points[1], ties):
-        better = judge.best(members)
-        other = next(r for r in members if r is not better)
-        return other if abs(judge.quality(better) - judge.quality(other)) <= margin else better
-    middle = points[knee(points, [o.direction for o in objectives], ties)]
-    return judge.best([r for r, p in zip(members, points, strict=True) if _tie(p, middle, ties)])
-
-
-def _tie(a: Sequence[float], b: Sequence[float], ties: Sequence[float]) -> bool:
-    """Whether two points differ by no more than measurement error in every objective."""
-    return all(abs(x - y) <= tie for x, y, tie in zip(a, b, ties, strict=True))
-
-
-def _quality(record: TrialRecord) -> float:
-    assert record.quality is not None
-    return record.quality
+        Where quality is not traded, or the two tie, the better of what is equal is taken, as in larger fronts.
+        """
+        trade = self.trade
+        if len(members) == 2 and QUALITY in [o.name for o in trade.objectives] and not trade.tie(*members):
+            better = self.best(members)
+            other = next(r for r in members if r is not better)
+            return other if abs(trade.quality(better) - trade.quality(other)) <= margin else better
+        middle = members[knee([trade.point(r) for r in members], trade.directions, trade.ties)]
+        return self.best([r for r in members if trade.tie(r, middle)])

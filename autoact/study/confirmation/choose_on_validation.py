@@ -67,13 +67,8 @@ class Choosing:
     """The first stage.
 
     Attributes:
-        task: what is trained.
-        space: the baseline's activations.
-        objectives: what is traded.
         epsilons: differences up to these are ties.
         margin: share that a cheaper assignment may lose.
-        settings: seeds and finalists.
-        limits: what a setting may cost and must reach.
     """
 
     task: Task

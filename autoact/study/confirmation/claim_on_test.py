@@ -71,9 +71,6 @@ class StageTwo:
     """The second stage.
 
     Attributes:
-        task: what is trained.
-        space: which assignments are uniform.
-        settings: seeds and confidence.
         hopeful: policies whose challenger could still be recommended, whatever its quality turns out to be: the others
             need no correction of the intervals.
     """
@@ -93,14 +90,8 @@ class StageTwo:
     ) -> Confirmation:
         """Train what was chosen under other seeds and score it on the test part, which opens here.
 
-        What an earlier, interrupted check has scored is not trained again.
-
-        Args:
-            chosen: the first stage's.
-            ledger: where trainings and openings are noted.
-            trainer: runs the jobs.
-            observers: hear of it.
-            decided: whether the verdict of these intervals cannot change any more; asked half way.
+        What an earlier, interrupted check has scored is not trained again. ``decided`` is asked half way whether the
+        verdict of these intervals cannot change any more.
 
         Raises:
             Interrupted: the user asked to stop; what was scored by then is kept.
@@ -119,8 +110,9 @@ class StageTwo:
             trials=len(ledger.records()),
         )
         foresight = self._foresee(chosen, comparisons, opening.alpha)
+        stated = "" if foresight is None else foresight.text(self.task.quality_unit)
         for observer in observers:
-            observer.confirming(len(keys) * self.settings.seeds, self._stated(foresight))
+            observer.confirming(len(keys) * self.settings.seeds, stated)
         assert self.task.test is not None
         # Workers open their own copies; what is scored in this process needs this one.
         self.task.test.open(opening.reason)
@@ -197,9 +189,6 @@ class StageTwo:
             comparisons=comparisons,
             power=self.settings.power,
         )
-
-    def _stated(self, foresight: PowerAnalysis | None) -> str:
-        return "" if foresight is None else foresight.text(self.task.quality_unit)
 
 
 def looks(seeds: int, *, early: bool) -> list[tuple[int, float]]:

@@ -6,8 +6,10 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import Any
+
+import torch
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
@@ -66,7 +68,7 @@ def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Pr
         sizes["throughput"] = hardware.throughput_batch
     timings = {
         batch: time_alternating(
-            {name: _caller(module, task.make_input(size), device) for name, module in modules.items()},
+            {name: partial(call_model, m, to_device(task.make_input(size), device)) for name, m in modules.items()},
             device=device,
             rounds=max(hardware.rounds, 15),
             min_ms=max(hardware.min_ms, 10.0),
@@ -86,7 +88,7 @@ def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Pr
     return measured
 
 
-def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: Any) -> dict[str, float]:
+def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: torch.device) -> dict[str, float]:
     """The median time of a training step in ms, A B A B; none where steps cannot be taken out of a Trainer."""
     options = SessionOptions(device)
     if why_not(task, options):
@@ -102,12 +104,6 @@ def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: A
             except Exception:  # a later step than the one that why_not has tried
                 return {}
     return {name: 1000.0 * median(seconds) for name, seconds in taken.items()}
-
-
-def _caller(module: Any, batch: Any, device: Any) -> Any:
-    """A call of the module on a batch that lies on the device."""
-    placed = to_device(batch, device)
-    return lambda: call_model(module, placed)
 
 
 def timed_ratios(

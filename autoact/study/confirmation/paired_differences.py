@@ -32,13 +32,7 @@ class Pairs:
     groups: int
 
     def interval(self, sign: float, *, confidence: float = 0.95, comparisons: int = 1) -> Interval | None:
-        """The mean difference with its interval, turned by ``sign``; None below two differences.
-
-        Args:
-            sign: 1 where higher scores are better, else -1.
-            confidence: of all comparisons together.
-            comparisons: how many intervals are claimed at once.
-        """
+        """The mean difference with its interval, times ``sign``; None below two differences."""
         if len(self.differences) < 2:
             return None
         return paired_interval(
@@ -76,14 +70,9 @@ def pairs_of(entry: RetrainedCandidate, other: RetrainedCandidate) -> Pairs:
 def gain_of(
     entry: RetrainedCandidate, other: RetrainedCandidate, mode: str, *, confidence: float = 0.95, comparisons: int = 1
 ) -> Interval | None:
-    """The paired difference over the turns that both finished, better = positive; None below two.
+    """The paired difference of ``entry`` to ``other`` over the turns that both finished, better = positive.
 
-    Args:
-        entry: whose gain it is.
-        other: over whom.
-        mode: ``max`` or ``min``: which scores are better.
-        confidence: of all comparisons together.
-        comparisons: how many intervals are claimed at once.
+    None below two turns; the keyword arguments are those of ``paired_interval``.
     """
     sign = 1.0 if mode == "max" else -1.0
     return pairs_of(entry, other).interval(sign, confidence=confidence, comparisons=comparisons)

@@ -20,8 +20,6 @@ class PowerAnalysis:
 
     Attributes:
         difference: the smallest true difference that is told from zero with this power, in the metric's unit.
-        power: the probability.
-        seeds: fresh seeds of the claim.
         twice_the_seeds: the same difference with twice as many seeds.
         twice_the_rows: the same with twice as many test rows; None where predictions are unknown.
     """
@@ -81,15 +79,7 @@ def foresee(
 ) -> PowerAnalysis | None:
     """From the first stage's trainings on validation rows; None where they are too few.
 
-    Args:
-        trained: the first stage, by name.
-        challenger: whose difference is claimed.
-        baseline: to whom.
-        seeds: of the claim.
-        rows: validation rows and test rows; None where unknown: they are then taken to be equally many.
-        confidence: of the claim's intervals.
-        comparisons: how many are claimed at once.
-        power: the wanted probability.
+    ``rows`` are the numbers of validation rows and test rows; where unknown, they are taken to be equal.
     """
     pairs = pairs_of(trained[challenger], trained[baseline])
     count = len(pairs.differences)

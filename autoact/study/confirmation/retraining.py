@@ -37,11 +37,9 @@ class RetrainedCandidate:
     """What came of a candidate's trainings.
 
     Attributes:
-        candidate: what was trained.
         scores: the metric on the rows that judge (test rows, or validation rows while choosing), by turn.
         validation: the metric on the validation rows, by turn.
         best_epochs: epoch of the kept weights, by turn.
-        seconds: seconds of training, by turn.
         failures: reasons, by turn.
         replicates: the metric with one group of the judging rows left out at a time, by turn; empty where unknown.
     """
@@ -92,9 +90,6 @@ class Retraining:
 
     Args:
         candidates: name -> what to train; equal ones are trained once.
-        ledger: where trainings are noted.
-        trainer: runs the jobs.
-        observers: hear of every training.
         stage: keeps the trainings of one purpose apart from those of another.
         test: why the test part is opened; None: validation rows judge.
     """
@@ -129,11 +124,9 @@ class Retraining:
         return len(self._unique)
 
     def run(self, turns: Sequence[SeedFold], only: Collection[str] | None = None) -> dict[str, RetrainedCandidate]:
-        """Train what is missing of these turns; everything that is known of them, by the candidates' names.
+        """Train what is missing of these turns; what came of all of them, by the candidates' names.
 
-        Args:
-            turns: seeds, and folds where rows are dealt out in folds.
-            only: the names that are trained; all of them unless given.
+        Where ``only`` names candidates, the others are left out.
 
         Raises:
             Interrupted: the user asked to stop; what ended by then is kept.

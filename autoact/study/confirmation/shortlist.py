@@ -32,15 +32,7 @@ def shortlist(
     """The trials that fresh seeds choose from: challengers, the best settings of the baseline, uniform assignments.
 
     Challengers are the trial of each policy, then the front, then the best of all others, by shrunken estimates; none
-    holds the baseline's own activations.
-
-    Args:
-        records: every trial.
-        selection: the policies' trials and the front, by the same estimates.
-        estimates: number of a complete trial -> its expected quality.
-        task: which qualities are better.
-        space: the baseline's activations, and which assignments are equal.
-        most: challengers, at most.
+    holds the baseline's own activations, and there are ``most`` of them at most.
     """
     sign = 1.0 if task.mode == "max" else -1.0
     complete = [record for record in records if stands(record)]

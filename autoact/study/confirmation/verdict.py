@@ -42,13 +42,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Ruling:
-    """What is recommended under one policy.
-
-    Attributes:
-        policy: ``quality``, ``balanced`` or ``economy``.
-        recommend: whether the policy's assignment replaces the baseline's.
-        reason: why, in one sentence with the numbers.
-    """
+    """Whether a policy's assignment replaces the baseline's, and why, in one sentence with the numbers."""
 
     policy: str
     recommend: bool
@@ -64,12 +58,8 @@ def rule(
 ) -> tuple[dict[str, Ruling], str]:
     """A ruling per policy, and the verdict over all.
 
-    Args:
-        task: for the unit of the quality.
-        selection: the policies' trials and the margin.
-        confirmation: the final check; None where there was none.
-        ratios: policy -> objective (latency, cost) -> its ratio, measured end to end; only what is traded.
-        broken: policy -> the user's limit that its assignment breaks.
+    ``ratios`` hold per policy and traded objective (latency, cost) what was measured end to end; ``broken`` names per
+    policy the user's limit that its assignment breaks.
     """
     if confirmation is None:
         why = "not confirmed on data the search never saw"

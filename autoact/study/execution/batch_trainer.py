@@ -75,7 +75,6 @@ class Trainer:
 
     Attributes:
         task: names the value that decides.
-        engine: runs the jobs.
         population: candidates per job, at most.
         largest: the same where all of them are known beforehand and no rung stops any.
         repeatable: whether jobs hold the same candidates on any number of workers.
@@ -83,7 +82,6 @@ class Trainer:
         rung: compares candidates at a rung.
         costs: the objectives of a candidate that are known before training, by name.
         key: equal for candidates whose trainings would be equal.
-        stop_asked: true once the user asked to stop.
         trained: told how many epochs of candidates were trained, as soon as jobs end.
     """
 

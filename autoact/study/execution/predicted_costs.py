@@ -24,8 +24,6 @@ class PredictedCosts:
 
     Attributes:
         table: measured once, one swap at a time in the real model; its "sites" are the space's dimensions.
-        space: translates assignments into dimensions.
-        hardware: batch sizes and the price.
     """
 
     table: LatencyTable
@@ -63,12 +61,7 @@ def calibrate(
 ) -> PredictedCosts:
     """Measure the latency table on a quiet machine, or read the one that this study measured before.
 
-    Args:
-        task: gives the model and its input.
-        space: gives the swaps.
-        hardware: where and how to measure.
-        file: where the table lies, or will lie, as JSON.
-        progress: told (done, all) swaps.
+    ``progress`` is called with the number of swaps that are done, and of all.
     """
     if file.is_file():
         return PredictedCosts(LatencyTable.load(file), space, hardware)

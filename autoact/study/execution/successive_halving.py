@@ -79,7 +79,6 @@ class Rung:
     Args:
         reduction: of all that came this far, the best 1/``reduction`` go on.
         objectives: what is traded; the user's own, which need a trained model, do not count here.
-        epsilons: differences up to these are ties.
     """
 
     def __init__(self, reduction: float, objectives: Sequence[Objective], epsilons: Mapping[str, float]) -> None:

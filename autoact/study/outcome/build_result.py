@@ -28,14 +28,11 @@ class SearchEvidence:
     """What a search found.
 
     Attributes:
-        records: every trial.
         estimates: by which finalists were picked.
         selection: the trials that matter; None where the baseline did not finish.
         confirmation: the final check; None where there was none.
-        measured: the finalists' times.
         chosen: the first stage of the final check; None where there was none.
         broken: name of a row -> the user's limit that it breaks, measured end to end.
-        interrupted: whether the user stopped it.
         seconds: of this run.
         out_of_time: what to do where the minutes were over before the end of the final check; else empty.
     """

@@ -92,7 +92,7 @@ class Screen:
     def _means(self, points: Sequence[Point]) -> Array:
         """Expected values of the modelled objectives: of an evaluated point, what its noise leaves of its values."""
         params = [point.params for point in points]
-        return np.stack([model.latent(params)[0] for model in self._models], axis=1)
+        return np.stack([model.posterior(params).mean for model in self._models], axis=1)
 
     def _known_of(self, points: Sequence[Point]) -> Array:
         names = [axis.name for axis in self._history.axes]
@@ -120,7 +120,7 @@ class Screen:
         posterior = self._models[0].posterior([*params, *(point.params for point in self._pending)])
         for place in range(len(self._pending)):
             posterior.condition(len(pool) + place)
-        others = [model.latent(params)[0][:, None] for model in self._models[1:]]
+        others = [model.posterior(params).mean[:, None] for model in self._models[1:]]
         known = np.hstack([*others, self._known_of(pool)])
         front, live = self._front, np.arange(len(pool))
         chosen: list[int] = []

@@ -21,7 +21,6 @@ class Observation:
     """One evaluated point.
 
     Attributes:
-        point: what was evaluated.
         values: one per objective, in the order of the axes; None: it failed.
         forecast: the quality is a prediction (the point was stopped at a rung).
     """
@@ -42,8 +41,6 @@ class Axis:
     """One objective.
 
     Attributes:
-        name: as costs and records name it.
-        direction: ``"min"`` or ``"max"``.
         epsilon: the difference below which two values tie.
     """
 
@@ -57,7 +54,6 @@ class MergedPoint:
     """A point with all its evaluations.
 
     Attributes:
-        point: as it was first evaluated.
         full: values of its full trainings, one per seed.
         forecasts: predicted values; they count only where there is no full training.
     """
@@ -104,12 +100,8 @@ class History:
 
         Noise and spread are estimated from the points that were trained in full, the noise from those with several
         seeds (one-way analysis of variance; Fisher, 1925), on the model's scale, so that a loss that diverged does not
-        count as spread. Where no point has several seeds, the noise is unknown and one seed it is.
-
-        Args:
-            axis: the objective.
-            most: the answer is not above this.
-            share: the part of the points, best ones first, between which the spread counts.
+        count as spread. Where no point has several seeds, the noise is unknown and one seed it is. The spread counts
+        between the best ``share`` of the points.
         """
         rows = [[values[axis] for values in point.full] for point in self.points.values() if point.full]
         free = sum(len(row) - 1 for row in rows)

@@ -157,7 +157,10 @@ def quiet() -> Iterator[None]:
 
 
 class Memory:
-    """A study that holds given points, asked for proposals; nothing is stored."""
+    """A study that holds given points, asked for proposals; nothing is stored.
+
+    Evaluated points without values have failed; pending ones are in training.
+    """
 
     def __init__(
         self,
@@ -168,16 +171,6 @@ class Memory:
         evaluated: Sequence[tuple[Parameters, Sequence[float] | None]],
         pending: Sequence[Parameters] = (),
     ) -> None:
-        """Fill a study.
-
-        Args:
-            dimensions: the Optuna dimensions.
-            directions: ``"min"`` or ``"max"`` for each objective.
-            sampler: makes the sampler from a seed.
-            seed: of the sampler.
-            evaluated: points with their values; without values they failed.
-            pending: points in training.
-        """
         self._dimensions = dict(dimensions)
         with quiet():
             made = sampler(seed)

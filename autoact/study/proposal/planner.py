@@ -34,7 +34,13 @@ HANDED_DOWN = 3
 
 
 class Planner:
-    """Decides what the next candidates are, from what is recorded; it keeps no state of its own."""
+    """Decides what the next candidates are, from what is recorded; it keeps no state of its own.
+
+    Args:
+        space: its points carry what is predicted before training.
+        included: tried right after the model as configured.
+        limits: what breaks one by its predicted costs is not proposed.
+    """
 
     def __init__(
         self,
@@ -46,17 +52,6 @@ class Planner:
         included: Sequence[Candidate] = (),
         limits: Limits = UNLIMITED,
     ) -> None:
-        """Plan for a study.
-
-        Args:
-            task: which qualities are better.
-            space: what may change; its points carry what is known before training.
-            settings: budget, batch, seed, sampler.
-            ledger: what came of earlier trials.
-            epsilons: differences up to these are ties.
-            included: tried right after the model as configured.
-            limits: what breaks one that is known before training is not proposed.
-        """
         self.task = task
         self.space = space
         self.settings = settings

@@ -15,7 +15,7 @@ meaning.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,25 +73,19 @@ class Surrogate:
 
     def predict(self, params: Point) -> tuple[float, float]:
         """The expected quality of a point over seeds and its standard deviation, in the quality's own unit."""
-        mean, sd = self.latent([params])
-        return self.scale.back(float(mean[0]), float(sd[0]))
-
-    def latent(self, points: Sequence[Point]) -> tuple[Array, Array]:
-        """Means and standard deviations on the model's own scale, on which lower is better.
-
-        Shape:
-            - outputs: (points,) each
-        """
-        posterior = self.posterior(points)
-        return posterior.mean, posterior.sd
+        posterior = self.posterior([params])
+        return self.scale.back(float(posterior.mean[0]), float(posterior.sd[0]))
 
     def posterior(self, points: Sequence[Point]) -> Posterior:
         """What the model believes of points, to be conditioned on some of them."""
         rows = self._encoding.encode(points)
         cross = _covariance(self._encoding, self._theta, self._rows, rows)
         prior = _covariance_diagonal(self._encoding, self._theta, rows)
-        own = _Own(self._encoding, self._theta, rows)
-        return Posterior(cross.T @ self._weights, self._whiten @ cross, prior, own, self.noise)
+
+        def covariances(index: int) -> Array:
+            return _covariance(self._encoding, self._theta, rows[index : index + 1], rows)[0]
+
+        return Posterior(cross.T @ self._weights, self._whiten @ cross, prior, covariances, self.noise)
 
 
 class Posterior:
@@ -99,13 +93,18 @@ class Posterior:
 
     Attributes:
         mean: expected values over seeds.
+
+    Shape:
+        - mean, sd: (points,)
     """
 
-    def __init__(self, mean: Array, whitened: Array, prior: Array, own: _Own, noise: float) -> None:
+    def __init__(
+        self, mean: Array, whitened: Array, prior: Array, covariances: Callable[[int], Array], noise: float
+    ) -> None:
         self.mean = mean
         self._whitened = whitened
         self._variance = np.maximum(prior - np.sum(whitened**2, axis=0), JITTER)
-        self._own = own
+        self._covariances = covariances
         self._noise = noise
         self._learnt: list[Array] = []
 
@@ -116,22 +115,12 @@ class Posterior:
 
     def condition(self, index: int) -> None:
         """Count a point as about to be evaluated: what resembles it becomes more certain, means stay."""
-        shared = self._own.row(index) - self._whitened[:, index] @ self._whitened
+        shared = self._covariances(index) - self._whitened[:, index] @ self._whitened
         for row in self._learnt:
             shared = shared - row[index] * row
         row = shared / math.sqrt(max(float(shared[index]), JITTER) + self._noise**2)
         self._learnt.append(row)
         self._variance = np.maximum(self._variance - row**2, JITTER)
-
-
-class _Own:
-    """Prior covariances between the points of a posterior, a row at a time."""
-
-    def __init__(self, encoding: Encoding, theta: Array, rows: Array) -> None:
-        self._encoding, self._theta, self._rows = encoding, theta, rows
-
-    def row(self, index: int) -> Array:
-        return _covariance(self._encoding, self._theta, self._rows[index : index + 1], self._rows)[0]
 
 
 class QualityScale:

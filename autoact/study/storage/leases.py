@@ -36,10 +36,8 @@ class Leases:
     """What this driver has in training, and what others have.
 
     Args:
-        ledger: where it is noted.
         driver: this driver's id: the same for the same command, see ``driver_id``.
         key: equal for candidates whose trainings would be equal.
-        clock: seconds since 1970.
     """
 
     def __init__(

@@ -40,15 +40,7 @@ class Identity:
 def identify(
     task: Task, space: SearchSpace, objectives: Sequence[Objective], training: Mapping[str, Any], hardware: Any
 ) -> Identity:
-    """The identity of a search.
-
-    Args:
-        task: data and model, by ``task.identity``.
-        space: what may change.
-        objectives: what is traded.
-        training: seed, patience, initialisation: what changes a trial's result.
-        hardware: plain data on the serving target.
-    """
+    """The identity of a search; ``training`` holds what else changes a trial's result: seed, patience, ..."""
     family = digest(
         {
             "task": task.name,

@@ -16,12 +16,7 @@ from autoact.study.storage.optuna_storage import open_storage, storage_errors
 
 
 class StudyNotes:
-    """Notes of an Optuna study, as its attributes.
-
-    Args:
-        study: whose notes.
-        storage: where it lies.
-    """
+    """Notes of an Optuna study, as its attributes."""
 
     def __init__(self, study: optuna.Study, storage: BaseStorage) -> None:
         self.study = study
@@ -71,11 +66,7 @@ class StudyNotes:
 
 
 def open_notes(storage: str | None, name: str) -> StudyNotes:
-    """The notes of a study that is made where there is none.
-
-    Args:
-        storage: Optuna storage URL; None keeps the notes in memory.
-        name: of the study.
+    """The notes of the study of that name, which is made where there is none; no storage keeps them in memory.
 
     Raises:
         AutoactError: the storage cannot be opened.

@@ -33,7 +33,16 @@ STATES = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialS
 class TrialStore(StudyNotes):
     """Remembers what came of trials, in this process and in the storage that other drivers may share.
 
-    ``records`` and ``spent`` answer from memory; ``refresh`` reads what other drivers have told since.
+    The study is opened, or created with the trials of its family that fit. ``records`` and ``spent`` answer from
+    memory; ``refresh`` reads what other drivers have written since.
+
+    Args:
+        storage: Optuna storage URL, or ``grpc://HOST:PORT`` of an Optuna storage proxy.
+        space: gives a record's point; its costs replace what another study's table said of adopted trials.
+        limits: by how much a trial breaks one is noted as Optuna's constraints.
+
+    Raises:
+        AutoactError: the storage cannot be opened.
     """
 
     def __init__(
@@ -45,19 +54,6 @@ class TrialStore(StudyNotes):
         settings: SearchSettings,
         limits: Limits = UNLIMITED,
     ) -> None:
-        """Open the study, or create it seeded with the trials of its family that fit.
-
-        Args:
-            storage: Optuna storage URL, or ``grpc://HOST:PORT`` of an Optuna storage proxy.
-            identity: the study's name and family.
-            space: gives a record's point; its costs replace what another study's table said of adopted trials.
-            objectives: what is traded.
-            settings: the seed.
-            limits: the user's; by how much a trial breaks one is told as Optuna's constraints.
-
-        Raises:
-            AutoactError: the storage cannot be opened.
-        """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
         self.objectives = tuple(objectives)
@@ -196,13 +192,8 @@ def peek(storage: str, study: str, key: str) -> Any:
     Raises:
         AutoactError: the storage cannot be opened.
     """
-    try:
-        found = optuna.load_study(study_name=study, storage=open_storage(storage))
-    except KeyError:
-        return None
-    except storage_errors() as error:
-        raise cannot_open(storage, error) from error
-    text = found.user_attrs.get(key)
+    found = _existing(storage, study)
+    text = None if found is None else found.user_attrs.get(key)
     return None if text is None else json.loads(text)
 
 
@@ -212,11 +203,15 @@ def spent_in(storage: str, study: str) -> int:
     Raises:
         AutoactError: the storage cannot be opened.
     """
+    found = _existing(storage, study)
+    attributes = [] if found is None else [trial.user_attrs for trial in found.get_trials(deepcopy=False)]
+    return sum("record" in one and SEEDED not in one for one in attributes)
+
+
+def _existing(storage: str, study: str) -> optuna.Study | None:
     try:
-        found = optuna.load_study(study_name=study, storage=open_storage(storage))
+        return optuna.load_study(study_name=study, storage=open_storage(storage))
     except KeyError:
-        return 0
+        return None
     except storage_errors() as error:
         raise cannot_open(storage, error) from error
-    attributes = [trial.user_attrs for trial in found.get_trials(deepcopy=False)]
-    return sum("record" in one and SEEDED not in one for one in attributes)

@@ -8,7 +8,7 @@ import pytest
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
-from autoact.study.selection import front_of, margin_of, select_trials
+from autoact.study.selection import Trade, margin_of, select_trials
 from autoact.tasks.objectives import Objective
 
 QUALITY = Objective("quality", "AUC", "max")
@@ -85,10 +85,10 @@ def test_the_front_ignores_differences_within_measurement_error(kit):
         trial(kit, 4, "gelu|tanh", None, latency=0.10),
     ]
     objectives = (QUALITY, LATENCY)
-    assert [r.number for r in front_of(records, objectives, {"latency": 0.15})] == [0, 2]
-    assert [r.number for r in front_of(records, objectives, {})] == [0, 1, 2, 3]
+    assert [r.number for r in Trade(objectives, {"latency": 0.15}).front(records)] == [0, 2]
+    assert [r.number for r in Trade(objectives, {}).front(records)] == [0, 1, 2, 3]
     assert pick(kit, records, *objectives).front == (0, 2)
-    assert front_of([records[4]], objectives, {}) == []
+    assert Trade(objectives, {}).front([records[4]]) == []
 
 
 def test_balanced_is_the_knee(kit):

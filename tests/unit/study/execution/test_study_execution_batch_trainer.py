@@ -15,7 +15,7 @@ from autoact.engines.job import Job, Outcome
 from autoact.study.callbacks import SearchCallback
 from autoact.study.execution import batch_trainer
 from autoact.study.execution.batch_trainer import shares
-from autoact.study.selection import Front, front_of
+from autoact.study.selection import Front, Trade
 from autoact.study.settings import SearchSettings
 
 pytestmark = pytest.mark.usefixtures("timed_by_table")
@@ -249,7 +249,7 @@ def test_the_front_is_counted_as_it_grows(kit):
             values = {name: round(kit.draw(world, number, name), 2) for name in ("latency", "cost")}
             one = kit.record(kit.Bench().space and _mixed(kit, number), number, kit.draw(world, number), **values)
             records.append(one)
-            assert counter.count(records) == len(front_of(records, objectives, epsilons)), (world, number)
+            assert counter.count(records) == len(Trade(objectives, epsilons).front(records)), (world, number)
     failed = dataclasses.replace(records[0], number=99, status="failed")
     assert counter.count([*records, failed]) == counter.count(records)
 
@@ -266,4 +266,4 @@ def test_another_seed_of_a_setting_is_not_on_the_front(kit):
     one = kit.record(_mixed(kit, 1), 0, 0.8, latency=1.0, cost=1.0)
     again = dataclasses.replace(one, number=1, quality=0.9, candidate=one.candidate.with_seed(1, "replicate"))
     assert isinstance(again, TrialRecord)
-    assert [r.number for r in front_of([one, again], objectives, {})] == [0]
+    assert [r.number for r in Trade(objectives, {}).front([one, again])] == [0]

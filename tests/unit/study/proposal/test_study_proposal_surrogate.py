@@ -126,7 +126,7 @@ def test_what_is_left_out_is_predicted_as_by_a_model_without_it() -> None:
     for place in range(15):
         others = [i for i in range(30) if i % 15 != place]
         without = Surrogate(model._encoding, model.scale, rows[others], targets[others], model._theta)
-        missed += sum((targets[i] - without.latent([points[i]])[0][0]) ** 2 for i in (place, place + 15))
+        missed += sum((targets[i] - without.posterior([points[i]]).mean[0]) ** 2 for i in (place, place + 15))
         spread += sum((targets[i] - targets[others].mean()) ** 2 for i in (place, place + 15))
     assert model.r2 == pytest.approx(1 - missed / spread, abs=1e-6)
 
@@ -157,7 +157,7 @@ def test_conditioning_equals_a_fit_with_one_more_point() -> None:
     posterior.condition(3)
     rows = np.vstack([model._rows, model._encoding.encode([fresh[1], fresh[3]])])
     more = Surrogate(model._encoding, model.scale, rows, np.zeros(len(rows)), model._theta)
-    assert np.allclose(posterior.sd, more.latent(fresh)[1], atol=1e-6)
+    assert np.allclose(posterior.sd, more.posterior(fresh).sd, atol=1e-6)
 
 
 def test_dimensions_become_numbers() -> None:
