@@ -17,11 +17,8 @@ def open_engine(
 ) -> Engine:
     """The engine, with its workers starting.
 
-    Args:
-        settings: which, and how large.
-        worker_context: what every worker holds.
-        device: where sessions train, as their own options have it. Workers see their own GPU as ``cuda:0``.
-        threads: CPU threads that a training uses; the cores divided among the workers unless given (one on Ray).
+    Workers see their own GPU as ``cuda:0``. Unless ``threads`` says how many CPU threads a training uses, the cores are
+    divided among the workers (one each on Ray).
 
     Raises:
         AutoactError: settings that cannot be meant, a worker context that cannot travel, a package or a cluster that

@@ -77,7 +77,6 @@ class WorkerContext:
     part is closed; ``run`` opens it where a job says why.
 
     Args:
-        task: what is trained and how it is judged.
         make_session: returns a fresh session. What it closes over travels with it: wrap a stop flag into ``AskedHere``.
         objectives: those that compute something on the trained model are the user's own; the others are left to the
             study.

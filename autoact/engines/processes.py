@@ -8,6 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from autoact.engines.workers.prestart import environment, no_interrupts, take
 from autoact.engines.workers.serialization import packed, result_of
 
 
+@dataclass(eq=False)
 class _Worker:
     """One worker: a pool of one process, so that its death touches no other worker's job.
 
@@ -34,12 +36,11 @@ class _Worker:
         failed_starts: how often in a row it died before it answered.
     """
 
-    def __init__(self, env: dict[str, str]) -> None:
-        self.env = env
-        self.pool: ProcessPoolExecutor | None = None
-        self.starting = True
-        self.busy = False
-        self.failed_starts = 0
+    env: dict[str, str]
+    pool: ProcessPoolExecutor | None = None
+    starting: bool = True
+    busy: bool = False
+    failed_starts: int = 0
 
 
 class ProcessEngine(QueueingEngine[_Worker]):
@@ -51,7 +52,6 @@ class ProcessEngine(QueueingEngine[_Worker]):
 
     Args:
         worker_context: what every worker holds; written to a temporary file that they read.
-        workers: how many processes.
         threads: CPU threads of each.
         gpus: spread over the workers, as ``CUDA_VISIBLE_DEVICES`` names them; none: every worker sees what this
             process sees.

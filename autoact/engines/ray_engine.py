@@ -240,13 +240,9 @@ def _environment() -> dict[str, object]:
 
 
 def room_on(nodes: Sequence[Mapping[str, float]], settings: EngineSettings, gpu_share: float, threads: int) -> int:
-    """How many jobs run at a time on nodes with these resources.
+    """How many jobs run at a time on nodes with these resources, by Ray's names.
 
-    Args:
-        nodes: what each has, by Ray's names.
-        settings: the limits.
-        gpu_share: of one GPU, that each job takes; 0: none.
-        threads: CPUs that each job takes.
+    Each takes ``gpu_share`` of one GPU and ``threads`` CPUs.
 
     Raises:
         AutoactError: there is no room for one.

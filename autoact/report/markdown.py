@@ -12,17 +12,14 @@ def to_markdown(result: SearchResult) -> str:
     parts = [f"# {table.title}", f"**{result.verdict}**"]
     parts += [f"- {ruling.policy}: {ruling.reason}" for ruling in result.rulings.values()]
     parts.append(table_markdown(table))
-    parts += [f"- {note}" for note in filter(None, _lines(table, result))]
+    said_at_the_start = [note for note in result.info.notes if note not in result.notes]
+    notes = [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes, *said_at_the_start]
+    parts += [f"- {note}" for note in filter(None, notes)]
     if result.opening:
         parts.append(f"- Sealed test part: opening number {result.opening}.")
     parts += [f"- {name}: `{path}`" for name, path in result.files.items()]
     parts.append(f"- study: `{result.info.study}` in `{result.info.storage}`")
     return _spaced(parts)
-
-
-def _lines(table: ResultTable, result: SearchResult) -> list[str]:
-    said_at_the_start = [note for note in result.info.notes if note not in result.notes]
-    return [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes, *said_at_the_start]
 
 
 def table_markdown(table: ResultTable) -> str:

@@ -77,9 +77,10 @@ class TerminalView(SearchCallback):
         # The number is the study's, under which Optuna, MLflow and trials.jsonl know the trial; the count stands apart.
         count = f" ({self._count} of {self._info.budget})" if self._info and self._info.budget else ""
         left = "" if seconds_left is None else f", about {_duration(seconds_left)} left"
+        seed = f", seed {record.candidate.seed}" if record.candidate.role == Role.REPLICATE else ""
         self.out.print(
             f"trial {record.number}{count}  {_outcome(record)}  best {number(self._best)}, front {front}{left}  "
-            f"| {record.candidate.label()}{_seed(record)}",
+            f"| {record.candidate.label()}{seed}",
             markup=False,
             overflow="ellipsis",
             no_wrap=True,
@@ -128,10 +129,6 @@ def _outcome(record: TrialRecord) -> str:
         rung = max(record.rungs)
         return f"{number(record.rungs[rung])} at epoch {rung}, stopped"
     return f"failed: {record.reason}"
-
-
-def _seed(record: TrialRecord) -> str:
-    return f", seed {record.candidate.seed}" if record.candidate.role == Role.REPLICATE else ""
 
 
 def drawn(table: ResultTable, left: Sequence[int] = (0, 1), *, fold: bool = True) -> RichTable:

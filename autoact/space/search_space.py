@@ -139,7 +139,6 @@ class SearchSpace:
         return Point((functions, tuple(sorted(settings.items()))), params, costs, assignment, settings, functions)
 
     def _offered(self, group: str, choice: str | Choice) -> str:
-        """The name under which a function is on offer at a dimension."""
         wanted, offered = function_key(choice), self.choices_of(group)
         name = next((name for name in offered if function_key(name) == wanted), None)
         if name is None:
@@ -252,7 +251,6 @@ def _refusal(sites: Sites, assignment: Mapping[str, Choice]) -> str:
 
 
 def _refused(sites: Sites, members: Sequence[str], candidates: Sequence[Choice]) -> dict[str, str]:
-    """The candidates that cannot stand at all of a dimension's sites together, with the reason."""
     every = {str(choice): _refusal(sites, dict.fromkeys(members, choice)) for choice in candidates}
     return {name: reason for name, reason in every.items() if reason}
 
@@ -318,7 +316,6 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _is_identity(choice: Choice) -> bool:
-    """Whether the activation changes nothing, whatever it is called."""
     return function_key(choice) == function_key("identity")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol
 
 from autoact.core.trial import Role, TrialRecord
@@ -52,6 +53,7 @@ class BudgetNotes(Protocol):
         """Keep plain data."""
 
 
+@dataclass(eq=False)
 class Budget:
     """Trials and minutes of one search, over all of its runs.
 
@@ -61,35 +63,29 @@ class Budget:
         began: when this run began, by ``clock``; now unless given.
     """
 
-    def __init__(
-        self,
-        settings: SearchSettings,
-        confirm: ConfirmSettings,
-        forecast: Forecast,
-        ledger: BudgetNotes,
-        *,
-        checked: bool,
-        began: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.forecast = forecast
-        self._settings = settings
-        self._confirm = confirm
-        self._ledger = ledger
-        self._checked = checked and confirm.seeds > 0
-        self._clock = clock
-        self._began = clock() if began is None else began
-        self._earlier = float(ledger.noted("seconds") or 0.0)
+    settings: SearchSettings
+    confirm: ConfirmSettings
+    forecast: Forecast
+    ledger: BudgetNotes
+    _: KW_ONLY
+    checked: bool
+    began: float | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.checked = self.checked and self.confirm.seeds > 0
+        self._began = self.clock() if self.began is None else self.began
+        self._earlier = float(self.ledger.noted("seconds") or 0.0)
         self._chosen: ConfirmSettings | None = None
         self._trials_began: float | None = None
         # Whether there was no time for any check: what is left of the minutes goes to trials then.
         self.unchecked = False
-        self._smaller = smaller_checks(confirm)
+        self._smaller = smaller_checks(self.confirm)
 
     @property
     def elapsed(self) -> float:
         """Seconds since this run began."""
-        return self._clock() - self._began
+        return self.clock() - self._began
 
     @property
     def spent(self) -> float:
@@ -99,16 +95,16 @@ class Budget:
     @property
     def over(self) -> bool:
         """Whether the minutes are over: what trains now is given up."""
-        return self._settings.minutes is not None and self.spent > LATEST * 60 * self._settings.minutes
+        return self.settings.minutes is not None and self.spent > LATEST * 60 * self.settings.minutes
 
     def check_begun(self, records: Sequence[TrialRecord]) -> bool:
         """Whether an earlier run began the check of these trials: what it trained is there, whatever time is left."""
-        noted = self._ledger.noted(AFFORDED)
+        noted = self.ledger.noted(AFFORDED)
         return noted is not None and noted["asked"] == self._asked(records)
 
     def _asked(self, records: Sequence[TrialRecord]) -> list[int]:
         """What a check is made of: it stays as it was begun while this does."""
-        return [len(records), self._confirm.seeds, self._confirm.finalists]
+        return [len(records), self.confirm.seeds, self.confirm.finalists]
 
     def trials_left(self, records: Sequence[TrialRecord], others: int, workers: int, *, compared: bool = True) -> float:
         """Trials that the budget still holds, and that the minutes have time for.
@@ -120,9 +116,9 @@ class Budget:
             compared: whether anything was trained that the baseline can be compared with.
         """
         left = math.inf
-        if self._settings.budget is not None:
-            left = self._settings.budget - self._ledger.spent - others
-        if self._settings.minutes is not None:
+        if self.settings.budget is not None:
+            left = self.settings.budget - self.ledger.spent - others
+        if self.settings.minutes is not None:
             if self._trials_began is None:
                 self._trials_began = self.spent
             room = self.forecast.room(self._until_aim() - self._reserved(records, compared), records)
@@ -135,7 +131,7 @@ class Budget:
 
     def _until_aim(self) -> float:
         """Seconds until the last training should have ended."""
-        minutes = self._settings.minutes
+        minutes = self.settings.minutes
         return math.inf if minutes is None else AIM * 60 * minutes - CLOSING - self.spent
 
     def _reserved(self, records: Sequence[TrialRecord], compared: bool) -> float:
@@ -144,9 +140,9 @@ class Budget:
         Of the time that trials and check have together, half at most; no more than the smallest check takes as long as
         nothing was compared, and nothing where no check fits.
         """
-        if not self._checked:
+        if not self.checked:
             return 0.0
-        assert self._settings.minutes is not None, "asked where minutes bound the search"
+        assert self.settings.minutes is not None, "asked where minutes bound the search"
         if self._chosen is not None:
             return self._check_seconds(records, self._chosen)
         began = self.spent if self._trials_began is None else self._trials_began
@@ -154,7 +150,7 @@ class Budget:
         sizes = [] if self.unchecked else [self._check_seconds(records, one) for one in self._smaller]
         if not sizes:
             return 0.0
-        smallest = sizes[-1] if sizes[-1] <= MOST_OF_TIME * 60 * self._settings.minutes else 0.0
+        smallest = sizes[-1] if sizes[-1] <= MOST_OF_TIME * 60 * self.settings.minutes else 0.0
         return next((seconds for seconds in sizes if seconds <= most), smallest) if compared else smallest
 
     def affordable(self, records: Sequence[TrialRecord]) -> ConfirmSettings | None:
@@ -163,17 +159,17 @@ class Budget:
         Fewer seeds and finalists than were asked for, where time is short; no finalist at all: no first stage. None:
         there is no time for any.
         """
-        if self._settings.minutes is None:
-            return self._confirm
-        asked, noted = self._asked(records), self._ledger.noted(AFFORDED)
+        if self.settings.minutes is None:
+            return self.confirm
+        asked, noted = self._asked(records), self.ledger.noted(AFFORDED)
         if noted is None or noted["asked"] != asked:
             found = self._chosen or self._largest_check(records)
             if found is None:
                 self.unchecked = True
                 return None
             noted = {"asked": asked, "seeds": found.seeds, "finalists": found.finalists}
-            self._ledger.note(AFFORDED, noted)
-        return self._confirm.smaller(noted["seeds"], noted["finalists"])
+            self.ledger.note(AFFORDED, noted)
+        return self.confirm.smaller(noted["seeds"], noted["finalists"])
 
     def _largest_check(self, records: Sequence[TrialRecord]) -> ConfirmSettings | None:
         """The largest check that fits into what is left; the smallest one may take a little more."""
@@ -183,21 +179,20 @@ class Budget:
         return found if self._in_time(self._check_seconds(records, found)) else None
 
     def _check_seconds(self, records: Sequence[TrialRecord], settings: ConfirmSettings) -> float:
-        """What a final check of these settings is expected to take."""
         return self.forecast.check(records, expected_trainings(settings))
 
     def _in_time(self, seconds: float, closing: float = CLOSING) -> bool:
         """Whether so many more seconds exceed the minutes by nothing that counts."""
-        assert self._settings.minutes is not None
-        return self.spent + seconds + closing <= MOST * 60 * self._settings.minutes
+        assert self.settings.minutes is not None
+        return self.spent + seconds + closing <= MOST * 60 * self.settings.minutes
 
     def about_check(self, records: Sequence[TrialRecord], settings: ConfirmSettings) -> str:
         """What the final check takes, and what had to be left out of it."""
         left_out = []
-        if settings.seeds < self._confirm.seeds:
-            left_out.append(f"{settings.seeds} of {self._confirm.seeds} seeds")
-        if settings.finalists < self._confirm.finalists:
-            left_out.append(f"{settings.finalists or 1} of {self._confirm.finalists} challengers")
+        if settings.seeds < self.confirm.seeds:
+            left_out.append(f"{settings.seeds} of {self.confirm.seeds} seeds")
+        if settings.finalists < self.confirm.finalists:
+            left_out.append(f"{settings.finalists or 1} of {self.confirm.finalists} challengers")
         short = f", with {' and '.join(left_out)}: the minutes have no time for more" if left_out else ""
         there = sum(record.complete and record.candidate.role in CHALLENGERS for record in records)
         size = settings.smaller(settings.seeds, min(settings.finalists, there))
@@ -208,61 +203,58 @@ class Budget:
 
     def search_on(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
         """Whether the first stage left time for more trials, beside the claim."""
-        if self._settings.minutes is None or not chosen.finalists:
+        if self.settings.minutes is None or not chosen.finalists:
             return False
         self._chosen = chosen
-        rest = self._claim_seconds(records, names, self._confirm.seeds) + self._check_seconds(records, chosen)
-        return self._until_aim() - rest > max(WORTH_SEARCHING * 60 * self._settings.minutes, 3 * CLOSING)
+        rest = self.forecast.check(records, names * self.confirm.seeds) + self._check_seconds(records, chosen)
+        return self._until_aim() - rest > max(WORTH_SEARCHING * 60 * self.settings.minutes, 3 * CLOSING)
 
     def choose_again(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> bool:
         """Whether there is time to choose once more after the search went on; else the first choice is claimed."""
-        claim = self._claim_seconds(records, names, min(FEWEST_SEEDS, chosen.seeds))
+        claim = self.forecast.check(records, names * min(FEWEST_SEEDS, chosen.seeds))
         return self._until_aim() >= self._check_seconds(records, chosen) / 2 + claim
 
     def claim_seeds(self, records: Sequence[TrialRecord], chosen: ConfirmSettings, names: int) -> int:
         """Seeds of the claim, by how fast the first stage trained; 0 where not even three end in time."""
-        if self._settings.minutes is None:
+        if self.settings.minutes is None:
             return chosen.seeds
-        asked = [len(records), self._confirm.seeds, names]
-        noted = self._ledger.noted(CLAIMED)
+        asked = [len(records), self.confirm.seeds, names]
+        noted = self.ledger.noted(CLAIMED)
         if noted is None or noted["asked"] != asked:
-            fewest = min(FEWEST_SEEDS, self._confirm.seeds)
-            each = self._claim_seconds(records, names, 1)
+            fewest = min(FEWEST_SEEDS, self.confirm.seeds)
+            each = self.forecast.check(records, names)
             time_left = self._until_aim() + CLOSING - WRITING
-            fit = self._confirm.seeds if each <= 0 else int(time_left / each)
-            seeds = max(fewest, min(self._confirm.seeds, fit))
+            fit = self.confirm.seeds if each <= 0 else int(time_left / each)
+            seeds = max(fewest, min(self.confirm.seeds, fit))
             if not self._in_time(each * seeds, WRITING):
                 return 0
             noted = {"asked": asked, "seeds": seeds}
-            self._ledger.note(CLAIMED, noted)
+            self.ledger.note(CLAIMED, noted)
         return int(noted["seeds"])
-
-    def _claim_seconds(self, records: Sequence[TrialRecord], names: int, seeds: int) -> float:
-        return self.forecast.check(records, names * seeds)
 
     def seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
         """A forecast of the seconds until the search ends; None where nothing is known."""
         bounds = []
         each = self.forecast.per_trial(records)
-        if self._settings.budget is not None and each is not None:
-            check = self._check_seconds(records, self._confirm) if self._checked else 0.0
-            bounds.append(max(0, self._settings.budget - self._ledger.spent) * each + check + CLOSING)
-        if self._settings.minutes is not None:
-            bounds.append(AIM * self._settings.minutes * 60 - self.spent)
+        if self.settings.budget is not None and each is not None:
+            check = self._check_seconds(records, self.confirm) if self.checked else 0.0
+            bounds.append(max(0, self.settings.budget - self.ledger.spent) * each + check + CLOSING)
+        if self.settings.minutes is not None:
+            bounds.append(AIM * self.settings.minutes * 60 - self.spent)
         return max(0.0, min(bounds)) if bounds else None
 
     def out_of_time(self, records: Sequence[TrialRecord]) -> str:
         """What to do where the minutes were over before the end of the final check."""
-        assert self._settings.minutes is not None, "only minutes end"
+        assert self.settings.minutes is not None, "only minutes end"
         # The next run prepares as this one did, before it goes on.
         preparing = self.elapsed if self._trials_began is None else self._trials_began - self._earlier
-        wanted = (self.spent + preparing + 2 * self._check_seconds(records, self._confirm) + CLOSING) / 60 / AIM
-        minutes = math.ceil(max(wanted, 1.5 * self._settings.minutes))
+        wanted = (self.spent + preparing + 2 * self._check_seconds(records, self.confirm) + CLOSING) / 60 / AIM
+        minutes = math.ceil(max(wanted, 1.5 * self.settings.minutes))
         when = (
             f"after {len(records)} trials, before the end of the final check" if records else "before the first trial"
         )
         return (
-            f"search.minutes={self._settings.minutes:g} were over {when} ({preparing:.0f} s of preparation counted). "
+            f"search.minutes={self.settings.minutes:g} were over {when} ({preparing:.0f} s of preparation counted). "
             f"Nothing is lost: the same command with search.minutes={minutes} goes on from here"
         )
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from autoact.core.trial import Candidate, TrialRecord
+from autoact.core.trial import Candidate
 from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
 from autoact.study.callbacks import SearchCallback
-from autoact.study.confirmation.choose_on_validation import Choosing, StageOneChoice
+from autoact.study.confirmation.choose_on_validation import Choosing
 from autoact.study.confirmation.claim_on_test import Confirmation, StageTwo, finalists
 from autoact.study.confirmation.end_to_end_timing import Measured, measure_finalists, timed_ratios
 from autoact.study.confirmation.retraining import same
-from autoact.study.confirmation.shrinkage import Estimates
 from autoact.study.confirmation.single_stage import chosen_at_once
 from autoact.study.confirmation.verdict import hopeful, settled
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.execution.predicted_costs import PredictedCosts
-from autoact.study.outcome.build_result import SearchEvidence
+from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
 from autoact.study.storage.trial_store import TrialStore
@@ -28,30 +27,6 @@ from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 
 Measure = Callable[[Task, Mapping[str, Candidate], PredictedCosts], dict[str, Measured]]
-
-
-@dataclass
-class Stand:
-    """How far a search has come.
-
-    Attributes:
-        estimates: of their quality.
-        selection: the trials that matter; by the first stage of the check once it is made.
-        settings: of the check, as far as there is time for it.
-        chosen: the first stage.
-        unfinished: whether the user's stop or the end of the minutes came before the end of the check.
-    """
-
-    records: Sequence[TrialRecord]
-    estimates: Estimates
-    selection: Selection | None
-    settings: ConfirmSettings
-    chosen: StageOneChoice | None = None
-    unfinished: bool = False
-
-    def choose(self, chosen: StageOneChoice) -> None:
-        """Go on with what the first stage chose."""
-        self.chosen, self.selection = chosen, chosen.selection
 
 
 @dataclass
@@ -82,81 +57,68 @@ class FinalCheck:
         """Whether there is a final check."""
         return bool(self.confirm.seeds) and self.task.test is not None
 
-    def choose(self, stand: Stand) -> None:
+    def choose(self, evidence: SearchEvidence) -> None:
         """The first stage; where there is no time for one, the challenger of the estimates."""
-        settings = self.budget.affordable(stand.records)
+        records, selection, estimates = evidence.records, evidence.selection, evidence.estimates
+        settings = self.budget.affordable(records)
         if settings is None:
-            stand.unfinished = True
+            evidence.unfinished = True
             return
-        assert stand.selection is not None, "asked where there is one"
-        stand.settings = settings
+        assert selection is not None, "asked where there is one"
+        evidence.settings = settings
         for observer in self.observers:
-            observer.preparing(self.budget.about_check(stand.records, settings))
+            observer.preparing(self.budget.about_check(records, settings))
         if not settings.finalists:
-            stand.choose(chosen_at_once(stand.selection, stand.records, self.space))
+            evidence.choose(chosen_at_once(selection, records, self.space))
             return
         choosing = Choosing(
             self.task, self.space, self.objectives, self.known.epsilons(), self.margin, settings, self.limits
         )
         self.budget.forecast.begin(check=True)
         try:
-            stand.choose(
-                choosing.run(stand.records, stand.selection, stand.estimates, self.ledger, self.trainer, self.observers)
-            )
+            evidence.choose(choosing.run(records, selection, estimates, self.ledger, self.trainer, self.observers))
         except Interrupted:
-            stand.unfinished = True
+            evidence.unfinished = True
         finally:
             self.budget.forecast.end()
 
-    def finish(self, stand: Stand, compared: bool, stop_asked: Callable[[], bool]) -> SearchEvidence:
+    def finish(self, evidence: SearchEvidence, compared: bool, stop_asked: Callable[[], bool]) -> None:
         """Time what was chosen, and claim, where anything was trained that the baseline can be compared with."""
-        stand.unfinished = stand.unfinished or stop_asked()
-        confirmation, measured = None, {}
-        if stand.selection is not None and not stand.unfinished and compared:
+        evidence.unfinished = evidence.unfinished or stop_asked()
+        if evidence.selection is not None and not evidence.unfinished and compared:
             try:
-                measured = self._measured(stand.selection)
-                confirmation = self._claim(stand, measured, stop_asked)
+                evidence.measured = self._measured(evidence.selection)
+                # The table may have foreseen less.
+                timed = {name: self.limits.broken(one.values) for name, one in evidence.measured.items()}
+                evidence.broken = {name: why for name, why in timed.items() if why}
+                evidence.confirmation = self._claim(evidence, stop_asked)
             except Interrupted:
-                stand.unfinished = True
-        stopped = stand.unfinished and stop_asked()
-        return SearchEvidence(
-            stand.records,
-            stand.estimates,
-            stand.selection,
-            confirmation,
-            measured,
-            stand.chosen,
-            self._broken(measured),
-            stopped,
-            self.budget.elapsed,
-            self.budget.out_of_time(stand.records) if stand.unfinished and not stopped else "",
-        )
+                evidence.unfinished = True
+        evidence.interrupted = evidence.unfinished and stop_asked()
+        if evidence.unfinished and not evidence.interrupted:
+            evidence.out_of_time = self.budget.out_of_time(evidence.records)
 
     def _measured(self, selection: Selection) -> dict[str, Measured]:
-        """The finalists' times end to end, on a machine where nothing trains."""
         self.trainer.engine.wait_idle()
         for observer in self.observers:
             observer.before_timing()
         return (self.measure or measure_finalists)(self.task, finalists(selection), self.known)
 
-    def _claim(
-        self, stand: Stand, measured: Mapping[str, Measured], stop_asked: Callable[[], bool]
-    ) -> Confirmation | None:
+    def _claim(self, evidence: SearchEvidence, stop_asked: Callable[[], bool]) -> Confirmation | None:
         """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty.
 
         Raises:
             Interrupted: the user asked to stop, or the minutes have no time for it: the test part then stays sealed.
         """
-        chosen = stand.chosen
+        chosen = evidence.chosen
         if chosen is None:
             return None
-        seeds = self.budget.claim_seeds(stand.records, stand.settings, different(chosen.selection))
+        seeds = self.budget.claim_seeds(evidence.records, evidence.settings, different(chosen.selection))
         if not seeds:
             raise Interrupted
-        timed = timed_ratios(chosen.selection, measured, self.objectives)
-        broken = self._broken(measured)
-        settings = replace(stand.settings, seeds=seeds)
-        claim = StageTwo(self.task, self.space, settings, hopeful(chosen.selection, timed, broken))
+        timed = timed_ratios(chosen.selection, evidence.measured, self.objectives)
+        settings = replace(evidence.settings, seeds=seeds)
+        claim = StageTwo(self.task, self.space, settings, hopeful(chosen.selection, timed, evidence.broken))
         self.budget.forecast.begin(check=True)
         try:
             return claim.run(
@@ -164,14 +126,10 @@ class FinalCheck:
                 self.ledger,
                 replace(self.trainer, stop_asked=stop_asked),  # what is begun here fits, as far as one can tell
                 self.observers,
-                decided=lambda so_far: settled(self.task, chosen.selection, so_far, timed, broken),
+                decided=lambda so_far: settled(self.task, chosen.selection, so_far, timed, evidence.broken),
             )
         finally:
             self.budget.forecast.end()
-
-    def _broken(self, measured: Mapping[str, Measured]) -> dict[str, str]:
-        """The limits that are broken end to end, by the name of the row; the table may have foreseen less."""
-        return {name: why for name, one in measured.items() if (why := self.limits.broken(one.values))}
 
 
 def different(selection: Selection) -> int:

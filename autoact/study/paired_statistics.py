@@ -61,7 +61,6 @@ def _design(
     confidence: float,
     comparisons: int,
 ) -> _Design:
-    """Combine the seeds' part and the rows' part of the variance of a mean difference."""
     if seeds < 2:
         raise AutoactError(f"an interval over seeds needs at least 2 seeds, got {seeds}")
     if not 0.0 < confidence < 1.0 or comparisons < 1:

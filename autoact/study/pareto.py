@@ -156,16 +156,13 @@ def crowding_distance(points: Sequence[Point]) -> list[float]:
     """
     if len(points) <= 2:
         return [math.inf] * len(points)
-    distance = [0.0] * len(points)
-    for axis in range(len(points[0])):
-        order = sorted(range(len(points)), key=lambda i: points[i][axis])
-        span = points[order[-1]][axis] - points[order[0]][axis]
-        if span == 0:
-            continue
-        distance[order[0]] = distance[order[-1]] = math.inf
-        for before, here, after in zip(order, order[1:], order[2:], strict=False):
-            distance[here] += (points[after][axis] - points[before][axis]) / span
-    return distance
+    distance = np.zeros(len(points))
+    for values in np.asarray(points, dtype=float).T:
+        order = np.argsort(values, kind="stable")
+        if span := np.ptp(values):
+            distance[order[[0, -1]]] = math.inf
+            distance[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
+    return distance.tolist()
 
 
 def knee(points: Sequence[Point], directions: Sequence[str], epsilons: Sequence[float] | None = None) -> int:

@@ -12,16 +12,17 @@ from autoact.engines.engine import Engine
 from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
 from autoact.study.callbacks import SearchCallback, SearchInfo
-from autoact.study.confirmation.shrinkage import Estimates, estimate
+from autoact.study.confirmation.shrinkage import estimate
 from autoact.study.execution.batch_trainer import Place, Trainer
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.execution.successive_halving import Rung
-from autoact.study.final_check import FinalCheck, Measure, Stand, different
+from autoact.study.final_check import FinalCheck, Measure, different
 from autoact.study.forecast import Expected, Forecast
-from autoact.study.outcome.build_result import SearchEvidence, conclude
+from autoact.study.outcome.build_result import conclude
+from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.outcome.result import SearchResult
 from autoact.study.proposal.planner import HANDED_DOWN, Planner
-from autoact.study.selection import Front, Selection, select_trials
+from autoact.study.selection import Front, select_trials
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.study.storage.leases import Leases
 from autoact.study.storage.trial_store import TrialStore
@@ -133,26 +134,24 @@ class Search:
         for observer in self.observers:
             observer.search_started(self.info)
         with self._claims.beating():
-            found = self._search_and_check()
+            evidence = self._search_and_check()
             if self._forecast.anything and self.settings.minutes is not None:
                 self.ledger.note("seconds", self._budget.spent)
-        result = replace(conclude(found, self.task, self.info, self.known, self.confirm), seconds=self._budget.elapsed)
+        result = conclude(evidence, self.task, self.info, self.known, self.confirm, lambda: self._budget.elapsed)
         for observer in self.observers:
             observer.search_finished(result)
         return result
 
     def _must_stop(self) -> bool:
-        """Whether the user asked to stop, or the minutes are over."""
         return self.stop_asked() or self._budget.over
 
     def _search_and_check(self) -> SearchEvidence:
-        """Spend the budget, pick the finalists, time them, and train them again."""
-        stand = self._until_chosen()
-        found = self._check.finish(stand, self._compared(stand.records), self.stop_asked)
+        evidence = self._until_chosen()
+        self._check.finish(evidence, self._compared(evidence.records), self.stop_asked)
         self._claims.release(self._claims.left_behind())
-        return found
+        return evidence
 
-    def _until_chosen(self) -> Stand:
+    def _until_chosen(self) -> SearchEvidence:
         """Spend the budget, and make the first stage of the check.
 
         Where the minutes have time for it afterwards, the search goes on, and the choice is made again; before the test
@@ -163,23 +162,37 @@ class Search:
             self._try_candidates()
             records = self.ledger.records()
             estimates = estimate(records, self.space, self.task)
-            stand = Stand(records, estimates, self._select(estimates), settings)
-            stand.unfinished = self.stop_asked() or (self._budget.over and not self._budget.check_begun(records))
-            if stand.unfinished or stand.selection is None or not (self._check.wanted and self._compared(records)):
-                return stand
+            selection = select_trials(
+                records,
+                self.task,
+                self.space,
+                self.objectives,
+                self.known.epsilons(),
+                self.margin,
+                estimates.values,
+                self.limits,
+            )
+            evidence = SearchEvidence(records, estimates, selection, settings)
+            evidence.unfinished = self.stop_asked() or (self._budget.over and not self._budget.check_begun(records))
+            if (
+                evidence.unfinished
+                or evidence.selection is None
+                or not (self._check.wanted and self._compared(records))
+            ):
+                return evidence
             if chosen is None or self._budget.choose_again(records, settings, different(chosen.selection)):
-                self._check.choose(stand)
+                self._check.choose(evidence)
             else:
-                stand.choose(chosen)
+                evidence.choose(chosen)
             if self._budget.unchecked and len(records) != tried:
                 tried = len(records)
                 self._claims.release()
                 continue
-            if stand.chosen is None or len(records) == tried:
-                return stand
-            chosen, settings, tried = stand.chosen, stand.settings, len(records)
+            if evidence.chosen is None or len(records) == tried:
+                return evidence
+            chosen, settings, tried = evidence.chosen, evidence.settings, len(records)
             if not self._budget.search_on(records, settings, different(chosen.selection)):
-                return stand
+                return evidence
             self._claims.release()
             for observer in self.observers:
                 observer.preparing("The first stage of the final check left time: the search uses it.")
@@ -265,7 +278,6 @@ class Search:
         return self._planner.handed_down(records, HANDED_DOWN, others) if self.settings.budget is None else []
 
     def _left(self, others: Sequence[Candidate]) -> float:
-        """Trials that the budget still holds, and that the minutes have time for."""
         records = self.ledger.records()
         return self._budget.trials_left(records, len(others), self.engine.workers, compared=self._compared(records))
 
@@ -305,13 +317,6 @@ class Search:
         count = self._front.count(records)
         for observer in self.observers:
             observer.trial_finished(record, count, self._budget.seconds_left(records))
-
-    def _select(self, estimates: Estimates) -> Selection | None:
-        records = self.ledger.records()
-        epsilons = self.known.epsilons()
-        return select_trials(
-            records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values, self.limits
-        )
 
 
 def _refuse_if_all_raise(others: Sequence[TrialRecord]) -> None:

@@ -128,12 +128,7 @@ def rising_edge(
 ) -> Edge | None:
     """The edge at which the baseline's best setting lies with quality still rising there; None where it is bracketed.
 
-    Args:
-        own: settings of the baseline that were trained under fresh seeds.
-        best: the best of them.
-        tried: every learning rate that the baseline's activations were trained with.
-        better: whether one is better than another, as far as the noise of seeds lets one say.
-        space: the searched range.
+    ``own`` are its settings that were trained under fresh seeds, ``tried`` every learning rate that it ever had.
     """
     rate = best.candidate.settings.get(LEARNING_RATE)
     if rate is None or (edge := edge_of(rate, tried, space)) is None:

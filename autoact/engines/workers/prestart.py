@@ -114,5 +114,4 @@ def no_interrupts() -> Iterator[None]:
 
 
 def _gpu_may_be_here() -> bool:
-    """Whether torch might find a GPU."""
     return sys.platform == "darwin" or any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))

@@ -36,7 +36,6 @@ def packed(worker_context: WorkerContext) -> bytes:
 
 
 def _culprit(worker_context: WorkerContext) -> str:
-    """Which part of a worker context cannot be sent to a worker."""
     parts = {f"the task's {name}": value for name, value in vars(worker_context.task).items()}
     parts["the session's factory"] = worker_context.make_session
     parts |= {f"the objective {objective.name}": objective for objective in worker_context.own}

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cloudpickle
@@ -18,25 +19,17 @@ from autoact.engines.warn_once import share_warnings
 from autoact.engines.workers.prestart import leave_with_driver
 from autoact.engines.workers.serialization import reply_of
 
+# What this process was sent to work with: the worker context's file, and its share of a GPU.
+_set_up: list[tuple[str, float]] = []
 
-class _WorkerState:
+
+@lru_cache(maxsize=1)
+def _worker_context(path: str, gpu_share: float) -> WorkerContext:
     """What this process holds; read when it is first needed, so that a failure to read it is reported."""
-
-    path: str | None = None
-    gpu_share: float = 1.0
-    worker_context: WorkerContext | None = None
-
-    def take(self) -> WorkerContext:
-        if self.worker_context is None:
-            assert self.path is not None, "it has arrived"
-            worker_context: WorkerContext = cloudpickle.loads(Path(self.path).read_bytes())
-            if self.gpu_share < 1 and torch.cuda.is_available():
-                torch.cuda.set_per_process_memory_fraction(self.gpu_share)
-            self.worker_context = worker_context
-        return self.worker_context
-
-
-_state = _WorkerState()
+    worker_context: WorkerContext = cloudpickle.loads(Path(path).read_bytes())
+    if gpu_share < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(gpu_share)
+    return worker_context
 
 
 def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) -> bytes:
@@ -51,8 +44,8 @@ def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) ->
         let_start_processes()
         sys.path[:] = folders
         torch.set_num_threads(threads)
-        _state.path, _state.gpu_share, _state.worker_context = path, gpu_share, None
-        _state.take()
+        _set_up[:] = [(path, gpu_share)]
+        _worker_context(path, gpu_share)
         # The pool collects garbage between jobs; looking at all that torch and lightning are made of takes 0.2 s.
         gc.collect()
         gc.freeze()
@@ -89,6 +82,6 @@ def work(payload: bytes) -> bytes:
     A worker that is told to end while it trains (SIGTERM) ends: its engine gives the job to another one.
     """
     try:
-        return reply_of(lambda: _state.take().run(cloudpickle.loads(payload)))
+        return reply_of(lambda: _worker_context(*_set_up[-1]).run(cloudpickle.loads(payload)))
     except KeyboardInterrupt:
         os._exit(128 + signal.SIGTERM)

@@ -57,18 +57,10 @@ def number_opening(
 ) -> NumberedOpening:
     """Number the next opening of a task's test rows, and note what it is for: who, why and when.
 
-    The latest opening again, for the same candidates and seeds after the same trials, is the same one.
-
-    Args:
-        notes: of the study that opens them.
-        task: whose test rows.
-        candidates: what is claimed, by keys that are equal for equal trainings.
-        seeds: fresh seeds.
-        confidence: of all openings together.
-        why: what opens them, for people.
-        trials: how many the study had by then.
-        recurring: whether every earlier opening for the same purpose is the same one too: of checks that builds repeat
-            in turn, none of which chooses what is claimed.
+    The latest opening is repeated, not numbered anew, for the same candidates and seeds after as many trials. Where the
+    purpose is ``recurring``, this holds for every earlier opening: of checks that builds repeat in turn, none of which
+    chooses what is claimed. ``candidates`` are keys that are equal for equal trainings, ``confidence`` is that of all
+    openings together, and ``why`` is for people.
 
     Raises:
         AutoactError: there are no test rows, or the storage cannot be written.

@@ -173,7 +173,6 @@ class StageTwo:
         return own or self.space.is_uniform_alternative(candidate.assignment)
 
     def _foresee(self, chosen: StageOneChoice, comparisons: int, alpha: float) -> PowerAnalysis | None:
-        """What the claim on ``quality`` will be able to tell, from the first stage."""
         quality, tuned = (name_of(r) for r in (chosen.selection.policies["quality"], chosen.selection.tuned))
         if quality not in chosen.trained or tuned not in chosen.trained or quality == tuned:
             return None

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-import torch
-
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.latency.cost import cost_per_million
@@ -76,7 +74,7 @@ def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Pr
         )
         for batch, size in sizes.items()
     }
-    steps = _training_steps(task, {name: candidates[name].assignment for name in modules}, device)
+    steps = _training_steps(task, {name: candidates[name].assignment for name in modules}, SessionOptions(device))
     measured = {}
     for name, candidate in candidates.items():
         timed = assignments[candidate.assignment]
@@ -88,9 +86,8 @@ def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: Pr
     return measured
 
 
-def _training_steps(task: Task, assignments: Mapping[str, Assignment], device: torch.device) -> dict[str, float]:
+def _training_steps(task: Task, assignments: Mapping[str, Assignment], options: SessionOptions) -> dict[str, float]:
     """The median time of a training step in ms, A B A B; none where steps cannot be taken out of a Trainer."""
-    options = SessionOptions(device)
     if why_not(task, options):
         return {}
     taken: dict[str, list[float]] = {name: [] for name in assignments}

@@ -76,5 +76,4 @@ def _means(complete: Sequence[TrialRecord], space: SearchSpace, why: str) -> Est
 
 
 def _spread(groups: Iterable[Sequence[TrialRecord]], values: Sequence[float]) -> dict[int, float]:
-    """A value per group, by the number of each of its trials."""
     return {r.number: value for group, value in zip(groups, values, strict=True) for r in group}

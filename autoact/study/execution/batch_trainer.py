@@ -160,7 +160,6 @@ class Trainer:
             batch.ended |= {r.number: r for r in outcome.records if str(r.number) in outcome.states}
 
     def _end(self, batch: Batch, record: TrialRecord) -> TrialRecord:
-        """A record that came to its end, with the rungs that it passed."""
         record = replace(record, rungs=batch.rungs.get(record.number, {}))
         batch.ended[record.number] = record
         return record
@@ -203,6 +202,5 @@ class Trainer:
 
 
 def _job(batch: Batch, members: Sequence[int], states: Mapping[int, Any], to: int | None) -> Job:
-    """The job of some positions: those that are paused go on."""
     fresh = tuple((p, batch.candidates[p]) for p in members if p not in states)
     return Job(fresh, {str(p): states[p] for p in members if p in states}, to)

@@ -3,82 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.study.callbacks import SearchInfo
-from autoact.study.confirmation.choose_on_validation import StageOneChoice
 from autoact.study.confirmation.claim_on_test import Confirmation
-from autoact.study.confirmation.end_to_end_timing import Measured, timed_ratios
-from autoact.study.confirmation.shrinkage import Estimates
+from autoact.study.confirmation.end_to_end_timing import timed_ratios
 from autoact.study.confirmation.verdict import Ruling, interval_text, kept, rule
 from autoact.study.execution.predicted_costs import PredictedCosts
+from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.outcome.result import Row, SearchResult
 from autoact.study.outcome.table_rows import final_rows, reference_note
-from autoact.study.selection import Selection
 from autoact.study.settings import ConfirmSettings
 from autoact.tasks.production_model import PRODUCTION, production_note
 from autoact.tasks.task import Task
 
 
-@dataclass(frozen=True)
-class SearchEvidence:
-    """What a search found.
-
-    Attributes:
-        estimates: by which finalists were picked.
-        selection: the trials that matter; None where the baseline did not finish.
-        confirmation: the final check; None where there was none.
-        chosen: the first stage of the final check; None where there was none.
-        broken: name of a row -> the user's limit that it breaks, measured end to end.
-        seconds: of this run.
-        out_of_time: what to do where the minutes were over before the end of the final check; else empty.
-    """
-
-    records: Sequence[TrialRecord]
-    estimates: Estimates
-    selection: Selection | None
-    confirmation: Confirmation | None = None
-    measured: Mapping[str, Measured] = field(default_factory=dict)
-    chosen: StageOneChoice | None = None
-    broken: Mapping[str, str] = field(default_factory=dict)
-    interrupted: bool = False
-    seconds: float = 0.0
-    out_of_time: str = ""
-
-
 def conclude(
-    found: SearchEvidence, task: Task, info: SearchInfo, known: PredictedCosts, settings: ConfirmSettings
+    evidence: SearchEvidence,
+    task: Task,
+    info: SearchInfo,
+    known: PredictedCosts,
+    settings: ConfirmSettings,
+    elapsed: Callable[[], float],
 ) -> SearchResult:
-    """The result of a search."""
-    selection, confirmation = found.selection, found.confirmation
-    rulings, verdict = _ruled(found, task, info, known)
+    """The result of a search, with the seconds that have elapsed by then: fitting reference models takes some."""
+    selection, confirmation = evidence.selection, evidence.confirmation
+    rulings, verdict = _ruled(evidence, task, info, known)
     wanted = settings.references or task.facts.get("production_model")
-    fitted = task.references if wanted and not (found.interrupted or found.out_of_time) else None
+    fitted = task.references if wanted and not evidence.unfinished else None
     references = fitted(confirmation is not None) if fitted is not None else []
     ideal = task.metric.ideal if task.metric is not None else None
-    rows = final_rows(selection, confirmation, found.measured, known, rulings, references, ideal, found.chosen)
-    notes = [task.warning, *_about_trials(found.records), known.table.quietness]
-    if selection is not None and not (found.interrupted or found.out_of_time):
-        notes.append(found.estimates.note)
-    if "tuned" in found.broken:
-        notes.append(f"the tuned baseline itself is outside your limits: {found.broken['tuned']}")
+    rows = final_rows(evidence, known, rulings, references, ideal)
+    notes = [task.warning, *_about_trials(evidence.records), known.table.quietness]
+    if selection is not None and not evidence.unfinished:
+        notes.append(evidence.estimates.note)
+    if "tuned" in evidence.broken:
+        notes.append(f"the tuned baseline itself is outside your limits: {evidence.broken['tuned']}")
     if confirmation is not None:
-        assert found.chosen is not None, "what is claimed was chosen"
-        notes += [found.chosen.how, *_about_check(confirmation, task, settings.confidence)]
+        assert evidence.chosen is not None, "what is claimed was chosen"
+        notes += [evidence.chosen.how, *_about_check(confirmation, task, settings.confidence)]
     notes += [*_about_production(rows, rulings, task), reference_note(rows, task.mode, task.quality_unit)]
     return SearchResult(
         info=info,
-        status="interrupted" if found.interrupted else "finished",
-        records=found.records,
+        status="interrupted" if evidence.interrupted else "finished",
+        records=evidence.records,
         selection=selection,
         rows=rows,
         gains=confirmation.gains if confirmation else {},
         rulings={policy: replace(ruling, reason=info.say(ruling.reason)) for policy, ruling in rulings.items()},
         verdict=info.say(verdict),
-        seconds=found.seconds,
+        seconds=elapsed(),
         opening=confirmation.opening.number if confirmation else 0,
         notes=[info.say(note) for note in notes if note],
         quality_unit=task.quality_unit,
@@ -86,26 +63,28 @@ def conclude(
         seeds=confirmation.seeds if confirmation else 0,
         kept=kept(selection),
         confidence=1 - confirmation.alpha if confirmation else 0.0,
-        trainings=_trainings(found),
-        fresh=found.chosen.over if found.chosen else "",
+        trainings=_trainings(evidence),
+        fresh=evidence.chosen.over if evidence.chosen else "",
     )
 
 
-def _ruled(found: SearchEvidence, task: Task, info: SearchInfo, known: PredictedCosts) -> tuple[dict[str, Ruling], str]:
+def _ruled(
+    evidence: SearchEvidence, task: Task, info: SearchInfo, known: PredictedCosts
+) -> tuple[dict[str, Ruling], str]:
     rulings: dict[str, Ruling] = {}
     verdict = "No verdict: the baseline has not been trained yet."
-    if found.out_of_time:
-        verdict = f"No verdict: {found.out_of_time}."
-    if found.selection is not None:
-        timed = timed_ratios(found.selection, found.measured, info.objectives)
-        rulings, verdict = rule(task, found.selection, found.confirmation, timed, found.broken)
-        nothing = "" if found.confirmation is not None else _nothing_compared(found.records, known, info)
-        if why := nothing or found.out_of_time:
-            rulings = {policy: Ruling(policy, False, why) for policy in found.selection.policies}
+    if evidence.out_of_time:
+        verdict = f"No verdict: {evidence.out_of_time}."
+    if evidence.selection is not None:
+        timed = timed_ratios(evidence.selection, evidence.measured, info.objectives)
+        rulings, verdict = rule(task, evidence.selection, evidence.confirmation, timed, evidence.broken)
+        nothing = "" if evidence.confirmation is not None else _nothing_compared(evidence.records, known, info)
+        if why := nothing or evidence.out_of_time:
+            rulings = {policy: Ruling(policy, False, why) for policy in evidence.selection.policies}
             verdict = f"No recommendation: {why}."
-    if found.interrupted:
+    if evidence.interrupted:
         verdict = (
-            f"Interrupted after {len(found.records)} trials, before the end of the final check. Nothing is lost: "
+            f"Interrupted after {len(evidence.records)} trials, before the end of the final check. Nothing is lost: "
             "the same command goes on from here."
         )
     return rulings, verdict
@@ -154,12 +133,12 @@ def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
     return notes
 
 
-def _trainings(found: SearchEvidence) -> dict[str, Any]:
+def _trainings(evidence: SearchEvidence) -> dict[str, Any]:
     stages: dict[str, Any] = {}
-    if found.chosen is not None:
-        stages["choosing"] = {name: entry.to_dict() for name, entry in found.chosen.trained.items()}
-    if found.confirmation is not None:
-        stages["claim"] = {name: entry.to_dict() for name, entry in found.confirmation.entries.items()}
+    if evidence.chosen is not None:
+        stages["choosing"] = {name: entry.to_dict() for name, entry in evidence.chosen.trained.items()}
+    if evidence.confirmation is not None:
+        stages["claim"] = {name: entry.to_dict() for name, entry in evidence.confirmation.entries.items()}
     return stages
 
 

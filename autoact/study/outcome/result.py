@@ -193,7 +193,6 @@ def _plain_trial(record: TrialRecord, on_front: bool) -> dict[str, object]:
 
 
 def _plain_row(row: Row) -> dict[str, object]:
-    """A row of the final table as a row of a data frame: numbers, not text."""
     plain = {one.name: getattr(row, one.name) for one in fields(row) if one.name not in ("candidate", "own")}
     assignment = None if row.candidate is None else row.candidate.assignment.summary()
     return {**plain, "activations": assignment, **(row.candidate.settings if row.candidate else {}), **row.own}
@@ -217,8 +216,7 @@ def final_table(result: SearchResult) -> ResultTable:
     columns += [f"{o.name}, {o.unit}" for o in own]
     rows = [_cells(row, result, COST in objectives, [o.name for o in own]) for row in result.rows]
     footnotes = _footnotes(result, better, timed)
-    sites = _site_names(result)
-    if sites:
+    if result.selection is not None and (sites := result.selection.configured.candidate.assignment):
         footnotes.append(f"Activations in the order of {', '.join(sites)}; one name means the same one everywhere.")
     return ResultTable(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
 
@@ -240,10 +238,6 @@ def _footnotes(result: SearchResult, better: str, timed: bool) -> list[str]:
     if not all(row.measured for row in trained):
         found.append("~: estimated by adding up the latency table, not measured end to end.")
     return found
-
-
-def _site_names(result: SearchResult) -> list[str]:
-    return list(result.selection.configured.candidate.assignment) if result.selection else []
 
 
 def _cells(row: Row, result: SearchResult, with_cost: bool, own: Sequence[str]) -> list[str]:

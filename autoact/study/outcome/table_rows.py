@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoact.core.trial import TrialRecord
-from autoact.study.confirmation.choose_on_validation import StageOneChoice
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.end_to_end_timing import Measured, every_ratio
 from autoact.study.confirmation.verdict import Ruling
 from autoact.study.execution.predicted_costs import PredictedCosts
+from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.outcome.result import TITLES, Row
 from autoact.study.paired_statistics import Interval, mean_sd
 from autoact.study.selection import TWIN, Selection
@@ -21,23 +21,21 @@ from autoact.tasks.production_model import PRODUCTION
 
 
 def final_rows(
-    selection: Selection | None,
-    confirmation: Confirmation | None,
-    measured: Mapping[str, Measured],
+    evidence: SearchEvidence,
     known: PredictedCosts,
     rulings: Mapping[str, Ruling],
     references: Sequence[Any],
-    ideal: float | None = None,
-    chosen: StageOneChoice | None = None,
+    ideal: float | None,
 ) -> list[Row]:
     """Baselines first, then the best uniform assignment, references, and a row per policy.
 
-    ``ideal`` is the metric of perfect predictions, where known; ``chosen`` the first stage, where there was one.
+    ``ideal`` is the metric of perfect predictions, where there is one.
     """
+    selection = evidence.selection
     if selection is None:
         return []
     rows = {
-        name: _row(name, record, selection.tuned, confirmation, measured, known, rulings, ideal, chosen)
+        name: _row(name, record, selection, evidence, known, rulings, ideal)
         for name, record in selection.named().items()
     }
     twins = {name: rows.pop(name) for name in list(rows) if name.endswith(TWIN)}
@@ -70,32 +68,30 @@ def _short(value: float) -> str:
 def _row(
     name: str,
     record: TrialRecord,
-    tuned: TrialRecord,
-    confirmation: Confirmation | None,
-    measured: Mapping[str, Measured],
+    selection: Selection,
+    evidence: SearchEvidence,
     known: PredictedCosts,
     rulings: Mapping[str, Ruling],
     ideal: float | None,
-    chosen: StageOneChoice | None,
 ) -> Row:
     estimate = known.values(record.candidate.assignment)
-    end_to_end, baseline = measured.get(name), measured.get("tuned")
+    confirmation, chosen = evidence.confirmation, evidence.chosen
+    end_to_end, baseline = evidence.measured.get(name), evidence.measured.get("tuned")
     entry = confirmation.entries.get(name) if confirmation else None
     test, sd = mean_sd(list(entry.scores.values())) if entry and entry.scores else (None, None)
-    cost = end_to_end.cost if end_to_end else estimate.get("cost")
     timed = every_ratio(end_to_end, baseline) if end_to_end and baseline else {}
     fresh = chosen.trained.get(name_of(record)) if chosen else None
     gain = confirmation.gains.get(name) if confirmation else None
     return Row(
         name=name,
-        title=_title(name, record, tuned, rulings),
+        title=_title(name, record, selection.tuned, rulings),
         candidate=record.candidate,
         validation=_finite(record.quality),
         test=test,
         test_sd=None if sd is None or math.isnan(sd) else sd,
         latency_ms=end_to_end.latency.median_ms if end_to_end else estimate.get("latency"),
         p90_ms=end_to_end.latency.p90_ms if end_to_end else None,
-        cost=cost,
+        cost=end_to_end.cost if end_to_end else estimate.get("cost"),
         latency_ratio=timed[LATENCY].value if LATENCY in timed else None,
         cost_ratio=timed[COST].value if COST in timed else None,
         epochs=entry.epochs if entry else record.best_epoch,
@@ -111,12 +107,10 @@ def _row(
 
 
 def _finite(value: float | None) -> float | None:
-    """A number, or None where there is none."""
     return None if value is None or math.isnan(value) else value
 
 
 def _ratio_of(mine: Measured | None, baseline: Measured | None) -> float | None:
-    """The time of a training step relative to the tuned baseline's."""
     if mine is None or baseline is None or mine.step_ms is None or baseline.step_ms is None:
         return None
     return mine.step_ms / baseline.step_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,24 +17,18 @@ def recommendation(
     result: SearchResult, selection: Selection, sites: Sites, rescale: bool, about: Mapping[str, Any]
 ) -> Recommendation:
     """The recommendation of a search: per policy the assignment to use and the evidence for it."""
-    name = result.kept
-    reason = "the tuned baseline" if name == "tuned" else "the baseline as configured: tuning it brought nothing"
-    baseline = _policy(result, name, result.row(name), recommend=False, reason=reason)
+    tuned = result.kept == "tuned"
+    reason = "the tuned baseline" if tuned else "the baseline as configured: tuning it brought nothing"
+    baseline = _policy(result, result.kept, recommend=False, reason=reason)
     policies = {}
     for name in selection.policies:
-        ruling, row = result.rulings[name], result.row(name)
-        if ruling.recommend:
-            policies[name] = _policy(result, name, row, recommend=True, reason=ruling.reason)
-        else:
-            evidence = {**baseline.evidence, "challenger": _challenger(result, name, row)}
-            policies[name] = Policy(
-                False,
-                baseline.assignment,
-                baseline.settings,
-                baseline.epochs,
-                f"keep the baseline: {ruling.reason}",
-                evidence,
-            )
+        ruling = result.rulings[name]
+        mine = _policy(result, name, recommend=ruling.recommend, reason=ruling.reason)
+        if not ruling.recommend:
+            challenger = {"assignment": mine.assignment.to_dict(), "settings": mine.settings, **mine.evidence}
+            evidence = {**baseline.evidence, "challenger": challenger}
+            mine = replace(baseline, reason=f"keep the baseline: {ruling.reason}", evidence=evidence)
+        policies[name] = mine
     return Recommendation(
         task=result.info.task,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -65,7 +60,8 @@ def _left_alone(sites: Sites) -> list[str]:
     return [name for name in dict.fromkeys([*kept, *others]) if name not in searched]
 
 
-def _policy(result: SearchResult, name: str, row: Row | None, *, recommend: bool, reason: str) -> Policy:
+def _policy(result: SearchResult, name: str, *, recommend: bool, reason: str) -> Policy:
+    row = result.row(name)
     assert row is not None and row.candidate is not None
     return Policy(
         recommend=recommend,
@@ -75,15 +71,6 @@ def _policy(result: SearchResult, name: str, row: Row | None, *, recommend: bool
         reason=reason,
         evidence=_evidence(result, name, row),
     )
-
-
-def _challenger(result: SearchResult, name: str, row: Row | None) -> dict[str, Any]:
-    assert row is not None and row.candidate is not None
-    return {
-        "assignment": row.candidate.assignment.to_dict(),
-        "settings": dict(row.candidate.settings),
-        **_evidence(result, name, row),
-    }
 
 
 def _evidence(result: SearchResult, name: str, row: Row) -> dict[str, Any]:

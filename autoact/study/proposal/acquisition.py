@@ -25,6 +25,11 @@ LEAST = 1e-3
 class Screen:
     """A model of what is not known before training, and the front as the model sees it.
 
+    Args:
+        history: what was evaluated. The first objective that is not among its points' costs is modelled as a
+            distribution, others by their expectation.
+        pending: points in training: they are expected to come out as predicted.
+
     Attributes:
         worth: whether the model predicts well enough to be asked.
     """
@@ -35,14 +40,6 @@ class Screen:
         dimensions: Mapping[str, BaseDistribution],
         pending: Sequence[Point] = (),
     ) -> None:
-        """Fit the model.
-
-        Args:
-            history: what was evaluated. The first objective that is not among its points' costs is modelled as a
-                distribution, others by their expectation.
-            dimensions: the Optuna dimensions.
-            pending: points in training: they are expected to come out as predicted.
-        """
         self._history = history
         self._pending = list(pending)
         self._models: list[Surrogate] = []
@@ -85,7 +82,6 @@ class Screen:
         self._front = np.vstack(parts)
 
     def _worst(self, points: Sequence[MergedPoint], place: int) -> float:
-        """The worst value of a modelled objective on its model's scale."""
         axis, model = self._modelled[place], self._models[place]
         return max(model.scale.to(point.values[axis]) for point in points if point.values is not None)
 

@@ -87,7 +87,6 @@ class ActivationSampler(BaseSampler):
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
-        """The inverse, with a lock of its own."""
         vars(self).update(state, _lock=threading.Lock())
 
     def reseed_rng(self) -> None:
@@ -175,7 +174,6 @@ def _activations(trial: FrozenTrial) -> dict[str, str]:
 
 
 def _observation(trial: FrozenTrial, point: Point) -> Observation:
-    """What came of a trial; one that was pruned counts with its last value, as a forecast."""
     if trial.state == TrialState.COMPLETE:
         return Observation(point, tuple(trial.values))
     if trial.state == TrialState.PRUNED and trial.last_step is not None:
@@ -195,5 +193,4 @@ def _opening(dimensions: Mapping[str, CategoricalDistribution]) -> list[dict[str
 
 
 def _is_nonlinear(point: Point) -> bool:
-    """Whether an activation other than the identity stands somewhere."""
     return any(function_key(str(choice)) != function_key("identity") for choice in point.params.values())

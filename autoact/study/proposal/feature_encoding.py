@@ -84,5 +84,4 @@ class Encoding:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a choice is a number rather than a name or a switch."""
     return isinstance(value, int | float) and not isinstance(value, bool)

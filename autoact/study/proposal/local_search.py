@@ -33,17 +33,10 @@ def neighbours(distribution: BaseDistribution, value: Any) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return [choice for choice in distribution.choices if choice != value]
     assert isinstance(distribution, FloatDistribution | IntDistribution), distribution
-    if isinstance(distribution, IntDistribution):
-        every = range(distribution.low, distribution.high + 1, distribution.step)
-        if len(every) <= MOST_VALUES:
-            return [other for other in every if other != value]
-    found: dict[Any, None] = {}
-    for step in RELATIVE_STEPS:
-        for sign in (-1.0, 1.0):
-            moved = _moved(distribution, value, sign * step)
-            if moved is not None and moved != value:
-                found[moved] = None
-    return list(found)
+    if isinstance(distribution, IntDistribution) and (every := _values(distribution, MOST_VALUES)):
+        return [other for other in every if other != value]
+    moved = [_moved(distribution, value, sign * step) for step in RELATIVE_STEPS for sign in (-1.0, 1.0)]
+    return [other for other in dict.fromkeys(moved) if other is not None and other != value]
 
 
 def _moved(distribution: FloatDistribution | IntDistribution, value: float, share: float) -> float | None:

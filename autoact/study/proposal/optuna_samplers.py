@@ -18,15 +18,14 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.space.point import Parameters
 from autoact.study.storage._compat_optuna import generation_key
+from autoact.study.storage.optuna_storage import DIRECTIONS
 from autoact.tasks.metrics import load_reference
 
-DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 POPULATION = 16  # of the genetic samplers
 SamplerFactory = Callable[[int], BaseSampler]
 SAMPLERS: dict[str, tuple[type[BaseSampler], dict[str, object]]] = {
@@ -105,8 +104,11 @@ def check_sampler(
         AutoactError: it cannot propose in this space, for so many objectives, or draws activations at random.
     """
     make = sampler_factory(name, options)
+    categorical = sum(isinstance(one, CategoricalDistribution) for one in dimensions.values())
+    numbers = len(dimensions) - categorical
+    size = f"categorical parameters: {categorical}, numbers: {numbers}, objectives: {len(directions)}"
     # A sampler that models numbers alone shows it where there is a number to model.
-    tried = {**dimensions, "number": FloatDistribution(0.0, 1.0)} if _all_categorical(dimensions) else dict(dimensions)
+    tried = dict(dimensions) if numbers else {**dimensions, "number": FloatDistribution(0.0, 1.0)}
     with quiet():
         study = optuna.create_study(directions=[DIRECTIONS[d] for d in directions], sampler=RandomSampler(seed=0))
         for place in range(TRIED_OUT):
@@ -123,7 +125,7 @@ def check_sampler(
             raise
         except Exception as error:
             raise AutoactError(
-                f"search.sampler={name} cannot propose in this search ({_size(dimensions, directions)}): "
+                f"search.sampler={name} cannot propose in this search ({size}): "
                 f"{first_line(error)}; one of {', '.join(SAMPLERS)} can"
             ) from error
     if modelled and not any(isinstance(one, CategoricalDistribution) for one in modelled.values()):
@@ -131,16 +133,6 @@ def check_sampler(
             f"search.sampler={name} models numbers alone and would draw activations, which are categorical parameters, "
             f"at random: one of {', '.join(SAMPLERS)} models them"
         )
-
-
-def _all_categorical(dimensions: Mapping[str, BaseDistribution]) -> bool:
-    return all(isinstance(one, CategoricalDistribution) for one in dimensions.values())
-
-
-def _size(dimensions: Mapping[str, BaseDistribution], directions: Sequence[str]) -> str:
-    categorical = sum(isinstance(one, CategoricalDistribution) for one in dimensions.values())
-    numbers = len(dimensions) - categorical
-    return f"categorical parameters: {categorical}, numbers: {numbers}, objectives: {len(directions)}"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import optuna
 
@@ -17,7 +18,8 @@ from autoact.study.proposal.optuna_samplers import sampler_factory
 from autoact.study.proposal.sampler import Axis, Proposal, Proposer
 from autoact.study.proposal.trial_observations import observations_of
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
-from autoact.study.storage.trial_store import DIRECTIONS, TrialStore
+from autoact.study.storage.optuna_storage import DIRECTIONS
+from autoact.study.storage.trial_store import TrialStore
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.task import Task
 
@@ -33,6 +35,7 @@ IRRATIONAL_STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
 HANDED_DOWN = 3
 
 
+@dataclass(eq=False)
 class Planner:
     """Decides what the next candidates are, from what is recorded; it keeps no state of its own.
 
@@ -42,42 +45,31 @@ class Planner:
         limits: what breaks one by its predicted costs is not proposed.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        space: SearchSpace,
-        settings: SearchSettings,
-        ledger: TrialStore,
-        epsilons: Mapping[str, float] | None = None,
-        included: Sequence[Candidate] = (),
-        limits: Limits = UNLIMITED,
-    ) -> None:
-        self.task = task
-        self.space = space
-        self.settings = settings
-        self.ledger = ledger
-        self.included = tuple(included)
-        self._limits = limits
-        self._baseline = space.key(space.baseline)
+    task: Task
+    space: SearchSpace
+    settings: SearchSettings
+    ledger: TrialStore
+    epsilons: Mapping[str, float]
+    included: Sequence[Candidate] = ()
+    limits: Limits = UNLIMITED
+
+    def __post_init__(self) -> None:
+        self._baseline = self.space.key(self.space.baseline)
         self._proposer = Proposer(
-            space.distributions(),
-            [Axis(o.name, o.direction, (epsilons or {}).get(o.name, 0.0)) for o in ledger.objectives],
-            sampler=sampler_factory(settings.sampler, settings.sampler_options),
-            seed=settings.seed,
-            point=space.point,
+            self.space.distributions(),
+            [Axis(o.name, o.direction, self.epsilons.get(o.name, 0.0)) for o in self.ledger.objectives],
+            sampler=sampler_factory(self.settings.sampler, self.settings.sampler_options),
+            seed=self.settings.seed,
+            point=self.space.point,
             allowed=self._allowed,
-            refine=settings.refine,
+            refine=self.settings.refine,
         )
 
     def next(self, count: int, others: Sequence[Candidate] = (), left: float = math.inf) -> list[Candidate]:
         """Up to ``count`` candidates, none of which was tried before; empty when the space is exhausted.
 
-        No batch holds two phases: each phase learns from the one before.
-
-        Args:
-            count: how many may be tried at once.
-            others: what other drivers have in training.
-            left: trials that the budget still holds, these included.
+        No batch holds two phases: each phase learns from the one before. Other drivers have ``others`` in training;
+        the budget holds ``left`` more trials, these included.
         """
         records = self.ledger.records()
         expected = len(records) + len(others) + left
@@ -92,7 +84,7 @@ class Planner:
 
     def _allowed(self, point: Point) -> bool:
         """Whether a point may be proposed: it fits the model, and keeps the limits that are known by now."""
-        return self.space.allowed(point.assignment) and self._limits.keeps(point.costs)
+        return self.space.allowed(point.assignment) and self.limits.keeps(point.costs)
 
     def _is_baseline(self, candidate: Candidate) -> bool:
         return self.space.point_of(candidate).functions == self._baseline
@@ -209,8 +201,7 @@ class Planner:
     ) -> Mapping[str, float] | None:
         """The baseline's best settings with a learning rate halfway to the range's end; None where it is bracketed."""
         assert self.space.rate_range is not None
-        pick = max if self.task.mode == "max" else min
-        best = dict(pick(complete, key=lambda record: record.quality or 0.0).candidate.settings)
+        best = self._best_settings(complete)
         rates = [c.settings[LEARNING_RATE] for c in tried if LEARNING_RATE in c.settings]
         rate = best.get(LEARNING_RATE)
         if rate is None or min(rates) < rate < max(rates):
@@ -278,10 +269,11 @@ class Planner:
 
     def _tuned_settings(self, records: Sequence[TrialRecord]) -> dict[str, float]:
         mine = [r for r in records if r.complete and r.candidate.role in (Role.CONFIGURED, Role.TUNING)]
-        if not mine:
-            return self.space.configured_settings()
+        return self._best_settings(mine) if mine else self.space.configured_settings()
+
+    def _best_settings(self, complete: Sequence[TrialRecord]) -> dict[str, float]:
         pick = max if self.task.mode == "max" else min
-        return dict(pick(mine, key=lambda record: record.quality or 0.0).candidate.settings)
+        return dict(pick(complete, key=lambda record: record.quality or 0.0).candidate.settings)
 
 
 def _even(most: int, left: float) -> int:

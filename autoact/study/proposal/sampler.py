@@ -11,6 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -43,6 +44,7 @@ class Proposal(NamedTuple):
     role: Role
 
 
+@dataclass(eq=False)
 class Proposer:
     """Proposes points; equal arguments give equal proposals.
 
@@ -56,65 +58,49 @@ class Proposer:
 
     Before either, front members get *replicates* where the noise between seeds exceeds the spread between points; while
     refining, between the best quarter of them, which by then compete.
+
+    Args:
+        axes: the objectives, in the order of the values.
+        sampler: ``tpe``, ``nsga2``, ``nsga3``, ``gp``, ``random``, a reference of an Optuna sampler, or what makes one
+            from a seed.
+        point: the point that Optuna parameters stand for, with its costs.
+        allowed: whether a point may be tried.
+        refine: the share of the budget, its last part, that refines; 0: none. Where no number of trials bounds the
+            search, that share of the proposals refines from the start.
+        screen: the sampler's proposals per point that is asked for; 1: they are not screened.
+        most_seeds: seeds that a member of the front gets at most before the final check; 1: no replicates.
+
+    Raises:
+        AutoactError: there is no such sampler, or ``refine``, ``screen`` or ``most_seeds`` is out of range.
     """
 
-    def __init__(
-        self,
-        dimensions: Mapping[str, BaseDistribution],
-        axes: Sequence[Axis],
-        *,
-        sampler: str | SamplerFactory = "tpe",
-        seed: int = 0,
-        point: Callable[[Parameters], Point] = Point.plain,
-        allowed: Callable[[Point], bool] = lambda _: True,
-        refine: float = 0.7,
-        screen: int = 4,
-        most_seeds: int = 4,
-    ) -> None:
-        """Settle what is searched.
+    dimensions: Mapping[str, BaseDistribution]
+    axes: Sequence[Axis]
+    _: KW_ONLY
+    sampler: str | SamplerFactory = "tpe"
+    seed: int = 0
+    point: Callable[[Parameters], Point] = Point.plain
+    allowed: Callable[[Point], bool] = lambda _: True
+    refine: float = 0.7
+    screen: int = 4
+    most_seeds: int = 4
 
-        Args:
-            dimensions: the Optuna dimensions.
-            axes: the objectives, in the order of the values.
-            sampler: ``tpe``, ``nsga2``, ``nsga3``, ``gp``, ``random``, a reference of an Optuna sampler, or what makes
-                one from a seed.
-            seed: of everything that is drawn.
-            point: the point that Optuna parameters stand for, with the objectives that are known before training.
-            allowed: whether a point may be tried.
-            refine: the share of the budget, its last part, that refines; 0: none. Where no number of trials bounds the
-                search, that share of the proposals refines from the start.
-            screen: the sampler's proposals per point that is asked for; 1: they are not screened.
-            most_seeds: seeds that a member of the front gets at most before the final check; 1: no replicates.
-
-        Raises:
-            AutoactError: there is no such sampler, or ``refine``, ``screen`` or ``most_seeds`` is out of range.
-        """
-        if not 0.0 <= refine <= 1.0:
-            raise AutoactError(f"refine={refine} is a share of the budget: it must be within 0..1")
-        if screen < 1:
-            raise AutoactError(f"screen={screen} must be at least 1, which screens nothing")
-        if most_seeds < 1:
-            raise AutoactError(f"most_seeds={most_seeds} must be at least 1, which replicates nothing")
-        self.dimensions = dict(dimensions)
-        self.axes = tuple(axes)
-        self.sampler = sampler_factory(sampler) if isinstance(sampler, str) else sampler
-        self.seed = seed
-        self.point = point
-        self.allowed = allowed
-        self.refine = refine
-        self.screen = screen
-        self.most_seeds = most_seeds
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.refine <= 1.0:
+            raise AutoactError(f"refine={self.refine} is a share of the budget: it must be within 0..1")
+        if self.screen < 1:
+            raise AutoactError(f"screen={self.screen} must be at least 1, which screens nothing")
+        if self.most_seeds < 1:
+            raise AutoactError(f"most_seeds={self.most_seeds} must be at least 1, which replicates nothing")
+        self.make_sampler = sampler_factory(self.sampler) if isinstance(self.sampler, str) else self.sampler
 
     def propose(
         self, history: Sequence[Observation], count: int, *, pending: Sequence[Point] = (), left: int | None = None
     ) -> list[Proposal]:
         """Up to ``count`` points to try; fewer, or none, where the space is exhausted.
 
-        Args:
-            history: everything that was evaluated, oldest first.
-            count: how many are wanted.
-            pending: points in training.
-            left: trials left in the budget, these included; None: no number of trials bounds the search.
+        The history begins with the oldest; ``pending`` points are in training. These trials are among the ones that
+        are ``left`` in the budget, where a number of trials bounds the search.
 
         Returns:
             Proposals in the order in which they are to be tried. None repeats the history, the pending points or
@@ -215,10 +201,11 @@ class _Batch:
         evaluated = [(point.params, merged.values) for point, merged in self._past.points.items()]
         directions = [axis.direction for axis in self._proposer.axes]
         pending = [point.params for point in self._pending]
-        return Memory(self._proposer.dimensions, directions, self._proposer.sampler, self._seed, evaluated, pending)
+        return Memory(
+            self._proposer.dimensions, directions, self._proposer.make_sampler, self._seed, evaluated, pending
+        )
 
     def _untried(self, every: Iterable[Parameters]) -> Iterator[Point]:
-        """Points that may be tried and are not taken, each once."""
         taken = set(self._taken)
         for point in map(self._proposer.point, every):
             if point not in taken and self._proposer.allowed(point):

@@ -164,10 +164,7 @@ def fit(
 ) -> Surrogate:
     """Fit the model to points with their qualities; the same point may come several times, under several seeds.
 
-    Args:
-        points: Optuna parameters with the quality; None, or a value that is not finite, is as bad as any.
-        dimensions: the Optuna dimensions; those with a single value are left out.
-        direction: ``"min"`` or ``"max"``: which qualities are good.
+    A quality that is None or not finite is as bad as any; dimensions with a single value are left out.
 
     Raises:
         ValueError: there are no points.

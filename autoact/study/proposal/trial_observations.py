@@ -64,7 +64,6 @@ def forecasts(records: Sequence[TrialRecord], space: SearchSpace, task: Task) ->
 
 
 def _model(complete: Sequence[TrialRecord], space: SearchSpace, task: Task) -> Surrogate | None:
-    """The model of quality on complete trials; None where they are too few."""
     if len(complete) < FEWEST * 4:
         return None
     return fit([(space.point_of(r.candidate).params, r.quality) for r in complete], space.distributions(), task.mode)

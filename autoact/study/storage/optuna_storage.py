@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 
 from autoact.core.imports import optional
 from autoact.study.settings import SearchSettings
@@ -17,6 +18,7 @@ from autoact.study.settings import SearchSettings
 # Seconds to wait for a server, or for another driver on the same SQLite file (SQLite's own default is five).
 PATIENCE = 60
 TRIES = 3
+DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
 
 def storage_url(settings: SearchSettings, output: Path) -> str:

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autoact.core.errors import AutoactError
@@ -19,14 +18,13 @@ from autoact.space.point import Point
 from autoact.space.search_space import SearchSpace
 from autoact.study.settings import SearchSettings
 from autoact.study.storage._compat_optuna import CONSTRAINTS_KEY
-from autoact.study.storage.optuna_storage import open_storage, storage_errors
+from autoact.study.storage.optuna_storage import DIRECTIONS, open_storage, storage_errors
 from autoact.study.storage.study_identity import Identity
 from autoact.study.storage.study_notes import StudyNotes, cannot_open
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.objectives import Objective
 
 SEEDED = "seeded_from"
-DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 STATES = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
 
 
@@ -111,9 +109,7 @@ class TrialStore(StudyNotes):
     def tell(self, record: TrialRecord, populations: Sequence[Sequence[int]] = ()) -> TrialRecord:
         """Remember what came of a trial, in one transaction; returns the record with its number in the study.
 
-        Args:
-            record: what came of it.
-            populations: in which it was trained: batch, stage, job, then the members' positions in the batch.
+        Each of the populations that it was trained in is batch, stage, job, then the members' places in the batch.
         """
         trained = {"populations": [list(one) for one in populations]} if populations else {}
         trial = self._trial(record, {"role": record.candidate.role, **trained})
@@ -165,7 +161,6 @@ class TrialStore(StudyNotes):
                 self._adopt(trial, name, taken)
 
     def _adopt(self, trial: FrozenTrial, source: str, taken: set[tuple[Point, int]]) -> None:
-        """Add one trial of another study where its candidate fits this space."""
         if set(trial.params) != set(self._dimensions) or "record" not in trial.user_attrs:
             return
         old = TrialRecord.from_json(trial.user_attrs["record"])
