@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 
 class _Once:
     """Shows a warning of one place and text the first time."""
 
-    def __init__(self, show: Any) -> None:
+    def __init__(self, show: Callable[..., None]) -> None:
         self.show = show
         self.shown: set[str] = set()
         self.file: Path | None = None
@@ -24,7 +24,7 @@ class _Once:
         category: type[Warning],
         filename: str,
         lineno: int,
-        file: Any = None,
+        file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
         key = hashlib.sha1(f"{category.__name__}:{filename}:{lineno}:{message}".encode()).hexdigest()

@@ -16,8 +16,8 @@ from autoact.report.console import console
 from autoact.study.callbacks import SearchCallback, SearchInfo
 from autoact.study.outcome.result import SearchResult, effect_lines, final_table, tuning_line
 
-# Seconds after which something that takes long says again how far it is.
-TELL_AGAIN = 10.0
+# Something that takes long says how far it is each time that so many seconds have passed.
+SAY_EVERY_SECONDS = 10.0
 
 
 class TerminalView(SearchCallback):
@@ -30,7 +30,7 @@ class TerminalView(SearchCallback):
         self._info: SearchInfo | None = None
         self._mode = "max"
         self._check = [0, 0]
-        self._told = 0.0
+        self._said_at = 0.0
 
     def preparing(self, what: str) -> None:
         """What takes a while."""
@@ -40,12 +40,12 @@ class TerminalView(SearchCallback):
         """The latency table grows: how far it is, from time to time."""
         now = time.monotonic()
         if done == 1:
-            self._told = now
+            self._said_at = now
             self.out.print("Measuring what each activation costs on this device, one swap at a time ...")
         if done == swaps:
             self.out.print(f"  latency table: {swaps} {'group' if swaps == 1 else 'groups'} of swaps measured")
-        elif now - self._told > TELL_AGAIN:
-            self._told = now
+        elif now - self._said_at > SAY_EVERY_SECONDS:
+            self._said_at = now
             self.out.print(f"  {done} of {swaps} groups of swaps measured")
 
     def search_started(self, info: SearchInfo) -> None:
@@ -101,7 +101,7 @@ class TerminalView(SearchCallback):
         )
 
     def confirmed_one(self, name: str, seed: int, score: float | None) -> None:
-        """One training of the final check ended: failures are told, and every tenth part of the way."""
+        """One training of the final check ended: failures are named, and every tenth part of the way."""
         self._check[0] += 1
         done, trainings = self._check
         if score is None:

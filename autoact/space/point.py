@@ -1,4 +1,4 @@
-"""A point of a search space: Optuna's parameters, what they stand for, and what is known before training."""
+"""A point of a search space: Optuna's parameters, what they stand for, and its predicted costs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Point:
 
     Attributes:
         params: the point in Optuna's parameters.
-        costs: the objectives that are known before training, by name.
+        costs: the objectives that are predicted before training, by name.
         assignment: the activation of each searched site.
         functions: equal for assignments that compute the same functions.
     """

@@ -49,7 +49,7 @@ class SearchSpace:
             the layers cannot change their widths.
         merged: candidates that compute what another one computes -> that one, which is tried.
         sites: the model's sites, which tell whether layer-level choices fit together.
-        costs: the objectives of an assignment that are known before training; see ``with_costs``.
+        costs: the objectives of an assignment that are predicted before training; see ``with_costs``.
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -69,7 +69,7 @@ class SearchSpace:
     )
 
     def with_costs(self, costs: Callable[[Assignment], Mapping[str, float]]) -> SearchSpace:
-        """The same space, whose points carry what is known of an assignment before training."""
+        """The same space, whose points carry the predicted costs of an assignment."""
         return replace(self, costs=costs)
 
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -261,7 +261,7 @@ def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity:
     Raises:
         AutoactError: names one, and all sites to leave out.
     """
-    told, others = "", list[str]()
+    differing, others = "", list[str]()
     for group, members in groups.items():
         alike: dict[str, list[str]] = {}
         for name in members:
@@ -269,11 +269,11 @@ def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity:
         if len(alike) > 1:
             most = max(alike.values(), key=len)
             others += [name for names in alike.values() if names is not most for name in names]
-            held = "; ".join(f"{sites[names[0]].current} at {', '.join(names)}" for names in alike.values())
-            told = told or f"those of {group!r} hold different activations today ({held})"
-    if told:
+            today = "; ".join(f"{sites[names[0]].current} at {', '.join(names)}" for names in alike.values())
+            differing = differing or f"those of {group!r} hold different activations today ({today})"
+    if differing:
         raise AutoactError(
-            f"space.granularity={granularity} gives all sites of a dimension one activation, but {told}: "
+            f"space.granularity={granularity} gives all sites of a dimension one activation, but {differing}: "
             f"space.granularity=site searches each by itself, space.exclude={listed(others)} leaves out those that "
             "differ"
         )

@@ -42,7 +42,7 @@ class FinalCheck:
     task: Task
     space: SearchSpace
     objectives: Sequence[Objective]
-    known: PredictedCosts
+    predicted: PredictedCosts
     ledger: TrialStore
     trainer: Trainer
     budget: Budget
@@ -72,7 +72,7 @@ class FinalCheck:
             evidence.choose(chosen_at_once(selection, records, self.space))
             return
         choosing = Choosing(
-            self.task, self.space, self.objectives, self.known.epsilons(), self.margin, settings, self.limits
+            self.task, self.space, self.objectives, self.predicted.epsilons(), self.margin, settings, self.limits
         )
         self.budget.forecast.begin(check=True)
         try:
@@ -102,7 +102,7 @@ class FinalCheck:
         self.trainer.engine.wait_idle()
         for observer in self.observers:
             observer.before_timing()
-        return (self.measure or measure_finalists)(self.task, finalists(selection), self.known)
+        return (self.measure or measure_finalists)(self.task, finalists(selection), self.predicted)
 
     def _claim(self, evidence: SearchEvidence, stop_asked: Callable[[], bool]) -> Confirmation | None:
         """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty.
@@ -117,7 +117,7 @@ class FinalCheck:
         if not seeds:
             raise Interrupted
         timed = timed_ratios(chosen.selection, evidence.measured, self.objectives)
-        settings = replace(evidence.settings, seeds=seeds)
+        settings = evidence.settings.smaller(seeds, evidence.settings.finalists)
         claim = StageTwo(self.task, self.space, settings, hopeful(chosen.selection, timed, evidence.broken))
         self.budget.forecast.begin(check=True)
         try:

@@ -111,7 +111,7 @@ class Forecast:
         self._running.epochs += epochs
 
     def end(self) -> None:
-        """The batch is told, or the part of the check is over."""
+        """The batch is over, or the part of the check is over."""
         self._running.end()
 
     def measured(self) -> PlainData:

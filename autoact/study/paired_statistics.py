@@ -43,15 +43,6 @@ def mean_sd(values: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
 
 
-@dataclass(frozen=True)
-class _Design:
-    """What decides the width of an interval: its standard error, its degrees of freedom, its critical t."""
-
-    se: float
-    df: float
-    critical: float
-
-
 def _design(
     seed_variance: float,
     seeds: int,
@@ -60,7 +51,8 @@ def _design(
     overlap: float,
     confidence: float,
     comparisons: int,
-) -> _Design:
+) -> tuple[float, float, float]:
+    """The standard error of a mean difference by seeds and rows, its degrees of freedom, and the critical t."""
     if seeds < 2:
         raise AutoactError(f"an interval over seeds needs at least 2 seeds, got {seeds}")
     if not 0.0 < confidence < 1.0 or comparisons < 1:
@@ -77,7 +69,7 @@ def _design(
     weight = math.fsum(share**2 / df for share, df in shares)
     df = 1.0 / weight if weight > 0.0 else math.inf
     alpha = (1.0 - confidence) / comparisons
-    return _Design(math.sqrt(total), df, -float(stats.t.ppf(0.5 * alpha, df)))
+    return math.sqrt(total), df, -float(stats.t.ppf(0.5 * alpha, df))
 
 
 def jackknife_variance(replicates: Sequence[float]) -> float:
@@ -137,9 +129,8 @@ def paired_interval(
     if len(differences) < 2:
         raise AutoactError(f"an interval over seeds needs at least 2 seeds, got {len(differences)}")
     mean, sd = mean_sd(differences)
-    design = _design(sd**2, len(differences), row_variance, row_df, overlap, confidence, comparisons)
-    half = design.critical * design.se
-    return Interval(mean, mean - half, mean + half, design.se, design.df)
+    se, df, critical = _design(sd**2, len(differences), row_variance, row_df, overlap, confidence, comparisons)
+    return Interval(mean, mean - critical * se, mean + critical * se, se, df)
 
 
 def detectable_difference(
@@ -168,21 +159,21 @@ def detectable_difference(
     """
     if not 0.0 < power < 1.0 or not sd >= 0.0:
         raise ValueError(f"a detectable difference needs 0 < power < 1 and sd >= 0, got {power} and {sd}")
-    design = _design(sd**2, seeds, row_variance, row_df, overlap, confidence, comparisons)
-    return design.se * _shift(power, design)
+    se, df, critical = _design(sd**2, seeds, row_variance, row_df, overlap, confidence, comparisons)
+    return se * _shift(power, df, critical)
 
 
-def _shift(power: float, design: _Design) -> float:
+def _shift(power: float, df: float, critical: float) -> float:
     """How many standard errors the true difference is where the t statistic exceeds its critical value that often."""
-    if math.isinf(design.df):
-        return max(0.0, design.critical + float(stats.norm.ppf(power)))
+    if math.isinf(df):
+        return max(0.0, critical + float(stats.norm.ppf(power)))
 
     def excess(shift: float) -> float:
-        return float(stats.nct.sf(design.critical, design.df, shift)) - power
+        return float(stats.nct.sf(critical, df, shift)) - power
 
     if excess(0.0) >= 0.0:
         return 0.0
-    high = design.critical + 1.0
+    high = critical + 1.0
     while excess(high) < 0.0:
         high *= 2.0
     return float(optimize.brentq(excess, 0.0, high, xtol=1e-12))

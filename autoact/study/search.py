@@ -114,7 +114,7 @@ class Search:
             task=self.task,
             space=self.space,
             objectives=self.objectives,
-            known=self.known,
+            predicted=self.known,
             ledger=self.ledger,
             trainer=self._trainer,
             budget=self._budget,
@@ -154,7 +154,7 @@ class Search:
     def _until_chosen(self) -> SearchEvidence:
         """Spend the budget, and make the first stage of the check.
 
-        Where the minutes have time for it afterwards, the search goes on, and the choice is made again; before the test
+        Where the minutes have time for it afterwards, the search goes on, and the choice is repeated; before the test
         part opens that costs no certainty.
         """
         chosen, settings, tried = None, self.confirm, -1
@@ -284,19 +284,19 @@ class Search:
     def _train(self, batch: Sequence[Candidate]) -> None:
         """Train a batch and remember what comes back; what does not waits for the same command."""
         number = int(self.ledger.noted("batches") or 0)
-        before, told = self._known_keys(), set()
+        before, done = self._known_keys(), set()
         whole = [list(batch)]
         try:
             for record, places in self._trainer.train(batch, self.ledger.records()):
                 key = self._planner.key(record.candidate)
                 if not (self.repeatable and key in before):
                     self._hear(record, number, places)
-                told.add(key)
+                done.add(key)
         except _BaselineError:
             whole = []
             raise
         finally:
-            missing = whole and any(self._planner.key(candidate) not in told for candidate in batch)
+            missing = whole and any(self._planner.key(candidate) not in done for candidate in batch)
             self._claims.release(batch if missing else ())
             self.ledger.note("seconds", self._budget.spent)
             if not missing:

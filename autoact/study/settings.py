@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_values
@@ -212,7 +213,6 @@ class ConfirmSettings:
     confidence: float = 0.95
     power: float = 0.8
     references: bool = True
-    _fewest_finalists: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_values(self, "confirm")
@@ -221,19 +221,14 @@ class ConfirmSettings:
                 f"confirm.seeds={self.seeds} must be 2 or more, since one training says nothing of the noise, "
                 "or 0 for no final check"
             )
-        if self.finalists < self._fewest_finalists:
+        if self.finalists < 1:
             raise AutoactError(f"confirm.finalists={self.finalists} must be 1 or more")
         for name, value, example in (("confidence", self.confidence, 0.95), ("power", self.power, 0.8)):
             if not 0 < value < 1:
                 raise AutoactError(f"confirm.{name}={value} must lie between 0 and 1, e.g. {example}")
 
-    def smaller(self, seeds: int, finalists: int) -> SmallerCheck:
-        """The check with fewer seeds and finalists, for which there is time."""
-        return SmallerCheck(**{**vars(self), "seeds": seeds, "finalists": finalists})
-
-
-@dataclass
-class SmallerCheck(ConfirmSettings):
-    """A final check that minutes or candidates have made smaller; without a finalist it has no first stage."""
-
-    _fewest_finalists: ClassVar[int] = 0
+    def smaller(self, seeds: int, finalists: int) -> ConfirmSettings:
+        """The check with fewer seeds and finalists, for which there is time; without a finalist: no first stage."""
+        found = copy.copy(self)
+        found.seeds, found.finalists = seeds, finalists
+        return found

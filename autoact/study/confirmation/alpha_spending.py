@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from autoact.core.errors import AutoactError
+from autoact.core.value_holders import PlainData
 from autoact.study.storage.study_notes import StudyNotes
 from autoact.tasks.task import Task
 
@@ -68,7 +68,7 @@ def number_opening(
     if task.test is None:
         raise AutoactError(f"the task {task.name!r} has no test rows to score on")
     data, rows = task.facts.get("fingerprint"), task.test.fingerprint
-    openings: list[dict[str, Any]] = notes.noted(OPENINGS) or []
+    openings: list[PlainData] = notes.noted(OPENINGS) or []
     purpose = {"trials": trials, "candidates": sorted(candidates), "seeds": seeds, "data": data}
     repeated = openings if recurring else openings[-1:]
     opening = next((one for one in repeated if {key: one.get(key) for key in purpose} == purpose), None)

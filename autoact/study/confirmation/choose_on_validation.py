@@ -1,13 +1,13 @@
-"""The first stage of the final check: fresh seeds and validation rows choose, before any test row is seen."""
+"""The first stage of the final check: fresh seeds and validation rows choose, before any test row is read."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from autoact.core.trial import Role, TrialRecord
+from autoact.core.value_holders import PlainData
 from autoact.space.search_space import LEARNING_RATE, SearchSpace
 from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.paired_differences import pairs_of
@@ -99,7 +99,7 @@ class Choosing:
         Raises:
             Interrupted: the user asked to stop; what was trained by then is kept.
         """
-        noted: dict[str, Any] | None = ledger.noted(CHOSEN)
+        noted: PlainData | None = ledger.noted(CHOSEN)
         if noted is None or noted["trials"] != len(records):
             short = shortlist(records, selection, estimates.values, self.task, self.space, self.settings.finalists)
             noted = {
@@ -116,18 +116,18 @@ class Choosing:
         pool = list({same(record.candidate): record for record in [*short, *twins.values()]}.values())
         turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
 
-        def again_of(wanted: Sequence[TrialRecord]) -> Retraining:
-            again = Retraining(
+        def retraining_of(wanted: Sequence[TrialRecord]) -> Retraining:
+            retraining = Retraining(
                 {name_of(r): r.candidate for r in wanted}, ledger, trainer, observers, stage=Role.CHOOSING
             )
             for observer in observers:
-                observer.choosing(again.different * len(turns))
-            return again
+                observer.choosing(retraining.different * len(turns))
+            return retraining
 
-        again = again_of(pool)
-        trained = again.run(turns[: len(turns) // 2] if len(turns) >= FEWEST_FOR_A_LOOK else turns)
+        retraining = retraining_of(pool)
+        trained = retraining.run(turns[: len(turns) // 2] if len(turns) >= FEWEST_FOR_A_LOOK else turns)
         staying = self._staying(pool, trained, (selection.configured, selection.uniform))
-        trained |= again.run(turns, {name_of(record) for record in staying})
+        trained |= retraining.run(turns, {name_of(record) for record in staying})
         dropped = len(pool) - len(staying)
         tried = [*records, *pool]
         edge = self._edge(tried, staying, trained)
@@ -136,7 +136,7 @@ class Choosing:
                 break
             further = beyond(*edge, selection.configured, step)
             tried, staying = [*tried, further], [*staying, further]
-            trained |= again_of([further]).run(turns)
+            trained |= retraining_of([further]).run(turns)
             edge = self._edge(tried, staying, trained)
         chosen = self._choose(selection, staying, trained)
         own = {p: twins[r.number] for p, r in chosen.policies.items() if r.number in twins}

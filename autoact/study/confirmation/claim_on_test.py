@@ -68,12 +68,7 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class StageTwo:
-    """The second stage.
-
-    Attributes:
-        hopeful: policies whose challenger could still be recommended, whatever its quality turns out to be: the others
-            need no correction of the intervals.
-    """
+    """The second stage; only ``hopeful`` policies, whose challenger could still be recommended, widen the intervals."""
 
     task: Task
     space: SearchSpace
@@ -116,9 +111,9 @@ class StageTwo:
         assert self.task.test is not None
         # Workers open their own copies; what is scored in this process needs this one.
         self.task.test.open(opening.reason)
-        again = Retraining(named, ledger, trainer, observers, stage=Role.CLAIM, test=opening.reason)
+        retraining = Retraining(named, ledger, trainer, observers, stage=Role.CLAIM, test=opening.reason)
         for seeds, share in looks(self.settings.seeds, early=self.settings.early):
-            entries = again.run([SeedFold(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
+            entries = retraining.run([SeedFold(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
             found = self._compare(selection, entries, comparisons, opening, opening.alpha * share, foresight)
             if seeds < self.settings.seeds and decided(found):
                 break

@@ -51,9 +51,11 @@ class Measured:
         return {LATENCY: self.latency.median_ms} | ({} if self.cost is None else {COST: self.cost})
 
 
-def measure_finalists(task: Task, candidates: Mapping[str, Candidate], known: PredictedCosts) -> dict[str, Measured]:
+def measure_finalists(
+    task: Task, candidates: Mapping[str, Candidate], predicted: PredictedCosts
+) -> dict[str, Measured]:
     """Time each assignment end to end, A B A B; equal assignments are timed once."""
-    hardware = known.hardware
+    hardware = predicted.hardware
     device = resolve_device(hardware.device)
     assignments = {candidate.assignment: name for name, candidate in candidates.items()}
     modules = {

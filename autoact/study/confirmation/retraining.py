@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import KW_ONLY, dataclass, field
+from typing import NamedTuple
 
 from autoact.core.trial import STOPPED, Candidate, Role, TrialRecord
+from autoact.core.value_holders import PlainData
 from autoact.engines.job import Job
 from autoact.study.callbacks import SearchCallback
 from autoact.study.execution.batch_trainer import Trainer
@@ -62,7 +63,7 @@ class RetrainedCandidate:
         """Median best epoch: how long to train in production."""
         return round(statistics.median(self.best_epochs.values())) if self.best_epochs else 0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlainData:
         """Plain data for JSON: the candidate, then a row per training."""
         done = [
             {
@@ -85,6 +86,7 @@ def same(candidate: Candidate) -> str:
     return digest([candidate.assignment.to_dict(), dict(candidate.settings)])
 
 
+@dataclass(eq=False)
 class Retraining:
     """Trains candidates again, in as few jobs as the populations hold.
 
@@ -94,27 +96,21 @@ class Retraining:
         test: why the test part is opened; None: validation rows judge.
     """
 
-    def __init__(
-        self,
-        candidates: Mapping[str, Candidate],
-        ledger: StudyNotes,
-        trainer: Trainer,
-        observers: Sequence[SearchCallback],
-        *,
-        stage: Role,
-        test: str | None = None,
-    ) -> None:
-        self._names = {name: same(candidate) for name, candidate in candidates.items()}
+    candidates: Mapping[str, Candidate]
+    ledger: StudyNotes
+    trainer: Trainer
+    observers: Sequence[SearchCallback]
+    _: KW_ONLY
+    stage: Role
+    test: str | None = None
+
+    def __post_init__(self) -> None:
+        self._names = {name: same(candidate) for name, candidate in self.candidates.items()}
         self._unique: dict[str, Candidate] = {}
-        for candidate in candidates.values():
+        for candidate in self.candidates.values():
             self._unique.setdefault(same(candidate), candidate)
-        self._ledger = ledger
-        self._trainer = trainer
-        self._observers = observers
-        self._stage = stage
-        self._test = test
-        self._known: dict[str, dict[str, dict[str, Any]]] = {
-            key: ledger.noted(self._note(key)) or {} for key in self._unique
+        self._known: dict[str, dict[str, PlainData]] = {
+            key: self.ledger.noted(self._note(key)) or {} for key in self._unique
         }
         self._said: set[tuple[str, SeedFold]] = set()
 
@@ -140,18 +136,18 @@ class Retraining:
             if (key, turn) not in missing:
                 self._say(key, turn)
         futures = []
-        for job in self._trainer.jobs(list(enumerate(missing)), self._trainer.largest):
-            if self._trainer.stop_asked():
+        for job in self.trainer.jobs(list(enumerate(missing)), self.trainer.largest):
+            if self.trainer.stop_asked():
                 break
             candidates = tuple((number, self._turned(key, turn)) for number, (key, turn) in job)
-            futures.append(self._trainer.engine.submit(Job(candidates, test=self._test, validate=self._test is None)))
+            futures.append(self.trainer.engine.submit(Job(candidates, test=self.test, validate=self.test is None)))
         ended = 0
         for future in futures:
-            outcome = self._trainer.await_one(future)
+            outcome = self.trainer.await_one(future)
             if outcome is not None:
                 done = [record for record in outcome.records if record.status != STOPPED]
                 ended += len(done)
-                self._trainer.trained(sum(record.epochs for record in done))
+                self.trainer.trained(sum(record.epochs for record in done))
                 self._keep([(*missing[record.number], record) for record in done], outcome.scores)
         if ended < len(missing):
             raise Interrupted
@@ -159,11 +155,11 @@ class Retraining:
         return {name: found[key] for name, key in names.items()}
 
     def _turned(self, key: str, turn: SeedFold) -> Candidate:
-        return self._unique[key].with_seed(turn.seed, self._stage, fold=turn.fold)
+        return self._unique[key].with_seed(turn.seed, self.stage, fold=turn.fold)
 
     def _keep(self, ended: Sequence[tuple[str, SeedFold, TrialRecord]], scores: Mapping[int, float]) -> None:
         for key, turn, record in ended:
-            score = scores.get(record.number) if self._test is not None else record.quality
+            score = scores.get(record.number) if self.test is not None else record.quality
             self._known[key][str(turn)] = {
                 "score": score if record.complete else None,
                 "validation": record.quality,
@@ -173,19 +169,19 @@ class Retraining:
                 "replicates": list(record.replicates),
             }
         for key in dict.fromkeys(key for key, _, _ in ended):
-            self._ledger.note(self._note(key), self._known[key])
+            self.ledger.note(self._note(key), self._known[key])
         for key, turn, _ in ended:
             self._say(key, turn)
 
     def _note(self, key: str) -> str:
-        return f"{self._stage}-{key}"
+        return f"{self.stage}-{key}"
 
     def _say(self, key: str, turn: SeedFold) -> None:
         if (key, turn) in self._said:
             return
         self._said.add((key, turn))
         name = next(name for name, other in self._names.items() if other == key)
-        for observer in self._observers:
+        for observer in self.observers:
             observer.confirmed_one(name, turn.seed, self._known[key][str(turn)]["score"])
 
     def _retrained(self, key: str, turns: Sequence[SeedFold]) -> RetrainedCandidate:

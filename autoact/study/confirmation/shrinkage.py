@@ -19,12 +19,7 @@ ENOUGH = 20
 
 @dataclass(frozen=True)
 class Estimates:
-    """Expected qualities.
-
-    Attributes:
-        values: number of a complete trial -> its expected quality over seeds.
-        note: how they were made, for the reader of the result.
-    """
+    """The expected quality over seeds by the number of each complete trial, and how they were made, for the reader."""
 
     values: Mapping[int, float] = field(default_factory=dict)
     note: str = ""

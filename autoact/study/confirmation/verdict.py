@@ -154,7 +154,7 @@ def is_cheaper(policy: str, ratios: Mapping[str, Ratio]) -> bool:
 
 
 def hopeful(selection: Selection, ratios: Mapping[str, Mapping[str, Ratio]], broken: Mapping[str, str]) -> list[str]:
-    """The policies that could be recommended, whatever their quality on test rows: times are known before."""
+    """The policies that could be recommended, whatever their quality on test rows: times are measured before."""
     return [
         policy
         for policy in selection.policies
@@ -213,8 +213,8 @@ def _overall(rulings: Mapping[str, Ruling], selection: Selection, confirmation: 
         tuned = kept(selection) == "tuned"
         settings = "its tuned training settings" if tuned else "its settings as configured"
         more = ""
-        seen = confirmation.foresight
-        if "zero" in reason and (seen is None or seen.seeds_help):
+        foresight = confirmation.foresight
+        if "zero" in reason and (foresight is None or foresight.seeds_help):
             more = f" More seeds narrow the interval: confirm.seeds={max(10, 2 * confirmation.planned)}."
         return f"Keep the baseline's activations, with {settings}: {reason}.{more}"
     reasons = dict.fromkeys(rulings[policy].reason for policy in won)

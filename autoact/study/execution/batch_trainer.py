@@ -1,4 +1,4 @@
-"""A batch of candidates through an engine: cut into jobs, paused at rungs, told in a fixed order."""
+"""A batch of candidates through an engine: cut into jobs, paused at rungs, reported in a fixed order."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from autoact.core.trial import PRUNED, STOPPABLE, STOPPED, Candidate, TrialRecord
 from autoact.engines.engine import Engine
 from autoact.engines.job import Job, Outcome
 from autoact.study.execution.successive_halving import Rung, Standing, so_far
 from autoact.tasks.task import Task
+from autoact.training.state.best_epoch import State
 
 T = TypeVar("T")
 # Seconds between two looks at whether the user asked to stop.
@@ -63,7 +64,7 @@ class Batch:
     """Candidates by position, and what is known of them while they train."""
 
     candidates: Mapping[int, Candidate]
-    states: dict[int, Any] = field(default_factory=dict)
+    states: dict[int, State] = field(default_factory=dict)
     rungs: dict[int, dict[int, float]] = field(default_factory=dict)
     places: dict[int, list[Place]] = field(default_factory=dict)
     ended: dict[int, TrialRecord] = field(default_factory=dict)
@@ -80,9 +81,9 @@ class Trainer:
         repeatable: whether jobs hold the same candidates on any number of workers.
         epochs: the rungs; empty: all train to their end.
         rung: compares candidates at a rung.
-        costs: the objectives of a candidate that are known before training, by name.
+        costs: the objectives of a candidate that are predicted before training, by name.
         key: equal for candidates whose trainings would be equal.
-        trained: told how many epochs of candidates were trained, as soon as jobs end.
+        trained: called with how many epochs of candidates were trained, as soon as jobs end.
     """
 
     task: Task
@@ -136,7 +137,7 @@ class Trainer:
     ) -> Iterator[Ended]:
         """Run the jobs of one stage; what is paused goes to the batch's states.
 
-        What the rung before has stopped is told first, while the others train on.
+        What the rung before has stopped is reported first, while the others train on.
         """
         futures = []
         states, batch.states = batch.states, {}
@@ -201,6 +202,6 @@ class Trainer:
             return None
 
 
-def _job(batch: Batch, members: Sequence[int], states: Mapping[int, Any], to: int | None) -> Job:
+def _job(batch: Batch, members: Sequence[int], states: Mapping[int, State], to: int | None) -> Job:
     fresh = tuple((p, batch.candidates[p]) for p in members if p not in states)
     return Job(fresh, {str(p): states[p] for p in members if p in states}, to)

@@ -1,4 +1,4 @@
-"""What is known of a candidate before it is trained: its latency and its cost, looked up in one table."""
+"""What is predicted of a candidate before it is trained: its latency and its cost, looked up in one table."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ from autoact.training.preflight.loaded_weights import sites_of
 
 @dataclass(frozen=True)
 class PredictedCosts:
-    """Latency and cost of every assignment of a space.
-
-    Attributes:
-        table: measured once, one swap at a time in the real model; its "sites" are the space's dimensions.
-    """
+    """Latency and cost of every assignment of a space, by a table whose "sites" are the space's dimensions."""
 
     table: LatencyTable
     space: SearchSpace
@@ -87,9 +83,9 @@ def calibrate(
     return PredictedCosts(table, space, hardware)
 
 
-def describe_hardware(known: PredictedCosts) -> Mapping[str, object]:
+def describe_hardware(predicted: PredictedCosts) -> Mapping[str, object]:
     """Plain data on the device and its price."""
-    hardware = known.hardware
+    hardware = predicted.hardware
     price = None
     if hardware.price_per_hour is not None:
         price = {
@@ -98,4 +94,4 @@ def describe_hardware(known: PredictedCosts) -> Mapping[str, object]:
             "date": hardware.price_date,
             "source": hardware.price_source,
         }
-    return {"name": hardware.name, "device": dict(known.table.device), "price": price}
+    return {"name": hardware.name, "device": dict(predicted.table.device), "price": price}

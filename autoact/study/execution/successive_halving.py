@@ -1,7 +1,7 @@
 """Rungs: where trainings pause to be compared, who goes on, and what the others would have become.
 
 Successive halving (Jamieson and Talwalkar, 2016) with several objectives: candidates at a rung are sorted by
-non-domination on the quality so far and on what is known before training; ties by crowding distance (Deb et al., 2002).
+non-domination on the quality so far and on the predicted costs; ties by crowding distance (Deb et al., 2002).
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def so_far(record: TrialRecord, epoch: int, monitor: str, mode: str) -> float | 
 
 @dataclass(frozen=True)
 class Standing:
-    """A candidate at a rung: its quality so far, and the values that were known before training."""
+    """A candidate at a rung: its quality so far, and its predicted costs."""
 
     quality: float
-    known: Mapping[str, float]
+    costs: Mapping[str, float]
 
 
 class Rung:
@@ -95,7 +95,7 @@ class Rung:
 
     def order(self, standings: Sequence[Standing]) -> list[int]:
         """Indices from the best to the worst: by rank of non-domination, within a rank the loneliest first."""
-        points = [[one.quality if o.name == QUALITY else one.known[o.name] for o in self._axes] for one in standings]
+        points = [[one.quality if o.name == QUALITY else one.costs[o.name] for o in self._axes] for one in standings]
         found: list[int] = []
         for rank in ranks(points, [o.direction for o in self._axes], self._epsilons):
             lonely = crowding_distance([points[index] for index in rank])

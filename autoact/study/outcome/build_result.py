@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
+from autoact.core.value_holders import PlainData
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.end_to_end_timing import timed_ratios
@@ -25,19 +25,19 @@ def conclude(
     evidence: SearchEvidence,
     task: Task,
     info: SearchInfo,
-    known: PredictedCosts,
+    predicted: PredictedCosts,
     settings: ConfirmSettings,
     elapsed: Callable[[], float],
 ) -> SearchResult:
     """The result of a search, with the seconds that have elapsed by then: fitting reference models takes some."""
     selection, confirmation = evidence.selection, evidence.confirmation
-    rulings, verdict = _ruled(evidence, task, info, known)
+    rulings, verdict = _ruled(evidence, task, info, predicted)
     wanted = settings.references or task.facts.get("production_model")
     fitted = task.references if wanted and not evidence.unfinished else None
     references = fitted(confirmation is not None) if fitted is not None else []
     ideal = task.metric.ideal if task.metric is not None else None
-    rows = final_rows(evidence, known, rulings, references, ideal)
-    notes = [task.warning, *_about_trials(evidence.records), known.table.quietness]
+    rows = final_rows(evidence, predicted, rulings, references, ideal)
+    notes = [task.warning, *_about_trials(evidence.records), predicted.table.quietness]
     if selection is not None and not evidence.unfinished:
         notes.append(evidence.estimates.note)
     if "tuned" in evidence.broken:
@@ -69,7 +69,7 @@ def conclude(
 
 
 def _ruled(
-    evidence: SearchEvidence, task: Task, info: SearchInfo, known: PredictedCosts
+    evidence: SearchEvidence, task: Task, info: SearchInfo, predicted: PredictedCosts
 ) -> tuple[dict[str, Ruling], str]:
     rulings: dict[str, Ruling] = {}
     verdict = "No verdict: the baseline has not been trained yet."
@@ -78,7 +78,7 @@ def _ruled(
     if evidence.selection is not None:
         timed = timed_ratios(evidence.selection, evidence.measured, info.objectives)
         rulings, verdict = rule(task, evidence.selection, evidence.confirmation, timed, evidence.broken)
-        nothing = "" if evidence.confirmation is not None else _nothing_compared(evidence.records, known, info)
+        nothing = "" if evidence.confirmation is not None else _nothing_compared(evidence.records, predicted, info)
         if why := nothing or evidence.out_of_time:
             rulings = {policy: Ruling(policy, False, why) for policy in evidence.selection.policies}
             verdict = f"No recommendation: {why}."
@@ -90,9 +90,9 @@ def _ruled(
     return rulings, verdict
 
 
-def _nothing_compared(records: Sequence[TrialRecord], known: PredictedCosts, info: SearchInfo) -> str:
+def _nothing_compared(records: Sequence[TrialRecord], predicted: PredictedCosts, info: SearchInfo) -> str:
     """Why a search says nothing about activations; empty where at least one other assignment was judged."""
-    others = [record for record in records if not known.space.is_baseline(record.candidate.assignment)]
+    others = [record for record in records if not predicted.space.is_baseline(record.candidate.assignment)]
     if any(record.complete or record.status == PRUNED for record in others):
         return ""
     failed = sum(record.status == FAILED for record in others)
@@ -133,8 +133,8 @@ def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
     return notes
 
 
-def _trainings(evidence: SearchEvidence) -> dict[str, Any]:
-    stages: dict[str, Any] = {}
+def _trainings(evidence: SearchEvidence) -> PlainData:
+    stages: PlainData = {}
     if evidence.chosen is not None:
         stages["choosing"] = {name: entry.to_dict() for name, entry in evidence.chosen.trained.items()}
     if evidence.confirmation is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from autoact.core.trial import TrialRecord
 from autoact.study.confirmation.claim_on_test import Confirmation
@@ -22,9 +21,9 @@ from autoact.tasks.production_model import PRODUCTION
 
 def final_rows(
     evidence: SearchEvidence,
-    known: PredictedCosts,
+    predicted: PredictedCosts,
     rulings: Mapping[str, Ruling],
-    references: Sequence[Any],
+    references: Sequence[tuple[str, float | None, float | None]],
     ideal: float | None,
 ) -> list[Row]:
     """Baselines first, then the best uniform assignment, references, and a row per policy.
@@ -35,7 +34,7 @@ def final_rows(
     if selection is None:
         return []
     rows = {
-        name: _row(name, record, selection, evidence, known, rulings, ideal)
+        name: _row(name, record, selection, evidence, predicted, rulings, ideal)
         for name, record in selection.named().items()
     }
     twins = {name: rows.pop(name) for name in list(rows) if name.endswith(TWIN)}
@@ -70,11 +69,11 @@ def _row(
     record: TrialRecord,
     selection: Selection,
     evidence: SearchEvidence,
-    known: PredictedCosts,
+    predicted: PredictedCosts,
     rulings: Mapping[str, Ruling],
     ideal: float | None,
 ) -> Row:
-    estimate = known.values(record.candidate.assignment)
+    estimate = predicted.values(record.candidate.assignment)
     confirmation, chosen = evidence.confirmation, evidence.chosen
     end_to_end, baseline = evidence.measured.get(name), evidence.measured.get("tuned")
     entry = confirmation.entries.get(name) if confirmation else None

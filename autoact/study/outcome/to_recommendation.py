@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
 
+from autoact.core.value_holders import PlainData
 from autoact.recommendation import Policy, Recommendation
 from autoact.sites import Sites
 from autoact.study.outcome.result import Row, SearchResult
@@ -14,7 +14,7 @@ from autoact.study.selection import Selection
 
 
 def recommendation(
-    result: SearchResult, selection: Selection, sites: Sites, rescale: bool, about: Mapping[str, Any]
+    result: SearchResult, selection: Selection, sites: Sites, rescale: bool, about: Mapping[str, object]
 ) -> Recommendation:
     """The recommendation of a search: per policy the assignment to use and the evidence for it."""
     tuned = result.kept == "tuned"
@@ -73,10 +73,10 @@ def _policy(result: SearchResult, name: str, *, recommend: bool, reason: str) ->
     )
 
 
-def _evidence(result: SearchResult, name: str, row: Row) -> dict[str, Any]:
+def _evidence(result: SearchResult, name: str, row: Row) -> PlainData:
     """The numbers behind a row, as plain data; what was not measured is left out."""
     gain = result.gains.get(name)
-    numbers: dict[str, Any] = {
+    numbers: PlainData = {
         "validation": row.validation,
         "validation_mean_over_fresh_seeds": row.fresh,
         "test_mean": row.test,

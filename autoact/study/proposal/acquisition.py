@@ -1,4 +1,4 @@
-"""Which of many candidates to train: those whose predicted quality, at their known costs, promises most."""
+"""Which of many candidates to train: those whose predicted quality, at their predicted costs, promises most."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from autoact.study.proposal.surrogate import LEAST_R2, Surrogate, fit
 
 # Points from which a model is fitted at all.
 FEWEST = 10
-# How far the reference lies beyond the worst known value, in parts of the range.
+# How far the reference lies beyond the worst cost, in parts of the range.
 BEYOND = 0.1
 # With three objectives or more the gain of every candidate is computed once, then only that of this many per choice.
 SHORTLIST = 6
-# On a logarithmic scale nothing counts as smaller than this part of the smallest value seen.
+# On a logarithmic scale nothing counts as smaller than this part of the smallest value.
 LEAST = 1e-3
 
 
 class Screen:
-    """A model of what is not known before training, and the front as the model sees it.
+    """A model of what is not predicted before training, and the front as the model sees it.
 
     Args:
         history: what was evaluated. The first objective that is not among its points' costs is modelled as a
@@ -78,7 +78,7 @@ class Screen:
         full = [place for place, point in enumerate(points) if point.full]
         parts = [np.hstack([self._means([points[place].point for place in full]), scaled[full]])]
         if self._pending:
-            parts.append(np.hstack([self._means(self._pending), self._known_of(self._pending)]))
+            parts.append(np.hstack([self._means(self._pending), self._costs_of(self._pending)]))
         self._front = np.vstack(parts)
 
     def _worst(self, points: Sequence[MergedPoint], place: int) -> float:
@@ -90,18 +90,18 @@ class Screen:
         params = [point.params for point in points]
         return np.stack([model.posterior(params).mean for model in self._models], axis=1)
 
-    def _known_of(self, points: Sequence[Point]) -> Array:
+    def _costs_of(self, points: Sequence[Point]) -> Array:
         names = [axis.name for axis in self._history.axes]
         return self._scaled(self._signed([[point.costs.get(name, 0.0) for name in names] for point in points]))
 
     def _signed(self, rows: Sequence[Sequence[float]]) -> Array:
-        """The known objectives out of full rows of values, all to be minimised."""
+        """The costs out of full rows of values, all to be minimised."""
         signs = [-1.0 if self._history.axes[axis].direction == "max" else 1.0 for axis in self._costs]
         picked = [[row[axis] for axis in self._costs] for row in rows]
         return np.asarray(picked, dtype=float).reshape(len(rows), len(self._costs)) * np.asarray(signs)
 
     def _scaled(self, raw: Array) -> Array:
-        """Known objectives whose values all have one sign on a logarithmic scale: ratios count."""
+        """Costs whose values all have one sign on a logarithmic scale: ratios count."""
         columns = [
             np.sign(column) * np.log(np.maximum(np.abs(column), floor)) if log else column
             for column, log, floor in zip(raw.T, self._logs, self._floors, strict=True)
@@ -117,13 +117,13 @@ class Screen:
         for place in range(len(self._pending)):
             posterior.condition(len(pool) + place)
         others = [model.posterior(params).mean[:, None] for model in self._models[1:]]
-        known = np.hstack([*others, self._known_of(pool)])
+        costs = np.hstack([*others, self._costs_of(pool)])
         front, live = self._front, np.arange(len(pool))
         chosen: list[int] = []
         for _ in range(min(count, len(pool))):
             front = undominated(front)
-            gain = expected_gain(posterior.mean[live], posterior.sd[live], known[live], front, self._reference)
-            if known.shape[1] > 1 and not chosen:
+            gain = expected_gain(posterior.mean[live], posterior.sd[live], costs[live], front, self._reference)
+            if costs.shape[1] > 1 and not chosen:
                 order = np.sort(np.argsort(-gain, kind="stable")[: SHORTLIST * count])
                 live, gain = live[order], gain[order]
             place = int(np.argmax(gain))
@@ -131,5 +131,5 @@ class Screen:
             chosen.append(pick)
             live = np.delete(live, place)
             posterior.condition(pick)
-            front = np.vstack([front, np.concatenate([posterior.mean[pick : pick + 1], known[pick]])])
+            front = np.vstack([front, np.concatenate([posterior.mean[pick : pick + 1], costs[pick]])])
         return [pool[pick] for pick in chosen]

@@ -1,8 +1,8 @@
-"""What a point promises: the hypervolume that it is expected to add, its known objectives given.
+"""What a point promises: the hypervolume that it is expected to add, its costs given.
 
-Latency and cost of a point are known before it is trained; its quality is a normal distribution. The volume that a
-point at known coordinates c adds when its quality comes out as q is the integral, from q to the reference, of A(z): the
-volume around c in the known objectives that no front member of quality z or better covers. A is constant between the
+Latency and cost of a point are predicted before it is trained; its quality is a normal distribution. The volume that a
+point with costs c adds when its quality comes out as q is the integral, from q to the reference, of A(z): the
+volume around c in the costs that no front member of quality z or better covers. A is constant between the
 front's qualities, so its expectation is a sum over the front of A times differences of E[max(z - q, 0)]: exact, and
 without sampling (the expected improvement of Mockus, 1978, slab by slab).
 """
@@ -20,25 +20,25 @@ from scipy import stats
 Array = NDArray[np.float64]
 
 
-def expected_gain(mean: Array, sd: Array, known: Array, front: Array, reference: Array) -> Array:
+def expected_gain(mean: Array, sd: Array, costs: Array, front: Array, reference: Array) -> Array:
     """The expected growth of the hypervolume for each candidate; all objectives are minimised.
 
     Args:
         mean: expected quality of each candidate.
         sd: its standard deviation, above 0.
-        known: the candidates' known objectives.
-        front: points that are there already: quality first, then the known objectives.
+        costs: the predicted costs of the candidates, or other objectives that are given.
+        front: points that are there already: quality first, then the costs.
         reference: the corner up to which volume counts, in the order of ``front``.
 
     Shape:
         - mean, sd, output: (candidates,)
-        - known: (candidates, objectives - 1)
+        - costs: (candidates, objectives - 1)
         - front: (points, objectives)
         - reference: (objectives,)
 
     Example:
-        >>> quality, sd, known = np.array([0.0]), np.array([1e-9]), np.array([[1.0]])
-        >>> gain = expected_gain(quality, sd, known, np.array([[1.0, 0.0]]), np.array([2.0, 3.0]))
+        >>> quality, sd, costs = np.array([0.0]), np.array([1e-9]), np.array([[1.0]])
+        >>> gain = expected_gain(quality, sd, costs, np.array([[1.0, 0.0]]), np.array([2.0, 3.0]))
         >>> round(float(gain[0]), 6)  # of its box 2 x 2, the front covers the half at qualities of 1 and worse
         2.0
     """
@@ -47,7 +47,7 @@ def expected_gain(mean: Array, sd: Array, known: Array, front: Array, reference:
     gain, below = np.zeros(len(mean)), np.zeros(len(mean))
     for index, bound in enumerate(bounds):
         up_to = _expected_below(mean, sd, bound)
-        gain += (up_to - below) * _uncovered(known, ordered[:index, 1:], reference[1:])
+        gain += (up_to - below) * _uncovered(costs, ordered[:index, 1:], reference[1:])
         below = up_to
     return gain
 
@@ -67,19 +67,19 @@ def _expected_below(mean: Array, sd: Array, bound: float) -> Array:
     return np.asarray(sd * (z * stats.norm.cdf(z) + stats.norm.pdf(z)))
 
 
-def _uncovered(known: Array, front: Array, reference: Array) -> Array:
+def _uncovered(costs: Array, front: Array, reference: Array) -> Array:
     """The volume between each candidate and the reference that no front point covers, slab by slab of the last axis."""
-    if known.shape[1] == 0:
-        return np.full(len(known), 0.0 if len(front) else 1.0)
-    if known.shape[1] == 1:
+    if costs.shape[1] == 0:
+        return np.full(len(costs), 0.0 if len(front) else 1.0)
+    if costs.shape[1] == 1:
         limit = min(float(reference[0]), float(front[:, 0].min())) if len(front) else float(reference[0])
-        return np.maximum(limit - known[:, 0], 0.0)
+        return np.maximum(limit - costs[:, 0], 0.0)
     front = undominated(front)
     ordered = front[np.argsort(front[:, -1], kind="stable")]
     cuts = [-math.inf, *ordered[:, -1].tolist(), float(reference[-1])]
-    total = np.zeros(len(known))
+    total = np.zeros(len(costs))
     for index, (low, high) in enumerate(pairwise(cuts)):
-        length = np.maximum(min(high, float(reference[-1])) - np.maximum(known[:, -1], low), 0.0)
+        length = np.maximum(min(high, float(reference[-1])) - np.maximum(costs[:, -1], low), 0.0)
         if length.any():
-            total += length * _uncovered(known[:, :-1], ordered[:index, :-1], reference[:-1])
+            total += length * _uncovered(costs[:, :-1], ordered[:index, :-1], reference[:-1])
     return total

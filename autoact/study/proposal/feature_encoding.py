@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from autoact.space.point import Parameter, Parameters
+
 Array = NDArray[np.float64]
 
 
@@ -73,7 +75,7 @@ class Encoding:
     def __init__(self, dimensions: Mapping[str, BaseDistribution]) -> None:
         self.columns = [Column(name, d) for name, d in dimensions.items() if not d.single()]
 
-    def encode(self, points: Sequence[Mapping[str, Any]]) -> Array:
+    def encode(self, points: Sequence[Parameters]) -> Array:
         """Points as rows of numbers, in the order of the dimensions that can vary.
 
         Shape:
@@ -83,5 +85,5 @@ class Encoding:
         return np.asarray(rows, dtype=float).reshape(len(points), len(self.columns))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Parameter) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

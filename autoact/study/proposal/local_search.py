@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from autoact.space.point import Parameter, Parameters
 
 # Steps along a continuous dimension, in parts of its range: small ones to settle, large ones to leave.
 RELATIVE_STEPS = (0.04, 0.12, 0.3)
@@ -15,7 +16,7 @@ RELATIVE_STEPS = (0.04, 0.12, 0.3)
 MOST_VALUES = 12
 
 
-def swaps(params: Mapping[str, Any], dimensions: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+def swaps(params: Parameters, dimensions: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Parameter]]:
     """Every point that differs from ``params`` in one dimension; continuous dimensions move by ``RELATIVE_STEPS``.
 
     Example:
@@ -28,11 +29,13 @@ def swaps(params: Mapping[str, Any], dimensions: Mapping[str, BaseDistribution])
             yield {**params, name: value}
 
 
-def neighbours(distribution: BaseDistribution, value: Any) -> list[Any]:
+def neighbours(distribution: BaseDistribution, value: Parameter) -> Sequence[Parameter]:
     """Other values of one dimension, each once."""
     if isinstance(distribution, CategoricalDistribution):
         return [choice for choice in distribution.choices if choice != value]
-    assert isinstance(distribution, FloatDistribution | IntDistribution), distribution
+    assert isinstance(distribution, FloatDistribution | IntDistribution) and isinstance(value, int | float), (
+        distribution
+    )
     if isinstance(distribution, IntDistribution) and (every := _values(distribution, MOST_VALUES)):
         return [other for other in every if other != value]
     moved = [_moved(distribution, value, sign * step) for step in RELATIVE_STEPS for sign in (-1.0, 1.0)]
@@ -52,7 +55,7 @@ def _moved(distribution: FloatDistribution | IntDistribution, value: float, shar
 
 def points_at_random(
     dimensions: Mapping[str, BaseDistribution], draw: random.Random, most: int
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Parameter]]:
     """Points at random, ``most`` at most; where there are no more combinations, each of them once."""
     lists = {name: _values(distribution, most) for name, distribution in dimensions.items()}
     total = math.prod(len(values) for values in lists.values())
@@ -70,7 +73,7 @@ def points_at_random(
         }
 
 
-def _values(distribution: BaseDistribution, most: int) -> Sequence[Any]:
+def _values(distribution: BaseDistribution, most: int) -> Sequence[Parameter]:
     """The values of a dimension that has few; empty where they are drawn."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices

@@ -18,12 +18,7 @@ FEWEST_COMPARED = 6
 
 @dataclass(frozen=True)
 class Observation:
-    """One evaluated point.
-
-    Attributes:
-        values: one per objective, in the order of the axes; None: it failed.
-        forecast: the quality is a prediction (the point was stopped at a rung).
-    """
+    """One evaluated point, with a value per axis; None: it failed. A ``forecast`` was stopped at a rung."""
 
     point: Point
     values: tuple[float, ...] | None
@@ -38,11 +33,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Axis:
-    """One objective.
-
-    Attributes:
-        epsilon: the difference below which two values tie.
-    """
+    """One objective; values that differ by less than ``epsilon`` tie."""
 
     name: str
     direction: str
@@ -51,12 +42,7 @@ class Axis:
 
 @dataclass
 class MergedPoint:
-    """A point with all its evaluations.
-
-    Attributes:
-        full: values of its full trainings, one per seed.
-        forecasts: predicted values; they count only where there is no full training.
-    """
+    """A point with the values of its full trainings, and forecasts, which count where there is no full training."""
 
     point: Point
     full: list[tuple[float, ...]] = field(default_factory=list)
@@ -91,7 +77,7 @@ class History:
 
     @cached_property
     def modelled(self) -> list[int]:
-        """The objectives that are not known before training; empty where nothing was evaluated or all are known."""
+        """The objectives that no table predicts; empty where nothing was evaluated or all are predicted."""
         costs = next((point.costs for point in self.points), None)
         return [] if costs is None else [place for place, axis in enumerate(self.axes) if axis.name not in costs]
 

@@ -51,7 +51,7 @@ class Proposer:
     Phases, by what is left of the budget:
 
     1. *Sampled*: the sampler proposes ``screen`` times as many points as are asked for, and the model of quality keeps
-       those that promise the largest hypervolume together, at their known costs. While the model predicts nothing
+       those that promise the largest hypervolume together, at their predicted costs. While the model predicts nothing
        (``Screen.worth``), the sampler's own proposals are taken as they come.
     2. *Refined*: in the last ``refine`` of the budget, swaps of one dimension around the members of the front, chosen
        by the model; at random while it predicts nothing.

@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 
+from autoact.space.point import Parameters
 from autoact.study.proposal.feature_encoding import Encoding
 
 Array = NDArray[np.float64]
-Point = Mapping[str, Any]
 
 # Qualities further beyond the median than this many times the distance from the median to the best tenth are outliers
 # (a loss that diverged): they count as bad, not as how bad.
@@ -71,12 +70,12 @@ class Surrogate:
             spread += float(np.sum((targets[mine] - others.mean()) ** 2)) if len(others) else 0.0
         return 1.0 - missed / spread if spread > 0.0 else 0.0
 
-    def predict(self, params: Point) -> tuple[float, float]:
+    def predict(self, params: Parameters) -> tuple[float, float]:
         """The expected quality of a point over seeds and its standard deviation, in the quality's own unit."""
         posterior = self.posterior([params])
         return self.scale.back(float(posterior.mean[0]), float(posterior.sd[0]))
 
-    def posterior(self, points: Sequence[Point]) -> Posterior:
+    def posterior(self, points: Sequence[Parameters]) -> Posterior:
         """What the model believes of points, to be conditioned on some of them."""
         rows = self._encoding.encode(points)
         cross = _covariance(self._encoding, self._theta, self._rows, rows)
@@ -160,7 +159,9 @@ class QualityScale:
 
 
 def fit(
-    points: Sequence[tuple[Point, float | None]], dimensions: Mapping[str, BaseDistribution], direction: str = "min"
+    points: Sequence[tuple[Parameters, float | None]],
+    dimensions: Mapping[str, BaseDistribution],
+    direction: str = "min",
 ) -> Surrogate:
     """Fit the model to points with their qualities; the same point may come several times, under several seeds.
 

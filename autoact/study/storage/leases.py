@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
+from autoact.core.value_holders import PlainData
 from autoact.study.storage.study_identity import digest
 from autoact.study.storage.trial_store import TrialStore
 
@@ -32,6 +34,7 @@ FINAL_CHECK = "the final check"
 LOCK = ".driver-{}.lock"
 
 
+@dataclass(eq=False)
 class Leases:
     """What this driver has in training, and what others have.
 
@@ -40,23 +43,18 @@ class Leases:
         key: equal for candidates whose trainings would be equal.
     """
 
-    def __init__(
-        self,
-        ledger: TrialStore,
-        driver: str = "main",
-        key: Callable[[Candidate], Hashable] = lambda candidate: str(candidate.to_dict()),
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.driver = driver
-        self._ledger = ledger
-        self._key = key
-        self._clock = clock
-        self._mine: dict[str, Any] = {}
+    ledger: TrialStore
+    driver: str = "main"
+    key: Callable[[Candidate], Hashable] = lambda candidate: str(candidate.to_dict())
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._mine: PlainData = {}
         self._lock = threading.Lock()
 
     def left_behind(self) -> list[Candidate]:
         """What an earlier run of this driver had in training, in its order."""
-        noted = self._ledger.noted(PREFIX + self.driver) or {}
+        noted = self.ledger.noted(PREFIX + self.driver) or {}
         return [Candidate.from_dict(data) for data in noted.get("batch", [])]
 
     def of_others(self) -> list[Candidate]:
@@ -65,7 +63,7 @@ class Leases:
 
     def take(self, batch: Sequence[Candidate]) -> bool:
         """Claim a batch; false where another driver claims some of it at this moment: look again, choose anew."""
-        return self._agree([candidate.to_dict() for candidate in batch], "", {self._key(one) for one in batch})
+        return self._agree([candidate.to_dict() for candidate in batch], "", {self.key(one) for one in batch})
 
     def take_final_check(self, stop_asked: Callable[[], bool]) -> bool:
         """Claim the final check, which one driver does; waits for others to end theirs; false where told to stop."""
@@ -82,13 +80,13 @@ class Leases:
 
         Two drivers that start at the same moment find nothing noted, both; one of them notes its value at a time.
         """
-        if (noted := self._ledger.noted(key)) is not None:
+        if (noted := self.ledger.noted(key)) is not None:
             return noted
         left = self.left_behind()
         while not self._agree([], key, {key}):
             time.sleep(CHOOSING_POLL_SECONDS)
-        if (noted := self._ledger.noted(key)) is None:
-            self._ledger.note(key, value)
+        if (noted := self.ledger.noted(key)) is None:
+            self.ledger.note(key, value)
         self.release(left)
         return value if noted is None else noted
 
@@ -120,14 +118,14 @@ class Leases:
             if self._mine.get("state") in (CHOOSING, HELD):
                 self._note()
 
-    def _others(self) -> dict[str, dict[str, Any]]:
+    def _others(self) -> dict[str, PlainData]:
         return {
             driver: claim
-            for driver, claim in self._ledger.noted_under(PREFIX).items()
-            if driver != self.driver and claim["state"] != FREE and self._clock() - claim["time"] <= LAPSE
+            for driver, claim in self.ledger.noted_under(PREFIX).items()
+            if driver != self.driver and claim["state"] != FREE and self.clock() - claim["time"] <= LAPSE
         }
 
-    def _agree(self, batch: list[dict[str, Any]], what: str, wanted: Collection[Hashable]) -> bool:
+    def _agree(self, batch: list[PlainData], what: str, wanted: Collection[Hashable]) -> bool:
         """Write down what is wanted, read what others want, and hold it or give way."""
         self._write(CHOOSING, batch, what)
         while True:
@@ -142,16 +140,16 @@ class Leases:
             time.sleep(CHOOSING_POLL_SECONDS)
 
     def _wanted(self, claim: Mapping[str, Any]) -> set[Hashable]:
-        keys: set[Hashable] = {self._key(Candidate.from_dict(data)) for data in claim["batch"]}
+        keys: set[Hashable] = {self.key(Candidate.from_dict(data)) for data in claim["batch"]}
         return keys | ({claim["what"]} if claim.get("what") else set())
 
-    def _write(self, state: str, batch: list[dict[str, Any]], what: str = "") -> None:
+    def _write(self, state: str, batch: list[PlainData], what: str = "") -> None:
         with self._lock:
             self._mine = {"state": state, "batch": batch, "what": what}
             self._note()
 
     def _note(self) -> None:
-        self._ledger.note(PREFIX + self.driver, {**self._mine, "time": self._clock()})
+        self.ledger.note(PREFIX + self.driver, {**self._mine, "time": self.clock()})
 
 
 def living(folder: Path) -> bool:

@@ -26,7 +26,7 @@ def storage_url(settings: SearchSettings, output: Path) -> str:
     return settings.storage or f"sqlite:///{(output / 'optuna.db').resolve()}"
 
 
-def open_storage(storage: Any) -> BaseStorage:
+def open_storage(storage: str | BaseStorage | None) -> BaseStorage:
     """The storage behind a URL; an object that is one already stays as it is.
 
     Raises:

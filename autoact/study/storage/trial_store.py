@@ -87,7 +87,7 @@ class TrialStore(StudyNotes):
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the records that other drivers have told."""
+        """Read the records that other drivers have written."""
         for trial in self.study.get_trials(deepcopy=False):
             if "record" not in trial.user_attrs or trial.number in self._records:
                 continue
@@ -134,7 +134,7 @@ class TrialStore(StudyNotes):
             distributions=self._dimensions,
             values=[record.values[objective.name] for objective in self.objectives] if record.complete else None,
             user_attrs={"record": record.to_json(numbered=False), **rungs, **attributes},
-            # What Trial.set_constraint writes; a trial is told here in one transaction, when it has ended.
+            # What Trial.set_constraint writes; a trial is written here in one transaction, when it has ended.
             system_attrs={f"{CONSTRAINTS_KEY}:{name}": over for name, over in broken.items()},
         )
         if trial.datetime_complete is not None:
