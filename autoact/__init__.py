@@ -76,7 +76,6 @@ if TYPE_CHECKING:
     from autoact.study.settings import ObjectiveSettings as ObjectiveSettings
     from autoact.study.settings import RungSettings as RungSettings
     from autoact.study.settings import SearchSettings as SearchSettings
-    from autoact.study.settings import SmallerCheck as SmallerCheck
     from autoact.tasks.constraints import Limits as Limits
     from autoact.tasks.metrics import Metric as Metric
     from autoact.tasks.metrics import register_metric as register_metric
