@@ -23,7 +23,6 @@ class QueuedJob:
     """A job in the queue.
 
     Attributes:
-        numbers: of its candidates, within their batch.
         label: its candidates, for messages: trials have no numbers before they end.
         future: what the caller holds, through every retry.
         deaths: how many workers died while they ran it.
@@ -31,7 +30,6 @@ class QueuedJob:
 
     def __init__(self, job: Job) -> None:
         self.payload = bytes(cloudpickle.dumps(job))
-        self.numbers = job.numbers
         self.label = job.label()
         self.future: Future[Outcome] = Future()
         self.deaths = 0

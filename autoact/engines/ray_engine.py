@@ -34,14 +34,9 @@ _worker_contexts: dict[str, WorkerContext] = {}
 
 
 def work(name: str, stored: list[Any], payload: bytes | None, gpu_share: float) -> bytes:
-    """Run a packed job in a Ray worker, which reads the worker context once.
+    """Run a packed job in a Ray worker, which reads the worker context once; without one, only make ready for it.
 
-    Args:
-        name: of the engine.
-        stored: holds the reference of the packed worker context in the object store; in a list, so that Ray does not
-            read it for every job.
-        payload: the job; None: only make ready for one.
-        gpu_share: share of the GPU's memory that this worker may take.
+    ``stored`` is a list of one reference in the object store, so that Ray does not read it for every job.
     """
 
     def run() -> object:

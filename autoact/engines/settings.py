@@ -30,11 +30,9 @@ class OpenEngine(Protocol):
 
 @dataclass(frozen=True)
 class EngineKind:
-    """An engine that can be chosen by name.
+    """An engine that can be chosen by name, and the function that opens it.
 
-    Attributes:
-        open: starts it, or the reference of the function that does, ``package.module:function``, which is imported when
-            the engine is first used.
+    A reference, ``package.module:function``, is imported when the engine is first used.
     """
 
     name: str

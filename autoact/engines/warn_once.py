@@ -74,11 +74,9 @@ def warned_once() -> Iterator[None]:
 
 
 def share_warnings(file: Path, *, install: bool = False) -> None:
-    """Show, from now on, no warning that another process of the same search has shown.
+    """Show, from now on, no warning that another process of the same search has shown and noted in the file.
 
-    Args:
-        file: where the processes write down what they have shown; the first one makes it.
-        install: do so in a process that is not inside ``warned_once``.
+    With ``install`` this holds in a process that is not inside ``warned_once``, too.
     """
     once = warnings.showwarning
     if install and not isinstance(once, _Once):

@@ -132,13 +132,7 @@ def _outcome(record: TrialRecord) -> str:
 
 
 def drawn(table: ResultTable, left: Sequence[int] = (0, 1), *, fold: bool = True) -> RichTable:
-    """A table for the terminal.
-
-    Args:
-        table: what to draw.
-        left: columns of text; numbers are aligned to the right.
-        fold: whether cells but those of the first column may take several lines.
-    """
+    """A table for the terminal; ``left`` are columns of text, ``fold`` lets all but the first take several lines."""
     made = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(table.columns):
         justify: Literal["left", "right"] = "left" if index in left else "right"

@@ -107,13 +107,10 @@ class Budget:
         return [len(records), self.confirm.seeds, self.confirm.finalists]
 
     def trials_left(self, records: Sequence[TrialRecord], others: int, workers: int, *, compared: bool = True) -> float:
-        """Trials that the budget still holds, and that the minutes have time for.
+        """Trials that the budget still holds beside the ``others`` in training, and that the minutes have time for.
 
-        Args:
-            records: what came of earlier trials.
-            others: trials that other drivers have in training.
-            workers: how many jobs run at a time: so many trials tell what trials take, where nothing is known.
-            compared: whether anything was trained that the baseline can be compared with.
+        Where nothing is measured, a trial per worker says what trials take. ``compared``: whether anything was trained
+        that the baseline can be compared with.
         """
         left = math.inf
         if self.settings.budget is not None:

@@ -19,7 +19,6 @@ from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.selection import Selection
-from autoact.study.settings import ConfirmSettings
 from autoact.study.storage.trial_store import TrialStore
 from autoact.tasks.constraints import Limits
 from autoact.tasks.objectives import Objective
@@ -31,13 +30,7 @@ Measure = Callable[[Task, Mapping[str, Candidate], PredictedCosts], dict[str, Me
 
 @dataclass
 class FinalCheck:
-    """Both stages, and the timing of what is claimed between them.
-
-    Attributes:
-        confirm: the check as the user wants it.
-        margin: what a cheaper assignment may lose.
-        measure: times the finalists end to end; ``measure_finalists`` unless given.
-    """
+    """Both stages, and between them the timing of what is claimed: by ``measure_finalists`` unless ``measure`` does."""
 
     task: Task
     space: SearchSpace
@@ -47,15 +40,9 @@ class FinalCheck:
     trainer: Trainer
     budget: Budget
     observers: Sequence[SearchCallback]
-    confirm: ConfirmSettings
     margin: float
     limits: Limits
     measure: Measure | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is a final check."""
-        return bool(self.confirm.seeds) and self.task.test is not None
 
     def choose(self, evidence: SearchEvidence) -> None:
         """The first stage; where there is no time for one, the challenger of the estimates."""

@@ -14,12 +14,7 @@ from autoact.core.errors import AutoactError
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its confidence interval.
-
-    Attributes:
-        se: standard error of the mean.
-        df: degrees of freedom of the t distribution behind the bounds; ``inf`` is the normal one.
-    """
+    """A mean with its confidence interval, its standard error, and the degrees of freedom (``inf``: normal bounds)."""
 
     mean: float
     low: float

@@ -96,10 +96,7 @@ def front(points: Sequence[Point], directions: Sequence[str], epsilons: Sequence
 
 
 def ranks(points: Sequence[Point], directions: Sequence[str], epsilons: Sequence[float] | None) -> list[list[int]]:
-    """The points in ranks: the front, the front of what is left, and so on (Goldberg, 1989).
-
-    Returns:
-        Lists of indices, best rank first; each index is in one of them.
+    """The indices of the points in ranks: the front, the front of what is left, and so on (Goldberg, 1989).
 
     Raises:
         AutoactError: an unknown direction, or a value that is not finite.

@@ -119,7 +119,6 @@ class Search:
             trainer=self._trainer,
             budget=self._budget,
             observers=self.observers,
-            confirm=self.confirm,
             margin=self.margin,
             limits=self.limits,
             measure=self.measure,
@@ -157,27 +156,21 @@ class Search:
         Where the minutes have time for it afterwards, the search goes on, and the choice is repeated; before the test
         part opens that costs no certainty.
         """
+        epsilons = self.known.epsilons()
         chosen, settings, tried = None, self.confirm, -1
         while True:
             self._try_candidates()
             records = self.ledger.records()
             estimates = estimate(records, self.space, self.task)
             selection = select_trials(
-                records,
-                self.task,
-                self.space,
-                self.objectives,
-                self.known.epsilons(),
-                self.margin,
-                estimates.values,
-                self.limits,
+                records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values, self.limits
             )
             evidence = SearchEvidence(records, estimates, selection, settings)
             evidence.unfinished = self.stop_asked() or (self._budget.over and not self._budget.check_begun(records))
             if (
                 evidence.unfinished
                 or evidence.selection is None
-                or not (self._check.wanted and self._compared(records))
+                or not (self._budget.checked and self._compared(records))
             ):
                 return evidence
             if chosen is None or self._budget.choose_again(records, settings, different(chosen.selection)):

@@ -98,13 +98,7 @@ def stands(record: TrialRecord) -> bool:
 
 
 class Trade:
-    """Trials as points of the traded objectives.
-
-    Args:
-        objectives: what is traded.
-        epsilons: differences up to these are ties.
-        estimates: qualities to go by instead of the measured ones, by the trial's number.
-    """
+    """Trials as points of the traded objectives; ``estimates`` count instead of their measured qualities, by number."""
 
     def __init__(
         self,

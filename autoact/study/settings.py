@@ -115,10 +115,8 @@ class SearchSettings:
     def tuning_trials(self, expected: float | None = None) -> int:
         """Trials of the baseline's own activations with other training settings, beside the configured one.
 
-        A sixth of all, 12 at most; two at least, where that leaves others to compare it with.
-
-        Args:
-            expected: trials that minutes are expected to hold; the budget's unless given.
+        A sixth of all, 12 at most; two at least, where that leaves others to compare it with. Where no number of trials
+        bounds the search, minutes are ``expected`` to hold so many.
 
         Example:
             >>> [SearchSettings(trials=trials).tuning_trials() for trials in (1, 2, 4, 7, 60, 300)]

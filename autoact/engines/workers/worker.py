@@ -35,8 +35,7 @@ def _worker_context(path: str, gpu_share: float) -> WorkerContext:
 def arrive(path: str, threads: int, gpu_share: float, folders: Sequence[str]) -> bytes:
     """Read the worker context in the file ``path``, and with it import all that training needs.
 
-    Returns:
-        The reply, which holds the process's number; ``folders`` are those that the driver imports from.
+    ``folders`` are those that the driver imports from; the reply holds the process's number.
     """
 
     def take() -> int:

@@ -64,12 +64,7 @@ class StageOneChoice:
 
 @dataclass(frozen=True)
 class Choosing:
-    """The first stage.
-
-    Attributes:
-        epsilons: differences up to these are ties.
-        margin: share that a cheaper assignment may lose.
-    """
+    """The first stage; a cheaper assignment may lose the share ``margin``."""
 
     task: Task
     space: SearchSpace

@@ -147,9 +147,9 @@ class StageTwo:
             for policy in selection.policies
             if (twin := selection.twin(policy)) and (found := gain(policy, twin, comparisons)) is not None
         }
-        mixed = None
-        if "uniform" in entries and not self._uniform(selection.policies["quality"].candidate):
-            mixed = gain("quality", "uniform", 1)
+        quality = selection.policies["quality"].candidate.assignment
+        is_uniform = self.space.is_baseline(quality) or self.space.is_uniform_alternative(quality)
+        mixed = gain("quality", "uniform", 1) if "uniform" in entries and not is_uniform else None
         return Confirmation(
             entries,
             gains,
@@ -162,10 +162,6 @@ class StageTwo:
             foresight=foresight,
             over_twins=twins,
         )
-
-    def _uniform(self, candidate: Candidate) -> bool:
-        own = self.space.is_baseline(candidate.assignment)
-        return own or self.space.is_uniform_alternative(candidate.assignment)
 
     def _foresee(self, chosen: StageOneChoice, comparisons: int, alpha: float) -> PowerAnalysis | None:
         quality, tuned = (name_of(r) for r in (chosen.selection.policies["quality"], chosen.selection.tuned))

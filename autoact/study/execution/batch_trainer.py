@@ -101,11 +101,8 @@ class Trainer:
     def train(self, candidates: Sequence[Candidate], earlier: Sequence[TrialRecord]) -> Iterator[Ended]:
         """Train a batch; yields records in an order that does not depend on which job ends first.
 
-        A candidate that the user's stop cut short is not among them.
-
-        Args:
-            candidates: what to train.
-            earlier: the study's records; the batch is compared with them at the rungs.
+        A candidate that the user's stop cut short is not among them. At the rungs the batch is compared with the
+        study's ``earlier`` records.
         """
         batch = Batch(dict(enumerate(candidates)))
         mine = {self.key(candidate) for candidate in candidates}

@@ -26,10 +26,7 @@ LEAST_FIRST = 3
 def rungs_of(settings: RungSettings, epochs: int | None, patience: int | None) -> tuple[int, ...]:
     """The epochs at which trainings pause, ascending; none where rungs are off, or trainings are too short.
 
-    Args:
-        settings: what the user said.
-        epochs: the most epochs that a training may take; None where only its own callbacks end it.
-        patience: epochs without progress after which it ends.
+    ``epochs`` are the most that a training may take; None where only its own callbacks end it.
 
     Example:
         >>> rungs_of(RungSettings(), 50, 8), rungs_of(RungSettings(first=0.2), 50, 8), rungs_of(RungSettings(), 2, 8)
@@ -74,11 +71,9 @@ class Standing:
 
 
 class Rung:
-    """The comparison at one rung.
+    """The comparison at one rung: of all that came this far, the best 1/``reduction`` go on.
 
-    Args:
-        reduction: of all that came this far, the best 1/``reduction`` go on.
-        objectives: what is traded; the user's own, which need a trained model, do not count here.
+    The user's own objectives, which need a trained model, do not count here.
     """
 
     def __init__(self, reduction: float, objectives: Sequence[Objective], epsilons: Mapping[str, float]) -> None:

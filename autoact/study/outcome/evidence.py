@@ -19,13 +19,11 @@ class SearchEvidence:
     """How far a search has come.
 
     Attributes:
-        records: every trial.
         estimates: by which finalists are picked.
         selection: the trials that matter, by the first stage of the check once it is made; None where the baseline did
             not finish.
         settings: of the check, as far as there is time for it.
         chosen: the first stage of the final check; None where there was none.
-        measured: the finalists' times.
         broken: name of a row -> the user's limit that it breaks, measured end to end.
         confirmation: the second stage; None where there was none.
         unfinished: whether the user's stop or the end of the minutes came before the end of the check.

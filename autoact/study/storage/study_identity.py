@@ -26,12 +26,7 @@ def digest(data: Any) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """A study's name and what it stands for.
-
-    Attributes:
-        name: the Optuna study's name.
-        family: equal for studies that differ in their space alone; their trials can seed each other.
-    """
+    """A study's name, and its family: equal for studies that differ in their space alone and can seed each other."""
 
     name: str
     family: str

@@ -55,8 +55,8 @@ class StudyNotes:
 
     def noted_under(self, prefix: str) -> dict[str, Any]:
         """Everything that ``note`` kept under keys with a prefix, by the rest of the key."""
-        found = {key: text for key, text in self.study.user_attrs.items() if key.startswith(prefix)}
-        return {key.removeprefix(prefix): json.loads(text) for key, text in found.items()}
+        notes = self.study.user_attrs.items()
+        return {key.removeprefix(prefix): json.loads(text) for key, text in notes if key.startswith(prefix)}
 
     def noted_elsewhere(self, key: str) -> list[Any]:
         """What ``note`` kept under ``key`` in the other studies of this storage."""

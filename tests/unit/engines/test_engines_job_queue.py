@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import CancelledError, wait
 from types import SimpleNamespace
 
+import cloudpickle
 import pytest
 
 from autoact.core.assignment import Assignment
@@ -12,6 +13,10 @@ from autoact.core.trial import Candidate
 from autoact.engines.job import Job
 from autoact.engines.job_queue import RETRIES, QueueingEngine
 from autoact.engines.workers.serialization import reply_of
+
+
+def numbers_of(ticket):
+    return cloudpickle.loads(ticket.payload).numbers
 
 
 class Engine(QueueingEngine):
@@ -37,7 +42,7 @@ class Engine(QueueingEngine):
             self._give_back(place)
             return False
         self.started.append(ticket)
-        self.log.append(ticket.numbers[0])
+        self.log.append(numbers_of(ticket)[0])
         return True
 
     def _starting(self):
@@ -50,7 +55,7 @@ class Engine(QueueingEngine):
             self._settle(ticket, None, CancelledError())
 
     def _take(self, number):
-        (ticket,) = [ticket for ticket in self.started if ticket.numbers == [number]]
+        (ticket,) = [ticket for ticket in self.started if numbers_of(ticket) == [number]]
         self.started.remove(ticket)
         self._give_back(True)
         return ticket
@@ -64,7 +69,7 @@ class Engine(QueueingEngine):
 
     @property
     def running(self):
-        return [ticket.numbers[0] for ticket in self.started]
+        return [numbers_of(ticket)[0] for ticket in self.started]
 
 
 def job(number):
