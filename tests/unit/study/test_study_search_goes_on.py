@@ -226,7 +226,7 @@ def test_an_interrupted_final_check_goes_on(kit):
 def test_a_smaller_budget_leaves_what_waits_alone(kit):
     bench = kit.Bench(settings=SearchSettings(trials=20, tuning=3))
     kit.run(bench, kit.Planted(kit.plant({}), stop_after=3))
-    smaller = dataclasses.replace(bench, settings=SearchSettings(trials=3, tuning=3))
+    smaller = dataclasses.replace(bench, settings=SearchSettings(trials=3, tuning=2))
     engine = kit.Planted(kit.plant({}))
     assert len(kit.run(smaller, engine).records) == 3
     assert engine.trained == []
