@@ -34,7 +34,6 @@ class Remark:
     advice: str
 
     def __str__(self) -> str:
-        """The line."""
         return f"{self.what}: {self.advice}"
 
 
@@ -50,7 +49,6 @@ class ColumnError(AutoactError):
         self.remark = remark
 
     def __reduce__(self) -> tuple[type[ColumnError], tuple[Remark]]:
-        """A copy for another process."""
         return ColumnError, (self.remark,)
 
 

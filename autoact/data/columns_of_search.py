@@ -10,7 +10,8 @@ import pandas as pd
 from autoact.core.errors import AutoactError
 from autoact.core.value_holders import PlainData
 from autoact.data.column_notes import ColumnError
-from autoact.data.columns.column_types import CATEGORY, NUMERIC, infer_schema, numbers, trim_text
+from autoact.data.columns.column_types import CATEGORY, NUMERIC, infer, numbers
+from autoact.data.columns.dtype_readings import tidy
 from autoact.data.columns.number_formats import NumberForm, form_of
 from autoact.data.preparation.tables import target_column
 from autoact.data.settings import DataSettings, declared_category, declared_number, dropping
@@ -60,13 +61,12 @@ as numbers: data.numeric=[hue] reads numbers")
 def _kind(frame: pd.DataFrame, settings: DataSettings) -> str | None:
     """What a column would be read as; None where it would be refused."""
     try:
-        return next(iter(infer_schema(trim_text(frame, settings.missing, settings.strip), settings).values()))
+        return next(iter(infer(tidy(frame, settings.missing, settings.strip), settings).schema.values()))
     except ColumnError:
         return None
 
 
 def _declared(settings: DataSettings, name: str, kind: str) -> DataSettings:
-    """The settings with one more declared column."""
     if kind == NUMERIC:
         return replace(settings, numeric=[*settings.numeric, name])
     return replace(settings, categorical=[*settings.categorical, name])
@@ -76,7 +76,7 @@ def _check_numbers(frame: pd.DataFrame, kind: str, settings: DataSettings) -> No
     """Refuse text in a column that the search read as numbers, and say that it did."""
     if kind != NUMERIC:
         return
-    column = trim_text(frame, settings.missing, settings.strip).iloc[:, 0]
+    column = tidy(frame, settings.missing, settings.strip).iloc[:, 0]
     try:
         numbers(column, "", form_of(column, NumberForm.of(settings)), settings)
     except AutoactError as error:
@@ -94,7 +94,6 @@ def _changed(name: str, kind: str, now: str | None, settings: DataSettings) -> s
 
 
 def _others(names: list[str], kinds: Mapping[str, str], settings: DataSettings) -> list[str]:
-    """Columns that the search did not learn from, and those that are gone."""
     more, gone = [name for name in names if name not in kinds], [name for name in kinds if name not in names]
     lines = []
     if more:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import lightning
 import numpy as np
@@ -12,6 +12,10 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.data.part import Part
+
+if TYPE_CHECKING:
+    from autoact.data.prepared_data import PreparedData
+    from autoact.data.sealed_test import OpenedParts
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_ROWS = 4096
@@ -41,14 +45,11 @@ class BatchOrder:
     A last batch of a single row is left out: batch norm cannot train on one row. It is another row each epoch.
 
     Args:
-        rows: how many there are.
-        batch_size: rows in a batch.
         seed: of the shuffling; None keeps the rows in order.
         device: where shuffled row numbers are handed out; they are drawn on the CPU, the same for every device.
     """
 
     def __init__(self, rows: int, batch_size: int, seed: int | None, device: torch.device | None = None) -> None:
-        """Start at epoch 0."""
         self.device = device
         self.rows = rows
         self.batch_size = batch_size
@@ -69,7 +70,6 @@ class BatchOrder:
         return iter(order.split(self.batch_size)[: len(self)])
 
     def __len__(self) -> int:
-        """The number of batches."""
         whole, rest = divmod(self.rows, self.batch_size)
         alone = self.seed is not None and rest == 1 and whole > 0
         return whole + (1 if rest and not alone else 0)
@@ -101,7 +101,6 @@ class TensorBatches:
             self.batch_sampler = None
 
     def __iter__(self) -> Iterator[Batch]:
-        """Pairs of inputs and targets."""
         shuffled = self.order.seed is not None
         for rows in self.order:
             if shuffled:
@@ -111,7 +110,6 @@ class TensorBatches:
                 yield self.part.x[span], self.part.y[span]
 
     def __len__(self) -> int:
-        """The number of batches."""
         return len(self.order)
 
 
@@ -124,20 +122,20 @@ class Resident:
     def __init__(self, share: float = 0.25) -> None:
         """Take no more than this share of the device's free memory for one part."""
         self.share = share
-        self._held: weakref.WeakKeyDictionary[Part, Part] = weakref.WeakKeyDictionary()
+        self._copies: weakref.WeakKeyDictionary[Part, Part] = weakref.WeakKeyDictionary()
 
     def part(self, part: Part, device: torch.device) -> Part | None:
         """The part on ``device``; None where it does not fit into the share, or where the device is the part's own."""
         if part.x.device == device or part.y.device == device:
             return None
-        held = self._held.get(part)
-        if held is not None and held.x.device == device:
-            return held
+        copied = self._copies.get(part)
+        if copied is not None and copied.x.device == device:
+            return copied
         size = sum(tensor.numel() * tensor.element_size() for tensor in (part.x, part.y))
         if size > self.share * free_memory(device):
             return None
         copied = Part(part.x.to(device), part.y.to(device), part.rows, part.series)
-        self._held[part] = copied
+        self._copies[part] = copied
         return copied
 
 
@@ -154,34 +152,11 @@ def free_memory(device: torch.device) -> int:
 _RESIDENT = Resident()
 
 
-class _Sealed(Protocol):
-    @property
-    def part(self) -> Part:
-        """The test rows, once they are opened."""
-
-
-class Parts(Protocol):
-    """Training, validation and test rows: ``PreparedData``, or what an opened test set hands out."""
-
-    @property
-    def train(self) -> Part:
-        """Rows to learn from."""
-
-    @property
-    def validation(self) -> Part:
-        """Rows to choose by."""
-
-    @property
-    def test(self) -> _Sealed:
-        """Rows for the final check."""
-
-
 class TensorDataModule(lightning.LightningDataModule):
     """Prepared data for a Lightning trainer; batches are ``(x, y)``.
 
     Args:
         prepared: what ``prepare`` gave.
-        batch_size: training rows in a batch.
         seed: of the order of the training rows, 0 or more.
 
     Raises:
@@ -196,7 +171,7 @@ class TensorDataModule(lightning.LightningDataModule):
         ((32, 13), torch.int64)
     """
 
-    def __init__(self, prepared: Parts, batch_size: int = 128, seed: int = 0) -> None:
+    def __init__(self, prepared: PreparedData | OpenedParts, batch_size: int = 128, seed: int = 0) -> None:
         super().__init__()
         if batch_size < 1:
             raise AutoactError(f"batch_size={batch_size} must be 1 or more")
@@ -225,11 +200,9 @@ class TensorDataModule(lightning.LightningDataModule):
         if device is None and self.trainer is not None:
             device = self.trainer.strategy.root_device
         resident = None if device is None else _RESIDENT.part(part, device)
-        return (
-            TensorBatches(part, batch_size, seed)
-            if resident is None
-            else TensorBatches(resident, batch_size, seed, device)
-        )
+        if resident is None:
+            return TensorBatches(part, batch_size, seed)
+        return TensorBatches(resident, batch_size, seed, device)
 
     def test_dataloader(self) -> TensorBatches:
         """Test rows in large batches, in order.

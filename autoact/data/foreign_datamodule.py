@@ -106,7 +106,6 @@ def missing_batches(made: object) -> str:
 
 
 def _flat(made: object) -> list[Iterable[Batch]]:
-    """The loaders in what a datamodule's method returned."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         return (made if isinstance(made, CombinedLoader) else CombinedLoader(made)).flattened

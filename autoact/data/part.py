@@ -25,9 +25,7 @@ class Part:
     series: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        """The number of rows."""
         return len(self.x)
 
     def __repr__(self) -> str:
-        """Shapes, not values."""
         return f"Part(x={tuple(self.x.shape)}, y={tuple(self.y.shape)})"

@@ -18,8 +18,8 @@ from sklearn.pipeline import Pipeline
 from autoact.core.errors import AutoactError
 from autoact.core.value_holders import PlainData
 from autoact.data.columns.category_levels import as_levels, same_amount, same_number, same_value
-from autoact.data.columns.column_types import CATEGORY, NUMERIC, amounts_of, conform, trim_text
-from autoact.data.columns.dtype_readings import dated, readable
+from autoact.data.columns.column_types import CATEGORY, NUMERIC, amounts_of, conform
+from autoact.data.columns.dtype_readings import dated, readable, tidy
 from autoact.data.columns.foreign_notations import plainly
 from autoact.data.columns.number_formats import PLAIN, NumberForm
 from autoact.data.columns.typed_text import spelt
@@ -139,9 +139,7 @@ class SavedPreprocessing:
     def _levels(self, column: pd.Series, amounts: bool) -> pd.Series:
         """Values of a categorical column, by the names that the categories had in training.
 
-        Args:
-            column: text.
-            amounts: whether the new rows hold numbers there, and no text that looks like them.
+        ``amounts`` says whether the new rows hold numbers there, and no text that looks like them.
         """
         name = str(column.name)
         fitted = self.categories[name]
@@ -184,7 +182,7 @@ class SavedPreprocessing:
     def _features(self, frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
         """See ``features``; and the columns of categories that hold numbers here, and no text that looks like them."""
         rows = chosen(frame, self.schema, where)
-        trimmed = trim_text(rows, self.reading["missing"], self.reading["strip"])
+        trimmed = tidy(rows, self.reading["missing"], self.reading["strip"])
         forms = {name: NumberForm(**{**form, "signs": tuple(form["signs"])}) for name, form in self.forms.items()}
         for name, kind in self.schema.items():
             if kind == NUMERIC:
@@ -214,8 +212,7 @@ class SavedPreprocessing:
 
         Two classes: the probability of the positive one; more: one for each; numbers: in the target's own unit.
 
-        Args:
-            out: what the network gives. **Shape**: ``[rows, outputs]``.
+        **Shape**: ``[rows, outputs]``.
         """
         if self.output == "number":
             mean, std = self.scale or (0.0, 1.0)
@@ -297,12 +294,10 @@ def _whole(ids: pd.Series) -> pd.Series:
 
 
 def _remedy(settings: DataSettings) -> str:
-    """How a file of new rows must be written."""
     return f"write the file as the training file was written, with {settings.delimiter!r} between fields"
 
 
 def _numeric(pipeline: Pipeline, columns: list[str]) -> dict[str, PlainData]:
-    """What the numeric steps learnt, by column."""
     medians, scaling = pipeline.named_steps["median"].statistics_, pipeline.steps[-1]
     found: dict[str, PlainData] = {}
     for k, name in enumerate(columns):
@@ -315,7 +310,6 @@ def _numeric(pipeline: Pipeline, columns: list[str]) -> dict[str, PlainData]:
 
 
 def _categories(pipeline: Pipeline, columns: list[str], levels: Mapping[str, list[str]]) -> dict[str, PlainData]:
-    """What the categorical steps learnt, by column."""
     encoder, gap = pipeline.named_steps["one_hot"], pipeline.named_steps["missing"].fill_value
     found: dict[str, PlainData] = {}
     for name, known, rare in zip(columns, encoder.categories_, encoder.infrequent_categories_, strict=True):

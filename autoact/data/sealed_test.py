@@ -71,7 +71,6 @@ class TestSet(ABC):
         return list(self._openings)
 
     def __repr__(self) -> str:
-        """The size and the openings, never the data."""
         count = len(self._openings)
         state = f"opened {count} time{'s' * (count != 1)}" if count else "sealed"
         return f"{type(self).__name__}({'unknown' if self.size is None else self.size} rows, {state})"
@@ -97,7 +96,6 @@ class PreparedTest(TestSet):
 
     Args:
         read: a picklable callable that makes the part.
-        size: number of rows.
         fingerprint: sha256 of the rows' content.
         train: the training rows, which the opened datamodule hands out as before.
 

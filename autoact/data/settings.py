@@ -121,7 +121,6 @@ class DataSettings:
     """Steps that it predicts."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that no data could satisfy."""
         check_values(self, "data")
         for name, allowed in (("source", SOURCES), ("split", SPLITS), ("scaling", SCALINGS)):
             if getattr(self, name) not in allowed:
@@ -244,7 +243,6 @@ def check_settings(settings: DataSettings, kind: str) -> None:
 
 
 def _check_numbers(settings: DataSettings) -> None:
-    """Refuse ways of writing numbers that cannot be told apart."""
     for what in ("decimal", "thousands"):
         value = getattr(settings, what)
         if value is not None and (len(value) != 1 or value.isalnum() or value in "+-"):
@@ -271,7 +269,6 @@ def _check_characters(settings: DataSettings) -> None:
 
 
 def _check_named(settings: DataSettings) -> None:
-    """Refuse columns that the other settings contradict."""
     both = sorted(set(settings.numeric) & set(settings.categorical))
     if both:
         raise AutoactError(f"column {both[0]!r} is declared in data.numeric and in data.categorical: keep one")
@@ -332,5 +329,4 @@ def marked_missing(settings: DataSettings, *marks: str) -> str:
 
 
 def _more(key: str, before: Sequence[str], more: Sequence[str]) -> str:
-    """A list with what it held and what is new."""
     return override(key, list(dict.fromkeys([*before, *more])))

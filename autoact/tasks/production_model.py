@@ -23,7 +23,6 @@ from autoact.tasks.score_conversion import as_scores
 # Column of a file of predictions: the number of the row in the source file from 0, and the score.
 ROW, SCORE = "row", "score"
 
-
 # How names of production models begin, in tables.
 PRODUCTION = "production model: "
 
@@ -60,10 +59,7 @@ class ProductionModel:
 
     Making one scores the validation rows, so that what is wrong with it is said before anything is trained.
 
-    Args:
-        source: gives its scores.
-        prepared: the data; its test part stays sealed until somebody opens it.
-        metric: what decides, as the networks are scored.
+    The test part of the data stays sealed until somebody opens it.
     """
 
     def __init__(self, source: ScoreSource, prepared: PreparedData, metric: Metric) -> None:
@@ -99,7 +95,6 @@ class ProductionModel:
         )
 
     def _score(self, part: str) -> float | None:
-        """The metric on one part."""
         y = (self._prepared.validation.y if part == "validation" else self._prepared.test.y).numpy()
         scores = self._source.scores(part)
         if scores is None:
@@ -116,12 +111,6 @@ class PredictedRows:
     With two classes the score is the probability of the positive one, the last in ``prepared.classes``.
 
     The id is the number of the row in the source file from 0 (column ``row``), or a column that the data have too.
-
-    Args:
-        path: a csv file.
-        prepared: the data.
-        settings: of the data.
-        metric: which form scores must have.
 
     Raises:
         AutoactError: no such file, wrong columns, an id twice or of no row, a score that is not finite or, where the
@@ -160,7 +149,6 @@ class PredictedRows:
         return as_scores(values, self._outputs, self._prepared, self._metric, self.title)
 
     def _id_column(self, columns: Sequence[str], known: Sequence[str]) -> str:
-        """Which column tells rows apart."""
         for name in self._outputs:
             if name not in columns:
                 close = nearest(name, columns)
@@ -236,7 +224,6 @@ class PredictedRows:
         return [str(int(row)) for row in rows]
 
     def _covered(self, part: str, ids: Sequence[str]) -> None:
-        """Refuse a file that lacks rows."""
         lacking = [name for name in ids if name not in self._scores.index]
         if lacking:
             raise AutoactError(
@@ -247,12 +234,6 @@ class PredictedRows:
 
 class PredictingModel:
     """A model that takes the raw columns: read anew for each part, the test rows only after they were opened.
-
-    Args:
-        model: what predicts.
-        prepared: the data.
-        settings: of the data.
-        metric: which form scores must have.
 
     Raises:
         AutoactError: the data are no table.
@@ -294,7 +275,6 @@ class PredictingModel:
 
 
 def _score_columns(prepared: PreparedData) -> list[str]:
-    """What the columns of scores are called."""
     return prepared.classes if prepared.classes is not None and len(prepared.classes) > 2 else [SCORE]
 
 
@@ -305,14 +285,9 @@ def find_production_model(
     metric: Metric,
     load: Callable[[str], Model],
 ) -> ProductionModel | None:
-    """The production model that the user names.
+    """The production model that the user names: ``models:/name@alias``, another address of MLflow's, or a csv file.
 
-    Args:
-        what: ``models:/name@alias``, another address of MLflow's, or a csv file; None: there is none.
-        prepared: the data.
-        settings: of the data.
-        metric: what decides, as the networks are scored.
-        load: address -> the model.
+    None where they name none.
 
     Raises:
         AutoactError: it is not there, or does not fit.
@@ -341,14 +316,6 @@ def production_note(
     name: str, score: float | None, other: str, other_score: float | None, *, mode: str, unit: str
 ) -> str:
     """A sentence that compares the production model with a network on test rows; empty where one has no score.
-
-    Args:
-        name: the production model's, as in the table.
-        score: its quality on test rows.
-        other: what it is compared with, as people read it.
-        other_score: mean quality of that on the same rows.
-        mode: ``max`` or ``min``: which qualities are better.
-        unit: what the quality is.
 
     Example:
         >>> production_note("production model: old.csv", 0.84, "recommended: quality", 0.86, mode="max", unit="ROC AUC")

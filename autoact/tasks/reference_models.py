@@ -26,10 +26,7 @@ def reference_scores(
 ) -> list[tuple[str, float, float | None]]:
     """Name, validation score and test score of each reference; settings are chosen on validation rows.
 
-    Args:
-        prepared: the data, preprocessed as the networks see it.
-        metric: what to score.
-        test: the opened test part; None leaves the test score out.
+    Without an opened test part there is no test score.
 
     Example:
         >>> from autoact.data.prepare import prepare
@@ -55,15 +52,7 @@ def reference_rows(
     *,
     fitted: bool = True,
 ) -> list[tuple[str, float | None, float | None]]:
-    """The production model's row, where there is one, then those of the references.
-
-    Args:
-        prepared: the data, preprocessed as the networks see it.
-        metric: what to score.
-        test: the opened test part; None leaves the test score out.
-        production_model: the model in production.
-        fitted: whether reference models are fitted.
-    """
+    """The production model's row, where there is one, then those of the references where these are ``fitted``."""
     rows: list[tuple[str, float | None, float | None]] = []
     if production_model is not None:
         rows.append(production_model.row(test is not None))
@@ -71,7 +60,6 @@ def reference_rows(
 
 
 def _linear(kind: str) -> list[BaseEstimator]:
-    """Linear models of several strengths of regularisation."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if kind in CLASSIFICATION:
@@ -80,7 +68,6 @@ def _linear(kind: str) -> list[BaseEstimator]:
 
 
 def _boosting(kind: str) -> list[BaseEstimator]:
-    """Gradient boosting with early stopping on a share of the training rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     make = HistGradientBoostingClassifier if kind in CLASSIFICATION else HistGradientBoostingRegressor
@@ -104,12 +91,10 @@ def _best_of(
 
 
 def _rows(part: Part) -> np.ndarray:
-    """The inputs of a part as a table."""
     return part.x.reshape(len(part.x), -1).numpy()
 
 
 def _predict(model: BaseEstimator, part: Part) -> np.ndarray:
-    """Scores in the form that metrics take."""
     if not hasattr(model, "predict_proba"):
         return model.predict(_rows(part))
     score = model.predict_proba(_rows(part))

@@ -25,12 +25,8 @@ def as_scores(
     **Shape**: ``[rows]`` for numbers (standardised as the networks' targets are) and two classes, else
     ``[rows, classes]``.
 
-    Args:
-        values: what the model gave: numbers, probabilities, or labels where the metric looks at classes alone.
-        columns: the class of each column where known; the order of ``prepared.classes`` otherwise.
-        prepared: the data.
-        metric: decides which form will do.
-        title: of the model, for messages.
+    ``values`` are numbers, probabilities, or labels where the metric looks at classes alone. ``columns`` names the
+    class of each column; where it is None, they are in the order of ``prepared.classes``.
 
     Raises:
         AutoactError: another shape, labels where probabilities are needed, or numbers that are none.
@@ -62,7 +58,6 @@ def _finite(values: np.ndarray, title: str) -> np.ndarray:
 
 
 def _are_labels(values: np.ndarray) -> bool:
-    """Whether these are classes, not scores."""
     return values.dtype.kind in "OUSTbiu" or bool(np.isin(values, (0.0, 1.0)).all())
 
 
@@ -87,7 +82,6 @@ def _from_labels(values: np.ndarray, classes: Sequence[str], metric: Metric, tit
 def _from_probabilities(
     found: np.ndarray, columns: Sequence[str] | None, classes: Sequence[str], metric: Metric, title: str
 ) -> np.ndarray:
-    """Probabilities in the order of the classes."""
     if found.ndim == 2:
         if found.shape[1] != len(classes):
             raise AutoactError(f"production_model={title} gives {found.shape[1]} columns for {len(classes)} classes")

@@ -29,11 +29,7 @@ def end_abandoned(store: Store, spare: str | None = None) -> list[str]:
     """End every run of autoact's that nobody runs any more, as KILLED and with a note; returns their names.
 
     A search is alive while a driver holds its lock in the study's folder. The locks end with their process, however
-    it ended.
-
-    Args:
-        store: where.
-        spare: a search that goes on, with its trials.
+    it ended. The search ``spare``, which goes on, is left alone, and so are its trials.
 
     Raises:
         StoreError: the store does not answer.
@@ -73,7 +69,6 @@ def say_abandoned(store: Store, spare: str | None = None) -> None:
 
 
 def _running(store: Store) -> Iterator[Run]:
-    """Runs of autoact's that are said to be running."""
     with answered():
         experiments = [experiment.experiment_id for experiment in store.client.search_experiments(max_results=1000)]
     for kind in KINDS:
@@ -81,7 +76,6 @@ def _running(store: Store) -> Iterator[Run]:
 
 
 def _kind(run: Run) -> str:
-    """``search``, ``trial`` or ``train``."""
     return str(run.data.tags.get("autoact.kind"))
 
 

@@ -50,12 +50,7 @@ class BackgroundWriter:
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
 
     def put(self, what: str, write: Callable[[], None]) -> None:
-        """Add a write to the queue; it has to be repeatable, and may raise ``StoreError``.
-
-        Args:
-            what: names the write in messages.
-            write: is called on the writer's thread.
-        """
+        """Queue a write under its name for messages; it has to be repeatable, and may raise ``StoreError``."""
         with self._changed:
             self._queue.append((what, write))
             self._changed.notify_all()

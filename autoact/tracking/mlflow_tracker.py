@@ -52,11 +52,8 @@ class MlflowTracker(SearchCallback):
     def __init__(self, settings: TrackingSettings, output: Path, task: str, pause: float = PAUSE) -> None:
         """Connect to the store.
 
-        Args:
-            settings: what the user said.
-            output: folder for the store where no other is given.
-            task: names the experiment where no other name is given.
-            pause: seconds from a failure of the store to the next try.
+        ``output`` is the folder for the store, and ``task`` names the experiment, where the settings name no other;
+        ``pause`` is in seconds, from a failure of the store to the next try.
 
         Raises:
             AutoactError: unknown settings, no store, no such outer run.
@@ -78,7 +75,6 @@ class MlflowTracker(SearchCallback):
         self._renamed = False
 
     def _find_outer(self, settings: TrackingSettings) -> tuple[str | None, str | None]:
-        """The outer run's id, and the experiment that its children belong to."""
         origin = "tracking.parent_run_id" if settings.parent_run_id else "MLFLOW_RUN_ID"
         run_id = settings.parent_run_id or os.environ.get("MLFLOW_RUN_ID")
         if not run_id:
@@ -153,7 +149,6 @@ class MlflowTracker(SearchCallback):
             _say(f"MLflow refused {len(self._writer.refused)} entries, e.g. {self._writer.refused[0]}")
 
     def _say_what_is_left(self, left: list[str], why: object) -> None:
-        """Say what could not be logged, and how to log it later."""
         wanted = self._finished_at if self._result is None and self._children_wanted == "all" else self._wanted()
         trials = sum(number not in self._children or not self._children[number].complete for number in wanted)
         parts = [f"{trials} trials" if trials else "", "the result" if self._result and left != ["the end"] else ""]

@@ -193,12 +193,7 @@ def trial_entries(record: TrialRecord, info: SearchInfo, finished: int) -> Entri
     """A child run's parameters, metrics and tags.
 
     Values are those of the best epoch, at step 0, so that MLflow compares trials in bars; the same names under
-    ``curve/`` are the learning curves, with the epoch as step.
-
-    Args:
-        record: the trial.
-        info: its search.
-        finished: when it ended, in milliseconds since 1970.
+    ``curve/`` are the learning curves, with the epoch as step. ``finished`` is in milliseconds since 1970.
     """
     candidate = record.candidate
     params = {f"act.{site}": str(choice) for site, choice in candidate.assignment.items()}
@@ -270,7 +265,6 @@ def result_points(result: SearchResult, at: int) -> list[Point]:
 
 
 def _row_values(row: Row, result: SearchResult) -> dict[str, float | None]:
-    """One row of the final table."""
     unit, names = slug(result.quality_unit), metric_names(result.info)
     gain = result.gains.get(row.name)
     values: dict[str, float | None] = {

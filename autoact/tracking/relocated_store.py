@@ -60,10 +60,6 @@ def follow(database: Path, artifacts: Path) -> list[Moved]:
     autoact keeps artifacts in one folder beside the database. Where an experiment's address names another folder of
     that name, the store was moved or copied. Of a copy whose original is still there, what came along follows.
 
-    Args:
-        database: the SQLite file.
-        artifacts: the folder beside it.
-
     Returns:
         One entry per earlier place; none where nothing was moved, or where the file is no store of MLflow's.
 
@@ -128,7 +124,6 @@ def _rewrite(store: sqlite3.Connection, table: str, column: str, before: str, af
 
 
 def _path(uri: str) -> Path:
-    """The path that a file's URI names."""
     return Path(url2pathname(urlsplit(uri).path))
 
 

@@ -104,5 +104,4 @@ class Runs:
 
 
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Slices of at most ``size`` items."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -33,7 +33,6 @@ class TrackingSettings:
     parent_run_id: Optional[str] = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         check_values(self, "tracking")
         if self.backend not in BACKENDS:
             raise unknown("tracking.backend", self.backend, BACKENDS)

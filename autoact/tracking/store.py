@@ -243,7 +243,6 @@ class Store:
             self.client = self._connect()
 
     def _connect(self) -> MlflowClient:
-        """A client that has been answered once."""
         from mlflow import MlflowClient
 
         file = sqlite_file(self.uri)

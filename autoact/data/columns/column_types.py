@@ -10,7 +10,7 @@ import pandas as pd
 
 from autoact.core.errors import AutoactError
 from autoact.data.column_notes import ColumnError, Remark, dates, empty, read_as_numbers, unreadable, written_otherwise
-from autoact.data.columns.dtype_readings import as_text, dated, readable, tidy
+from autoact.data.columns.dtype_readings import as_text, dated, readable
 from autoact.data.columns.foreign_notations import plainly
 from autoact.data.columns.number_formats import PLAIN, NumberForm, form_of, recognised
 from autoact.data.columns.text_columns import kind_of_text
@@ -34,16 +34,6 @@ class Columns:
     schema: dict[str, str]
     forms: dict[str, NumberForm] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
-
-
-def trim_text(frame: pd.DataFrame, missing: list[str], strip: bool = True) -> pd.DataFrame:
-    """See ``readings.tidy``."""
-    return tidy(frame, missing, strip)
-
-
-def infer_schema(frame: pd.DataFrame, settings: DataSettings) -> dict[str, str]:
-    """Column -> ``numeric`` or ``category``; see ``infer``."""
-    return infer(frame, settings).schema
 
 
 def infer(frame: pd.DataFrame, settings: DataSettings) -> Columns:
@@ -96,11 +86,7 @@ def _kind(column: pd.Series, settings: DataSettings, found: list[Remark]) -> str
 
 
 def amounts_of(frame: pd.DataFrame, schema: Mapping[str, str]) -> tuple[str, ...]:
-    """The columns of categories that hold numbers, and no text that looks like them.
-
-    Args:
-        frame: tidy.
-        schema: column -> ``numeric`` or ``category``.
+    """The columns of categories in a tidy table that hold numbers, and no text that looks like them.
 
     Example:
         >>> amounts_of(pd.DataFrame({"a": [2.5], "b": ["2.50"]}), {"a": "category", "b": "category"})
@@ -186,7 +172,6 @@ def numbers(
 
 
 def _remedy(column: pd.Series, value: str, settings: DataSettings | None) -> str:
-    """What to do about text in a column of numbers."""
     if (plain := plainly(value)) is not None:
         return f"write it as {plain}"
     if settings is None:

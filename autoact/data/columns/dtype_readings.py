@@ -91,7 +91,6 @@ def _tidied(column: pd.Series, marks: Sequence[str], strip: bool) -> pd.Series:
 
 
 def _of_pandas(column: pd.Series) -> pd.Series:
-    """Arrow's and sparse columns as plain ones of pandas."""
     if isinstance(column.dtype, pd.ArrowDtype):
         import pyarrow
 
@@ -103,7 +102,6 @@ def _of_pandas(column: pd.Series) -> pd.Series:
 
 
 def _of_objects(column: pd.Series, marks: Sequence[str], strip: bool) -> pd.Series:
-    """A column of Python objects, by what they are."""
     kind = contents(column)
     if kind in _NUMBERS:
         return _unmarked(column.where(~column.isna(), np.nan).map(_number).astype("float64"), marks)
@@ -143,7 +141,6 @@ def readable(column: pd.Series) -> bool:
 
 
 def _cleaned(text: pd.Series, marks: Sequence[str], strip: bool) -> pd.Series:
-    """Text without blanks around it, marks as missing."""
     text = text.map(str.strip, na_action="ignore") if strip else text
     return text.astype(object).where(~text.isin(marks) & text.notna(), np.nan)
 

@@ -82,7 +82,6 @@ class NumberForm:
         return parsed[codes]
 
     def _one(self, text: str, pattern: re.Pattern[str]) -> float:
-        """One value."""
         text, factor = _minus_first(text.strip()), 1.0
         if BRACKETS in self.signs and text.startswith("(") and text.endswith(")"):
             text, factor = text[1:-1].strip(), -1.0
@@ -211,5 +210,4 @@ def _signs(values: Sequence[str], settings: DataSettings) -> tuple[str, ...] | N
 
 
 def _money(text: str) -> bool:
-    """Whether this stands for a currency."""
     return text in _CURRENCIES or (len(text) == 1 and unicodedata.category(text) == "Sc")

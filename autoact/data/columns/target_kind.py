@@ -14,10 +14,7 @@ FEW = 10
 def kind_remarks(target: str, y: np.ndarray, classes: Sequence[str] | None) -> list[str]:
     """A question where the values of a target suggest the other kind of task.
 
-    Args:
-        target: the column's name.
-        y: numbers of a regression, or class indices.
-        classes: the classes' names; None for a regression.
+    ``y`` holds the numbers of a regression, whose ``classes`` are None, or class indices.
 
     Example:
         >>> kind_remarks("left", np.array([0.0, 1.0, 1.0]), None)

@@ -80,7 +80,6 @@ def _stamps(column: pd.Series, name: str, time_format: str | None) -> pd.Series:
 
 
 def _refuse_year_last(column: pd.Series, name: str) -> None:
-    """Refuse numbers that are dates with the year at the end."""
     text = as_text(column).astype(str)
     if not text.str.fullmatch(r"\d{7,8}").all():
         return
@@ -121,7 +120,6 @@ def _refuse_unsure(column: pd.Series, name: str) -> None:
 
 
 def _unreadable(column: pd.Series, name: str, reason: str) -> AutoactError:
-    """The error for a time column that holds no plain dates."""
     first = reason.splitlines()[0].split(". ")[0]
     form = date_form(as_text(column))
     advice = (

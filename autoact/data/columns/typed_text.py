@@ -72,9 +72,6 @@ def spelt(column: pd.Series) -> str | None:
 def meaning(column: pd.Series) -> str | None:
     """What the numbers of a column stand for, by its type or its text: ``TRUTH``, ``SECONDS``, or None for themselves.
 
-    Args:
-        column: as it was read.
-
     Example:
         >>> meaning(pd.Series([True])), meaning(pd.Series(["1 days"])), meaning(pd.to_timedelta(pd.Series([1]), "s"))
         ('truth values', 'times or durations', 'times or durations')

@@ -27,9 +27,7 @@ def shortened(text: str) -> str:
 def gap_lines(column: pd.Series, *, known: bool) -> list[str]:
     """A line on missing numbers where training had none, or where no row has one.
 
-    Args:
-        column: float64.
-        known: whether training had missing values there, too.
+    ``known`` says whether training had missing values there, too.
 
     Example:
         >>> gap_lines(pd.Series([None, None], name="age", dtype=float), known=True)
@@ -101,9 +99,7 @@ def _loosely(text: str) -> str:
 def meaning_lines(frame: pd.DataFrame, meanings: Mapping[str, str]) -> list[str]:
     """A line on each column whose numbers stand for something else than in training.
 
-    Args:
-        frame: the numeric columns, as they were read.
-        meanings: of the training rows' columns; see ``spelt.meaning``.
+    ``frame`` holds the numeric columns as they were read; ``meanings`` belong to the training rows, see ``meaning``.
 
     Example:
         >>> meaning_lines(pd.DataFrame({"age": [True, False]}), {})
@@ -122,5 +118,4 @@ def meaning_lines(frame: pd.DataFrame, meanings: Mapping[str, str]) -> list[str]
 
 
 def _rows(some: int, every: int, one: str, many: str) -> str:
-    """How many rows of how many do something."""
     return f"{some:,} of {every:,} rows {one if some == 1 else many}"

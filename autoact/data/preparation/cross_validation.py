@@ -26,12 +26,7 @@ def fold_of(prepared: PreparedData, seed: int, fold: int, folds: int) -> Prepare
     All folds are of one size, so that their members can train in one population: the few rows that are left over
     (fewer than there are folds, drawn by the seed) are training rows in every fold. Classes are dealt out evenly.
     Preprocessing and scales stay as they were fitted on the task's own training rows. The test part stays sealed.
-
-    Args:
-        prepared: the data of a task.
-        seed: decides which rows make up which fold; it is the same partition for all folds of a seed.
-        fold: which one is validation, from 0.
-        folds: how many there are.
+    The seed decides which rows make up which fold, the same partition for all folds of a seed; ``fold`` counts from 0.
 
     Raises:
         AutoactError: rows of this split cannot be dealt out, or there are too few of them.
@@ -57,7 +52,6 @@ def fold_of(prepared: PreparedData, seed: int, fold: int, folds: int) -> Prepare
 
 
 def _validation_rows(whole: Part, seed: int, fold: int, folds: int, *, classes: bool) -> np.ndarray:
-    """The rows of one fold, in order."""
     order = np.random.default_rng(np.random.SeedSequence([seed, folds])).permutation(len(whole))
     dealt = order[len(order) % folds :]
     if classes:
@@ -66,7 +60,6 @@ def _validation_rows(whole: Part, seed: int, fold: int, folds: int, *, classes: 
 
 
 def _joined(one: Part, other: Part) -> Part:
-    """The rows of two parts."""
     series = None
     if one.series is not None and other.series is not None:
         series = torch.cat([one.series, other.series])
@@ -75,7 +68,6 @@ def _joined(one: Part, other: Part) -> Part:
 
 
 def _taken(part: Part, rows: np.ndarray) -> Part:
-    """Some rows of a part."""
     index = torch.from_numpy(rows)
     series = None if part.series is None else part.series[index]
     return Part(part.x[index], part.y[index], part.rows[rows], series)

@@ -43,10 +43,6 @@ def profile(frame: pd.DataFrame, schema: Mapping[str, str]) -> PlainData:
     ``(edge before, edge]``, open at both ends. Categories: the share of each frequent level, and of all others
     together. Both: the share of missing values, which comes last.
 
-    Args:
-        frame: training rows, as ``conform`` gives them.
-        schema: column -> ``numeric`` or ``category``.
-
     Example:
         >>> found = profile(pd.DataFrame({"city": ["a", "a", "b", None]}), {"city": "category"})
         >>> found["rows"], found["columns"][0]["levels"], found["columns"][0]["shares"]
@@ -142,9 +138,7 @@ def chance_level(bins: int, rows: tuple[int, int], alpha: float = 0.05) -> float
 def drift(stored: PlainData, frame: pd.DataFrame) -> list[Drift]:
     """Each stored column against new rows, the largest change first; a column that is gone comes before all.
 
-    Args:
-        stored: what ``profile`` gave.
-        frame: new rows; further columns do not matter.
+    ``stored`` is what ``profile`` gave; further columns of the new rows do not matter.
 
     Example:
         >>> old, new = pd.DataFrame({"x": [0.0, 1.0] * 50}), pd.DataFrame({"x": [0.0, 1.0, 1.0, 1.0] * 50})

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from autoact.core.errors import AutoactError
-from autoact.data.columns.column_types import as_text, numbers, trim_text
+from autoact.data.columns.column_types import as_text, numbers
+from autoact.data.columns.dtype_readings import tidy
 from autoact.data.columns.number_formats import NumberForm, form_of
 from autoact.data.columns.time_order import order_of
 from autoact.data.preparation.fingerprint import content_hash, data_fingerprint
@@ -98,7 +99,7 @@ def _checked(table: LoadedTable, settings: DataSettings) -> pd.DataFrame:
         )
     check_columns(table.frame, settings, {"data.time": settings.time, "data.group": settings.group})
     _refuse_repeated(settings)
-    frame = trim_text(table.frame, settings.missing, settings.strip)
+    frame = tidy(table.frame, settings.missing, settings.strip)
     needed: dict[str, object] = {}
     for name in (*settings.series, *settings.known):
         needed[name] = numbers(frame[name], form=form_of(frame[name], NumberForm.of(settings)), settings=settings)

@@ -30,7 +30,6 @@ class NormalScores(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, points: int = 1000) -> None:
-        """Keep the parameter, as scikit-learn asks."""
         self.points = points
 
     def fit(self, x: np.ndarray | pd.DataFrame, y: object = None) -> NormalScores:

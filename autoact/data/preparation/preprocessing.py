@@ -28,11 +28,6 @@ def fit_preprocessing(frame: pd.DataFrame, schema: dict[str, str], settings: Dat
     Numbers: median in place of missing values, then scaling; one more 0/1 column for each column with missing
     values. Categories: one column for each, one for missing, rare and unseen ones share one.
 
-    Args:
-        frame: the training rows, as ``conform`` gives them.
-        schema: column -> ``numeric`` or ``category``.
-        settings: scaling, min_frequency and max_categories are used.
-
     Raises:
         AutoactError: a column without any value in the training rows, or no column at all.
     """
@@ -56,7 +51,6 @@ def fit_preprocessing(frame: pd.DataFrame, schema: dict[str, str], settings: Dat
 
 
 def _numeric(scaling: str) -> Pipeline:
-    """Median for missing values, then scaling."""
     steps: list[tuple[str, object]] = [("median", SimpleImputer(strategy="median"))]
     if scaling == "quantile":
         steps.append(("scores", NormalScores()))
@@ -141,7 +135,6 @@ def feature_names(transformer: ColumnTransformer) -> list[str]:
 
 
 def _encoded(encoder: OneHotEncoder, columns: list[str]) -> list[tuple[str, str]]:
-    """Column and level of each output of the encoder."""
     marked = encoder.get_feature_names_out([f"{k}\0" for k in range(len(columns))])
     parts = [str(name).partition("\0_") for name in marked]
     return [(columns[int(number)], level) for number, _, level in parts]

@@ -63,7 +63,6 @@ class SequenceReader:
         return Part(torch.from_numpy(np.array(x, dtype=np.float32, order="C")), torch.tensor(self.y), self.rows)
 
     def __repr__(self) -> str:
-        """Never the data."""
         return f"SequenceReader({len(self.rows)} rows)"
 
 
@@ -172,7 +171,6 @@ def load_sequences(settings: DataSettings) -> Sequences:
 
 
 def _digits() -> Sequences:
-    """Handwritten digits read from top to bottom."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -183,7 +181,6 @@ def _digits() -> Sequences:
 
 
 def _from_table(settings: DataSettings) -> Sequences:
-    """One channel whose steps are the columns."""
     table = load_table(settings)
     typed = check_table(table, settings, "sequence_classification")
     text = [name for name, kind in typed.schema.items() if kind != NUMERIC]

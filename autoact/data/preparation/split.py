@@ -142,7 +142,6 @@ def _labels(rows: int, validation: float, test: float) -> np.ndarray:
 def _by_class(
     classes: np.ndarray, names: list[str], validation: float, test: float, random: np.random.Generator
 ) -> np.ndarray:
-    """Each class divided on its own."""
     needed = 3 if test else 2
     part = np.empty(len(classes), dtype="int8")
     for value in np.unique(classes):

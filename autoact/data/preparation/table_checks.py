@@ -150,7 +150,6 @@ def target_numbers(
 
 
 def _as_numbers(column: pd.Series, row: int, form: NumberForm, settings: DataSettings) -> str:
-    """What makes numbers of a target of text."""
     if not readable(column):
         return "regression needs numbers"
     ways = [way.overrides(settings) for way in (recognised(column, settings) if form == PLAIN else [])]
@@ -166,7 +165,6 @@ def _as_numbers(column: pd.Series, row: int, form: NumberForm, settings: DataSet
 
 
 def _no_missing(column: pd.Series, where: str) -> None:
-    """Refuse a target with missing values."""
     missing = np.flatnonzero(column.isna())
     if len(missing):
         place = f" of {where}" if where else ""

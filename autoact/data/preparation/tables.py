@@ -14,7 +14,8 @@ from sklearn.compose import ColumnTransformer
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.override_text import override
 from autoact.data.columns.category_levels import as_levels
-from autoact.data.columns.column_types import NUMERIC, Columns, amounts_of, as_text, conform, infer, trim_text
+from autoact.data.columns.column_types import NUMERIC, Columns, amounts_of, as_text, conform, infer
+from autoact.data.columns.dtype_readings import tidy
 from autoact.data.columns.number_formats import NumberForm, form_of
 from autoact.data.columns.target_kind import kind_remarks
 from autoact.data.columns.time_order import order_of
@@ -55,7 +56,6 @@ class TableReader:
         return Part(torch.from_numpy(encode(self.preprocessing, self.frame)), torch.tensor(self.y), self.rows)
 
     def __repr__(self) -> str:
-        """Never the data."""
         return f"TableReader({len(self.rows)} rows)"
 
 
@@ -124,16 +124,6 @@ def prepare_rows(
     notes: Sequence[str] = (),
 ) -> PreparedData:
     """Fit the preprocessing on the training rows, and seal the test rows.
-
-    Args:
-        typed: all rows.
-        split: which rows are in which part.
-        settings: how columns become numbers.
-        kind: ``classification`` or ``regression``.
-        name: of the data, for people.
-        description: where the rows came from.
-        simulated: whether a process of ours made them.
-        notes: what is worth a look.
 
     Raises:
         AutoactError: a column without any value in the training rows.
@@ -239,7 +229,7 @@ def check_table(table: LoadedTable, settings: DataSettings, kind: str) -> Typed:
     target = target_column(table, settings)
     roles = {"data.target": target, "data.time": settings.time, "data.group": settings.group}
     check_columns(table.frame, settings, roles)
-    frame = trim_text(table.frame, settings.missing, settings.strip)
+    frame = tidy(table.frame, settings.missing, settings.strip)
     apart = {column for column in (*roles.values(), *settings.drop) if column is not None}
     features = frame[[name for name in frame.columns if name not in apart]]
     columns = infer(features, settings)
@@ -253,7 +243,7 @@ def check_table(table: LoadedTable, settings: DataSettings, kind: str) -> Typed:
         y = class_indices(labels, classes)
     test = test_frame = None
     if table.test_frame is not None:
-        test_frame = trim_text(table.test_frame, settings.missing, settings.strip)
+        test_frame = tidy(table.test_frame, settings.missing, settings.strip)
         test = _check_test(test_frame, target, columns, classes, settings, target_form)
         test_frame = _identity(test_frame, settings)
     order = order_of(raw[settings.time], settings.time_format) if settings.time is not None else None
@@ -312,7 +302,6 @@ def _check_test(
     settings: DataSettings,
     form: NumberForm,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """The official test file in the form of the training file."""
     where = "the test file"
     features = conform(frame, columns.schema, where, columns.forms, settings)
     if target not in frame.columns:
@@ -324,7 +313,6 @@ def _check_test(
 
 
 def _groups(column: pd.Series) -> np.ndarray:
-    """Groups as text, without gaps."""
     if column.isna().any():
         row = int(np.flatnonzero(column.isna())[0])
         raise AutoactError(f"group column {column.name!r} has no value in row {row + 1}: every row needs one")
@@ -382,7 +370,6 @@ def _check_classes(typed: Typed, split: Split, how: str, settings: DataSettings)
 
 
 def _content(typed: Typed) -> str:
-    """Hash of all the content, test file included."""
     pieces = [*frame_pieces(typed.features), ("target", typed.y)]
     for name, values in (("time", typed.order), ("group", typed.groups)):
         if values is not None:

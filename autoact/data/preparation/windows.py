@@ -58,7 +58,6 @@ class WindowReader:
         return [window_starts(t.part, self.which, self.history, self.horizon) for t in self.tracks]
 
     def __len__(self) -> int:
-        """The number of windows."""
         return sum(len(starts) for starts in self.starts())
 
     def __call__(self) -> Part:
@@ -86,5 +85,4 @@ class WindowReader:
         )
 
     def __repr__(self) -> str:
-        """Never the data."""
         return f"WindowReader({len(self)} windows)"

@@ -98,7 +98,6 @@ def _names(file: Path, settings: DataSettings, remedy: str) -> list[str]:
 
 
 def _columns(file: Path, settings: DataSettings, remedy: str, width: int, **options: object) -> pd.DataFrame:
-    """The rows, with columns numbered from 0."""
     frame = _read(
         file,
         settings,
@@ -141,12 +140,10 @@ def _short(file: Path, settings: DataSettings, width: int) -> tuple[int, int] | 
 
 
 def _uncommented(line: str, mark: str | None) -> str:
-    """A line up to its comment."""
     return line if mark is None else line.partition(mark)[0]
 
 
 def _number(column: pd.Series) -> bool:
-    """Whether a reader took a column for numbers."""
     return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
 
 
@@ -218,7 +215,6 @@ def retyped(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(file: Path, settings: DataSettings, remedy: str, **options: object) -> pd.DataFrame:
-    """``pandas.read_csv`` with its errors put into words."""
     try:
         return pd.read_csv(
             file,
@@ -260,7 +256,6 @@ def _check_delimiter(file: Path, names: list[str], settings: DataSettings, remed
 
 
 def _given_names(file: Path, names: list[str], width: int) -> list[str]:
-    """The names of ``data.names``, one for each column."""
     if len(names) != width:
         raise AutoactError(f"data.names lists {len(names)} names; {file.name} has {width} columns")
     repeated = sorted({n for n in names if names.count(n) > 1})

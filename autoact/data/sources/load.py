@@ -123,7 +123,6 @@ def existing_file(path: str | None, option: str) -> Path:
 
 
 def _from_file(settings: DataSettings) -> LoadedTable:
-    """One csv or parquet file, and its official test file."""
     file = existing_file(settings.path, "data.path")
     frame = read_parquet(file) if settings.source == "parquet" else read_csv(file, settings)
     name = settings.name or file.stem
@@ -240,9 +239,8 @@ def _really_numbers(
     for name in frame.columns:
         if name in kept or not isinstance(frame[name].dtype, pd.CategoricalDtype):
             continue
-        levels = tidy(pd.DataFrame({"level": frame[name].cat.categories.astype(str)}), settings.missing)[
-            "level"
-        ].dropna()
+        texts = pd.DataFrame({"level": frame[name].cat.categories.astype(str)})
+        levels = tidy(texts, settings.missing)["level"].dropna()
         if len(levels) > settings.max_categories and pd.to_numeric(levels, errors="coerce").notna().all():
             done[name] = frame[name].astype(object)
             notes.append(
@@ -266,7 +264,6 @@ def _from_sklearn(settings: DataSettings) -> LoadedTable:
 
 
 def _from_process(settings: DataSettings) -> LoadedTable:
-    """A table made by one of the documented processes."""
     if settings.name not in SIMULATED:
         raise unknown("simulated process (data.name)", settings.name, SIMULATED)
     frame = SIMULATED[settings.name](settings.seed)

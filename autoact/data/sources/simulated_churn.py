@@ -46,11 +46,7 @@ _STREAMING = ("StreamingTV", "StreamingMovies")
 def simulate_churn(customers: int = CUSTOMERS, seed: int = 0) -> pd.DataFrame:
     """Customers with the 21 columns of the IBM Telco set.
 
-    Only uniform numbers are drawn, the most stable part of NumPy's generators.
-
-    Args:
-        customers: number of rows, 100 or more.
-        seed: of NumPy's PCG64.
+    Only uniform numbers are drawn, the most stable part of NumPy's generators (PCG64).
 
     Raises:
         AutoactError: fewer than 100 customers.
@@ -125,18 +121,15 @@ def _leave(frame: pd.DataFrame, random: np.random.Generator) -> np.ndarray:
 
 
 def _yes_no(truth: np.ndarray) -> np.ndarray:
-    """Truth values as Yes and No."""
     return np.where(truth, "Yes", "No")
 
 
 def _pick(random: np.random.Generator, shares: np.ndarray) -> np.ndarray:
-    """One index per row, with the row's probabilities."""
     edges = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)[:, :-1]
     return (random.random(len(shares))[:, None] >= edges).sum(axis=1)
 
 
 def _identifiers(count: int, random: np.random.Generator) -> list[str]:
-    """Unique texts such as ``4821-QHRTB``."""
     numbers = (random.random(count) * 10_000).astype(int)
     letters = (random.random((count, 2)) * 26).astype(int)
     # Three letters count the customers, so that no two share an identifier.
@@ -170,7 +163,6 @@ def _tenure(contract: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _add_services(frame: pd.DataFrame, contract: np.ndarray, random: np.random.Generator) -> None:
-    """Phone, internet and what is sold with them."""
     count = len(frame)
     age = frame["tenure"].to_numpy() / 72.0
     by_contract = np.array([[0.32, 0.55, 0.13], [0.39, 0.36, 0.25], [0.37, 0.25, 0.38]])
@@ -193,7 +185,6 @@ def _add_services(frame: pd.DataFrame, contract: np.ndarray, random: np.random.G
 
 
 def _add_billing(frame: pd.DataFrame, random: np.random.Generator) -> None:
-    """Paperless or not, and the way of paying."""
     count = len(frame)
     fibre = (frame["InternetService"] == "Fiber optic").to_numpy()
     offline = (frame["InternetService"] == "No").to_numpy()

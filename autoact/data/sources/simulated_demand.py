@@ -53,7 +53,6 @@ def simulate_demand(days: int = DAYS, seed: int = 0) -> pd.DataFrame:
 
 
 def _product(name: str, dates: pd.DatetimeIndex, random: np.random.Generator) -> pd.DataFrame:
-    """All days of one product."""
     level = 40.0 + 160.0 * random.random()
     list_price = 2.0 + 6.0 * random.random()
     elasticity = -(1.0 + 0.8 * random.random())
@@ -74,7 +73,6 @@ def _product(name: str, dates: pd.DatetimeIndex, random: np.random.Generator) ->
 
 
 def _trend(days: int, random: np.random.Generator) -> np.ndarray:
-    """Growth with one change of slope in the middle."""
     slopes = -0.05 + 0.20 * random.random(2)
     years = np.arange(days) / 365.25
     middle = years[days // 2]
@@ -82,13 +80,11 @@ def _trend(days: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _week(dates: pd.DatetimeIndex, random: np.random.Generator) -> np.ndarray:
-    """Day of the week, with a strength per product."""
     pattern = 1.0 + (0.6 + 0.8 * random.random()) * (_WEEK - 1.0)
     return pattern[dates.day_of_week.to_numpy()]
 
 
 def _year(dates: pd.DatetimeIndex, random: np.random.Generator) -> np.ndarray:
-    """Season of the year and the weeks before Christmas."""
     angle = 2.0 * np.pi * dates.day_of_year.to_numpy() / 365.25
     strength, phase = 0.05 + 0.20 * random.random(2), 2.0 * np.pi * random.random(2)
     wave = strength[0] * np.sin(angle + phase[0]) + 0.4 * strength[1] * np.sin(2.0 * angle + phase[1])

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from autoact.core.errors import AutoactError
 from autoact.data.column_notes import ColumnError, Remark
-from autoact.data.columns.column_types import CATEGORY, NUMERIC, conform, infer, trim_text
+from autoact.data.columns.column_types import CATEGORY, NUMERIC, conform, infer
+from autoact.data.columns.dtype_readings import tidy
 from autoact.data.preparation.preprocessing import unique_name
 from autoact.data.preparation.split import Split, split_name
 from autoact.data.preparation.tables import Typed, prepare_rows, split_table
@@ -58,7 +59,7 @@ class Columns:
         Raises:
             AutoactError: a column that can be neither numbers nor categories.
         """
-        text = trim_text(frame.set_axis(names, axis=1), default_missing())
+        text = tidy(frame.set_axis(names, axis=1), default_missing())
         try:
             found = infer(text, DataSettings())
         except ColumnError as error:
@@ -80,7 +81,7 @@ class Columns:
             frame = pd.DataFrame(values, columns=self.names)
             return conform(frame, self.schema, "X") if CATEGORY in self.schema.values() else frame
         frame = values.reset_index(drop=True).set_axis(self.names, axis=1)
-        return conform(trim_text(frame, default_missing()), self.schema, "X")
+        return conform(tidy(frame, default_missing()), self.schema, "X")
 
 
 def _line(remark: Remark) -> str:

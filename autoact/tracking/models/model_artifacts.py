@@ -98,18 +98,8 @@ def log_model(
     The model is logged as a graph (``torch.export``, any number of rows). Beside it lie ``files`` and its weights, to
     train on with the same class: ``autoact.restore_(module, safetensors.torch.load_file("model.safetensors"))``.
 
-    Args:
-        store: where.
-        experiment: its name.
-        module: in evaluation mode, on the CPU.
-        example: an input of two rows or more.
-        name: of the run.
-        params: of the run.
-        metrics: of the run.
-        tags: of the run, and of the version.
-        files: name -> text of further artefacts, of the run and of the model.
-        register: name of the registered model; None: it is not registered.
-        task: whose model it is.
+    The module is in evaluation mode, on the CPU; the example has two rows or more. ``files`` maps names to texts.
+    ``tags`` belong to the run and to the version. Without a name to ``register`` it by, the model is not registered.
 
     Raises:
         AutoactError: the store did not take it.
@@ -117,7 +107,7 @@ def log_model(
     module.trainer = None  # a graph has no Trainer
     experiment_id = store.experiment(experiment)
     try:
-        with using(store) as mlflow, tempfile.TemporaryDirectory() as folder:
+        with using(store.uri) as mlflow, tempfile.TemporaryDirectory() as folder:
             beside = _written(module, files, Path(folder))
             # MLflow logs models into the process's active run only: a run of the user's own, if any, is the parent.
             nested = mlflow.active_run() is not None
@@ -151,11 +141,7 @@ def _keyed(values: Mapping[str, object]) -> dict[str, object]:
 def keep_model(module: nn.Module, files: Mapping[str, str], output: Path, task: str) -> Path:
     """Write a trained model into a new folder below ``output``, where no store takes it; returns the folder.
 
-    Args:
-        module: in evaluation mode, on the CPU.
-        files: name -> text of what lies beside its weights.
-        output: made where it does not exist.
-        task: whose model it is; part of the folder's name.
+    The module is in evaluation mode, on the CPU; ``files`` maps names to texts that lie beside its weights.
 
     Raises:
         AutoactError: the folder cannot be written.
@@ -213,12 +199,7 @@ def _log_graph(module: nn.Module, example: Batch, beside: list[Path]) -> tuple[s
 def only_tensor(module: nn.Module, example: Batch) -> torch.Tensor | None:
     """The one tensor that a model takes, whether an example hands it over alone, in a tuple or by its name.
 
-    Args:
-        module: the model.
-        example: an input, as in ``find_sites``.
-
-    Returns:
-        The tensor; None where ``module(tensor)`` is not what the example says.
+    None where ``module(tensor)`` is not what the example says.
 
     Example:
         >>> x, linear = torch.zeros(2, 3), torch.nn.Linear(3, 1)

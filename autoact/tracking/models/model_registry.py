@@ -103,8 +103,8 @@ def is_registry_uri(source: str) -> bool:
 
 
 @contextlib.contextmanager
-def using(store: Store) -> Iterator[ModuleType]:
-    """MLflow with this store as the process's own, in silence; afterwards everything is as before.
+def using(uri: str) -> Iterator[ModuleType]:
+    """MLflow with the store at ``uri`` as the process's own, in silence; afterwards everything is as before.
 
     Raises:
         StoreError: whatever fails inside.
@@ -114,7 +114,7 @@ def using(store: Store) -> Iterator[ModuleType]:
     before = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
     try:
         with reach(), environment(_LOCAL):
-            mlflow.set_tracking_uri(store.uri)
+            mlflow.set_tracking_uri(uri)
             yield mlflow
     finally:
         mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: as if it had never been set
@@ -149,11 +149,11 @@ class Registry:
             AutoactError: another form, no such model, version or alias; names those that there are.
         """
         name, number, alias = _parsed(uri)
-        with self._told(uri):
+        with self._asking(uri):
             model = self._model(name)
             if alias:
                 if alias not in model.aliases:
-                    raise AutoactError(f"{name} has no alias {alias!r}: there is {_held(model)}")
+                    raise AutoactError(f"{name} has no alias {alias!r}: there is {_aliases_of(model)}")
                 number = int(model.aliases[alias])
             numbers = self._numbers(name)
             if not numbers:
@@ -179,30 +179,25 @@ class Registry:
                 f"a model cannot be registered as {name!r}: choose a name without / : @ ' and outer spaces with "
                 "train.register=NAME, or train.register=none"
             )
-        with self._told(name):
-            held = self._find(name)
-        if held is not None and OWNER not in held.tags:
+        with self._asking(name):
+            registered = self._find(name)
+        if registered is not None and OWNER not in registered.tags:
             raise _not_ours(name)
 
     def register(self, name: str, model_uri: str, run_id: str, task: str, tags: Mapping[str, str]) -> Version:
         """Add a version and give it the alias ``candidate``; no other alias, and no other model, is touched.
 
-        Args:
-            name: of the registered model; created where there is none.
-            model_uri: of the logged model.
-            run_id: the run that logged it.
-            task: whose models these are.
-            tags: of the version.
+        A registered model is created where there is none of that name.
 
         Raises:
             AutoactError: the name belongs to a registered model that autoact did not make.
         """
-        with self._told(name):
-            held = self._find(name)
-            if held is None:
+        with self._asking(name):
+            registered = self._find(name)
+            if registered is None:
                 text = f"Models of the task {task}, trained by python -m autoact train."
                 self.store.client.create_registered_model(name, {OWNER: task}, text)
-            elif OWNER not in held.tags:
+            elif OWNER not in registered.tags:
                 raise _not_ours(name)
             logged = re.fullmatch("models:/(m-[^/]+)", model_uri)  # a server asks for its id beside it
             made = self.store.client.create_model_version(
@@ -225,7 +220,7 @@ class Registry:
             )
         if not re.fullmatch(r"[A-Za-z][\w-]*", alias):
             raise AutoactError(f"to={alias!r} is no alias: letters, digits, - and _, such as to=champion")
-        with self._told(version.uri):
+        with self._asking(version.uri):
             before = self._model(version.name).aliases.get(alias)
         if before is not None and int(before) == version.number:
             raise AutoactError(f"{version.name}: version {version.number} is the {alias} already")
@@ -237,7 +232,7 @@ class Registry:
         Raises:
             AutoactError: no such model, nothing to take back, or the alias was moved by other means since.
         """
-        with self._told(name):
+        with self._asking(name):
             model = self._model(name)
             moves = _moves(model, alias)
             now = int(model.aliases[alias]) if alias in model.aliases else None
@@ -265,7 +260,7 @@ class Registry:
         Raises:
             AutoactError: the store did not take it; the note is then as it was before.
         """
-        with self._told(move.name):
+        with self._asking(move.name):
             before = _moves(self._model(move.name), move.alias)
             # The note comes first: with it alone, rollback refuses; without it, it could not know.
             self._note(move, before[:-1] if back else [*before, (move.before, move.after)])
@@ -277,11 +272,9 @@ class Registry:
                 raise
 
     def _note(self, move: Move, moves: Sequence[tuple[int | None, int | None]]) -> None:
-        """Write down the moves of an alias that can be taken back."""
         self.store.client.set_registered_model_tag(move.name, f"{MOVES}{move.alias}", json.dumps(moves))
 
     def _set(self, move: Move) -> None:
-        """Give the alias to its version, or take it away."""
         if move.after is None:
             self.store.client.delete_registered_model_alias(move.name, move.alias)
         else:
@@ -294,7 +287,7 @@ class Registry:
             AutoactError: there is no such thing.
         """
         try:
-            with using(self.store) as mlflow:
+            with using(self.store.uri) as mlflow:
                 return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
         except StoreError as trouble:
             raise AutoactError(f"cannot fetch {uri} from {shown(self.store.uri)}: {trouble}") from trouble
@@ -314,10 +307,10 @@ class Registry:
         return {int(found.version) for found in self.store.client.search_model_versions(f"name = '{name}'")}
 
     @contextlib.contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _asking(self, what: str) -> Iterator[None]:
         """Talk to the registry; a failure names what it was about."""
         try:
-            with using(self.store):
+            with using(self.store.uri):
                 yield
         except StoreError as trouble:
             raise AutoactError(f"MLflow's registry at {shown(self.store.uri)}: {what}: {trouble}") from trouble
@@ -332,15 +325,13 @@ def _parsed(uri: str) -> tuple[str, int, str]:
 
 
 def _not_ours(name: str) -> AutoactError:
-    """The error for a registered model of somebody else's."""
     return AutoactError(
         f"the registered model {name!r} was not made by autoact: nothing is added to it; choose another name with "
         "train.register=NAME, or train.register=none"
     )
 
 
-def _held(model: RegisteredModel) -> str:
-    """The aliases of a registered model."""
+def _aliases_of(model: RegisteredModel) -> str:
     return ", ".join(f"{a} (version {v})" for a, v in sorted(model.aliases.items())) or "none"
 
 
@@ -349,7 +340,6 @@ def _holder(number: int | None) -> str:
 
 
 def _nothing_earlier(model: RegisteredModel, alias: str) -> AutoactError:
-    """Why there is nothing that an alias could move back to."""
     now = int(model.aliases[alias]) if alias in model.aliases else None
     if alias == CANDIDATE:
         return AutoactError(
@@ -370,10 +360,9 @@ def _nothing_earlier(model: RegisteredModel, alias: str) -> AutoactError:
     close = nearest(alias, [*promoted, *model.aliases], count=1)
     return AutoactError(
         f"{model.name} has no alias {alias!r} that promote ever moved{f': did you mean {close[0]}?' if close else '.'} "
-        f"Aliases: {_held(model)}"
+        f"Aliases: {_aliases_of(model)}"
     )
 
 
 def _moves(model: RegisteredModel, alias: str) -> list[tuple[int | None, int | None]]:
-    """The moves of an alias that can be taken back, oldest first."""
     return [(before, after) for before, after in json.loads(model.tags.get(f"{MOVES}{alias}") or "[]")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import as_text, numbers
-from autoact.tracking.models.model_registry import Registry
+from autoact.tracking.models.model_registry import Registry, using
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import StoreError, reach, shown
 
@@ -25,7 +25,6 @@ class RegisteredModel:
 
     Args:
         address: ``models:/name@alias``, ``models:/name/3``, ``runs:/id/path`` or a folder with an ``MLmodel`` file.
-        settings: where MLflow is.
         output: the output folder, beside which the store is unless the settings name another.
 
     Raises:
@@ -47,25 +46,17 @@ class RegisteredModel:
         self._loaded: PyFuncModel | None = None
 
     def _absent(self, trouble: StoreError) -> AutoactError:
-        """The error for a model that cannot be had."""
         return AutoactError(
             f"production_model={self.title} cannot be loaded from MLflow at {shown(self._uri)}: {trouble}"
         )
 
     def _model(self) -> PyFuncModel:
-        """The model, loaded at the first call."""
         if self._loaded is None:
-            import mlflow
-
-            before = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
             try:
-                with reach():
-                    mlflow.set_tracking_uri(self._uri)
+                with using(self._uri) as mlflow:
                     self._loaded = mlflow.pyfunc.load_model(self._address)
             except StoreError as trouble:
                 raise self._absent(trouble) from trouble
-            finally:
-                mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: as if it had never been set
         return self._loaded
 
     @property

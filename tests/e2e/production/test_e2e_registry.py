@@ -68,7 +68,7 @@ def registry(place):
 
 def versions(registry, alias):
     """The version that has an alias; None where none has."""
-    with using(registry.store):
+    with using(registry.store.uri):
         (model,) = registry.store.client.search_registered_models("name = 'leavers-autoact'")
         return int(model.aliases[alias]) if alias in model.aliases else None
 
@@ -95,7 +95,7 @@ def test_aliases_move_and_move_back(place, runs, registry, cli):
     assert done.code == 2 and "nothing earlier to go back to: every promote of champion was taken back" in done.err
     # Somebody else moves it in between.
     promote("/1", "shadow")
-    with using(registry.store):
+    with using(registry.store.uri):
         registry.store.client.set_registered_model_alias("leavers-autoact", "shadow", "2")
     done = rollback("shadow")
     assert done.code == 2 and "shadow was moved by other means since (version 2 has it" in done.err
@@ -112,7 +112,7 @@ def test_a_recommendation_comes_back_from_the_registry_and_from_the_run(place, r
     run_id = registry.version("models:/leavers-autoact/1").run_id
     for source in (f"runs:/{run_id}/recommended.yaml", f"runs:/{run_id}", f"runs:/{run_id}/model"):
         assert autoact.load_recommendation(source, output=output) == was
-    with using(registry.store):
+    with using(registry.store.uri):
         tags = registry.store.client.get_run(run_id).data.tags
     assert tags["autoact.recommendation_digest"] == was.digest
 
@@ -124,7 +124,7 @@ def test_training_from_the_registry_says_which_version_it_meant(place, registry,
     done = cli("train", *run, "recommendation=models:/leavers-autoact@candidate", f"output={tmp_path}")
     assert done.code == 0, done.err
     run_id = re.search(r"MLflow run (\w+) in", done.out)[1]
-    with using(registry.store):
+    with using(registry.store.uri):
         tags = registry.store.client.get_run(run_id).data.tags
     assert tags["autoact.recommendation"] == "models:/leavers-autoact/2" and versions(registry, CANDIDATE) == 2
 
@@ -280,13 +280,13 @@ def test_a_store_that_is_not_there_is_not_made(cli, tmp_path):
 
 
 def test_a_registered_model_of_somebody_else_is_left_alone(place, registry, cli, small):
-    with using(registry.store):
+    with using(registry.store.uri):
         registry.store.client.create_registered_model("theirs")
     run = [word for word in small if not word.startswith(("task=", "tracking="))]
     run += [*TABLE, f"data.path={place / 'table.csv'}", f"output={place / 'runs'}", "train.register=theirs"]
     done = cli("train", *run, f"recommendation={place / 'recommended.yaml'}")
     assert done.code == 2 and "'theirs' was not made by autoact: nothing is added to it" in done.err
-    with using(registry.store):
+    with using(registry.store.uri):
         assert registry.store.client.search_model_versions("name = 'theirs'") == []
 
 

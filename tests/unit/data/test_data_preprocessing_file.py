@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from autoact.core.errors import AutoactError
-from autoact.data.columns.column_types import conform, trim_text
+from autoact.data.columns.column_types import conform
+from autoact.data.columns.dtype_readings import tidy
 from autoact.data.preparation.preprocessing import encode
 from autoact.data.preparation.tables import chosen
 from autoact.data.prepare import prepare
@@ -54,7 +55,7 @@ def strange(rows: int = 50) -> pd.DataFrame:
 def encode_frame(prepared: PreparedData, frame: pd.DataFrame, given: DataSettings) -> torch.Tensor:
     """What the fitted scikit-learn pipeline makes of new rows."""
     wanted, where = prepared.frame_schema, "the given table"
-    rows = trim_text(chosen(frame, wanted, where), given.missing, given.strip)
+    rows = tidy(chosen(frame, wanted, where), given.missing, given.strip)
     return torch.from_numpy(encode(prepared.preprocessing, conform(rows, wanted, where, prepared.forms)))
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.data.columns.column_types import as_text, conform, infer_schema, numbers, trim_text
+from autoact.data.columns.column_types import as_text, conform, infer, numbers
+from autoact.data.columns.dtype_readings import tidy
 from autoact.data.columns.time_order import order_of
 from autoact.data.settings import DataSettings
 
@@ -25,7 +26,7 @@ def test_kinds_are_inferred_from_values() -> None:
             "level": pd.Categorical(["x", "y", "x"]),
         }
     )
-    schema = infer_schema(trim_text(frame, ["", "?"]), DataSettings(categorical=["code"]))
+    schema = infer(tidy(frame, ["", "?"]), DataSettings(categorical=["code"])).schema
     assert schema == {
         "number": "numeric",
         "text": "category",
@@ -34,7 +35,7 @@ def test_kinds_are_inferred_from_values() -> None:
         "code": "category",
         "level": "category",
     }
-    done = conform(trim_text(frame, [""]), schema)
+    done = conform(tidy(frame, [""]), schema)
     assert done["number as text"].tolist()[::2] == [1.0, 2.5] and np.isnan(done["number as text"][1])
     assert done["code"].tolist() == ["1", "2", "1"] and done["truth"].tolist() == ["True", "False", "True"]
 
@@ -47,8 +48,8 @@ def test_pandas_nullable_and_objects_are_understood() -> None:
             "mixed": pd.Series([True, None, False], dtype=object),
         }
     )
-    trimmed = trim_text(frame, [""])
-    schema = infer_schema(trimmed, DataSettings())
+    trimmed = tidy(frame, [""])
+    schema = infer(trimmed, DataSettings()).schema
     assert schema == {"whole": "numeric", "truth": "category", "mixed": "category"}
     done = conform(trimmed, schema)
     assert done["whole"].dtype == "float64" and done["whole"].isna().tolist() == [False, True, False]
@@ -68,14 +69,14 @@ def test_pandas_nullable_and_objects_are_understood() -> None:
     ],
 )
 def test_columns_that_can_be_neither(values: list, message: str) -> None:
-    frame = trim_text(pd.DataFrame({"col": values}), [""])
+    frame = tidy(pd.DataFrame({"col": values}), [""])
     with pytest.raises(AutoactError, match=message):
-        infer_schema(frame, DataSettings())
+        infer(frame, DataSettings())
 
 
 def test_unique_text_in_a_small_table_is_allowed() -> None:
     frame = pd.DataFrame({"a": [f"x{k}" for k in range(20)]})
-    assert infer_schema(frame, DataSettings()) == {"a": "category"}
+    assert infer(frame, DataSettings()).schema == {"a": "category"}
 
 
 def test_declared_numbers_name_column_row_and_value() -> None:
@@ -99,7 +100,7 @@ def test_text_of_numbers_and_missing() -> None:
 
 
 def test_blanks_stay_where_they_are_wanted() -> None:
-    frame = trim_text(pd.DataFrame({"a": [" x", "?"]}), ["?"], strip=False)
+    frame = tidy(pd.DataFrame({"a": [" x", "?"]}), ["?"], strip=False)
     assert frame["a"][0] == " x" and pd.isna(frame["a"][1])
 
 

@@ -81,7 +81,7 @@ def test_a_model_of_several_outputs_is_registered_and_says_what_loads_it(store: 
     module = Scaled()
     logged = log(store, module, {"rows": torch.randn(4, 4)}, register="several-outputs", task="several")
     assert logged.version is not None and "load it with mlflow.pytorch" in logged.note and logged.flavor == "pytorch"
-    with using(store):
+    with using(store.uri):
         loaded = mlflow.pytorch.load_model(logged.version.uri)
     fetched = fetch_model(store, "models:/several-outputs@candidate")
     for rows in (1, 2, 7):
@@ -127,7 +127,7 @@ def test_one_tensor_under_its_name_or_in_a_tuple_is_one_tensor(store: Store, exa
     module = ByName()
     logged = log(store, module, example)
     assert logged.note == "" and logged.flavor == "pyfunc"
-    with using(store):
+    with using(store.uri):
         loaded = mlflow.pyfunc.load_model(logged.model_uri)
     x = torch.randn(7, 4)
     np.testing.assert_allclose(np.asarray(loaded.predict(x.numpy())), module(x).detach().numpy(), atol=1e-6)
@@ -231,7 +231,7 @@ def test_a_registered_model_comes_back_with_its_files_and_its_weights_train_on(s
 def test_nothing_is_registered_where_there_is_no_graph(store: Store) -> None:
     logged = log(store, Untraceable(), torch.randn(4, 4), register="no-graph-autoact", task="t")
     assert logged.version is None and "nothing is registered" in logged.note
-    with using(store):
+    with using(store.uri):
         assert store.client.search_registered_models("name = 'no-graph-autoact'") == []
 
 
@@ -255,7 +255,7 @@ def test_names_that_mlflow_does_not_take_are_cleaned_and_stay_distinct(store: St
 def test_what_serves_a_model_installs_no_autoact(store: Store, tmp_path: Path) -> None:
     """A logged graph needs torch alone; ``autoact`` on the public index is somebody else's."""
     logged = log(store, nn.Linear(3, 1), torch.zeros(2, 3))
-    with using(store) as mlflow:
+    with using(store.uri) as mlflow:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=logged.model_uri, dst_path=str(tmp_path)))
     for name in ("requirements.txt", "conda.yaml", "MLmodel"):
         lines = [line for line in (folder / name).read_text().splitlines() if "autoact" in line]

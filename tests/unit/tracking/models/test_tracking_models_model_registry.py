@@ -28,19 +28,19 @@ def run(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> tuple[s
     """A run with something to register: its artifact's URI and its id."""
     client = registry.store.client
     found = client.create_run(registry.store.experiment("demo"))
-    with using(registry.store):
+    with using(registry.store.uri):
         client.log_text(found.info.run_id, "x", "model/MLmodel")
     return f"{found.info.artifact_uri}/model", found.info.run_id
 
 
 def aliases(registry: Registry, name: str) -> dict[str, int]:
-    with using(registry.store):
+    with using(registry.store.uri):
         (model,) = registry.store.client.search_registered_models(f"name = '{name}'")
         return {alias: int(version) for alias, version in model.aliases.items()}
 
 
 def test_a_training_touches_its_own_model_and_candidate_alone(registry: Registry, run: tuple[str, str]) -> None:
-    with using(registry.store) as its:
+    with using(registry.store.uri) as its:
         client = registry.store.client
         client.create_registered_model("churn_prod")
         client.create_model_version("churn_prod", run[0], run_id=run[1])
@@ -65,7 +65,7 @@ def test_the_process_mlflow_stays_as_it_was(registry: Registry) -> None:
         assert mlflow.get_tracking_uri() == "sqlite:///mine.db"
     finally:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-    with using(registry.store):
+    with using(registry.store.uri):
         pass
     assert not mlflow.tracking.is_tracking_uri_set()
 
@@ -73,7 +73,7 @@ def test_the_process_mlflow_stays_as_it_was(registry: Registry) -> None:
 def test_a_note_without_its_move_is_no_promotion(registry: Registry, run: tuple[str, str]) -> None:
     """A process that is killed between the note and the move leaves an alias that rollback does not touch."""
     version = registry.register("killed-autoact", *run, "killed", {})
-    with using(registry.store):
+    with using(registry.store.uri):
         tag: Any = json.dumps([(None, version.number)])
         registry.store.client.set_registered_model_tag("killed-autoact", f"{MOVES}champion", tag)
     with pytest.raises(AutoactError, match=r"moved by other means since \(no version has it, .* want \(1\)"):
@@ -86,7 +86,7 @@ def test_a_version_that_was_deleted_cannot_come_back(registry: Registry, run: tu
     for _ in range(2):
         version = registry.register("deleted-autoact", *run, "deleted", {})
         registry.carry_out(registry.planned(version, "champion"))
-    with using(registry.store):
+    with using(registry.store.uri):
         registry.store.client.delete_model_version("deleted-autoact", "1")
     there = r"promote the version that you want \(2\)$"
     with pytest.raises(AutoactError, match=rf"version 1, which was champion before, was deleted: {there}"):
@@ -118,7 +118,7 @@ def test_rollback_says_what_is_true_where_there_is_nothing_to_go_back_to(
     assert told(registry, name, "candidate").startswith(
         f"{name}: candidate always names what was trained last (version 2): promote and rollback leave"
     )
-    with using(registry.store):
+    with using(registry.store.uri):
         registry.store.client.set_registered_model_alias(name, "byhand", "1")
     assert told(registry, name, "byhand").startswith(f"{earlier}byhand was given to version 1 by other means than")
 
@@ -128,14 +128,14 @@ def test_an_alias_of_a_deleted_version_says_so(registry: Registry, run: tuple[st
     for _ in range(2):
         version = registry.register(name, *run, "lost", {})
     registry.carry_out(registry.planned(version, "champion"))
-    with using(registry.store):
+    with using(registry.store.uri):
         registry.store.client.delete_model_version(name, "2")
     assert told(registry, name, "champion").startswith(
         f"{name}: version 2, which promote gave champion to, was deleted, and "
     )
     with pytest.raises(AutoactError, match=r"lost-autoact(: champion names version 2, which was| has no alias)"):
         registry.version(f"models:/{name}@champion")
-    with using(registry.store):
+    with using(registry.store.uri):
         registry.store.client.delete_model_version(name, "1")
     with pytest.raises(AutoactError, match="lost-autoact has no version any more: python -m autoact train adds one"):
         registry.version(f"models:/{name}/1")
