@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+import itertools
+import math
 import operator
 import random
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import lightning
@@ -24,6 +26,8 @@ from autoact.core.value_holders import Batch
 from autoact.data.sealed_test import SEALED, TestSet
 
 NO_SEALED_DATA = "there is no sealed data, so nothing can be confirmed and nothing is recommended"
+# Rows of a test loader without a length by which it is told again.
+ENOUGH_ROWS = 1_000
 NO_TEST = f"the datamodule has no test_dataloader: {NO_SEALED_DATA}"
 
 
@@ -59,10 +63,57 @@ def first_of(loader: Any) -> Batch:
     try:
         return next(batches)
     finally:
-        if hasattr(batches, "_shutdown_workers"):
-            batches._shutdown_workers()
-        if getattr(loader, "_iterator", None) is batches:  # kept for the next epoch where its workers persist
-            loader._iterator = None
+        _end(loader, batches)
+
+
+def _end(loader: Any, batches: Any) -> None:
+    """End the workers that a loader started for an iterator."""
+    if hasattr(batches, "_shutdown_workers"):
+        batches._shutdown_workers()
+    if getattr(loader, "_iterator", None) is batches:  # kept for the next epoch where its workers persist
+        loader._iterator = None
+
+
+def rows_hash(loaders: Iterable[Iterable[Batch]], tensors_in: Callable[[Batch], Iterable[torch.Tensor]]) -> str:
+    """A hash of the rows of loaders, whatever their order and their batches.
+
+    All rows are read, and ``ENOUGH_ROWS`` of a loader that has no length, which may have no end. A batch whose tensors
+    share no first axis counts as one row.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> two, three = (rows_hash([DataLoader(torch.eye(6), batch_size=n)], lambda batch: [batch]) for n in (2, 3))
+        >>> two == three
+        True
+    """
+    rows: list[bytes] = []
+    with isolate_rng():  # what is drawn for a row, or for their order, is the same in the next run
+        for seeded in (torch.manual_seed, np.random.seed, random.seed):
+            seeded(0)
+        for loader in loaders:
+            of_loader = (row for batch in _batches_of(loader) for row in _rows_of(batch, tensors_in))
+            rows += of_loader if operator.length_hint(loader, -1) >= 0 else itertools.islice(of_loader, ENOUGH_ROWS)
+    return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+
+
+def _batches_of(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches of a loader; the workers that it started end where the reading does (see ``first_of``)."""
+    batches = iter(loader)
+    try:
+        yield from batches
+    finally:
+        _end(loader, batches)
+
+
+def _rows_of(batch: Batch, tensors_in: Callable[[Batch], Iterable[torch.Tensor]]) -> Iterator[bytes]:
+    """A hash of each row of a batch."""
+    values = [np.ascontiguousarray(tensor.detach().cpu().double().numpy()) for tensor in tensors_in(batch)]
+    together = all(value.ndim for value in values) and len({len(value) for value in values}) == 1
+    values = values if together else [value[None] for value in values]
+    shapes = str([value.shape[1:] for value in values]).encode()
+    flat = [value.reshape(len(value), math.prod(value.shape[1:])).view(np.uint8) for value in values]
+    for row in zip(*flat, strict=True):
+        yield hashlib.sha256(shapes + b"".join(value.tobytes() for value in row)).digest()
 
 
 def has(datamodule: lightning.LightningDataModule, method: str) -> bool:
@@ -209,21 +260,12 @@ class SealedDatamodule(TestSet):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all test rows, in the order of their loaders; of the first batch where a loader has no length.
+        """A hash of the test rows, whatever their order and their batches; see ``rows_hash`` for what it reads.
 
         It reads the rows, at the first time that it is asked for: openings are counted by it, just before one.
         """
         if not self._hash:
-            found = hashlib.sha256()
-            with isolate_rng():  # what is drawn for a row, or for their order, is the same in the next run
-                for seeded in (torch.manual_seed, np.random.seed, random.seed):
-                    seeded(0)
-                for loader in _flat(self._loader()):
-                    for batch in loader if operator.length_hint(loader, -1) >= 0 else [first_of(loader)]:
-                        for tensor in self._tensors_in(batch):
-                            found.update(str(tuple(tensor.shape)).encode())
-                            found.update(tensor.detach().cpu().double().numpy().tobytes())
-            self._hash = found.hexdigest()
+            self._hash = rows_hash(_flat(self._loader()), self._tensors_in)
         return self._hash
 
     def why_unusable(self) -> str:

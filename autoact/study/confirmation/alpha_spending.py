@@ -68,22 +68,21 @@ def number_opening(
     if task.test is None:
         raise AutoactError(f"the task {task.name!r} has no test rows to score on")
     data, rows = task.facts.get("fingerprint"), task.test.fingerprint
+
+    def opens_these(one: PlainData) -> bool:
+        # Earlier releases noted the fingerprint of all data, and not that of the test rows among them.
+        return bool(one["test"] == rows if "test" in one else data is not None and one.get("data") == data)
+
     openings: list[PlainData] = notes.noted(OPENINGS) or []
+    own = [one for one in openings if opens_these(one)]
     purpose = {"trials": trials, "candidates": sorted(candidates), "seeds": seeds, "data": data}
-    repeated = openings if recurring else openings[-1:]
+    repeated = own if recurring else own[-1:]
     opening = next((one for one in repeated if {key: one.get(key) for key in purpose} == purpose), None)
     if opening is None:
         opening = {**purpose, "test": rows, "why": why, "time": time.time()}
-        openings.append(opening)
-        notes.note(OPENINGS, openings)
-    others = [one for study in notes.noted_elsewhere(OPENINGS) for one in study]
-    # Earlier releases noted the fingerprint of all data, and not that of the test rows among them.
-    same_rows = [
-        one
-        for one in others
-        if (one["test"] == rows if "test" in one else data is not None and one.get("data") == data)
-    ]
-    earlier = [one for one in (*openings, *same_rows) if one["time"] < opening["time"]]
+        notes.note(OPENINGS, [*openings, opening])
+    same_rows = [one for study in notes.noted_elsewhere(OPENINGS) for one in study if opens_these(one)]
+    earlier = [one for one in (*own, *same_rows) if one["time"] < opening["time"]]
     used = any(one in same_rows or one["trials"] < trials for one in earlier)
     number = len(earlier) + 1
     return NumberedOpening(number, used, spent_at(number, confidence), f"{why}, opening {number}")

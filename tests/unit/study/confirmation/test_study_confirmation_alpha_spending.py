@@ -62,6 +62,14 @@ def test_other_rows_do_not_count(kit: Any, storage: Any) -> None:
     assert opened(kit, notes_of(storage, "two"), rows="others").number == 1
 
 
+@pytest.mark.parametrize("recurring", [False, True])
+def test_one_study_that_opens_two_test_parts_counts_each(kit: Any, storage: Any, recurring: bool) -> None:
+    one = notes_of(storage, "one")  # a study is named by its training rows, which two datamodules may share
+    assert [opened(kit, one, rows=rows, recurring=recurring).number for rows in ("may", "june")] == [1, 1]
+    assert [opened(kit, notes_of(storage, "two"), rows=rows).number for rows in ("may", "june")] == [2, 2]
+    assert opened(kit, one, rows="may", recurring=recurring).number == 1
+
+
 def test_openings_of_earlier_releases_count_by_their_data(kit: Any, storage: Any) -> None:
     entry = {"trials": 0, "candidates": ["a"], "seeds": 3, "data": "data", "time": 1.0}
     notes_of(storage, "old").study.set_user_attr(OPENINGS, json.dumps([entry]))
