@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from autoact.core.errors import AutoactError
+from autoact.core.typed_values import check_values
 from autoact.data.settings import DataSettings
 from autoact.engines.settings import EngineSettings
 from autoact.latency.hardware import HardwareSettings
@@ -36,11 +38,19 @@ class RecipeSettings:
         module: ``package.module:Class`` of a LightningModule that takes ``inputs``, ``outputs`` and ``arguments``.
         arguments: further arguments of the class.
         batch_size: training rows in a batch.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     module: str = "autoact.recipes.tabular:TabularClassifier"
     arguments: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        check_values(self, "recipe")
+        if self.batch_size < 1:
+            raise AutoactError(f"recipe.batch_size={self.batch_size} must be 1 or more")
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -46,8 +46,8 @@ def check_value(value: object, kind: object, name: str) -> None:
 
     Args:
         value: as given.
-        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, or one of these or None; classes that are allowed
-            too come last.
+        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, a ``dict``, or one of these or None; classes that are
+            allowed too come last.
         name: of the setting, for the message.
 
     Raises:
@@ -71,6 +71,10 @@ def check_value(value: object, kind: object, name: str) -> None:
             raise AutoactError(f"{name}={value!r} must be a list{example}")
         for item in value:
             check_value(item, get_args(kind)[0], name)
+        return
+    if get_origin(kind) is dict:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise AutoactError(f"{name}={value!r} must be names with values, such as {{'name': 1}}")
         return
     if wanted := _wanted(value, kind):
         raise AutoactError(f"{name}={value!r} must be {wanted}")

@@ -18,7 +18,6 @@ from autoact.sites import DoesNotFitError, Sites, plan_widths
 from autoact.space.point import Parameter, Parameters, Point
 from autoact.space.settings import SpaceSettings
 
-GRANULARITIES = ("model", "block", "site")
 LEARNING_RATE, WEIGHT_DECAY = "learning_rate", "weight_decay"
 
 
@@ -211,8 +210,6 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
     Raises:
         AutoactError: no site to search, unknown names, or candidates that cannot be searched.
     """
-    if settings.granularity not in GRANULARITIES:
-        raise unknown("granularity", settings.granularity, GRANULARITIES)
     chosen = _searched(sites, settings)
     groups: dict[str, list[str]] = {}
     for name in chosen:
@@ -379,17 +376,10 @@ def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tu
         return None
     if not configured[LEARNING_RATE] > 0:
         raise AutoactError(f"the configured learning rate is {configured[LEARNING_RATE]:g}: it must be above 0")
-    if len(factors) != 2 or not 0 < factors[0] <= 1 <= factors[1]:
-        raise AutoactError(
-            f"space.learning_rate={list(factors)} must be [lowest, highest] multiples of the configured rate, "
-            "the lowest at most 1 and the highest at least 1, e.g. [0.1, 10]"
-        )
     return configured[LEARNING_RATE] * factors[0], configured[LEARNING_RATE] * factors[1]
 
 
 def _decays(values: Sequence[float], configured: Mapping[str, float]) -> tuple[float, ...]:
     if not values or WEIGHT_DECAY not in configured:
         return ()
-    if any(value < 0 for value in values):
-        raise AutoactError(f"space.weight_decay={list(values)} holds a negative value")
     return tuple(sorted({*map(float, values), configured[WEIGHT_DECAY]}))

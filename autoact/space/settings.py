@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_values
+
+GRANULARITIES = ("model", "block", "site")
 
 
 @dataclass
@@ -34,3 +37,13 @@ class SpaceSettings:
 
     def __post_init__(self) -> None:
         check_values(self, "space")
+        if self.granularity not in GRANULARITIES:
+            raise unknown("granularity", self.granularity, GRANULARITIES)
+        rates = list(self.learning_rate)
+        if rates and (len(rates) != 2 or not 0 < rates[0] <= 1 <= rates[1]):
+            raise AutoactError(
+                f"space.learning_rate={rates} must be [lowest, highest] multiples of the configured rate, "
+                "the lowest at most 1 and the highest at least 1, e.g. [0.1, 10]"
+            )
+        if any(value < 0 for value in self.weight_decay):
+            raise AutoactError(f"space.weight_decay={list(self.weight_decay)} holds a negative value")

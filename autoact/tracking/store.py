@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoact.core.errors import AutoactError
+from autoact.core.output_folder import make_folder
 from autoact.tracking.relocated_store import follow
 from autoact.tracking.settings import TrackingSettings
 
@@ -246,6 +247,8 @@ class Store:
         from mlflow import MlflowClient
 
         file = sqlite_file(self.uri)
+        if file is not None and file.parent == self._output.resolve() and not file.parent.is_dir():
+            make_folder(self._output)
         try:
             with reach():
                 if file is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autoact.config.effective_keys import CHECK
 from autoact.core.errors import AutoactError
+from autoact.core.output_folder import make_folder
 from autoact.engines.workers.prestart import settle
 from autoact.latency.hardware import resolve_device
 from autoact.recommendation import Recommendation
@@ -67,7 +68,7 @@ def check(
     config, storage = source.config, None
     if test:
         output = Path(config.output)
-        output.mkdir(parents=True, exist_ok=True)
+        make_folder(output)
         storage = storage_url(config.search, output)
     means = CheckSettings(
         device=resolve_device(config.hardware.device),

@@ -15,7 +15,7 @@ from autoact.activations import canonical
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_value
 from autoact.data.settings import DataSettings
-from autoact.space.search_space import GRANULARITIES
+from autoact.space.settings import SpaceSettings
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.tasks.objectives import COST, QUALITY
 from autoact.tracking.settings import TrackingSettings
@@ -85,8 +85,7 @@ def check_parameters(given: EstimatorParameters) -> None:
     _check_fitting(given)
     for name in given.candidates or ():
         canonical(name)
-    if given.granularity not in GRANULARITIES:
-        raise unknown("granularity", given.granularity, GRANULARITIES)
+    SpaceSettings(granularity=given.granularity)
     if given.policy is not None:
         # What is traded decides which policies there are.
         policies = POLICIES if list(given.objectives) != [QUALITY] else (QUALITY, "baseline")

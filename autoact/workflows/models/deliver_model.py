@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
+from autoact.core.output_folder import make_folder
 from autoact.core.result_table import to_html
 from autoact.core.trial import TrialRecord
 from autoact.data.prepared_data import PreparedData
@@ -117,12 +117,7 @@ def opened_store(config: Config) -> Store | None:
         return store
     if register not in (None, "none"):
         raise AutoactError(f"train.register={register} needs MLflow: leave it out, or leave out tracking=none")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AutoactError(f"output={output} cannot be written: {error.strerror}") from error
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise AutoactError(f"output={output} cannot be written: choose another folder with output=DIR")
+    make_folder(output)
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from autoact.core.output_folder import make_folder
 from autoact.engines.job import WorkerContext
 from autoact.engines.workers.prestart import settle
 from autoact.latency.latency_table import LatencyTable
@@ -24,7 +25,7 @@ from autoact.workflows.searching.interrupt import orderly_stop
 from autoact.workflows.searching.lazy_engine import LateEngine
 from autoact.workflows.searching.population_size import Shape, shape_of
 from autoact.workflows.searching.provenance import about
-from autoact.workflows.searching.search_files import SearchFiles, make_folder
+from autoact.workflows.searching.search_files import SearchFiles
 from autoact.workflows.searching.search_setup import PreparedSearch, session_options
 
 LATENCY_TABLE = "latency_table"
@@ -51,7 +52,7 @@ def run_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = (
 
 def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_asked: Callable[[], bool]) -> SearchResult:
     task, settings = prepared.task, prepared.settings
-    make_folder(prepared.folder)
+    make_folder(prepared.folder, settings.output)
     if settings.command is not None:
         (prepared.folder / "command.json").write_text(json.dumps(settings.command, indent=1), encoding="utf-8")
 

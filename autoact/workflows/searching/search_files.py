@@ -73,14 +73,3 @@ def _opening_of(file: Path) -> int:
         return int(load_recommendation(file).about.get("opening", 0))
     except (AutoactError, TypeError, ValueError):
         return 0
-
-
-def make_folder(folder: Path) -> None:
-    """Create the study's folder, or say why not, before anything is trained."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("", encoding="utf-8")
-        probe.unlink()
-    except OSError as error:
-        raise AutoactError(f"output={str(folder.parent)!r} cannot be written: {error.strerror}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import pytest
 
+from autoact.config.schema import RecipeSettings
 from autoact.core.errors import AutoactError
 from autoact.core.typed_values import MOST, check_value, check_values
 from autoact.data.settings import DataSettings
@@ -17,7 +18,7 @@ from autoact.tracking.settings import TrackingSettings
 
 RECORDS = (
     ConfirmSettings, DataSettings, EngineSettings, HardwareSettings, LatencySettings, ObjectiveSettings, RungSettings,
-    SearchSettings, SpaceSettings, TrackingSettings,
+    RecipeSettings, SearchSettings, SpaceSettings, TrackingSettings,
 )  # fmt: skip
 
 
@@ -44,6 +45,8 @@ class Outer:
         (3, str, "text"),
         ("relu", list[str], "a list, such as ['relu']"), (None, list[str], "a list"), ([3], list[str], "text"),
         ([0.1, math.inf], list[float], "a finite number"), ("x", int | None, "a whole number"),
+        (3, dict[str, int], "names with values, such as {'name': 1}"),
+        ({1: 2}, dict[str, int], "names with values, such as {'name': 1}"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named_with_what_is_allowed(value, kind, allowed):

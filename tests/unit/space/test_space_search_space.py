@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -264,6 +267,17 @@ def test_an_optimiser_without_weight_decay_has_no_such_dimension():
 def test_learning_rate_factors_surround_one(factors):
     with pytest.raises(AutoactError, match="multiples of the configured rate"):
         space_of(learning_rate=factors)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"granularity": "layer"}, {"learning_rate": [10.0, 0.1]}, {"learning_rate": [0.1]}, {"weight_decay": [-1.0]}],
+)
+def test_settings_are_refused_where_they_are_made(given: dict[str, Any]) -> None:
+    with pytest.raises(AutoactError, match=f"{next(iter(given))}.*{re.escape(str(next(iter(given.values()))))}"):
+        SpaceSettings(**given)
+    with pytest.raises(AutoactError, match=next(iter(given))):
+        replace(SpaceSettings(), **given)
 
 
 def test_negative_weight_decay_is_refused():

@@ -127,6 +127,13 @@ def test_a_dead_server_is_named_at_once(tmp_path):
         Store(TrackingSettings(uri=f"http://anna:secret@127.0.0.1:{port}"), tmp_path)
 
 
+def test_an_output_folder_that_is_a_file_is_no_fault_of_mlflow(tmp_path):
+    file = tmp_path / "table.csv"
+    file.touch()
+    with pytest.raises(AutoactError, match=rf"^output={file} cannot be written: {file} is a file, name a folder$"):
+        Store(TrackingSettings(), file)
+
+
 @pytest.mark.parametrize("uri", ["bogus://x", "file:///tmp/mlruns", "sqlite:////proc/none/x.db"])
 def test_a_store_that_cannot_be_is_named(uri, tmp_path):
     with pytest.raises(AutoactError, match=f"cannot reach MLflow at {uri}: ") as caught:
