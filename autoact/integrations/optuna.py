@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import BaseTrial, FrozenTrial
 
 from autoact.core.assignment import Assignment, Choice
@@ -15,6 +16,7 @@ from autoact.sites import apply, find_sites
 from autoact.space.search_space import build_space
 from autoact.space.settings import SpaceSettings
 from autoact.study.proposal.activation_sampler import CHOICES, SITES
+from autoact.study.storage._compat_optuna import given_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +58,8 @@ def suggest(
         UserWarning: a candidate is not on offer somewhere, and why.
 
     Raises:
-        AutoactError: nothing to search, an unknown name, or an activation that fits nowhere.
+        AutoactError: nothing to search, an unknown name, an activation that fits nowhere, a value that was enqueued or
+            fixed and is not on offer, or a study whose trials were offered other activations under these names.
         optuna.TrialPruned: what was suggested cannot be trained: the identity everywhere, or gated activations whose
             widths do not fit together.
 
@@ -87,7 +90,7 @@ def suggest(
     offered = {group: space.choices_of(group) for group in space.groups}
     trial.set_user_attr(prefix + CHOICES, offered)
     trial.set_user_attr(prefix + SITES, {group: list(members) for group, members in space.groups.items()})
-    params = {group: trial.suggest_categorical(prefix + group, choices) for group, choices in offered.items()}
+    params = {group: _suggested(trial, prefix + group, choices) for group, choices in offered.items()}
     assignment = space.point(params).assignment
     if not space.allowed(assignment):
         raise optuna.TrialPruned(f"{assignment.summary()} cannot be trained in this model")
@@ -120,6 +123,38 @@ def assignment_from(trial: BaseTrial | FrozenTrial, *, prefix: str = PREFIX) -> 
             raise AutoactError(f"trial {trial.number} has no parameter {prefix + group!r}: its attributes were changed")
         chosen.update(dict.fromkeys(members, trial.params[prefix + group]))
     return Assignment(chosen)
+
+
+def _suggested(trial: BaseTrial, name: str, choices: list[str]) -> str:
+    """The trial's choice.
+
+    Raises:
+        AutoactError: the value that was given, or what earlier trials of the study were offered, does not fit.
+    """
+    try:
+        return trial.suggest_categorical(name, choices)
+    except ValueError as error:
+        given = given_parameters(trial)
+        if name in given and given[name] not in choices:
+            raise unknown(f"value of the parameter {name}", given[name], choices) from error
+        earlier = _offered_before(trial, name)
+        if earlier is None or earlier == choices:
+            raise
+        raise AutoactError(
+            f"the study's earlier trials chose {name} from {', '.join(map(str, earlier))}; now it is "
+            f"{', '.join(choices)}, and a study of Optuna keeps a parameter's choices: give the same candidates, "
+            f"start another study, or give autoact.suggest another prefix="
+        ) from error
+
+
+def _offered_before(trial: BaseTrial, name: str) -> list[object] | None:
+    """What the first trial of the study that has the parameter chose it from."""
+    if not isinstance(trial, optuna.Trial):
+        return None
+    for other in trial.study.get_trials(deepcopy=False):
+        if isinstance(one := other.distributions.get(name), CategoricalDistribution):
+            return list(one.choices)
+    return None
 
 
 def _holds_sites(name: str, value: Any) -> bool:

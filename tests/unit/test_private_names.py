@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import optuna
 import pytest
 import torch
 import torchmetrics
 from lightning.pytorch.loops.fit_loop import _FitLoop
-from optuna.samplers import NSGAIISampler
+from optuna.samplers import NSGAIISampler, PartialFixedSampler, RandomSampler
 from torch import nn
 
 from autoact.core.errors import AutoactError
-from autoact.study.storage._compat_optuna import generation_key
+from autoact.study.storage._compat_optuna import fixed_parameters, generation_key, given_parameters
 
 AUTOACT = Path(__file__).resolve().parents[2] / "autoact"
 LIBRARIES = "torch|torchmetrics|lightning|optuna|mlflow|sklearn|joblib|hydra|omegaconf|ray|loky|numpy|np|pandas|pd"
@@ -67,6 +68,21 @@ def test_a_sampler_without_generations_says_what_breaks(monkeypatch: pytest.Monk
             monkeypatch.delattr(kind, "_get_generation_key")
     with pytest.raises(AutoactError, match=r"needs for the generations of a genetic sampler"):
         generation_key(NSGAIISampler())
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_parameters_that_optuna_keeps_privately_say_what_breaks() -> None:
+    around, given = PartialFixedSampler({"a": 1}, RandomSampler(seed=0)), optuna.trial.FixedTrial({"b": 2})
+    study = optuna.create_study(sampler=around)
+    study.enqueue_trial({"c": 3})
+    asked = study.ask()
+    assert given_parameters(given) == {"b": 2} and given_parameters(asked) == {"c": 3}
+    assert fixed_parameters(study, study.trials[0]) == {"a": 1, "c": 3}
+    del around._fixed_params, given._params
+    with pytest.raises(AutoactError, match="needs for parameters that PartialFixedSampler fixes"):
+        fixed_parameters(study, study.trials[0])
+    with pytest.raises(AutoactError, match="needs for the values of a FixedTrial"):
+        given_parameters(given)
 
 
 def private_imports(source: str) -> Iterator[str]:

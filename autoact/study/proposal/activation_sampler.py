@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 
 from optuna.distributions import BaseDistribution, CategoricalChoiceType, CategoricalDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -17,6 +18,7 @@ from autoact.space.point import Point
 from autoact.study.proposal.observations import Axis, Observation
 from autoact.study.proposal.optuna_samplers import quiet
 from autoact.study.proposal.sampler import Proposer
+from autoact.study.storage._compat_optuna import fixed_parameters
 
 # What ``autoact.suggest`` keeps with a trial, after its prefix: each dimension's sites, and what is on offer there.
 SITES, CHOICES = "sites", "choices"
@@ -27,7 +29,9 @@ class ActivationSampler(BaseSampler):
 
     The first trial is the model as it is; then each activation everywhere; then what a model of the objective finds
     promising: further assignments, and swaps of one activation around the best ones. No assignment is proposed twice
-    until all were tried; from then on, and for every other parameter, the ``inner`` sampler proposes.
+    until all were tried; from then on, and for every other parameter, the ``inner`` sampler proposes (a ``GridSampler``
+    knows no activations: they are random then). Activations that ``enqueue_trial`` or a ``PartialFixedSampler`` around
+    this one gives are kept, and the others are proposed to go with them.
 
     Trials that were pruned count with the last value that they reported, failed ones as bad, running ones as about to
     come out as predicted. Nothing is kept outside the study: one that is reopened goes on as if it had not stopped.
@@ -40,7 +44,7 @@ class ActivationSampler(BaseSampler):
         refine: the share of trials that refine.
 
     Raises:
-        AutoactError: ``inner`` is no Optuna sampler, or ``refine`` is no share.
+        AutoactError: ``inner`` is no Optuna sampler, ``seed`` or ``trials`` no whole number, or ``refine`` no share.
 
     Example:
         >>> import optuna
@@ -64,22 +68,24 @@ class ActivationSampler(BaseSampler):
         trials: int | None = None,
         refine: float = 0.7,
     ) -> None:
-        if inner is not None and not isinstance(inner, BaseSampler):
+        if inner is not None and (not isinstance(inner, BaseSampler) or isinstance(inner, ActivationSampler)):
             raise AutoactError(
                 f"ActivationSampler takes an Optuna sampler for all other parameters, such as "
                 f"optuna.samplers.RandomSampler(), not {inner!r}"
             )
-        if trials is not None and trials < 1:
+        if seed is not None and (not _is_whole(seed) or not 0 <= seed < 2**32):
+            raise AutoactError(f"seed={seed!r} must be a whole number within 0..{2**32 - 1}")
+        if trials is not None and (not _is_whole(trials) or trials < 1):
             raise AutoactError(
-                f"trials={trials} is the number of trials that the study will hold: it must be 1 or more"
+                f"trials={trials!r} is the number of trials that the study will hold: a whole number from 1"
             )
-        if not 0.0 <= refine <= 1.0:
-            raise AutoactError(f"refine={refine} is a share of the trials: it must be within 0..1")
+        if isinstance(refine, bool) or not isinstance(refine, int | float) or not 0.0 <= refine <= 1.0:
+            raise AutoactError(f"refine={refine!r} is a share of the trials: it must be within 0..1")
         self._inner = inner or TPESampler(seed=seed)
         self._seed = random.randrange(2**31) if seed is None else seed
         self._trials = trials
         self._refine = refine
-        self._proposed: dict[tuple[int, str], Mapping[str, CategoricalChoiceType]] = {}
+        self._proposed: dict[tuple[str, int, str], Mapping[str, CategoricalChoiceType]] = {}
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, object]:
@@ -113,11 +119,16 @@ class ActivationSampler(BaseSampler):
         prefix = _activations(trial).get(param_name)
         if prefix is not None:
             with self._lock:
-                if (trial.number, prefix) not in self._proposed:
-                    self._proposed[trial.number, prefix] = self._propose(study, trial, prefix)
-                proposed = self._proposed[trial.number, prefix]
+                key = (study.study_name, trial.number, prefix)
+                if key not in self._proposed:
+                    self._proposed[key] = self._propose(study, trial, prefix)
+                proposed = self._proposed[key]
             if param_name in proposed:
                 return proposed[param_name]
+            if isinstance(self._inner, GridSampler):
+                drawn = RandomSampler(seed=(self._seed + trial.number) % 2**32)
+                found: CategoricalChoiceType = drawn.sample_independent(study, trial, param_name, param_distribution)
+                return found
         value: CategoricalChoiceType = self._inner.sample_independent(study, trial, param_name, param_distribution)
         return value
 
@@ -128,7 +139,7 @@ class ActivationSampler(BaseSampler):
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Forget what was proposed for the trial, and tell the inner sampler."""
         with self._lock:
-            for key in [key for key in self._proposed if key[0] == trial.number]:
+            for key in [key for key in self._proposed if key[:2] == (study.study_name, trial.number)]:
                 del self._proposed[key]
         self._inner.after_trial(study, trial, state, values)
 
@@ -136,20 +147,19 @@ class ActivationSampler(BaseSampler):
         """Activations for a trial; none where all assignments were tried."""
         offered: Mapping[str, list[str]] = trial.user_attrs[prefix + CHOICES]
         dimensions = {prefix + group: CategoricalDistribution(choices) for group, choices in offered.items()}
-        history, pending = [], []
-        for other in study.get_trials(deepcopy=False):
-            if other.number == trial.number:
-                continue
-            if all(other.distributions.get(name) == one for name, one in dimensions.items()):
-                point = Point.plain({name: other.params[name] for name in dimensions})
-                if other.state.is_finished():
-                    history.append(_observation(other, point))
-                else:
-                    pending.append(point)
-            elif (params := self._proposed.get((other.number, prefix), {})).keys() == dimensions.keys():
-                pending.append(Point.plain(params))  # that trial is about to suggest them
+        given = fixed_parameters(study, trial)
+        fixed = {name: given[name] for name, one in dimensions.items() if given.get(name) in one.choices}
+        free = {name: one for name, one in dimensions.items() if name not in fixed}
+        if not free:
+            return {}
+        history, pending = self._known(study, trial, prefix, dimensions, fixed)
         taken = {*(one.point for one in history), *pending}
-        for params in _opening(dimensions):
+
+        def allowed(point: Point) -> bool:
+            """Whether an activation other than the identity stands somewhere, fixed ones included."""
+            return _is_nonlinear(fixed) or _is_nonlinear(point.params)
+
+        for params in _opening(free, allowed):
             if Point.plain(params) not in taken:
                 return params
         axes = [
@@ -157,10 +167,37 @@ class ActivationSampler(BaseSampler):
             for place, direction in enumerate(study.directions)
         ]
         left = None if self._trials is None else max(1, self._trials - len(history) - len(pending))
-        proposer = Proposer(dimensions, axes, seed=self._seed, allowed=_is_nonlinear, refine=self._refine, most_seeds=1)
+        proposer = Proposer(free, axes, seed=self._seed, allowed=allowed, refine=self._refine, most_seeds=1)
         with quiet():
             found = proposer.propose(history, 1, pending=pending, left=left)
         return found[0].point.params if found else {}
+
+    def _known(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        prefix: str,
+        dimensions: Mapping[str, CategoricalDistribution],
+        fixed: Mapping[str, object],
+    ) -> tuple[list[Observation], list[Point]]:
+        """What came of other trials with the fixed values, and what is in training: points of the free parameters."""
+        history, pending = [], []
+        free = [name for name in dimensions if name not in fixed]
+        for other in study.get_trials(deepcopy=False):
+            if other.number == trial.number:
+                continue
+            proposed = self._proposed.get((study.study_name, other.number, prefix), {})
+            if all(other.distributions.get(name) == one for name, one in dimensions.items()):
+                if any(other.params[name] != value for name, value in fixed.items()):
+                    continue
+                point = Point.plain({name: other.params[name] for name in free})
+                if other.state.is_finished():
+                    history.append(_observation(other, point))
+                else:
+                    pending.append(point)
+            elif proposed.keys() == set(free):
+                pending.append(Point.plain(proposed))  # that trial is about to suggest them
+        return history, pending
 
 
 def _activations(trial: FrozenTrial) -> dict[str, str]:
@@ -181,16 +218,23 @@ def _observation(trial: FrozenTrial, point: Point) -> Observation:
     return Observation(point, None)
 
 
-def _opening(dimensions: Mapping[str, CategoricalDistribution]) -> list[dict[str, CategoricalChoiceType]]:
+def _opening(
+    dimensions: Mapping[str, CategoricalDistribution], allowed: Callable[[Point], bool]
+) -> list[dict[str, CategoricalChoiceType]]:
     """The model as it is, then the same activation everywhere: what any search has to know first."""
     opening: list[dict[str, CategoricalChoiceType]] = [{name: one.choices[0] for name, one in dimensions.items()}]
     for choice in dict.fromkeys(choice for one in dimensions.values() for choice in one.choices):
         everywhere: dict[str, CategoricalChoiceType] = dict.fromkeys(dimensions, choice)
         offered = all(choice in one.choices for one in dimensions.values())
-        if offered and everywhere not in opening and _is_nonlinear(Point.plain(everywhere)):
+        if offered and everywhere not in opening and allowed(Point.plain(everywhere)):
             opening.append(everywhere)
     return opening
 
 
-def _is_nonlinear(point: Point) -> bool:
-    return any(function_key(str(choice)) != function_key("identity") for choice in point.params.values())
+def _is_nonlinear(params: Mapping[str, object]) -> bool:
+    return any(function_key(str(choice)) != function_key("identity") for choice in params.values())
+
+
+def _is_whole(number: object) -> bool:
+    """Whether this is a whole number; NumPy's count, ``True`` does not."""
+    return isinstance(number, Integral) and not isinstance(number, bool)

@@ -194,3 +194,26 @@ def test_what_is_not_on_offer_somewhere_is_told():
     with pytest.warns(UserWarning, match="not tried everywhere: swiglu at 5: no hidden width"):
         autoact.suggest(trial, model, ["tanh", "swiglu"], **arguments)
     assert trial.distributions["autoact.5"].choices == ("relu", "tanh")
+
+
+def _two_layers() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+@pytest.mark.parametrize("enqueued", [True, False])
+def test_a_given_value_that_is_not_on_offer_is_answered_with_the_nearest(enqueued: bool) -> None:
+    study = optuna.create_study()
+    study.enqueue_trial({"autoact.1": "GELU"})
+    trial = study.ask() if enqueued else optuna.trial.FixedTrial({"autoact.1": "GELU"})
+    with pytest.raises(autoact.AutoactError, match=r"parameter autoact.1 'GELU': did you mean gelu"):
+        autoact.suggest(trial, _two_layers(), ["gelu"])
+
+
+def test_other_candidates_in_a_study_that_is_opened_again_are_named_and_the_advice_works() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    autoact.suggest(study.ask(), _two_layers(), ["gelu"])
+    with pytest.raises(
+        autoact.AutoactError, match=r"chose autoact.1 from relu, gelu; now it is relu, gelu, tanh.*prefix="
+    ):
+        autoact.suggest(study.ask(), _two_layers(), ["gelu", "tanh"])
+    autoact.suggest(study.ask(), _two_layers(), ["gelu", "tanh"], prefix="second.")

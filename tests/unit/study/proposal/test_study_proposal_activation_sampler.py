@@ -227,3 +227,58 @@ def test_wrong_arguments_are_named() -> None:
         autoact.ActivationSampler(trials=0)
     with pytest.raises(AutoactError, match=r"refine=1\.5"):
         autoact.ActivationSampler(refine=1.5)
+
+
+def test_activations_that_a_sampler_around_fixes_are_kept_and_the_others_vary() -> None:
+    sampler = optuna.samplers.PartialFixedSampler({"autoact.0": "silu"}, autoact.ActivationSampler(seed=0))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(value, n_trials=12)
+    found = [activations(trial) for trial in study.trials]
+    assert {one[0] for one in found} == {"silu"} and len(set(found)) == 12
+
+
+def test_the_rest_of_an_enqueued_assignment_is_proposed_to_go_with_it() -> None:
+    study = optuna.create_study(direction="maximize", sampler=autoact.ActivationSampler(seed=0))
+    for _ in range(3):
+        study.enqueue_trial({"autoact.0": "silu"})
+    study.optimize(value, n_trials=5)
+    found = [activations(trial) for trial in study.trials]
+    assert [one[0] for one in found[:3]] == ["silu"] * 3 and len(set(found)) == 5
+    assert found[3] == ("relu",) * BLOCKS  # what only a part was given for takes nothing from the opening
+
+
+def test_a_grid_of_the_other_parameters_goes_on_when_all_assignments_were_tried() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        autoact.suggest(trial, net(1), ["tanh"])
+        return trial.suggest_float("rate", 0.0, 1.0)
+
+    inner = optuna.samplers.GridSampler({"rate": [0.1, 0.2, 0.3, 0.4, 0.5]}, seed=0)
+    study = optuna.create_study(sampler=autoact.ActivationSampler(inner, seed=0))
+    study.optimize(objective, n_trials=5)
+    assert sorted(trial.params["rate"] for trial in study.trials) == [0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+def test_one_sampler_in_two_studies_keeps_their_proposals_apart() -> None:
+    sampler = autoact.ActivationSampler(seed=0)
+    first, second = (optuna.create_study(sampler=sampler).ask() for _ in range(2))
+    autoact.suggest(first, net(2), ["gelu"])
+    autoact.suggest(second, nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()), nn.Linear(4, 1)), ["tanh"])
+    assert second.params == {"autoact.0": "sigmoid"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"seed": "a"}, "seed='a' must be a whole number within 0"),
+        ({"seed": -1}, "seed=-1 must be"),
+        ({"seed": 1.5}, "seed=1.5 must be"),
+        ({"trials": "5"}, "trials='5' is the number of trials"),
+        ({"trials": 2.5}, "trials=2.5 is the number of trials"),
+        ({"trials": True}, "trials=True is the number of trials"),
+        ({"refine": "x"}, "refine='x' is a share"),
+        ({"inner": autoact.ActivationSampler(seed=0)}, "takes an Optuna sampler for all other"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(given: dict[str, object], said: str) -> None:
+    with pytest.raises(AutoactError, match=said):
+        autoact.ActivationSampler(**given)  # type: ignore[arg-type]
