@@ -38,6 +38,14 @@ class EngineKind:
     name: str
     open: OpenEngine | str
 
+    def __post_init__(self) -> None:
+        """Check that it can be started."""
+        if not isinstance(self.open, str) and not callable(self.open):
+            raise AutoactError(
+                f"engine.name={self.name} needs a function (settings, worker_context, device, *, threads) -> Engine, "
+                f"or its reference package.module:function, got {self.open!r}"
+            )
+
 
 ENGINES: Registry[EngineKind] = Registry(
     "engine",
@@ -61,7 +69,7 @@ def register_engine(name: str, open: OpenEngine | str, *, replace: bool = False)
         replace: put it in the place of one registered before under this name.
 
     Raises:
-        AutoactError: the name is taken.
+        AutoactError: the name is taken, or ``open`` is no function.
 
     Example:
         >>> kind = register_engine("doctest", "autoact.engines.factory:open_inline")

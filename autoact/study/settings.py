@@ -11,6 +11,7 @@ from autoact.core.typed_values import check_values
 from autoact.tasks.constraints import Limits
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
+BY_REFERENCE = "or an Optuna sampler by its whole name, such as optuna.samplers.QMCSampler"
 DEFAULT_TRIALS = 60
 # From this budget on, the model as configured is trained under three seeds: what a seed changes is known then.
 ENOUGH_FOR_SEEDS = 24
@@ -86,7 +87,7 @@ class SearchSettings:
     def __post_init__(self) -> None:
         check_values(self, "search")
         if self.sampler not in SAMPLERS and not set(self.sampler) & set(".:"):  # a reference is checked where it loads
-            raise unknown("search.sampler", self.sampler, SAMPLERS)
+            raise unknown("search.sampler", self.sampler, SAMPLERS, advice=BY_REFERENCE)
         least = {"seed": 0, "trials": 1, "minutes": 0, "batch": 1, "tuning": 0, "patience": 1, "threads": 1}
         for name, low in least.items():
             value = getattr(self, name)

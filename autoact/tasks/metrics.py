@@ -182,7 +182,7 @@ def register_metric(
     function: MetricFunction,
     *,
     mode: str,
-    kinds: Sequence[str],
+    kinds: str | Sequence[str],
     title: str | None = None,
     ideal: float | None = None,
     replace: bool = False,
@@ -193,7 +193,7 @@ def register_metric(
         name: as ``metric=`` names it, and as it is logged (``val_<name>``).
         function: ``(y_true, y_score) -> float``; see ``Metric`` for what it is given.
         mode: ``max`` or ``min``: which values are better.
-        kinds: the kinds of task that it fits, such as ``["regression", "forecast"]``.
+        kinds: the kinds of task that it fits, such as ``["regression", "forecast"]``, or one of them.
         title: as people write it; the name unless given.
         ideal: its value for perfect predictions.
         replace: put it in the place of one registered before under this name.
@@ -207,7 +207,7 @@ def register_metric(
         'min'
         >>> METRICS.remove("doctest_bias")
     """
-    metric = Metric(name, title or name, mode, function, tuple(kinds), ideal)
+    metric = Metric(name, title or name, mode, function, (kinds,) if isinstance(kinds, str) else tuple(kinds), ideal)
     METRICS.add(metric, replace=replace)
     return metric
 

@@ -22,6 +22,7 @@ from optuna.trial import TrialState
 
 from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.space.point import Parameters
+from autoact.study.settings import BY_REFERENCE
 from autoact.study.storage._compat_optuna import generation_key
 from autoact.study.storage.optuna_storage import DIRECTIONS
 from autoact.tasks.metrics import load_reference
@@ -56,14 +57,14 @@ def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> S
     """
     made, defaults = SAMPLERS.get(name) or (_referenced(name), {})
     accepted = inspect.signature(made).parameters
-    if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values()):
-        for option in options or {}:
-            if option not in accepted:
-                raise unknown(f"option of search.sampler={name}", option, accepted)
     if "seed" in (options or {}):
         raise AutoactError(
             "search.sampler_options.seed would draw every batch alike: search.seed is the sampler's seed"
         )
+    if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values()):
+        for option in options or {}:
+            if option not in accepted:
+                raise unknown(f"option of search.sampler={name}", option, [one for one in accepted if one != "seed"])
     arguments = {**defaults, **(options or {})}
 
     def make(seed: int) -> BaseSampler:
@@ -88,7 +89,7 @@ def _referenced(name: str) -> Callable[..., object]:
         AutoactError: nothing that could make a sampler.
     """
     if ":" not in name and "." not in name:
-        raise unknown("search.sampler", name, SAMPLERS)
+        raise unknown("search.sampler", name, SAMPLERS, advice=BY_REFERENCE)
     found = load_reference(name if ":" in name else ":".join(name.rsplit(".", 1)), "search.sampler")
     if not callable(found) or (isinstance(found, type) and not issubclass(found, BaseSampler)):
         raise AutoactError(f"search.sampler={name} is no optuna.samplers.BaseSampler, and no function that makes one")

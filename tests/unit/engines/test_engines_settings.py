@@ -10,7 +10,7 @@ from autoact.engines import factory, resources
 from autoact.engines import settings as settings_module
 from autoact.engines.factory import open_engine
 from autoact.engines.inline import InlineEngine
-from autoact.engines.settings import ENGINES, EngineKind, EngineSettings
+from autoact.engines.settings import ENGINES, EngineKind, EngineSettings, register_engine
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
@@ -84,3 +84,9 @@ def test_an_engine_that_a_user_registers_is_opened_by_name(monkeypatch):
         EngineSettings(name="mnie")
     with pytest.raises(AutoactError, match="engine name 'ray' is taken by 'ray'"):
         settings_module.register_engine("ray", "shop:open")
+
+
+def test_an_engine_that_nothing_can_start_is_refused_when_it_is_registered() -> None:
+    with pytest.raises(AutoactError, match=r"engine.name=broken needs a function \(settings, .*got 3"):
+        register_engine("broken", 3)  # type: ignore[arg-type]
+    assert "broken" not in ENGINES

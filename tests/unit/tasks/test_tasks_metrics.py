@@ -135,3 +135,7 @@ def test_a_metric_that_cannot_be_registered(metrics, name, fields, message):
     with pytest.raises(AutoactError, match=message):
         register_metric(name, **{"function": bias, "mode": "min", "kinds": ["regression"]} | fields)
     assert "bias" not in metrics
+
+
+def test_one_kind_of_task_can_be_given_by_its_name(metrics):
+    assert register_metric("bias", bias, mode="min", kinds="regression").kinds == ("regression",)

@@ -64,6 +64,16 @@ def test_what_is_no_sampler_is_named(name: str, options: dict[str, Any], message
         check_sampler(name, options, ACTIVATIONS, ["max", "min"])
 
 
+def test_what_is_said_to_be_allowed_is_allowed() -> None:
+    with pytest.raises(AutoactError, match=r"option of search.sampler=random 'foo'") as told:
+        sampler_factory("random", {"foo": 1})
+    assert "seed" not in str(told.value)  # it is refused: search.seed is the sampler's seed
+    with pytest.raises(AutoactError, match=r"unknown search.sampler 'QMCSampler'.*such as optuna.samplers.QMCSampler"):
+        sampler_factory("QMCSampler")
+    with pytest.raises(AutoactError, match=r"unknown search.sampler 'QMCSampler'.*such as optuna.samplers.QMCSampler"):
+        SearchSettings(sampler="QMCSampler")
+
+
 def test_options_reach_the_sampler() -> None:
     assert sampler_factory(OPTUNA + "NSGAIISampler", {"population_size": 7})(1).population_size == 7  # type: ignore[attr-defined]
     assert sampler_factory("nsga2", {"population_size": 7})(1).population_size == 7  # type: ignore[attr-defined]
