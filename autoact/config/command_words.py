@@ -104,7 +104,7 @@ def of_python(task: str | None, overrides: Sequence[str], *more: str) -> Command
         more: further words, which the call's own arguments say.
 
     Raises:
-        AutoactError: ``overrides`` is one text.
+        AutoactError: ``overrides`` is no list of texts.
 
     Example:
         >>> of_python("churn", ["search.trials=20"]).overrides
@@ -112,4 +112,6 @@ def of_python(task: str | None, overrides: Sequence[str], *more: str) -> Command
     """
     if isinstance(overrides, str):
         raise AutoactError(f"overrides={overrides!r} must be a list: overrides=[{overrides!r}]")
+    if not isinstance(overrides, Sequence) or not all(isinstance(word, str) for word in overrides):
+        raise AutoactError(f"overrides={overrides!r} must be a list of texts, such as overrides=['data.path=x.csv']")
     return CommandWords([*([f"task={task}"] if task else []), *map(renamed, [*overrides, *more])])

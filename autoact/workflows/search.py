@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from numbers import Integral
 from pathlib import Path
 
 import lightning
@@ -28,7 +29,7 @@ from autoact.tracking.factory import make_tracker
 from autoact.tracking.mlflow_tracker import MlflowTracker
 from autoact.tracking.settings import TrackingSettings
 from autoact.workflows.searching.run_search import run_search
-from autoact.workflows.searching.search_arguments import MakeModule, SearchArguments, search_of_module
+from autoact.workflows.searching.search_arguments import MakeModule, SearchArguments, check_arguments, search_of_module
 from autoact.workflows.searching.search_setup import PreparedSearch
 from autoact.workflows.searching.setting_names import SEARCH_CALL
 from autoact.workflows.task_source import Configured, TaskSource, configured, prepared_search
@@ -122,6 +123,8 @@ def search(
         engine=engine,
         tracking=tracking,
     )
+    if not isinstance(observers, Sequence) or not all(isinstance(one, SearchCallback) for one in observers):
+        raise AutoactError(f"observers={observers!r} must be a list of autoact.SearchCallback objects")
     with warned_once():
         prepared, logging = prepared_from(task, datamodule, arguments)
         with prepared.settings.terms.errors():
@@ -173,15 +176,32 @@ def prepared_from(
             return search_of_module(task, datamodule, given)
     if datamodule is not None:
         raise AutoactError("datamodule has no effect beside a task that holds its data")
+    check_arguments(given)
     said = {name: value for name, value in given.items() if name != "overrides" and value is not None}
-    words = of_python(None, overrides, *(word for name, value in said.items() for word in _words(name, value)))
-    source = configured(task, words.overrides, SEARCH)
+    before = of_python(None, overrides).overrides
+    words = []
+    for name, value in said.items():
+        _check_said_once(name, added := _words(name, value), before)
+        words += added
+    source = configured(task, [*before, *words], SEARCH)
     return prepared_search(source), source.config.tracking
 
 
 # The key that an argument of ``search`` sets, and the section that a record of settings does.
 _KEYS = {argument: key for key, argument in SEARCH_CALL.arguments.items()} | {"output": "output"}
+# Keys that overrides may write shorter.
+_SHORT = {"space.candidates": "candidates", "engine.name": "engine", "tracking.backend": "tracking"}
 _SECTIONS = {argument: section for section, (argument, _) in SEARCH_CALL.records.items()}
+
+
+def _check_said_once(argument: str, words: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse an override that the words of an argument would silently replace."""
+    for word in words:
+        key, _, value = word.partition("=")
+        for other in overrides:
+            theirs, _, its_value = other.partition("=")
+            if theirs.lstrip("+") in (key, _SHORT.get(key)) and its_value.strip("\"'") != value.strip('"'):
+                raise AutoactError(f"{argument}= and {other!r} of overrides say different things: give one of them")
 
 
 def _words(argument: str, value: object) -> list[str]:
@@ -190,13 +210,29 @@ def _words(argument: str, value: object) -> list[str]:
         section = _SECTIONS[argument]
         return [f"{section}.{word}" for word in _fields_as_words(value)]
     if argument == "trainer" and isinstance(value, Mapping):
-        return [f"trainer.{name}={json.dumps(one)}" for name, one in value.items()]
+        return [f"trainer.{name}={_as_text(f'trainer.{name}', one)}" for name, one in value.items()]
     if argument not in _KEYS:
         raise AutoactError(
             f"{argument} has no effect beside a task that the configuration makes: see python -m autoact search --help "
             "for the settings that overrides take"
         )
-    return [f"{_KEYS[argument]}={json.dumps(str(value) if isinstance(value, Path) else value)}"]
+    return [f"{_KEYS[argument]}={_as_text(argument, value)}"]
+
+
+def _as_text(name: str, value: object) -> str:
+    """A value as the command line writes it; numbers of NumPy are plain ones there."""
+
+    def plain(one: object) -> object:
+        if isinstance(one, Integral):
+            return int(one)
+        if isinstance(one, Path):
+            return str(one)
+        raise AutoactError(
+            f"{name}={value!r} cannot be written into a configuration: beside a task that it makes, give text, "
+            "numbers, or lists and mappings of them"
+        )
+
+    return json.dumps(value, default=plain)
 
 
 def _fields_as_words(record: object) -> list[str]:
@@ -207,5 +243,5 @@ def _fields_as_words(record: object) -> list[str]:
         if is_dataclass(value):
             words += [f"{one.name}.{word}" for word in _fields_as_words(value)]
         elif value != default:
-            words.append(f"{one.name}={json.dumps(value)}")
+            words.append(f"{one.name}={_as_text(one.name, value)}")
     return words

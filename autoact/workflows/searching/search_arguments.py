@@ -56,6 +56,21 @@ _UNLESS_GIVEN: dict[str, Any] = {
     "tracking": "mlflow",
     "callbacks": tuple,
 }
+# What the plain arguments hold; the records, and the field that a name alone sets.
+_KINDS: Mapping[str, object] = {
+    **dict.fromkeys(("candidates", "objectives"), list[str]),
+    **dict.fromkeys(("monitor", "mode", "granularity", "name"), str),
+    "trials": int,
+    "minutes": float,
+}
+_RECORDS: Mapping[str, tuple[type, str]] = {
+    "space": (SpaceSettings, ""),
+    "settings": (SearchSettings, ""),
+    "confirm": (ConfirmSettings, ""),
+    "hardware": (HardwareSettings, "device"),
+    "engine": (EngineSettings, "name"),
+    "tracking": (TrackingSettings, "backend"),
+}
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
@@ -126,6 +141,34 @@ def search_of_module(
         make_callbacks=callbacks,
     )
     return prepare_search(task, chosen), logging
+
+
+def check_arguments(given: SearchArguments) -> None:
+    """Refuse arguments of another kind than ``autoact.search`` takes beside any task.
+
+    Args:
+        given: the arguments of ``autoact.search``.
+
+    Raises:
+        AutoactError: names the argument, what was given and what is allowed.
+
+    Example:
+        >>> check_arguments({"objectives": "quality"})
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: objectives='quality' must be a list, such as ['quality']
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    for name, value in said.items():
+        if name in _KINDS:
+            check_value(value, _KINDS[name], name)
+        if name in _RECORDS:
+            record, short = _RECORDS[name]
+            if not (short and isinstance(value, str)):
+                in_full(value, record, name, short)  # type: ignore[type-var]  # what is no record is refused
+    if "output" in said:
+        _folder(given["output"])
+    _check_trainer(given.get("trainer"))
 
 
 def in_full(value: _Settings | str, record: type[_Settings], argument: str, short: str = "") -> _Settings:
@@ -223,8 +266,12 @@ def _own_parts(
         raise AutoactError(f"datamodule is the class {datamodule.__name__}: give an object, {datamodule.__name__}(...)")
     if not is_of(type(datamodule), lightning.LightningDataModule):
         raise AutoactError(f"datamodule is a {type(datamodule).__name__}, not a lightning.LightningDataModule")
-    if trainer is not None and not isinstance(trainer, Mapping):
-        raise AutoactError(f'trainer={type(trainer).__name__} must be arguments, such as {{"max_epochs": 20}}')
+    _check_trainer(trainer)
     if not callable(callbacks):
         raise AutoactError("callbacks must be a function that returns fresh ones: callbacks=lambda: [...]")
     return make_module, datamodule  # type: ignore[return-value]  # of pytorch_lightning too: adopted later
+
+
+def _check_trainer(trainer: object) -> None:
+    if trainer is not None and not isinstance(trainer, Mapping):
+        raise AutoactError(f'trainer={type(trainer).__name__} must be arguments, such as {{"max_epochs": 20}}')

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from autoact.cli.config_arguments import read
 from autoact.config.compose import settings as typed
 from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
+from autoact.study.settings import ConfirmSettings
 from autoact.tracking.settings import TrackingSettings
-from autoact.workflows.search import where_runs_are
+from autoact.workflows.search import prepared_from, search, where_runs_are
 
 
 @pytest.mark.parametrize("output", ["runs", "a folder/of runs", "it's", "100 % (new)", Config().output])
@@ -24,3 +28,44 @@ def test_the_command_that_opens_the_store_names_its_folder(output: str) -> None:
 def test_a_server_has_an_address_instead() -> None:
     address = "http://server/#/runs"
     assert where_runs_are(TrackingSettings(), Path(Config().output), address) == address
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objectives": "quality"}, r"objectives='quality' must be a list, such as \['quality'\]"),
+        ({"candidates": "gelu"}, r"candidates='gelu' must be a list, such as \['gelu'\]"),
+        ({"candidates": {"gelu"}}, r"candidates=\{'gelu'\} must be a list"),
+        ({"trials": "4"}, "trials='4' must be a whole number"),
+        ({"output": 3}, "output=3 must name a folder"),
+        ({"settings": {"trials": 4}}, r"settings=\{'trials': 4\} must be autoact.SearchSettings"),
+        ({"confirm": False}, r"confirm=False must be autoact.ConfirmSettings"),
+        ({"engine": {"name": "inline"}}, r"must be a name or autoact.EngineSettings"),
+        ({"trainer": 3}, "trainer=int must be arguments"),
+        ({"trainer": {"profiler": object()}}, r"trainer.profiler=.* cannot be written into a configuration"),
+        ({"overrides": {"output": "runs"}}, r"overrides=\{'output': 'runs'\} must be a list of texts"),
+        ({"overrides": [3]}, r"overrides=\[3\] must be a list of texts"),
+        ({"trials": 4, "overrides": ["search.trials=9"]}, "trials= and 'search.trials=9' of overrides say different"),
+        ({"candidates": ["gelu"], "overrides": ["candidates=[tanh]"]}, "candidates= and .* say different things"),
+        ({"confirm": ConfirmSettings(seeds=3), "overrides": ["confirm.seeds=2"]}, "confirm= and .* say different"),
+        ({"output": "a", "overrides": ["output=b"]}, "output= and 'output=b' of overrides say different things"),
+    ],
+)
+def test_arguments_beside_a_recipes_task_are_refused_as_beside_a_module(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AutoactError, match=message):
+        prepared_from("churn", None, arguments)  # type: ignore[arg-type]
+
+
+def test_observers_are_asked_for_before_anything_is_prepared() -> None:
+    for observers in (print, [print]):
+        with pytest.raises(AutoactError, match="must be a list of"):
+            search("churn", observers=observers)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    trials: Any = np.int64(4)
+    overrides = ["engine=inline", f"output={tmp_path}"]
+    prepared, _ = prepared_from("churn", None, {"trials": trials, "output": str(tmp_path), "overrides": overrides})
+    assert prepared.settings.search.trials == 4
