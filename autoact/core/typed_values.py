@@ -46,8 +46,8 @@ def check_value(value: object, kind: object, name: str) -> None:
 
     Args:
         value: as given.
-        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, a ``dict``, or one of these or None; classes that are
-            allowed too come last.
+        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, a ``dict``, or one of these or None; classes that
+            are allowed too come last.
         name: of the setting, for the message.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import lightning
 import numpy as np
@@ -12,10 +12,6 @@ import torch
 
 from autoact.core.errors import AutoactError
 from autoact.data.part import Part
-
-if TYPE_CHECKING:
-    from autoact.data.prepared_data import PreparedData
-    from autoact.data.sealed_test import OpenedParts
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_ROWS = 4096
@@ -152,6 +148,27 @@ def free_memory(device: torch.device) -> int:
 _RESIDENT = Resident()
 
 
+class _Sealed(Protocol):
+    @property
+    def part(self) -> Part: ...
+
+
+class Parts(Protocol):
+    """Training, validation and test rows: ``PreparedData``, or what an opened test set hands out."""
+
+    @property
+    def train(self) -> Part:
+        """Rows to learn from."""
+
+    @property
+    def validation(self) -> Part:
+        """Rows to choose by."""
+
+    @property
+    def test(self) -> _Sealed:
+        """Rows for the final check."""
+
+
 class TensorDataModule(lightning.LightningDataModule):
     """Prepared data for a Lightning trainer; batches are ``(x, y)``.
 
@@ -171,7 +188,7 @@ class TensorDataModule(lightning.LightningDataModule):
         ((32, 13), torch.int64)
     """
 
-    def __init__(self, prepared: PreparedData | OpenedParts, batch_size: int = 128, seed: int = 0) -> None:
+    def __init__(self, prepared: Parts, batch_size: int = 128, seed: int = 0) -> None:
         super().__init__()
         if batch_size < 1:
             raise AutoactError(f"batch_size={batch_size} must be 1 or more")

@@ -165,9 +165,9 @@ def check_arguments(given: SearchArguments) -> None:
         if name in _RECORDS:
             record, short = _RECORDS[name]
             if not (short and isinstance(value, str)):
-                in_full(value, record, name, short)  # type: ignore[type-var]  # what is no record is refused
-    if "output" in said:
-        _folder(given["output"])
+                in_full(value, record, name, short)  # type: ignore[arg-type]  # what is no record is refused
+    if (output := given.get("output")) is not None:
+        _folder(output)
     _check_trainer(given.get("trainer"))
 
 
