@@ -9,6 +9,7 @@ from pathlib import Path
 from autoact.config.effective_keys import CHECK
 from autoact.core.errors import AutoactError
 from autoact.core.output_folder import make_folder
+from autoact.core.typed_values import check_value
 from autoact.engines.workers.prestart import settle
 from autoact.latency.hardware import resolve_device
 from autoact.recommendation import Recommendation
@@ -55,6 +56,9 @@ def check(
         ...
         autoact.core.errors.AutoactError: cannot read the recommendation 'nowhere.yaml': No such file or directory
     """
+    check_value(seeds, int, "seeds")
+    if tolerances is not None and not isinstance(tolerances, Tolerances):
+        raise AutoactError(f"tolerances={tolerances!r} must be autoact.Tolerances(...)")
     source = configured(task, overrides, CHECK)
     named = source.config.recommendation
     if recommendation is not None and named is not None:

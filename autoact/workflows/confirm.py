@@ -65,6 +65,10 @@ def confirm(
     else:
         if recommendation is not None:
             raise AutoactError("study and recommendation exclude each other: give one of them")
+        if not isinstance(study, str | SearchResult):
+            raise AutoactError(
+                f"study is a {type(study).__name__}: give a study's name, a search's result, or recommendation=..."
+            )
         source = _source_of_study(study, task, words)
         _check_seeds(source.config)
         prepared = _of_study(source, study if isinstance(study, str) else study.info.study)

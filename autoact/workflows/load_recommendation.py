@@ -73,6 +73,8 @@ def _read(source: object) -> str:
     Raises:
         AutoactError: something that names no place.
     """
+    if isinstance(getattr(source, "recommendation", None), Recommendation):
+        raise AutoactError(f"a {type(source).__name__} is no recommendation: give its attribute, result.recommendation")
     text = str(source) if isinstance(source, (str, Path)) else ""
     if not text.strip() or "://" in text or text.startswith(("runs:", "models:")) != text.startswith(PLACES):
         raise AutoactError(f"cannot load a recommendation from {source!r}: allowed is {ALLOWED}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoact.core.errors import AutoactError
 from autoact.core.result_table import ResultTable, to_html
 from autoact.workflows.models.fetch_model import ModelSource, fetched
 from autoact.workflows.models.score_rows import (
@@ -91,6 +92,8 @@ def predict(
         ...
         autoact.core.errors.AutoactError: model=nowhere: there is no such folder; write models:/NAME@ALIAS, ...
     """
+    if not isinstance(rows, pd.DataFrame | str | Path):
+        raise AutoactError(f"rows is a {type(rows).__name__}: give a pandas.DataFrame, or a csv or parquet file")
     if output is not None:
         check_output(str(output), "" if isinstance(rows, pd.DataFrame) else str(rows))
     found, name = fetched(model, tracking_uri, runs)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoact.core.errors import AutoactError
 from autoact.core.result_table import to_html
+from autoact.core.typed_values import check_value
 from autoact.tracking.models.model_registry import Move, Registry
 from autoact.tracking.settings import TrackingSettings
 from autoact.workflows.models.deliver_model import TrainResult
@@ -74,11 +75,13 @@ def promote(
         ...
         autoact.core.errors.AutoactError: there is no MLflow store ...
     """
+    check_value(to, str, "to")
     if isinstance(version, TrainResult):
         if version._store is None or version.model_uri is None:
             raise AutoactError("this model is not registered: train without tracking=none and train.register=none")
         registry, version = Registry(version._store), version.model_uri
     else:
+        check_value(version, str, "version")
         registry = Registry.at(TrackingSettings(uri=tracking_uri), runs)
     found = registry.version(version)
     move = registry.planned(found, to)
@@ -103,6 +106,8 @@ def rollback(alias: str, *, tracking_uri: str | None = None, runs: str | Path = 
         ...
         autoact.core.errors.AutoactError: rollback needs an alias: models:/NAME@champion
     """
+    if not isinstance(alias, str):
+        raise AutoactError(f"alias is a {type(alias).__name__}: rollback needs models:/NAME@champion")
     name, separator, word = alias.removeprefix("models:/").partition("@")
     if not separator or not name or not word:
         raise AutoactError("rollback needs an alias: models:/NAME@champion")

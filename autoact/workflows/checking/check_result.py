@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 
 import pandas as pd
 
@@ -44,6 +45,9 @@ class Tolerances:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        for name, value in vars(self).items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+                raise AutoactError(f"tolerance.{name}={value!r} must be a finite number")
         for name in ("quality", "latency", "cost", "drift"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:

@@ -63,7 +63,7 @@ _KINDS: Mapping[str, object] = {
     "trials": int,
     "minutes": float,
 }
-_RECORDS: Mapping[str, tuple[type, str]] = {
+_RECORDS: Mapping[str, tuple[type[DataclassInstance], str]] = {
     "space": (SpaceSettings, ""),
     "settings": (SearchSettings, ""),
     "confirm": (ConfirmSettings, ""),
@@ -158,16 +158,16 @@ def check_arguments(given: SearchArguments) -> None:
         ...
         autoact.core.errors.AutoactError: objectives='quality' must be a list, such as ['quality']
     """
-    said = {name: value for name, value in given.items() if value is not None}
+    said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in said.items():
         if name in _KINDS:
             check_value(value, _KINDS[name], name)
         if name in _RECORDS:
             record, short = _RECORDS[name]
             if not (short and isinstance(value, str)):
-                in_full(value, record, name, short)  # type: ignore[arg-type]  # what is no record is refused
-    if (output := given.get("output")) is not None:
-        _folder(output)
+                in_full(value, record, name, short)
+    if "output" in said:
+        _folder(said["output"])
     _check_trainer(given.get("trainer"))
 
 
