@@ -198,7 +198,7 @@ def _to_meta_(model: nn.Module) -> None:
         vars(part).pop("_is_hf_initialized", None)
 
 
-def _like(example: Any, model: nn.Module) -> Any:
+def _like(example: object, model: nn.Module) -> object:
     """The example where a model's weights are, and its floating-point numbers of their kind."""
     if isinstance(example, torch.Tensor):
         like = next((weight for weight in model.parameters() if weight.is_floating_point()), None)

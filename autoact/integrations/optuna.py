@@ -30,7 +30,7 @@ def suggest(
     candidates: Sequence[str | Choice],
     *,
     granularity: str = "block",
-    example_input: Any = None,
+    example_input: object = None,
     include: Sequence[str] = ("*",),
     exclude: Sequence[str] = (),
     rescale: bool = False,
@@ -157,11 +157,11 @@ def _offered_before(trial: BaseTrial, name: str) -> list[object] | None:
     return None
 
 
-def _holds_sites(name: str, value: Any) -> bool:
+def _holds_sites(name: str, value: object) -> bool:
     """Whether a user attribute of a trial was written by ``suggest``, under whatever prefix."""
     return name.endswith(SITES) and isinstance(value, Mapping)
 
 
-def _shown(thing: Any) -> str:
+def _shown(thing: object) -> str:
     """What was given instead of a trial."""
     return f"a study has many trials: {thing!r}" if isinstance(thing, optuna.Study) else f"not {type(thing).__name__}"

@@ -69,7 +69,7 @@ def check_validation(datamodule: LightningDataModule) -> None:
     _present(datamodule, type(datamodule).__name__, "val_dataloader", "to choose by")
 
 
-def _present(datamodule: LightningDataModule, name: str, method: str, purpose: str) -> Any:
+def _present(datamodule: LightningDataModule, name: str, method: str, purpose: str) -> object:
     """What a method of the datamodule returns.
 
     Raises:

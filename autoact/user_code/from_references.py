@@ -144,7 +144,7 @@ def _metric(config: Config) -> Metric | None:
     return Metric(own, own, mode, function, ())
 
 
-def _build(kind: Any, arguments: Mapping[str, Any], key: str, reference: str, wanted: type) -> Any:
+def _build(kind: object, arguments: Mapping[str, object], key: str, reference: str, wanted: type) -> object:
     """An object of the user's class, or what their function returns.
 
     Raises:
@@ -159,7 +159,7 @@ def _build(kind: Any, arguments: Mapping[str, Any], key: str, reference: str, wa
     return _checked(made, key, reference, wanted)
 
 
-def _checked(made: Any, key: str, reference: str, wanted: type) -> Any:
+def _checked(made: object, key: str, reference: str, wanted: type) -> object:
     """What was made, as Lightning's.
 
     Raises:

@@ -164,7 +164,7 @@ class CliFile:
         if reference.partition(".")[0] not in _KNOWN:
             check_trusted(reference, f"{self.file}: {where}", self._trust)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, object]:
         """What of the file is made in a search: its loggers, for example, are not."""
         if "class_path" in self.said:
             return self.said
@@ -183,7 +183,7 @@ class CliFile:
         # Earlier versions of jsonargparse have its older name alone.
         instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
 
-        def make() -> Any:
+        def make() -> object:
             try:
                 return instantiate(read)[name]
             except (TypeError, ValueError) as error:
@@ -299,7 +299,7 @@ def _by_name(name: str, kinds: Sequence[type]) -> dict[str, type]:
     return {}
 
 
-def _classes(said: Any, where: str = "") -> Iterator[tuple[str, str]]:
+def _classes(said: object, where: str = "") -> Iterator[tuple[str, str]]:
     """Every class that a file names, and where."""
     items = said.items() if isinstance(said, Mapping) else enumerate(said) if isinstance(said, list) else ()
     for key, value in items:

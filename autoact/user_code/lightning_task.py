@@ -146,7 +146,7 @@ def _refuse_compiled(module: lightning.LightningModule) -> None:
     )
 
 
-def _described(batch: Any) -> str:
+def _described(batch: object) -> str:
     """A batch in words."""
     first = next((tensor for tensor in tensors_in(batch) if tensor.ndim), None)
     return "" if first is None else f"batches of {'x'.join(map(str, first.shape))}"
@@ -172,8 +172,8 @@ def _doubtful(monitor: str, mode: str) -> tuple[str, ...]:
 
 
 def _example(
-    module: lightning.LightningModule, batch: Any, unfinished: Exception | None
-) -> tuple[Any, Callable[[Any], Any]]:
+    module: lightning.LightningModule, batch: object, unfinished: Exception | None
+) -> tuple[object, Callable[[object], object]]:
     """What ``module(...)`` accepts, found in its ``example_input_array`` or in a batch, and how to find it in others.
 
     ``unfinished`` is what the module's ``setup`` raised outside of ``fit``: perhaps it makes what is missing here.
@@ -224,7 +224,7 @@ def _example(
     )
 
 
-def _run(module: lightning.LightningModule, example: Any) -> Any:
+def _run(module: lightning.LightningModule, example: object) -> object:
     """The module's result, in evaluation mode and without gradients; its modes are put back."""
     modes = [(part, part.training) for part in module.modules()]
     try:
@@ -236,7 +236,7 @@ def _run(module: lightning.LightningModule, example: Any) -> Any:
             part.training = mode
 
 
-def _options(module: lightning.LightningModule, batch: Any) -> list[Any]:
+def _options(module: lightning.LightningModule, batch: object) -> list[object]:
     """The ways to hand a batch, or a part of it, to a module, the likeliest first; the same for all batches."""
     if isinstance(batch, (tuple, list)):
         return [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch), *_of_several(module, batch[:1])]
@@ -250,12 +250,12 @@ def _options(module: lightning.LightningModule, batch: Any) -> list[Any]:
     return [*whole, *single, *_of_several(module, batch.values())]
 
 
-def _of_several(module: lightning.LightningModule, parts: Iterable[Any]) -> list[Any]:
+def _of_several(module: lightning.LightningModule, parts: Iterable[object]) -> list[object]:
     """The ways to hand one of several loaders' batches to a module."""
     return [way for part in parts if isinstance(part, (tuple, list, Mapping)) for way in _options(module, part)]
 
 
-def _given_first(first: Any) -> list[Any]:
+def _given_first(first: object) -> list[object]:
     """The ways to hand what stands first in a batch to a module: itself, or what it holds as arguments."""
     if isinstance(first, torch.Tensor):
         return [first]
@@ -264,7 +264,7 @@ def _given_first(first: Any) -> list[Any]:
     return [(first,), tuple(first)] if isinstance(first, (tuple, list)) else [(first,)]
 
 
-def _digest(batch: Any) -> str:
+def _digest(batch: object) -> str:
     """A hash of the first batch's content."""
     found = hashlib.sha256()
     for tensor in tensors_in(batch):

@@ -208,7 +208,7 @@ def _keys(assignment: Assignment) -> dict[str, str]:
     return {site: function_key(canonical(choice)) for site, choice in assignment.items()}
 
 
-def _on(example: Any, device: torch.device) -> Any:
+def _on(example: object, device: torch.device) -> object:
     """The example on the module's device."""
     if isinstance(example, torch.Tensor):
         return example.to(device)
