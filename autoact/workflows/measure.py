@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import nn
 
-from autoact.core.errors import AutoactError
+from autoact.core.errors import AutoactError, first_line
 from autoact.core.result_table import ResultTable, number, to_html
 from autoact.latency.build_table import serving
 from autoact.latency.cost import cost_per_million
@@ -20,12 +20,13 @@ from autoact.latency.hardware import HardwareSettings, describe, resolve_device
 from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import Timing, time_alternating
 from autoact.recommendation import Recommendation
+from autoact.sites.tracing.dry_run import tensors_in
 from autoact.study.confirmation.end_to_end_timing import paired_ratio
 from autoact.user_code.batch_axis import batch_axis, samples_along, taken
 from autoact.workflows.load_recommendation import load_recommendation
 from autoact.workflows.searching.search_arguments import in_full
 
-# How carefully finalists are timed at least.
+# How carefully models are timed where the user says nothing of it: as a search times its finalists.
 ROUNDS, MIN_MS = 15, 10.0
 # What the models are called that were given without a name.
 MODEL = "model"
@@ -72,7 +73,8 @@ class Measurement:
     def verdict(self) -> str:
         """The median latency of each model, in one sentence."""
         found = ", ".join(f"{one.name} {number(one.latency_ms, 3)} ms" for one in self.models)
-        return f"median latency of {self.hardware.latency_batch} samples on {self.machine['device']}: {found}"
+        batch = self.hardware.latency_batch
+        return f"median latency of {batch} sample{'s' * (batch != 1)} on {self.machine['device']}: {found}"
 
     def table(self) -> ResultTable:
         """The numbers as text."""
@@ -117,7 +119,8 @@ def measure(
         example_input: what ``model(example_input)`` takes; a tuple is passed as positional arguments, a mapping as
             keywords. Its samples are repeated to ``hardware.latency_batch`` and ``hardware.throughput_batch``.
         recommendation: each of its policies that changes something is applied to a copy of the one model and timed too.
-        hardware: by device name (``"cpu"``, ``"cuda"``) or in full; with a price, throughput and cost are measured.
+        hardware: by device name (``"cpu"``, ``"cuda"``), timed as carefully as a search times its finalists; or in
+            full, with ``rounds`` and ``min_ms`` as given. With a price, throughput and cost are measured.
 
     Raises:
         AutoactError: there is no such device, the recommendation does not fit, or the model cannot be called.
@@ -129,9 +132,16 @@ def measure(
         ('model', True, 1.0)
     """
     settings = in_full(hardware, HardwareSettings, "hardware", "device")
+    if isinstance(hardware, str):
+        settings = replace(settings, rounds=max(settings.rounds, ROUNDS), min_ms=max(settings.min_ms, MIN_MS))
     models = dict(model) if isinstance(model, Mapping) else {MODEL: model}
     if not models or not all(isinstance(one, nn.Module) for one in models.values()):
         raise AutoactError("measure needs a torch.nn.Module, or several by name: {'today': model, 'new': other}")
+    if not any(True for _ in tensors_in(example_input)):
+        raise AutoactError(
+            f"example_input is a {type(example_input).__name__} without a tensor: give what the model takes, such as "
+            "torch.as_tensor(x, dtype=torch.float32)"
+        )
     if recommendation is not None:
         models |= _variants(models, recommendation, example_input)
     device = resolve_device(settings.device)
@@ -141,14 +151,16 @@ def measure(
     with ExitStack() as stack:
         for one in models.values():
             stack.enter_context(serving(one, device))
+        for title, one in models.items():
+            _check_call(title, one, to_device(example_input, device))
         first = next(iter(models.values()))
         inputs = {name: to_device(_of_size(first, example_input, size, device), device) for name, size in sizes.items()}
         timed = {
             name: time_alternating(
                 {title: functools.partial(call_model, one, batch) for title, one in models.items()},
                 device=device,
-                rounds=max(settings.rounds, ROUNDS),
-                min_ms=max(settings.min_ms, MIN_MS),
+                rounds=settings.rounds,
+                min_ms=settings.min_ms,
                 threads=settings.threads,
             )
             for name, batch in inputs.items()
@@ -170,6 +182,18 @@ def _variants(
     if not names:
         raise AutoactError(f"the recommendation of {found.task} keeps the baseline: there is nothing to compare with")
     return {name: found.apply(model, name, example_input=example) for name in names}
+
+
+def _check_call(title: str, model: nn.Module, example: object) -> None:
+    """Refuse an example that the model cannot be called with."""
+    try:
+        with torch.inference_mode():
+            call_model(model, example)
+    except Exception as error:  # whatever the user's code raises
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors_in(example))
+        raise AutoactError(
+            f"{title} cannot be called with example_input (shape {shapes}): {first_line(error)}"
+        ) from error
 
 
 def _of_size(model: nn.Module, example: object, size: int, device: torch.device) -> object:

@@ -142,8 +142,8 @@ LATER = {
     "tracking.experiment": "tracking/mlflow_tracker.py",
     "tracking.children": "tracking/mlflow_tracker.py",
     "tracking.parent_run_id": "tracking/mlflow_tracker.py",
-    "train.rows": "cli/verbs/train.py",
-    "train.register": "cli/verbs/train.py",
+    "train.rows": "workflows/train.py",
+    "train.register": "workflows/models/deliver_model.py",
     "module": "user_code/from_references.py",
     "module_arguments": "user_code/from_references.py",
     "datamodule": "user_code/from_references.py",
@@ -153,7 +153,7 @@ LATER = {
     "callbacks": "user_code/from_references.py",
     "plugins": "config/compose.py",
     "recommendation": "cli/verbs/train.py",
-    "policy": "cli/verbs/train.py",
+    "policy": "workflows/train.py",
 }
 OWN = ["module=mine.code:Net", "datamodule=mine.code:Data", "trust=mine"]
 ARRAYS, SERIES = [S, "data.path=x.npz"], [F, CSV, "data.series=[a]"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import autoact
+from autoact.workflows import measure as measuring
 
 HARDWARE = autoact.HardwareSettings("server", "cpu", 1.0, "USD", throughput_batch=16, rounds=3, min_ms=0.1)
 
@@ -24,7 +26,7 @@ def test_a_recommendation_is_timed_beside_the_model_which_stays_as_it_is() -> No
     assert [one.name for one in found.models] == ["model", "quality"]
     assert all(one.cost_per_million is not None and one.latency_ms <= one.p99_ms for one in found.models)
     assert model.training and isinstance(model[1], nn.ReLU)
-    assert found.verdict.startswith("median latency of 1 samples on cpu: model ")
+    assert found.verdict.startswith("median latency of 1 sample on cpu: model ")
 
 
 def test_inputs_have_the_batch_sizes_of_the_hardware() -> None:
@@ -49,3 +51,30 @@ def test_inputs_have_the_batch_sizes_of_the_hardware() -> None:
 def test_what_cannot_be_measured(example: torch.Tensor, recommendation: str, message: str) -> None:
     with pytest.raises(autoact.AutoactError, match=message):
         autoact.measure(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), example, recommendation=recommendation)
+
+
+@pytest.mark.parametrize(
+    ("models", "example", "message"),
+    [
+        (nn.Linear(4, 8), np.zeros((3, 4), dtype=np.float32), "example_input is a ndarray without a tensor: give"),
+        (nn.Linear(4, 8), None, "example_input is a NoneType without a tensor"),
+        (nn.Linear(4, 8), torch.zeros(3, 5), r"model cannot be called with example_input \(shape \(3, 5\)\): mat1"),
+        ({"a": nn.Linear(4, 8), "b": nn.Linear(5, 8)}, torch.zeros(3, 4), "b cannot be called with example_input"),
+    ],
+)
+def test_an_example_that_a_model_does_not_take(models: nn.Module, example: object, message: str) -> None:
+    with pytest.raises(autoact.AutoactError, match=message):
+        autoact.measure(models, example, hardware=HARDWARE)
+
+
+def test_rounds_are_those_of_the_hardware_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    timed = measuring.time_alternating
+
+    def noted(*args: object, rounds: int, **options: object) -> object:
+        asked.append(rounds)
+        return timed(*args, rounds=rounds, **options)
+
+    monkeypatch.setattr(measuring, "time_alternating", noted)
+    autoact.measure(nn.Linear(4, 8), torch.zeros(3, 4), hardware=HARDWARE)
+    assert set(asked) == {3}
