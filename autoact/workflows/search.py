@@ -181,8 +181,8 @@ def prepared_from(
     before = of_python(None, overrides).overrides
     words = []
     for name, value in said.items():
-        _check_said_once(name, added := _words(name, value), before)
-        words += added
+        _check_said_once(name, _words(name, value, every=True), before)
+        words += _words(name, value)
     source = configured(task, [*before, *words], SEARCH)
     return prepared_search(source), source.config.tracking
 
@@ -204,11 +204,14 @@ def _check_said_once(argument: str, words: Sequence[str], overrides: Sequence[st
                 raise AutoactError(f"{argument}= and {other!r} of overrides say different things: give one of them")
 
 
-def _words(argument: str, value: object) -> list[str]:
-    """An argument of ``search`` as words of the command line, for a task that the configuration makes."""
+def _words(argument: str, value: object, *, every: bool = False) -> list[str]:
+    """An argument of ``search`` as words of the command line, for a task that the configuration makes.
+
+    With ``every``, a record of settings says its defaults too.
+    """
     if is_dataclass(value):
         section = _SECTIONS[argument]
-        return [f"{section}.{word}" for word in _fields_as_words(value)]
+        return [f"{section}.{word}" for word in _fields_as_words(value, every)]
     if argument == "trainer" and isinstance(value, Mapping):
         return [f"trainer.{name}={_as_text(f'trainer.{name}', one)}" for name, one in value.items()]
     if argument not in _KEYS:
@@ -235,13 +238,13 @@ def _as_text(name: str, value: object) -> str:
     return json.dumps(value, default=plain)
 
 
-def _fields_as_words(record: object) -> list[str]:
-    """What a record of settings says beside its defaults."""
+def _fields_as_words(record: object, every: bool) -> list[str]:
+    """What a record of settings says, beside its defaults unless ``every``."""
     words = []
     for one in fields(record):  # type: ignore[arg-type]  # the callers ask is_dataclass
         value, default = getattr(record, one.name), getattr(type(record)(), one.name)
         if is_dataclass(value):
-            words += [f"{one.name}.{word}" for word in _fields_as_words(value)]
-        elif value != default:
+            words += [f"{one.name}.{word}" for word in _fields_as_words(value, every)]
+        elif every or value != default:
             words.append(f"{one.name}={_as_text(one.name, value)}")
     return words

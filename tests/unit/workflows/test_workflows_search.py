@@ -49,6 +49,10 @@ def test_a_server_has_an_address_instead() -> None:
         ({"candidates": ["gelu"], "overrides": ["candidates=[tanh]"]}, "candidates= and .* say different things"),
         ({"confirm": ConfirmSettings(seeds=3), "overrides": ["confirm.seeds=2"]}, "confirm= and .* say different"),
         ({"output": "a", "overrides": ["output=b"]}, "output= and 'output=b' of overrides say different things"),
+        (
+            {"confirm": ConfirmSettings(), "overrides": ["confirm.seeds=2"]},
+            "confirm= and 'confirm.seeds=2' of overrides say different things",
+        ),
     ],
 )
 def test_arguments_beside_a_recipes_task_are_refused_as_beside_a_module(
