@@ -138,5 +138,4 @@ if not TYPE_CHECKING:  # type checkers know the names, and so the ones that ther
 
 
 def __dir__() -> list[str]:
-    """The public names."""
     return __all__

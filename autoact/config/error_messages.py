@@ -45,7 +45,6 @@ def one_line(error: Exception, overrides: Sequence[str] = (), config_dirs: Seque
 
 
 def _not_yaml(error: object) -> AutoactError:
-    """A file that PyYAML cannot read."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     where = f"{mark.name.removeprefix('file://')}, line {mark.line + 1}" if mark else "a configuration file"
     return AutoactError(f"{where} is not YAML: {problem or error}")

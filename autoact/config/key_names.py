@@ -76,7 +76,6 @@ def unknown_key(key: str) -> AutoactError:
 
 
 def _leaves(node: Any, prefix: str = "") -> list[str]:
-    """Every leaf key of a configuration, dotted."""
     from omegaconf import DictConfig
 
     keys = []

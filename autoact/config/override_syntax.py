@@ -95,7 +95,6 @@ def _list(value: str, kind: object) -> str:
 
 
 def _item(value: str) -> str:
-    """One text of a list."""
     return value if isinstance(_parsed(value), str) else quoted(value)
 
 
@@ -144,7 +143,6 @@ def _is(kind: object, wanted: type) -> bool:
 
 
 def _of_text(kind: object) -> bool:
-    """Whether a list type holds text."""
     return any(get_args(part) == (str,) for part in (kind, *_alternatives(kind)))
 
 

@@ -165,7 +165,6 @@ def in_users_unit(metric: Metric, prepared: PreparedData) -> Metric:
 
 
 def _unit(metric: Metric, prepared: PreparedData) -> str:
-    """What the quality is, for people."""
     scale = prepared.target_scale
     return metric.title if scale is None or len(scale.names) == 1 else f"{metric.title} (standardised)"
 

@@ -48,7 +48,6 @@ def _from_word(text: str, config_dirs: Sequence[str]) -> list[Given]:
 
 
 def _choice(group: str, name: str, config_dirs: Sequence[str]) -> list[str]:
-    """The keys that a group's choice sets."""
     for folder in (*map(Path, config_dirs), conf_dir()):
         file = folder / group / f"{name.removesuffix('.yaml')}.yaml"
         if file.is_file():

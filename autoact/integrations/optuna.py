@@ -163,5 +163,4 @@ def _holds_sites(name: str, value: object) -> bool:
 
 
 def _shown(thing: object) -> str:
-    """What was given instead of a trial."""
     return f"a study has many trials: {thing!r}" if isinstance(thing, optuna.Study) else f"not {type(thing).__name__}"

@@ -156,7 +156,6 @@ class CliFile:
         return found + ([f"{self.file}: {', '.join(others)} is not used"] if others else [])
 
     def _trainer(self) -> dict[str, Any]:
-        """The section of the Trainer."""
         return dict(self.said.get("trainer") or {})
 
     def _check_trusted(self, reference: str, where: str) -> None:

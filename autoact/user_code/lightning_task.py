@@ -147,7 +147,6 @@ def _refuse_compiled(module: lightning.LightningModule) -> None:
 
 
 def _described(batch: object) -> str:
-    """A batch in words."""
     first = next((tensor for tensor in tensors_in(batch) if tensor.ndim), None)
     return "" if first is None else f"batches of {'x'.join(map(str, first.shape))}"
 
@@ -265,7 +264,6 @@ def _given_first(first: object) -> list[object]:
 
 
 def _digest(batch: object) -> str:
-    """A hash of the first batch's content."""
     found = hashlib.sha256()
     for tensor in tensors_in(batch):
         found.update(str(tuple(tensor.shape)).encode())

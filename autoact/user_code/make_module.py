@@ -120,12 +120,10 @@ def _setup_makes_layers(
 
 
 def _layers(module: torch.nn.Module) -> list[torch.nn.Module | torch.Tensor]:
-    """The innermost modules, and the weights."""
     return [*(part for part in module.modules() if not any(part.children())), *module.parameters()]
 
 
 def _own(module: lightning.LightningModule, hook: str) -> bool:
-    """Whether the user wrote a hook."""
     return is_overridden(hook, module, lightning.LightningModule)
 
 

@@ -76,7 +76,6 @@ def confirm(
 
 
 def _check_seeds(config: Config) -> None:
-    """Refuse a check without trainings."""
     if not config.confirm.seeds:
         raise AutoactError("confirm.seeds=0: to confirm is to train under fresh seeds, 2 or more")
 

@@ -56,7 +56,6 @@ class ExportResult:
         )
 
     def __repr__(self) -> str:
-        """One line."""
         return f"ExportResult({self.summary[0]})"
 
     def _repr_html_(self) -> str:

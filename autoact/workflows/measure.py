@@ -94,7 +94,6 @@ class Measurement:
         return pd.DataFrame([{one.name: getattr(row, one.name) for one in fields(row)} for row in self.models])
 
     def __repr__(self) -> str:
-        """One line."""
         return f"Measurement({self.verdict})"
 
     def _repr_html_(self) -> str:
@@ -216,7 +215,6 @@ def _of_size(model: nn.Module, example: object, size: int, device: torch.device)
 def _measured(
     name: str, timed: Mapping[str, Mapping[str, Timing]], reference: Timing, hardware: HardwareSettings
 ) -> MeasuredModel:
-    """The numbers of one model."""
     latency, throughput = timed["latency"][name], timed.get("throughput", {}).get(name)
     ratio = paired_ratio(latency, reference).value
     speed = cost = None

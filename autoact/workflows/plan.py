@@ -44,7 +44,6 @@ class Plan:
         return pd.DataFrame(self.lines, columns=["name", "value"])
 
     def __repr__(self) -> str:
-        """One line."""
         return f"Plan({self.study!r}, about {self.minutes:.1f} minutes)"
 
     def _repr_html_(self) -> str:
@@ -85,7 +84,6 @@ class _NewStudy:
 
     @property
     def spent(self) -> int:
-        """No trial."""
         return 0
 
     def noted(self, key: str) -> None:
@@ -155,7 +153,6 @@ def _times(prepared: PreparedSearch, shape: Shape) -> tuple[float, list[tuple[st
 
 
 def _trainings(prepared: PreparedSearch, trials: int) -> str:
-    """The trials by their role."""
     search = prepared.settings.search
     seeds, tuning = min(trials, search.configured_seeds()), search.tuning_trials()
     uniform = min(len(prepared.space.uniform()), max(0, trials - seeds - tuning))
@@ -177,7 +174,6 @@ def _engine(prepared: PreparedSearch, shape: Shape) -> str:
 
 
 def _rungs(prepared: PreparedSearch) -> str:
-    """Where trainings are compared and given up."""
     if not prepared.rungs:
         return "none: every trial is trained to its end"
     reduction = prepared.settings.search.rungs.reduction
@@ -185,7 +181,6 @@ def _rungs(prepared: PreparedSearch) -> str:
 
 
 def _settings(prepared: PreparedSearch) -> str:
-    """What is searched beside activations."""
     space = prepared.space
     parts = []
     if space.rate_range:

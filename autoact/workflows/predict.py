@@ -54,7 +54,6 @@ class PredictResult:
         return self.scores
 
     def __repr__(self) -> str:
-        """One line."""
         return f"PredictResult({self.summary})"
 
     def _repr_html_(self) -> str:

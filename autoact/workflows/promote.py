@@ -43,7 +43,6 @@ class AliasMove:
         return f"{Move(self.name, self.alias, self.before, self.after)}{trained}"
 
     def __repr__(self) -> str:
-        """One line."""
         return f"AliasMove({self.summary})"
 
     def _repr_html_(self) -> str:

@@ -53,7 +53,6 @@ def _list() -> None:
 
 
 def _flags(row: object) -> list[str]:
-    """What is true of an activation."""
     flags = [name for name in ("smooth", "monotonic", "bounded", "zero_centred", "stochastic") if getattr(row, name)]
     parity = getattr(row, "parity", None)
     return [flag.replace("_", "-") for flag in flags] + ([parity] if parity else [])

@@ -85,7 +85,6 @@ def _is_own(word: str) -> bool:
 
 
 def _number(name: str, text: str) -> float:
-    """A number that the user wrote."""
     try:
         value = float(text)
     except ValueError as error:

@@ -41,5 +41,4 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _long(word: str) -> str:
-    """``seeds=20`` for ``confirm.seeds=20``."""
     return f"confirm.{word}" if word.startswith("seeds=") else word

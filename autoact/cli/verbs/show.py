@@ -102,7 +102,6 @@ def _policy(name: str, outcome: Policy, units: Mapping[str, str]) -> Iterator[st
 
 
 def _evidence(evidence: PlainData, units: Mapping[str, str]) -> Iterator[str]:
-    """The numbers, one line each."""
     for key, value in evidence.items():
         if key == "gain_over_tuned_baseline":
             mean, low, high = (_number(one, "+") for one in value)

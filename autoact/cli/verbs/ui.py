@@ -238,7 +238,6 @@ def process(server: Server) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _end(child: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """Signal a process group."""
     if sys.platform == "win32":
         child.terminate()
         return

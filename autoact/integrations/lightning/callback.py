@@ -209,7 +209,6 @@ def _keys(assignment: Assignment) -> dict[str, str]:
 
 
 def _on(example: object, device: torch.device) -> object:
-    """The example on the module's device."""
     if isinstance(example, torch.Tensor):
         return example.to(device)
     if isinstance(example, Mapping):

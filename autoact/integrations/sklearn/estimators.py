@@ -42,7 +42,6 @@ class AutoActEstimator(EstimatorParameters):
         return validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
 
     def _checked_training(self, X: Table, y: ArrayLike) -> tuple[Checked, np.ndarray]:  # noqa: N803
-        """Training rows with their targets."""
         numeric = isinstance(self, RegressorMixin)
         if not _has_categories(X):
             return validate_data(
@@ -57,7 +56,6 @@ class AutoActEstimator(EstimatorParameters):
         return frame, targets.astype(np.float64) if numeric else targets
 
     def _columns(self, X: Table, checked: Checked) -> Columns:  # noqa: N803
-        """What the columns are."""
         given = [str(name).strip() for name in X.columns] if isinstance(X, pd.DataFrame) else []
         names = given if len(set(given)) == checked.shape[1] else [f"x{k}" for k in range(checked.shape[1])]
         if isinstance(checked, pd.DataFrame):

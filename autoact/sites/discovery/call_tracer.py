@@ -136,7 +136,6 @@ class CallTracer(TorchFunctionMode):
         return result
 
     def _is_result(self, memory: tuple[int, int] | None) -> bool:
-        """Whether the model returned this memory unchanged."""
         return memory is not None and memory in self._results
 
     def sites(self, wiring_of: Callable[[Located], Wiring | str]) -> list[Site]:

@@ -44,7 +44,6 @@ class Tolerances:
     drift: float = SHIFTED
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         for name, value in vars(self).items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
                 raise AutoactError(f"tolerance.{name}={value!r} must be a finite number")
@@ -173,7 +172,6 @@ class CheckResult:
         return pd.DataFrame([asdict(finding) for finding in self.findings])
 
     def __repr__(self) -> str:
-        """One line."""
         return f"CheckResult({self.task!r}, {self.policy!r}: {self.verdict})"
 
     def _repr_html_(self) -> str:

@@ -75,7 +75,6 @@ class CheckSettings:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what gives no interval."""
         if self.seeds < 2:
             raise AutoactError(f"seeds={self.seeds}: an interval needs 2 fresh seeds or more")
 
@@ -161,7 +160,6 @@ def number_check(storage: str, task: Task, candidates: Sequence[Candidate], seed
 
 
 def _candidate(policy: Policy) -> Candidate:
-    """What a policy trains."""
     return Candidate(policy.assignment, dict(policy.settings), role=Role.CHECK)
 
 
@@ -333,7 +331,6 @@ def _times(
 
 
 def _time(name: str, stored: float | None, ratio: Ratio, tolerance: float) -> Finding:
-    """One ratio against the stored one."""
     if stored is None:
         reason = "the recommendation holds no ratio"
         return Finding(name, None, ratio.value, ratio.lower, ratio.upper, None, False, UNKNOWN, reason)

@@ -86,7 +86,6 @@ def silent(metric: Metric) -> Metric:
 
 
 def _silently(function: Callable[..., float], y_true: object, y_score: object) -> float:
-    """The value, without that warning."""
     from sklearn.exceptions import UndefinedMetricWarning
 
     with warnings.catch_warnings():

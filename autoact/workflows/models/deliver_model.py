@@ -67,7 +67,6 @@ class TrainResult:
         return curve.set_axis(pd.RangeIndex(1, len(curve) + 1, name="epoch"))
 
     def __repr__(self) -> str:
-        """One line."""
         return f"TrainResult({self.task!r}, {self.policy!r}, {self.model_uri or self.folder})"
 
     def _repr_html_(self) -> str:

@@ -41,7 +41,6 @@ class LateEngine(Engine):
         return self._opened().submit(job)
 
     def _opened(self) -> Engine:
-        """The engine, opened now at the latest."""
         if self._engine is None:
             self._engine = open_engine(self._settings, self._worker_context, self._device, threads=self._threads)
             self.workers = self._engine.workers

@@ -106,5 +106,4 @@ def _all_left(space: SearchSpace, sites: tuple[str, ...], untrained: dict[str, l
 
 
 def _learns(choice: str) -> bool:
-    """Whether an activation has weights."""
     return registry.get(registry.canonical(choice).name).learnable

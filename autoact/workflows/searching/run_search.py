@@ -126,7 +126,6 @@ def _shared(known: PredictedCosts, claims: Leases, file: Path) -> PredictedCosts
 
 
 def _info(prepared: PreparedSearch, known: PredictedCosts, ledger: TrialStore, shape: Shape) -> SearchInfo:
-    """What observers are told at the start."""
     settings = prepared.settings
     done = len(ledger.records())
     notes = list(prepared.notes)
