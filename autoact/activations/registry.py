@@ -87,20 +87,39 @@ def _check(row: Activation) -> None:
         _check_gated(row)
         return
     x = torch.linspace(-2.0, 2.0, 8, dtype=torch.float32, device="cpu").reshape(2, 4)
+    given = x.clone()
     try:
         if row.stochastic:
             row.function(x.clone(), **row.values(), training=True)
-        y = row.function(x.clone(), **row.values())
+        y = row.function(given, **row.values())
     except Exception as error:
         raise AutoactError(f"activation {row.name!r} fails on a 2 x 4 tensor: {error}") from error
     if not isinstance(y, Tensor) or y.shape != x.shape or y.dtype != x.dtype:
         got = f"{tuple(y.shape)} {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
         raise AutoactError(f"activation {row.name!r} must keep shape and type: (2, 4) torch.float32 became {got}")
+    if not torch.equal(given, x):
+        raise AutoactError(f"activation {row.name!r} writes into its input: it must return a new tensor")
+    if row.searchable:
+        _check_gradient(row, x)
     if row.stochastic:
         return
     alone = torch.stack([row.function(number.reshape(1), **row.values()) for number in x.flatten()]).reshape(x.shape)
     if not torch.allclose(alone, y, rtol=1e-5, atol=1e-6, equal_nan=True):
         raise AutoactError(f"activation {row.name!r} mixes its inputs: each output may depend on its own input alone")
+
+
+def _check_gradient(row: Activation, x: Tensor) -> None:
+    """Refuse a function that autograd cannot follow: nothing below it would train."""
+    try:
+        with torch.enable_grad():
+            followed = row.function(x.clone().requires_grad_() * 1.0, **row.values()).requires_grad
+    except Exception:  # NumPy takes no tensor with a gradient
+        followed = False
+    if not followed:
+        raise AutoactError(
+            f"activation {row.name!r} passes no gradient on, so that layers before it would not train: write it with "
+            "torch's own functions"
+        )
 
 
 def _check_gated(row: Activation) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -120,6 +121,9 @@ def test_replace_puts_a_new_function_and_gain_in_place() -> None:
     ("name", "function", "fields", "message"),
     [
         ("soft", lambda x: torch.softmax(x, -1), {}, "mixes its inputs"),
+        ("doubled", lambda x: x.mul_(2), {}, "writes into its input: it must return a new tensor"),
+        ("of_numpy", lambda x: torch.from_numpy(np.tanh(x.numpy())), {}, "passes no gradient on"),
+        ("cut_off", lambda x: x.detach().tanh(), {}, "passes no gradient on"),
         ("shape", lambda x: x.sum(), {}, r"must keep shape and type: \(2, 4\) torch.float32 became \(\) torch.float32"),
         ("kind", lambda x: x.double(), {}, "became .* torch.float64"),
         ("number", lambda x: 1.0, {}, "became float"),
