@@ -345,7 +345,7 @@ def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str
         AutoactError: a key of the command line cannot act; says what it would need.
 
     Example:
-        >>> from autoact.config.schema import KINDS, DataSettings
+        >>> from autoact.config.schema import DataSettings
         >>> idle([Given("data.openml_id", "data.openml_id=31")], Config(data=DataSettings(openml_id=31)))
         Traceback (most recent call last):
         ...

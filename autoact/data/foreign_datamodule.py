@@ -238,6 +238,10 @@ class SealedDatamodule(TestSet):
         own = vars(self._given).get("test_dataloader")
         return own() if own is not None else type(self._given).test_dataloader(self.datamodule)
 
+    def _test_loaders(self) -> Iterator[Iterable[Batch]]:
+        """The user's test loaders, made when the first is asked for: what they draw is drawn by who reads them."""
+        yield from _flat(self._loader())
+
     def _unsealed(self) -> lightning.LightningDataModule:
         opened = copy.copy(self.datamodule)
 
@@ -265,7 +269,7 @@ class SealedDatamodule(TestSet):
         It reads the rows, at the first time that it is asked for: openings are counted by it, just before one.
         """
         if not self._hash:
-            self._hash = rows_hash(_flat(self._loader()), self._tensors_in)
+            self._hash = rows_hash(self._test_loaders(), self._tensors_in)
         return self._hash
 
     def why_unusable(self) -> str:

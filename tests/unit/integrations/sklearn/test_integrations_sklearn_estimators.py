@@ -208,7 +208,8 @@ def test_arrays_are_prepared_as_a_table_of_a_file_is(tmp_path):
     frame.assign(y=Y).to_csv(tmp_path / "t.csv", index=False)
     of_file = prepare(DataSettings(path=str(tmp_path / "t.csv"), target="y"), "classification")
     rows = typed_rows(Columns.of_frame(frame, list(frame)), frame, Y, ["0", "1"])
-    split = Split(*(part.rows for part in (of_file.train, of_file.validation, of_file.test.open("a test"))))
+    of_file.test.open("a test")
+    split = Split(*(part.rows for part in (of_file.train, of_file.validation, of_file.test.part)))
     given = prepared(rows, split, DataSettings(), "t")
     assert torch.equal(given.train.x, of_file.train.x) and torch.equal(given.validation.y, of_file.validation.y)
     assert (given.features, given.frame_schema, given.profile) == (
