@@ -120,8 +120,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     check_validation(set_up(task))
     configured = configured_settings(task, device)
     rehearse(task, device)
-    built = build_space(sites, settings.space, configured)
-    space, narrow = narrowed(task, built, device, type(module).__name__)
+    space, narrow = narrowed(task, build_space(sites, settings.space, configured), device, type(module).__name__)
     objectives, note = choose_objectives(
         settings.objectives.use,
         quality_unit=task.quality_unit,
@@ -150,7 +149,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         *task.facts.get("notes", ()),
         *what_is_searched(sites, space),
         *copies_told(sites),
-        *built.notes,
+        *space.notes,
         *narrow,
         loaded_note(loaded) if settings.space.rescale else "",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -14,11 +15,14 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from autoact.core.errors import AutoactError
+from autoact.latency.hardware import HardwareSettings
 from autoact.sites import find_sites
 from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
+from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
 from autoact.user_code.lightning_task import lightning_task
 from autoact.workflows.searching.restrict_space import narrowed
+from autoact.workflows.searching.search_setup import RunSettings, prepare_search
 
 CPU = torch.device("cpu")
 CONFIGURED = {"learning_rate": 0.01, "weight_decay": 0.1}
@@ -104,6 +108,20 @@ def test_an_activation_that_would_not_learn():
         "holds their weights, which would never be trained; give it self.parameters(), or a group with that layer, "
         "to have them tried",
     )
+
+
+@pytest.mark.parametrize("told", ["no optimiser of Net.configure_optimizers", "elu is not tried beside celu"])
+def test_a_search_says_once_what_left_its_space(told: str, tmp_path: Path):
+    def make() -> Net:
+        return Net(by_hand)
+
+    task = lightning_task(make, Rows(), monitor="val_loss", mode="min")
+    space = SpaceSettings(candidates=["relu", "celu", "elu", "prelu"])
+    settings = RunSettings(
+        space, ObjectiveSettings(), HardwareSettings(device="cpu"), SearchSettings(), ConfirmSettings(), tmp_path
+    )
+    notes = prepare_search(task, settings).notes
+    assert sum(told in note for note in notes) == 1, notes
 
 
 def in_two_groups(net: Any) -> Any:
