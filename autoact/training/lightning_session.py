@@ -308,6 +308,11 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
     return module
 
 
+def served_module(task: Task, candidate: Candidate, device: torch.device) -> LightningModule:
+    """A fresh module of the task as it is served and timed: a call that stays a call is timed as one."""
+    return build_module(task, candidate, rescale=False, as_modules=False).eval().to(device)
+
+
 def trainer_from(given: TrainerArguments, device: torch.device, callbacks: Sequence[lightning.Callback]) -> Trainer:
     """A Trainer on ``device`` with the user's arguments over the defaults."""
     placement: TrainerArguments = {"accelerator": device.type, "devices": 1}

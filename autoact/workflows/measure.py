@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
@@ -21,13 +21,11 @@ from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import Timing, time_alternating
 from autoact.recommendation import Recommendation
 from autoact.sites.tracing.dry_run import tensors_in
-from autoact.study.confirmation.end_to_end_timing import paired_ratio
+from autoact.study.confirmation.end_to_end_timing import careful, paired_ratio
 from autoact.user_code.batch_axis import batch_axis, samples_along, taken
 from autoact.workflows.load_recommendation import load_recommendation
 from autoact.workflows.searching.search_arguments import in_full
 
-# How carefully models are timed where the user says nothing of it: as a search times its finalists.
-ROUNDS, MIN_MS = 15, 10.0
 # What the models are called that were given without a name.
 MODEL = "model"
 
@@ -132,7 +130,7 @@ def measure(
     """
     settings = in_full(hardware, HardwareSettings, "hardware", "device")
     if isinstance(hardware, str):
-        settings = replace(settings, rounds=max(settings.rounds, ROUNDS), min_ms=max(settings.min_ms, MIN_MS))
+        settings = careful(settings)
     models = dict(model) if isinstance(model, Mapping) else {MODEL: model}
     if not models or not all(isinstance(one, nn.Module) for one in models.values()):
         raise AutoactError("measure needs a torch.nn.Module, or several by name: {'today': model, 'new': other}")

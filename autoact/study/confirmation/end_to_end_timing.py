@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
 from autoact.latency.cost import cost_per_million
-from autoact.latency.hardware import resolve_device
+from autoact.latency.hardware import HardwareSettings, resolve_device
 from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import Timing, time_alternating
 from autoact.study.confirmation.verdict import Ratio
@@ -21,10 +21,12 @@ from autoact.study.paired_statistics import paired_interval
 from autoact.study.selection import Selection
 from autoact.tasks.objectives import COST, LATENCY, Objective
 from autoact.tasks.task import Task
-from autoact.training.lightning_session import SessionOptions, build_module
+from autoact.training.lightning_session import SessionOptions, served_module
 from autoact.training.population.eligibility import why_not
 from autoact.training.population.size_probe import seconds_per_step
 
+# Finalists, and what is compared with them, are timed no more roughly than this.
+ROUNDS, MIN_MS = 15, 10.0
 # Rounds in which finalists take turns, the steps of each turn, and the seconds after which no further round begins.
 STEP_ROUNDS, STEPS_PER_TURN, STEP_SECONDS = 10, 3, 2.0
 
@@ -51,18 +53,19 @@ class Measured:
         return {LATENCY: self.latency.median_ms} | ({} if self.cost is None else {COST: self.cost})
 
 
+def careful(hardware: HardwareSettings) -> HardwareSettings:
+    """The settings with which finalists are timed: no more roughly than ``ROUNDS`` and ``MIN_MS``."""
+    return replace(hardware, rounds=max(hardware.rounds, ROUNDS), min_ms=max(hardware.min_ms, MIN_MS))
+
+
 def measure_finalists(
     task: Task, candidates: Mapping[str, Candidate], predicted: PredictedCosts
 ) -> dict[str, Measured]:
     """Time each assignment end to end, A B A B; equal assignments are timed once."""
-    hardware = predicted.hardware
+    hardware = careful(predicted.hardware)
     device = resolve_device(hardware.device)
     assignments = {candidate.assignment: name for name, candidate in candidates.items()}
-    modules = {
-        # A call that stays a call is timed as one.
-        name: build_module(task, candidates[name], rescale=False, as_modules=False).eval().to(device)
-        for name in assignments.values()
-    }
+    modules = {name: served_module(task, candidates[name], device) for name in assignments.values()}
     price, sizes = hardware.price_per_hour, {"latency": hardware.latency_batch}
     if price is not None:
         sizes["throughput"] = hardware.throughput_batch
@@ -70,8 +73,8 @@ def measure_finalists(
         batch: time_alternating(
             {name: partial(call_model, m, to_device(task.make_input(size), device)) for name, m in modules.items()},
             device=device,
-            rounds=max(hardware.rounds, 15),
-            min_ms=max(hardware.min_ms, 10.0),
+            rounds=hardware.rounds,
+            min_ms=hardware.min_ms,
             threads=hardware.threads,
         )
         for batch, size in sizes.items()

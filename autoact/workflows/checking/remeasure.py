@@ -13,7 +13,7 @@ from autoact.engines.settings import EngineSettings
 from autoact.latency.hardware import HardwareSettings
 from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import time_alternating
-from autoact.study.confirmation.end_to_end_timing import paired_ratio
+from autoact.study.confirmation.end_to_end_timing import careful, paired_ratio
 from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.execution.batch_trainer import Trainer
@@ -21,7 +21,7 @@ from autoact.study.execution.successive_halving import Rung
 from autoact.study.settings import SearchSettings
 from autoact.study.storage.study_notes import open_notes
 from autoact.tasks.task import Task
-from autoact.training.lightning_session import SessionOptions, build_module
+from autoact.training.lightning_session import SessionOptions, served_module
 from autoact.training.population import PopulationSession
 from autoact.workflows.checking.metric_match import silent
 from autoact.workflows.searching.lazy_engine import LateEngine
@@ -29,8 +29,6 @@ from autoact.workflows.searching.population_size import shape_of
 
 # Seeds of a check are none of the search's (0 ...), of the choice (10,000 ...) or of the claim (20,000 ...).
 FIRST_SEED = 30_000
-# Finalists are timed no more roughly than this.
-ROUNDS, MIN_MS = 15, 10.0
 
 
 def retrain(
@@ -100,15 +98,16 @@ def time_ratio(
     """
 
     def caller(candidate: Candidate) -> Callable[[], object]:
-        module = build_module(task, candidate, rescale=False).eval().to(device)
+        module = served_module(task, candidate, device)
         batch = to_device(task.make_input(rows), device)
         return lambda: call_model(module, batch)
 
+    hardware = careful(hardware)
     timed = time_alternating(
         {"mine": caller(mine), "baseline": caller(baseline)},
         device=device,
-        rounds=max(hardware.rounds, ROUNDS),
-        min_ms=max(hardware.min_ms, MIN_MS),
+        rounds=hardware.rounds,
+        min_ms=hardware.min_ms,
         threads=hardware.threads,
     )
     return paired_ratio(timed["mine"], timed["baseline"])
