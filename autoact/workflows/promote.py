@@ -14,7 +14,7 @@ from autoact.workflows.models.deliver_model import TrainResult
 
 
 @dataclass(frozen=True, repr=False)
-class AliasMove:
+class AliasMove(Move):
     """An alias that was moved.
 
     Attributes:
@@ -25,10 +25,6 @@ class AliasMove:
         trained: what the version holds that has it now; empty where unknown.
     """
 
-    name: str
-    alias: str
-    before: int | None
-    after: int | None
     trained: str = ""
 
     @property
@@ -40,7 +36,7 @@ class AliasMove:
     def summary(self) -> str:
         """One sentence."""
         trained = f" ({self.trained})" if self.trained else ""
-        return f"{Move(self.name, self.alias, self.before, self.after)}{trained}"
+        return f"{self}{trained}"
 
     def __repr__(self) -> str:
         return f"AliasMove({self.summary})"
@@ -85,7 +81,7 @@ def promote(
     found = registry.version(version)
     move = registry.planned(found, to)
     registry.carry_out(move)
-    return AliasMove(move.name, to, move.before, move.after, found.tags.get("autoact.summary", "trained elsewhere"))
+    return AliasMove(**vars(move), trained=found.tags.get("autoact.summary", "trained elsewhere"))
 
 
 def rollback(alias: str, *, tracking_uri: str | None = None, runs: str | Path = "autoact-runs") -> AliasMove:
@@ -113,4 +109,4 @@ def rollback(alias: str, *, tracking_uri: str | None = None, runs: str | Path = 
     registry = Registry.at(TrackingSettings(uri=tracking_uri), runs)
     move = registry.planned_back(name, word)
     registry.carry_out(move, back=True)
-    return AliasMove(name, word, move.before, move.after)
+    return AliasMove(**vars(move))
