@@ -60,12 +60,9 @@ def check(
     if tolerances is not None and not isinstance(tolerances, Tolerances):
         raise AutoactError(f"tolerances={tolerances!r} must be autoact.Tolerances(...)")
     source = configured(task, overrides, CHECK)
-    named = source.config.recommendation
-    if recommendation is not None and named is not None:
-        raise AutoactError(f"{recommendation} and recommendation={named} both name a recommendation: give one")
-    if recommendation is None and named is None:
-        raise AutoactError("check needs a recommendation: python -m autoact check recommended.yaml task=NAME")
-    chosen = source.recommendation(recommendation or named or "")
+    chosen = source.recommendation(
+        recommendation, "check needs a recommendation: python -m autoact check recommended.yaml task=NAME"
+    )
     policy = policy or source.config.policy
     chosen.policy(policy)
     source = source.as_in_search(chosen)

@@ -111,10 +111,9 @@ def _of_study(source: Configured, study: str) -> PreparedSearch:
 
 def _of_recommendation(source: Configured, given: str | Path | Recommendation | None) -> PreparedSearch:
     """A search that tries what a recommendation holds, and nothing else."""
-    named = source.config.recommendation if given is None else given
-    if named is None:
-        raise AutoactError("confirm needs a STUDY, or recommendation=FILE with the task and the data to confirm it on")
-    recommendation = source.recommendation(named)
+    recommendation = source.recommendation(
+        given, "confirm needs a STUDY, or recommendation=FILE with the task and the data to confirm it on"
+    )
     source = source.as_in_search(recommendation)
     config = source.config
     policies = [recommendation.baseline, *recommendation.policies.values()]

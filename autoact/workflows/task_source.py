@@ -68,12 +68,23 @@ class Configured:
         """
         return self.own_task or make_task(self.config)
 
-    def recommendation(self, source: str | Path | Recommendation) -> Recommendation:
-        """A recommendation that is at hand, or read from where ``load_recommendation`` finds it.
+    def recommendation(self, given: str | Path | Recommendation | None, needed: str) -> Recommendation:
+        """The recommendation that a caller gives, or that the configuration names.
+
+        Args:
+            given: at hand, or where ``load_recommendation`` finds it; None: the configuration names it.
+            needed: what is said where neither does.
 
         Raises:
-            AutoactError: there is no such thing, or it is no recommendation.
+            AutoactError: both or neither name one, there is no such thing, or it is no recommendation.
         """
+        named = self.config.recommendation
+        if given is not None and named is not None:
+            shown = "the recommendation given" if isinstance(given, Recommendation) else given
+            raise AutoactError(f"{shown} and recommendation={named} both name a recommendation: give one")
+        source = named if given is None else given
+        if source is None:
+            raise AutoactError(needed)
         if isinstance(source, Recommendation):
             return source
         return load_recommendation(source, tracking_uri=self.config.tracking.uri, output=self.config.output)

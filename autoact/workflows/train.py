@@ -10,7 +10,6 @@ from pathlib import Path
 from autoact.config.effective_keys import TRAIN, Given
 from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config
-from autoact.core.errors import AutoactError
 from autoact.core.result_table import number
 from autoact.data.prepare import prepare
 from autoact.latency.hardware import resolve_device
@@ -63,10 +62,9 @@ def train(
         autoact.core.errors.AutoactError: cannot read the recommendation 'nowhere.yaml': No such file or directory
     """
     source = configured(task, overrides, TRAIN)
-    named = source.config.recommendation if recommendation is None else recommendation
-    if named is None:
-        raise AutoactError("train needs recommendation=FILE, the recommended.yaml that a search wrote")
-    chosen = source.recommendation(named)
+    chosen = source.recommendation(
+        recommendation, "train needs recommendation=FILE, the recommended.yaml that a search wrote"
+    )
     policy = policy or source.config.policy
     chosen.policy(policy)
     source = source.as_in_search(chosen)
@@ -83,7 +81,9 @@ def train(
         config,
         made,
         chosen,
-        chosen.source.get("uri", "") if isinstance(named, Recommendation) else str(named),
+        chosen.source.get("uri", "")
+        if isinstance(recommendation, Recommendation)
+        else str(recommendation or config.recommendation),
         opened_store(config),
     )
     check_names(delivery)

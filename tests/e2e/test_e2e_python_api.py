@@ -154,6 +154,11 @@ def test_models_are_measured_beside_a_recommendation(recommendation: autoact.Rec
         (lambda: autoact.search(), "name a task"),
         (lambda: autoact.search(autoact.Config(), trials=3), "set its fields instead"),
         (lambda: autoact.train(None, "churn"), "train needs recommendation="),
+        (lambda: autoact.train("a.yaml", "churn", overrides=["recommendation=b.yaml"]), "both name a recommendation"),
+        (
+            lambda: autoact.confirm(task="churn", recommendation="a.yaml", overrides=["recommendation=b.yaml"]),
+            "both name a recommendation",
+        ),
         (lambda: autoact.check("a.yaml", "churn", overrides=["recommendation=b.yaml"]), "both name a recommendation"),
         (lambda: autoact.measure(3, 1), "measure needs a torch.nn.Module"),  # type: ignore[arg-type]
     ],
