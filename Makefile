@@ -36,8 +36,8 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# The unit tests but for the folders whose tests train networks, which take most of the time.
-TRAIN := benchmarks integrations study training workflows
+# The unit tests but for the folders whose tests train networks or prepare searches, which take most of the time.
+TRAIN := benchmarks config integrations study training workflows
 quick: lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests/unit $(TRAIN:%=--ignore=tests/unit/%)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from autoact.engines.processes import ProcessEngine
@@ -24,6 +25,10 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(prestart, "NEEDED", ("sched",))  # torch takes seconds
     yield
     assert take() is None, "nothing is left behind"
+
+
+# A worker that starts before anything is known of the tests cannot import them: `loaded` travels by value.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def loaded() -> tuple[int, bool, Any]:
