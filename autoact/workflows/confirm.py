@@ -72,7 +72,7 @@ def confirm(
         source = _source_of_study(study, task, words)
         _check_seeds(source.config)
         prepared = _of_study(source, study if isinstance(study, str) else study.info.study)
-    return watched_search(prepared, source.config.tracking, observers, quiet=quiet)
+    return watched_search(prepared, observers, quiet=quiet)
 
 
 def _check_seeds(config: Config) -> None:

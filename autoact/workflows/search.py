@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Integral
 from pathlib import Path
+from typing import cast
 
 import lightning
 from lightning import Callback
@@ -29,9 +30,16 @@ from autoact.tracking.factory import make_tracker
 from autoact.tracking.mlflow_tracker import MlflowTracker
 from autoact.tracking.settings import TrackingSettings
 from autoact.workflows.searching.run_search import run_search
-from autoact.workflows.searching.search_arguments import MakeModule, SearchArguments, check_arguments, search_of_module
+from autoact.workflows.searching.search_arguments import (
+    KEY_OF,
+    RECORDS,
+    SEARCH_CALL,
+    MakeModule,
+    SearchArguments,
+    check_arguments,
+    search_of_module,
+)
 from autoact.workflows.searching.search_setup import PreparedSearch
-from autoact.workflows.searching.setting_names import SEARCH_CALL
 from autoact.workflows.task_source import Configured, TaskSource, configured, prepared_search
 
 
@@ -102,40 +110,19 @@ def search(
         ...
         autoact.core.errors.AutoactError: unknown task 'chrun': did you mean churn...
     """
-    arguments = SearchArguments(
-        overrides=overrides,
-        monitor=monitor,
-        mode=mode,
-        minutes=minutes,
-        trials=trials,
-        candidates=candidates,
-        granularity=granularity,
-        objectives=objectives,
-        metric=metric,
-        trainer=trainer,
-        callbacks=callbacks,
-        name=name,
-        output=output,
-        space=space,
-        hardware=hardware,
-        settings=settings,
-        confirm=confirm,
-        engine=engine,
-        tracking=tracking,
-    )
+    given = locals()
+    arguments = cast(SearchArguments, {name: given[name] for name in SearchArguments.__annotations__})
     if not isinstance(observers, Sequence) or not all(isinstance(one, SearchCallback) for one in observers):
         raise AutoactError(f"observers={observers!r} must be a list of autoact.SearchCallback objects")
     with warned_once():
-        prepared, logging = prepared_from(task, datamodule, arguments)
+        prepared = prepared_from(task, datamodule, arguments)
         with prepared.settings.terms.errors():
-            return watched_search(prepared, logging, observers, quiet=quiet)
+            return watched_search(prepared, observers, quiet=quiet)
 
 
-def watched_search(
-    prepared: PreparedSearch, tracking: TrackingSettings, observers: Sequence[SearchCallback] = (), *, quiet: bool
-) -> SearchResult:
+def watched_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = (), *, quiet: bool) -> SearchResult:
     """Run a search that is prepared, with a tracker, a view in the terminal unless quiet, and the user's observers."""
-    output = prepared.settings.output
+    tracking, output = prepared.settings.tracking, Path(prepared.settings.output)
     tracker = make_tracker(tracking, output, prepared.task.name)
     view = TerminalView()
     result = run_search(prepared, [*filter(None, [tracker]), *observers, *([] if quiet else [view])])
@@ -159,8 +146,8 @@ def where_runs_are(tracking: TrackingSettings, output: Path, address: str) -> st
 
 def prepared_from(
     task: MakeModule | TaskSource | None, datamodule: lightning.LightningDataModule | None, given: SearchArguments
-) -> tuple[PreparedSearch, TrackingSettings]:
-    """A search that is ready to run, and where it is logged.
+) -> PreparedSearch:
+    """A search that is ready to run.
 
     Raises:
         AutoactError: something does not fit, or an argument cannot act beside this task.
@@ -183,15 +170,11 @@ def prepared_from(
     for name, value in said.items():
         _check_said_once(name, _words(name, value, every=True), before)
         words += _words(name, value)
-    source = configured(task, [*before, *words], SEARCH)
-    return prepared_search(source), source.config.tracking
+    return prepared_search(configured(task, [*before, *words], SEARCH))
 
 
-# The key that an argument of ``search`` sets, and the section that a record of settings does.
-_KEYS = {argument: key for key, argument in SEARCH_CALL.arguments.items()} | {"output": "output"}
 # Keys that overrides may write shorter.
 _SHORT = {"space.candidates": "candidates", "engine.name": "engine", "tracking.backend": "tracking"}
-_SECTIONS = {argument: section for section, (argument, _) in SEARCH_CALL.records.items()}
 
 
 def _check_said_once(argument: str, words: Sequence[str], overrides: Sequence[str]) -> None:
@@ -210,16 +193,15 @@ def _words(argument: str, value: object, *, every: bool = False) -> list[str]:
     With ``every``, a record of settings says its defaults too.
     """
     if is_dataclass(value):
-        section = _SECTIONS[argument]
-        return [f"{section}.{word}" for word in _fields_as_words(value, every)]
+        return [f"{RECORDS[argument].section}.{word}" for word in _fields_as_words(value, every)]
     if argument == "trainer" and isinstance(value, Mapping):
         return [f"trainer.{name}={_as_text(f'trainer.{name}', one)}" for name, one in value.items()]
-    if argument not in _KEYS:
+    if argument not in KEY_OF:
         raise AutoactError(
             f"{argument} has no effect beside a task that the configuration makes: see python -m autoact search --help "
             "for the settings that overrides take"
         )
-    return [f"{_KEYS[argument]}={_as_text(argument, value)}"]
+    return [f"{KEY_OF[argument]}={_as_text(argument, value)}"]
 
 
 def _as_text(name: str, value: object) -> str:

@@ -187,18 +187,7 @@ def prepared_search(source: Configured, included: Sequence[Candidate] = ()) -> P
     sampler = config.search.sampler
     if ("." in sampler or ":" in sampler) and not sampler.startswith("optuna."):
         check_trusted(sampler, "search.sampler", config.trust)
-    settings = RunSettings(
-        space=config.space,
-        objectives=config.objectives,
-        hardware=config.hardware,
-        search=config.search,
-        confirm=config.confirm,
-        output=Path(config.output),
-        engine=config.engine,
-        included=tuple(included),
-        command=source.command,
-        began=source.began,
-    )
+    settings = RunSettings(**vars(config), included=tuple(included), command=source.command, began=source.began)
     prepared = prepare_search(source.task(), settings)
     asked = [one for one in source.given if not all(at_rest(config, key) for key in one.keys or (one.key,))]
     return replace(prepared, notes=(*prepared.notes, *source.notes, *idle_here(asked, prepared)))

@@ -173,8 +173,9 @@ def settings_for(parameters: EstimatorParameters, protocol: Protocol, folder: Pa
             rungs=RungSettings(enabled=not protocol.reduced),
         ),
         confirm=ConfirmSettings(seeds=seeds, references=False),
-        output=folder,
+        output=str(folder),
         engine=EngineSettings(name=INLINE if workers == 1 else PROCESSES, workers=workers, deterministic=True),
+        tracking=in_full(parameters.tracking, TrackingSettings, "tracking", "backend"),
         terms=estimator_terms(protocol.reduced),
     )
 
@@ -238,14 +239,13 @@ def _trial(record: TrialRecord, objectives: Sequence[str]) -> PlainData:
 
 def _watching(parameters: EstimatorParameters, ready: PreparedSearch) -> list[SearchCallback]:
     """The tracker and the terminal view that the parameters ask for."""
-    logging = in_full(parameters.tracking, TrackingSettings, "tracking", "backend")
-    tracker = make_tracker(logging, ready.settings.output, ready.task.name)
+    tracker = make_tracker(ready.settings.tracking, Path(ready.settings.output), ready.task.name)
     return [*filter(None, [tracker]), *([TerminalView()] if parameters.verbose else [])]
 
 
 def _in_memory(ready: PreparedSearch) -> optuna.Study:
     """A copy of the study that needs no file."""
-    storage = open_storage(storage_url(ready.settings.search, ready.settings.output))
+    storage = open_storage(storage_url(ready.settings.search, Path(ready.settings.output)))
     memory = optuna.storages.InMemoryStorage()
     optuna.copy_study(from_study_name=ready.identity.name, from_storage=storage, to_storage=memory)
     return optuna.load_study(study_name=ready.identity.name, storage=memory)

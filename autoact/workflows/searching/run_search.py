@@ -52,7 +52,7 @@ def run_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = (
 
 def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_asked: Callable[[], bool]) -> SearchResult:
     task, settings = prepared.task, prepared.settings
-    make_folder(prepared.folder, settings.output)
+    make_folder(prepared.folder, Path(settings.output))
     if settings.command is not None:
         (prepared.folder / "command.json").write_text(json.dumps(settings.command, indent=1), encoding="utf-8")
 
@@ -66,7 +66,7 @@ def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_ask
         for observer in observers:
             observer.preparing(what)
 
-    storage, file = storage_url(settings.search, settings.output), prepared.folder / "latency.json"
+    storage, file = storage_url(settings.search, Path(settings.output)), prepared.folder / "latency.json"
     with driver_id(prepared.folder) as driver:
         if (noted := peek(storage, prepared.identity.name, LATENCY_TABLE)) is not None:
             LatencyTable.from_dict(noted).save(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 import lightning
 import torch
@@ -23,7 +23,7 @@ from autoact.tracking.settings import TrackingSettings
 from autoact.user_code.lightning_task import lightning_task
 from autoact.user_code.pytorch_lightning import is_of
 from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
-from autoact.workflows.searching.setting_names import SEARCH_CALL
+from autoact.workflows.searching.setting_names import SENTENCES_OF_CALL, Terms
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -56,21 +56,53 @@ _UNLESS_GIVEN: dict[str, Any] = {
     "tracking": "mlflow",
     "callbacks": tuple,
 }
-# What the plain arguments hold; the records, and the field that a name alone sets.
+
+
+class Record(NamedTuple):
+    """What an argument of ``autoact.search`` holds in full.
+
+    Attributes:
+        section: of the configuration.
+        kind: the class of the settings.
+        short: the field that a name alone sets; empty where a name is not enough.
+    """
+
+    section: str
+    kind: type[DataclassInstance]
+    short: str = ""
+
+
+# The arguments of ``autoact.search``: what the plain ones hold, the key that an argument sets, and the records.
 _KINDS: Mapping[str, object] = {
     **dict.fromkeys(("candidates", "objectives"), list[str]),
     **dict.fromkeys(("monitor", "mode", "granularity", "name"), str),
     "trials": int,
     "minutes": float,
 }
-_RECORDS: Mapping[str, tuple[type[DataclassInstance], str]] = {
-    "space": (SpaceSettings, ""),
-    "settings": (SearchSettings, ""),
-    "confirm": (ConfirmSettings, ""),
-    "hardware": (HardwareSettings, "device"),
-    "engine": (EngineSettings, "name"),
-    "tracking": (TrackingSettings, "backend"),
+RECORDS: Mapping[str, Record] = {
+    "space": Record("space", SpaceSettings),
+    "settings": Record("search", SearchSettings),
+    "confirm": Record("confirm", ConfirmSettings),
+    "hardware": Record("hardware", HardwareSettings, "device"),
+    "engine": Record("engine", EngineSettings, "name"),
+    "tracking": Record("tracking", TrackingSettings, "backend"),
 }
+KEY_OF: Mapping[str, str] = {
+    "trials": "search.trials",
+    "minutes": "search.minutes",
+    "candidates": "space.candidates",
+    "granularity": "space.granularity",
+    "objectives": "objectives.use",
+    "name": "task.name",
+    "output": "output",
+    **{argument: f"{record.section}.{record.short}" for argument, record in RECORDS.items() if record.short},
+}
+SEARCH_CALL = Terms(
+    {key: argument for argument, key in KEY_OF.items()},
+    {one.section: (argument, f"autoact.{one.kind.__name__}") for argument, one in RECORDS.items()}
+    | {"trainer": ("trainer", "dict")},
+    SENTENCES_OF_CALL,
+)
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
@@ -100,8 +132,8 @@ class SearchArguments(TypedDict, total=False):
 
 def search_of_module(
     make_module: object, datamodule: lightning.LightningDataModule | None, given: SearchArguments
-) -> tuple[PreparedSearch, TrackingSettings]:
-    """The search of a Lightning module of the user's own, and where it is logged.
+) -> PreparedSearch:
+    """The search of a Lightning module of the user's own.
 
     Args:
         make_module: returns a fresh module.
@@ -119,11 +151,11 @@ def search_of_module(
         hardware=in_full(said["hardware"], HardwareSettings, "hardware", "device"),
         search=_budget(given.get("settings"), given.get("trials"), given.get("minutes")),
         confirm=in_full(said["confirm"], ConfirmSettings, "confirm"),
-        output=_folder(said["output"]),
+        output=str(_folder(said["output"])),
         engine=in_full(said["engine"], EngineSettings, "engine", "name"),
+        tracking=in_full(said["tracking"], TrackingSettings, "tracking", "backend"),
         terms=SEARCH_CALL,
     )
-    logging = in_full(said["tracking"], TrackingSettings, "tracking", "backend")
     trainer, callbacks, metric = given.get("trainer"), said["callbacks"], given.get("metric")
     made = _own_parts(make_module, datamodule, trainer, callbacks)
     monitor, mode = given.get("monitor"), given.get("mode")
@@ -140,7 +172,7 @@ def search_of_module(
         trainer=trainer,
         make_callbacks=callbacks,
     )
-    return prepare_search(task, chosen), logging
+    return prepare_search(task, chosen)
 
 
 def check_arguments(given: SearchArguments) -> None:
@@ -162,10 +194,10 @@ def check_arguments(given: SearchArguments) -> None:
     for name, value in said.items():
         if name in _KINDS:
             check_value(value, _KINDS[name], name)
-        if name in _RECORDS:
-            record, short = _RECORDS[name]
-            if not (short and isinstance(value, str)):
-                in_full(value, record, name, short)
+        if name in RECORDS:
+            record = RECORDS[name]
+            if not (record.short and isinstance(value, str)):
+                in_full(value, record.kind, name, record.short)
     if "output" in said:
         _folder(said["output"])
     _check_trainer(given.get("trainer"))

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import torch
 
+from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
 from autoact.engines.job import AskedHere
-from autoact.engines.settings import EngineSettings
-from autoact.latency.hardware import HardwareSettings, resolve_device
+from autoact.latency.hardware import resolve_device
 from autoact.sites import Sites
 from autoact.sites.discovery.model_copies import check_hidden_copies, copies_told
 from autoact.space.search_space import SearchSpace, build_space, listed
-from autoact.space.settings import SpaceSettings
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.proposal.optuna_samplers import SAMPLERS, check_sampler
-from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
 from autoact.study.storage.study_identity import Identity, identify
 from autoact.tasks.objectives import QUALITY, Objective, choose_objectives
 from autoact.tasks.task import Task
@@ -40,31 +38,17 @@ LONGEST_NAME = 100
 MOST_NAMES = 8
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """Everything a search needs beside its task.
+@dataclass
+class RunSettings(Config):
+    """Everything a search needs beside its task, which is made already.
 
     Attributes:
-        space: what may change.
-        objectives: what is traded.
-        hardware: the serving target.
-        search: the budget.
-        confirm: the final check.
-        output: folder for everything that is written.
-        engine: where candidates are trained.
         included: candidates that are tried first, whatever a sampler would propose.
         command: what the command line said, kept in the study's folder.
         began: when the command began, by ``time.monotonic``: minutes count from there.
         terms: how messages name settings: by the command line's keys unless given.
     """
 
-    space: SpaceSettings
-    objectives: ObjectiveSettings
-    hardware: HardwareSettings
-    search: SearchSettings
-    confirm: ConfirmSettings
-    output: Path
-    engine: EngineSettings = field(default_factory=EngineSettings)
     included: tuple[Candidate, ...] = ()
     command: Mapping[str, object] | None = None
     began: float = field(default_factory=time.monotonic)
@@ -87,7 +71,7 @@ class PreparedSearch:
     @property
     def folder(self) -> Path:
         """Where the study's files lie."""
-        return self.settings.output / self.identity.name
+        return Path(self.settings.output) / self.identity.name
 
     @property
     def rungs(self) -> tuple[int, ...]:

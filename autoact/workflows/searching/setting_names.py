@@ -92,7 +92,8 @@ def _python(value: str) -> str:
     return repr(value)
 
 
-_SAME_CALL = {
+# What ``autoact.search`` says otherwise than the command line.
+SENTENCES_OF_CALL = {
     r"\bthe same command\b": "the same call",
     r"\(name a priced machine, hardware=\.\.\., or give hardware\.price_per_hour and hardware\.currency\)": (
         '(give hardware=autoact.HardwareSettings(price_per_hour=..., currency="USD"))'
@@ -100,31 +101,6 @@ _SAME_CALL = {
     r"callbacks=\[package\.module:Class\]": "callbacks=lambda: [...]",
     r"trainer\.callbacks: name callbacks by reference": "callbacks are no argument of the Trainer here",
 }
-
-# ``autoact.search(...)``.
-SEARCH_CALL = Terms(
-    arguments={
-        "search.trials": "trials",
-        "search.minutes": "minutes",
-        "space.candidates": "candidates",
-        "space.granularity": "granularity",
-        "objectives.use": "objectives",
-        "hardware.device": "hardware",
-        "engine.name": "engine",
-        "tracking.backend": "tracking",
-        "task.name": "name",
-    },
-    records={
-        "search": ("settings", "autoact.SearchSettings"),
-        "space": ("space", "autoact.SpaceSettings"),
-        "hardware": ("hardware", "autoact.HardwareSettings"),
-        "engine": ("engine", "autoact.EngineSettings"),
-        "confirm": ("confirm", "autoact.ConfirmSettings"),
-        "tracking": ("tracking", "autoact.TrackingSettings"),
-        "trainer": ("trainer", "dict"),
-    },
-    sentences=_SAME_CALL,
-)
 
 # The scikit-learn estimators.
 ESTIMATOR = Terms(

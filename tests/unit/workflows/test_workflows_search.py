@@ -71,5 +71,5 @@ def test_observers_are_asked_for_before_anything_is_prepared() -> None:
 def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     trials: Any = np.int64(4)
     overrides = ["engine=inline", f"output={tmp_path}"]
-    prepared, _ = prepared_from("churn", None, {"trials": trials, "output": str(tmp_path), "overrides": overrides})
+    prepared = prepared_from("churn", None, {"trials": trials, "output": str(tmp_path), "overrides": overrides})
     assert prepared.settings.search.trials == 4

@@ -19,7 +19,6 @@ from autoact.latency.hardware import HardwareSettings
 from autoact.sites import find_sites
 from autoact.space.search_space import SearchSpace, build_space
 from autoact.space.settings import SpaceSettings
-from autoact.study.settings import ConfirmSettings, ObjectiveSettings, SearchSettings
 from autoact.user_code.lightning_task import lightning_task
 from autoact.workflows.searching.restrict_space import narrowed
 from autoact.workflows.searching.search_setup import RunSettings, prepare_search
@@ -117,9 +116,7 @@ def test_a_search_says_once_what_left_its_space(told: str, tmp_path: Path):
 
     task = lightning_task(make, Rows(), monitor="val_loss", mode="min")
     space = SpaceSettings(candidates=["relu", "celu", "elu", "prelu"])
-    settings = RunSettings(
-        space, ObjectiveSettings(), HardwareSettings(device="cpu"), SearchSettings(), ConfirmSettings(), tmp_path
-    )
+    settings = RunSettings(space=space, hardware=HardwareSettings(device="cpu"), output=str(tmp_path))
     notes = prepare_search(task, settings).notes
     assert sum(told in note for note in notes) == 1, notes
 

@@ -21,7 +21,8 @@ from autoact.engines.settings import EngineSettings
 from autoact.integrations.sklearn.estimators import AutoActEstimator
 from autoact.space.settings import SpaceSettings
 from autoact.study.settings import ConfirmSettings, SearchSettings
-from autoact.workflows.searching.setting_names import ESTIMATOR, SEARCH_CALL, Terms, estimator_terms
+from autoact.workflows.searching.search_arguments import SEARCH_CALL
+from autoact.workflows.searching.setting_names import ESTIMATOR, Terms, estimator_terms
 
 HERE = Path(autoact.__file__).parent
 KEY = re.compile(r"(?<![\w./])(?:search|space|confirm|hardware|engine|tracking)\.[a-z_]+(?:\.[a-z_]+)*")
