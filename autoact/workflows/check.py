@@ -71,18 +71,7 @@ def check(
         output = Path(config.output)
         make_folder(output)
         storage = storage_url(config.search, output)
-    means = CheckSettings(
-        device=resolve_device(config.hardware.device),
-        hardware=config.hardware,
-        engine=config.engine,
-        search=config.search,
-        margin=config.objectives.margin,
-        seeds=seeds,
-        data=config.data if source.recipe else None,
-        kind=config.task.kind,
-        storage=storage,
-        strict=strict,
-    )
+    means = CheckSettings(config, resolve_device(config.hardware.device), source.recipe, seeds, storage, strict)
     made = source.task()
     settle()
     found = measure_again(made, chosen, policy, tolerances or Tolerances(), means)

@@ -96,9 +96,7 @@ def train(
         seed=config.search.seed,
         rows=rows,
     )
-    files = files_beside(trained, delivery, prepared)
-    delivered = deliver(trained, delivery, files)
-    return TrainResult(
+    result = TrainResult(
         made.name,
         trained.name,
         trained.module,
@@ -106,13 +104,9 @@ def train(
         rows,
         _summary(config, made, trained, chosen),
         [*source.notes, *_differences(chosen, made)],
-        delivered.lines,
-        files,
-        delivered.run_id,
-        delivered.model_uri,
-        delivered.folder,
-        delivery.store,
+        files=files_beside(trained, delivery, prepared),
     )
+    return deliver(result, delivery)
 
 
 def bounded_by_user(trainer: Mapping[str, object], given: Sequence[Given]) -> dict[str, object]:

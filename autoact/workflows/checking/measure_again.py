@@ -10,13 +10,12 @@ from datetime import datetime, timezone
 
 import torch
 
+from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate, Role
 from autoact.data.preparation.drift import NOTICEABLE, drift
 from autoact.data.raw_table import TABULAR, raw_table
-from autoact.data.settings import DataSettings
-from autoact.engines.settings import EngineSettings
-from autoact.latency.hardware import HardwareSettings, describe
+from autoact.latency.hardware import describe
 from autoact.recommendation import Policy, Recommendation
 from autoact.study.confirmation.alpha_spending import NumberedOpening, number_opening
 from autoact.study.confirmation.paired_differences import gain_of
@@ -24,7 +23,6 @@ from autoact.study.confirmation.retraining import RetrainedCandidate, same
 from autoact.study.confirmation.verdict import Ratio
 from autoact.study.paired_statistics import Interval, jackknife_variance, paired_interval
 from autoact.study.selection import margin_of
-from autoact.study.settings import SearchSettings
 from autoact.study.storage.study_notes import open_notes
 from autoact.tasks.task import Task
 from autoact.training.predictions import JACKKNIFE_GROUPS
@@ -51,26 +49,18 @@ class CheckSettings:
     """What a check measures with.
 
     Attributes:
+        config: the whole configuration.
         device: where to train and to time.
-        hardware: how to time.
-        engine: which workers train.
-        search: patience, threads, seed.
-        margin: share of the baseline's distance to the trivial predictor that may be lost.
+        recipe: whether autoact prepares the data; false for a module of the user's own.
         seeds: fresh seeds; 2 or more.
-        data: where the data come from; None for a module of the user's own.
-        kind: of the task.
         storage: where an opening of the test part is counted; None: it stays sealed.
         strict: whether what is unclear counts as a regression.
     """
 
+    config: Config
     device: torch.device
-    hardware: HardwareSettings
-    engine: EngineSettings
-    search: SearchSettings
-    margin: float = 0.05
+    recipe: bool = True
     seeds: int = 5
-    data: DataSettings | None = None
-    kind: str = ""
     storage: str | None = None
     strict: bool = False
 
@@ -114,8 +104,8 @@ def measure_again(
         {"mine": mine, "baseline": baseline},
         means.seeds,
         device=means.device,
-        engine=means.engine,
-        search=means.search,
+        engine=means.config.engine,
+        search=means.config.search,
         rescale=recommendation.rescale,
         test=test,
     )
@@ -176,7 +166,7 @@ def _notes(task: Task, recommendation: Recommendation, chosen: Policy, means: Ch
     was, now = recommendation.about.get("data", {}).get("fingerprint"), task.facts.get("fingerprint")
     if was is not None and was == now:
         notes.append("these are the data of the search: new data would tell more")
-    elif means.data is not None:
+    elif means.recipe:
         notes += task.facts.get("notes", ())
     if means.storage is None:
         notes.append("validation rows judge, which chose the epoch too; the stored quality is that of test rows")
@@ -209,7 +199,9 @@ def _qualities(
         return [Finding("quality", chosen.evidence.get("test_mean"), None, None, None, None, True, REGRESSION, reason)]
     if task.metric is None:
         notes.append("the module logs its metric itself: the noise of rows is not in the intervals of quality")
-    margin = margin_of(task, recommendation.baseline.evidence.get("test_mean", baseline.mean), means.margin)
+    margin = margin_of(
+        task, recommendation.baseline.evidence.get("test_mean", baseline.mean), means.config.objectives.margin
+    )
     found = [_quality(task, recommendation, chosen, mine, tolerances, margin, confidence, means)]
     gain = (
         None
@@ -320,7 +312,7 @@ def _times(
     task: Task, chosen: Policy, mine: Candidate, baseline: Candidate, tolerances: Tolerances, means: CheckSettings
 ) -> list[Finding]:
     """Latency and cost relative to the baseline's, end to end."""
-    hardware, found = means.hardware, []
+    hardware, found = means.config.hardware, []
     wanted = [("latency", hardware.latency_batch, tolerances.latency)]
     if hardware.price_per_hour is not None or "cost_ratio_to_tuned_baseline" in chosen.evidence:
         wanted.append(("cost", hardware.throughput_batch, tolerances.cost))
@@ -344,14 +336,14 @@ def _drift(
 ) -> list[Finding]:
     """The input columns of the training rows against those that the search saw, by stability index."""
     stored = recommendation.about.get("data", {}).get("profile")
-    if means.data is None or means.kind not in TABULAR:
+    if not means.recipe or means.config.task.kind not in TABULAR:
         notes.append("no input drift: only the columns of tables of ours are known")
         return []
     if stored is None:
         notes.append("no input drift: the recommendation holds no profile of its columns")
         return []
     found = []
-    for one in drift(stored, raw_table(means.data, means.kind).training_columns()):
+    for one in drift(stored, raw_table(means.config.data, means.config.task.kind).training_columns()):
         verdict, reason = OK, ""
         if one.psi is None:
             verdict, reason = REGRESSION, "the data have no such column"

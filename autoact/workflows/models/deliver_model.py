@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import lightning
 import pandas as pd
 import yaml
-from torch import nn
 
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
@@ -49,7 +49,7 @@ class TrainResult:
 
     task: str
     policy: str
-    module: nn.Module
+    module: lightning.LightningModule
     record: TrialRecord
     rows: str
     summary: Sequence[str]
@@ -147,34 +147,26 @@ def files_beside(trained: TrainedModel, delivery: Delivery, prepared: PreparedDa
     return files
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """Where a model lies; see ``TrainResult``."""
-
-    lines: Sequence[str]
-    run_id: str | None = None
-    model_uri: str | None = None
-    folder: Path | None = None
-
-
-def deliver(trained: TrainedModel, delivery: Delivery, files: Mapping[str, str]) -> Delivered:
+def deliver(trained: TrainResult, delivery: Delivery) -> TrainResult:
     """Hand the model to the store; without one, or where it fails by now, write it into a folder.
+
+    Returns:
+        The same, with what is known of where it lies.
 
     Raises:
         AutoactError: the store did not take it; says where the model is kept.
     """
-    task = delivery.task
 
     def keep() -> tuple[Path, str]:
-        folder = keep_model(trained.module, files, Path(delivery.config.output), task.name)
+        folder = keep_model(trained.module, trained.files, Path(delivery.config.output), trained.task)
         loading = f"autoact.restore_(module, safetensors.torch.load_file({str(folder / WEIGHTS)!r}), example_input=x)"
         return folder, f"{folder}: load it with {loading}"
 
     if delivery.store is None:
         folder, where = keep()
-        return Delivered([f"written to {where}"], folder=folder)
+        return replace(trained, delivered=[f"written to {where}"], folder=folder)
     try:
-        return _log(trained, delivery, delivery.store, files)
+        return _log(trained, delivery, delivery.store)
     except AutoactError as error:
         raise AutoactError(f"{error}; the trained model is kept in {keep()[1]}") from error
     except Exception as error:  # a bug must not cost the training either
@@ -182,10 +174,10 @@ def deliver(trained: TrainedModel, delivery: Delivery, files: Mapping[str, str])
         raise
 
 
-def _log(trained: TrainedModel, delivery: Delivery, store: Store, files: Mapping[str, str]) -> Delivered:
+def _log(trained: TrainResult, delivery: Delivery, store: Store) -> TrainResult:
     """Log and register the model, and say how to load it."""
     record, task, recommendation = trained.record, delivery.task, delivery.recommendation
-    summary, lines = f"{trained.name}: {record.candidate.assignment.summary()}", []
+    summary, lines = f"{trained.policy}: {record.candidate.assignment.summary()}", []
     metrics = {"epochs": float(record.best_epoch), "train_seconds": record.seconds}
     if record.quality is not None:
         keys = unique([task.monitor], taken=metrics)
@@ -201,7 +193,7 @@ def _log(trained: TrainedModel, delivery: Delivery, store: Store, files: Mapping
         params={
             **{f"act.{site}": choice for site, choice in record.candidate.assignment.to_dict().items()},
             **record.candidate.settings,
-            "policy": trained.name,
+            "policy": trained.policy,
             "rows": trained.rows,
         },
         metrics=metrics,
@@ -212,7 +204,7 @@ def _log(trained: TrainedModel, delivery: Delivery, store: Store, files: Mapping
             "autoact.recommendation": recommendation.source.get("resolved") or delivery.source,
             "autoact.recommendation_digest": recommendation.digest,
         },
-        files=files,
+        files=trained.files,
         register=None if delivery.registered == "none" else delivery.registered,
         task=task.name,
     )
@@ -223,4 +215,5 @@ def _log(trained: TrainedModel, delivery: Delivery, store: Store, files: Mapping
     if logged.model_uri:
         alias = f" ({logged.version.alias})" if logged.version else ""
         lines.append(f"load it{alias}: mlflow.{logged.flavor}.load_model({uri!r})")
-    return Delivered(lines, logged.run_id, uri if logged.model_uri else None)
+    uri = uri if logged.model_uri else None
+    return replace(trained, delivered=lines, run_id=logged.run_id, model_uri=uri, _store=store)

@@ -85,16 +85,13 @@ def recommended(task, name="tanh", recommend=True, **evidence):
 
 def means(settings, **more):
     """The quickest."""
-    return CheckSettings(
-        device=torch.device("cpu"),
+    config = Config(
         hardware=HardwareSettings(device="cpu", threads=1),
         engine=EngineSettings(name="inline", population=4),
         search=SearchSettings(threads=1),
-        seeds=2,
-        data=settings,
-        kind="classification",
-        **more,
+        data=settings or DataSettings(),
     )
+    return CheckSettings(config, torch.device("cpu"), recipe=settings is not None, seeds=2, **more)
 
 
 def by_name(checked):
@@ -221,8 +218,8 @@ def test_equal_candidates_are_trained_once_and_failures_are_kept(task):
         {"a": baseline, "b": baseline, "c": wild},
         2,
         device=m.device,
-        engine=m.engine,
-        search=m.search,
+        engine=m.config.engine,
+        search=m.config.search,
         rescale=True,
     )
     assert found["a"] is found["b"] and len(found["a"].scores) == 2
@@ -348,8 +345,8 @@ def test_rows_without_the_metric_are_no_warning():
             {"a": Candidate(recommended(task).baseline.assignment)},
             2,
             device=m.device,
-            engine=m.engine,
-            search=m.search,
+            engine=m.config.engine,
+            search=m.config.search,
             rescale=True,
         )
     assert list(found["a"].replicates.values()) == [(), ()] and len(found["a"].scores) == 2
