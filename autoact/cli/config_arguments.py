@@ -100,9 +100,7 @@ def read(
 def bare_word(word: str, keys: Sequence[str] = ()) -> AutoactError:
     """The error for a word that is no ``key=value``, with the setting that it may have been meant for.
 
-    Args:
-        word: as given.
-        keys: the keys that the verb takes; any of the configuration unless given.
+    The setting is one of ``keys``, which the verb takes, or any of the configuration.
 
     Example:
         >>> print(bare_word("churn"))

@@ -27,6 +27,9 @@ VERBS = {
     "ui": "open the MLflow UI on the store that searches log to",
 }
 
+# Their help lists the groups of the configuration, the folders of the user's own among them.
+CONFIGURED = ("search", "confirm", "check", "train")
+
 # What an interrupt leaves behind.
 INTERRUPTED = {
     "search": "finished trials are kept, the same command goes on",
@@ -95,8 +98,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if arguments[0] not in VERBS:
             raise unknown("verb", arguments[0], VERBS)
+        verb = importlib.import_module(f"autoact.cli.verbs.{arguments[0]}")
+        if arguments[0] not in CONFIGURED and {"-h", "--help"} & set(arguments):
+            print(verb.USAGE, end="")
+            return 0
         with warned_once(), ends_as_interrupted():
-            return int(importlib.import_module(f"autoact.cli.verbs.{arguments[0]}").run(list(arguments[1:])))
+            return int(verb.run(list(arguments[1:])))
     except AutoactError as error:
         print(f"autoact: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

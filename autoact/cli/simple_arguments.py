@@ -19,12 +19,10 @@ class SimpleArguments:
     Attributes:
         plain: words without an equals sign.
         values: ``key=value``.
-        help: whether ``--help`` was asked for.
     """
 
     plain: list[str] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
-    help: bool = False
 
     def need(self, key: str, what: str) -> str:
         """The value of a key.
@@ -50,10 +48,7 @@ class SimpleArguments:
 def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> SimpleArguments:
     """Read a command line.
 
-    Args:
-        arguments: after the verb.
-        keys: allowed keys.
-        most: words without an equals sign, at most.
+    It may hold the keys given, and at most so many words without an equals sign.
 
     Raises:
         AutoactError: an unknown key or flag, a key given twice (which of both was meant?), or a word too many.
@@ -66,9 +61,7 @@ def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> Sim
     for word in arguments:
         key, separator, value = word.partition("=")
         key = key.removeprefix("--") if separator else key
-        if word in ("-h", "--help"):
-            found.help = True
-        elif word.startswith("-") and not separator:
+        if word.startswith("-") and not separator:
             raise unknown("flag", word, ["--help", *(f"{name}=..." for name in keys)])
         elif separator and not key.startswith("models:/"):
             if key not in keys:

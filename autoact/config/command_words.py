@@ -65,10 +65,7 @@ class CommandWords:
         return config, keys, idle(keys, config, verb)
 
     def after_study(self, study: str) -> CommandWords:
-        """The words of the command that made a study, followed by these.
-
-        Args:
-            study: its name; its folder lies in the output folder that these words name.
+        """The words of the command that made a study in this output folder, followed by these.
 
         Raises:
             AutoactError: there is no such study, or no command made it.
@@ -98,10 +95,7 @@ class CommandWords:
 def of_python(task: str | None, overrides: Sequence[str], *more: str) -> CommandWords:
     """The words for what a call names.
 
-    Args:
-        task: the name of a recipe's task.
-        overrides: as on the command line.
-        more: further words, which the call's own arguments say.
+    The call's own arguments say ``more`` words.
 
     Raises:
         AutoactError: ``overrides`` is no list of texts.

@@ -38,13 +38,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_na
 def chosen_files(
     overrides: Sequence[str], config_dirs: Sequence[str], config_name: str = "config"
 ) -> list[tuple[str, str]]:
-    """The files that make up a configuration, without ``.yaml``, each with the package that its keys lie in.
-
-    Args:
-        overrides: as for ``compose``.
-        config_dirs: as for ``compose``.
-        config_name: as for ``compose``.
-    """
+    """The files that make up a configuration, without ``.yaml``, each with the package that its keys lie in."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 

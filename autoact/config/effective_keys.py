@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
@@ -18,6 +18,7 @@ from autoact.data.settings import KINDS, DataSettings
 
 SEARCH, AGAIN, ELSEWHERE, CHECK, TRAIN = "search", "confirm STUDY", "confirm", "check", "train"
 TABLES = ("classification", "regression")
+Why = TypeVar("Why")
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ _LIMITS = ("use", "own", "latency.*", "max_cost", "min_quality")
 _NOT_TRAIN = {"train.*": "it is for python -m autoact train"}
 
 
-def _each(section: str, names: Sequence[str], why: str) -> dict[str, str]:
-    """The same reason for several keys of a section."""
+def _each(section: str, names: Sequence[str], why: Why) -> dict[str, Why]:
+    """The same reason, or rule, for several keys of a section."""
     return {f"{section}.{name}": why for name in names}
 
 
@@ -250,64 +251,41 @@ def _patience_of_train(config: Config) -> str:
 
 
 RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
-    ("module_arguments", _own_module),
-    ("datamodule", _own_module),
-    ("datamodule_arguments", _own_module),
-    ("monitor", _own_module),
+    *dict.fromkeys(
+        ("module_arguments", "datamodule", "datamodule_arguments", "monitor", "callbacks"), _own_module
+    ).items(),
     ("mode", _mode),
-    ("callbacks", _own_module),
     ("task.kind", _recipe),
     ("task.metric", _task_metric),
     ("recipe.*", _recipe),
     ("data.seed", _data_seed),
-    *((f"data.{one.name}", _recipe) for one in fields(DataSettings) if one.name != "seed"),
+    *_each("data", [one.name for one in fields(DataSettings) if one.name != "seed"], _recipe).items(),
     ("data.path", _source("csv", "parquet", "npz")),
     ("data.test_path", _source("csv", "parquet")),
-    ("data.openml_id", _source("openml")),
-    ("data.cache_dir", _source("openml")),
-    ("data.delimiter", _source("csv")),
-    ("data.header", _source("csv")),
-    ("data.names", _source("csv")),
-    ("data.comment", _source("csv")),
-    ("data.missing", _columns),
-    ("data.strip", _columns),
+    *_each("data", ("openml_id", "cache_dir"), _source("openml")).items(),
+    *_each("data", ("delimiter", "header", "names", "comment"), _source("csv")).items(),
+    *_each("data", ("missing", "strip"), _columns).items(),
     ("data.target", _target),
-    ("data.drop", _learnt_columns),
-    ("data.numeric", _learnt_columns),
-    ("data.categorical", _learnt_columns),
+    *_each("data", ("drop", "numeric", "categorical"), _learnt_columns).items(),
     ("data.time_format", _time_format),
     ("data.test", _test_share),
     ("data.scaling", _scaling),
-    ("data.series", _kind("forecast")),
-    ("data.known", _kind("forecast")),
-    ("data.history", _kind("forecast")),
-    ("data.horizon", _kind("forecast")),
-    ("data.positive", _kind("classification", "sequence_classification")),
-    ("data.label_strip", _kind("classification", "sequence_classification")),
-    ("data.min_frequency", _kind(*TABLES)),
-    ("data.max_categories", _kind(*TABLES)),
+    *_each("data", ("series", "known", "history", "horizon"), _kind("forecast")).items(),
+    *_each("data", ("positive", "label_strip"), _kind("classification", "sequence_classification")).items(),
+    *_each("data", ("min_frequency", "max_categories"), _kind(*TABLES)).items(),
     ("objectives.max_cost", _priced),
-    ("hardware.currency", _priced),
-    ("hardware.price_date", _priced),
-    ("hardware.price_source", _priced),
-    ("hardware.throughput_batch", _priced),
+    *_each("hardware", ("currency", "price_date", "price_source", "throughput_batch"), _priced).items(),
     ("search.rungs.enabled", _rungs_enabled),
-    ("search.rungs.reduction", _rungs_on),
-    ("search.rungs.first", _rungs_on),
+    *_each("search.rungs", ("reduction", "first"), _rungs_on).items(),
     ("search.tuning", _tuning),
-    ("confirm.finalists", _confirmed),
-    ("confirm.early", _confirmed),
-    ("confirm.confidence", _confirmed),
-    ("confirm.power", _confirmed),
+    *_each("confirm", ("finalists", "early", "confidence", "power"), _confirmed).items(),
     ("confirm.references", _references),
     ("tracking.uri", _store),
-    ("tracking.experiment", _tracked),
-    ("tracking.children", _tracked),
-    ("tracking.parent_run_id", _tracked),
+    *_each("tracking", ("experiment", "children", "parent_run_id"), _tracked).items(),
     ("metric_mode", _metric_mode),
     ("trust", _trust),
 )
-# Keys whose idleness is told and not refused: they do no harm, and whoever sets them asks for nothing.
+# Keys whose idleness is told and not refused: they do no harm, and ask for nothing.
 TOLD = ("trust",)
 
 
@@ -335,11 +313,6 @@ def why_idle(key: str, config: Config, verb: str = SEARCH) -> str:
 
 def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str]:
     """A line for each key that cannot act in this run, and that a file, a word for another verb, or no harm excuses.
-
-    Args:
-        given: the keys that somebody set.
-        config: the whole configuration.
-        verb: which verb runs, one of the names above.
 
     Raises:
         AutoactError: a key of the command line cannot act; says what it would need.

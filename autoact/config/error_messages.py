@@ -17,13 +17,7 @@ _SAID = {
 
 
 def one_line(error: Exception, overrides: Sequence[str] = (), config_dirs: Sequence[str] = ()) -> AutoactError:
-    """The user's mistake behind an error of Hydra, OmegaConf or PyYAML.
-
-    Args:
-        error: what was raised.
-        overrides: as given, to be quoted.
-        config_dirs: folders of the user's own groups, to list their choices.
-    """
+    """The user's mistake behind an error of Hydra, OmegaConf or PyYAML."""
     import yaml
     from hydra.errors import OverrideParseException
 

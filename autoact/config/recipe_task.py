@@ -32,10 +32,6 @@ MAY_HAVE_SEEN = (
 def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     """The task of a recipe on prepared data.
 
-    Args:
-        config: the whole configuration.
-        prepared: the data, where they are prepared already.
-
     Raises:
         AutoactError: wrong data, recipe or metric.
     """

@@ -12,12 +12,7 @@ from autoact.core.imports import load_module, load_reference
 
 
 def load_trusted(reference: str, key: str, trust: Sequence[str]) -> Any:
-    """Import what ``reference`` names.
-
-    Args:
-        reference: ``package.module:name``.
-        key: the configuration key that holds it, for messages.
-        trust: packages whose code may run; autoact's own recipes always may.
+    """Import what ``reference`` names, if the user trusts it; see ``check_trusted``.
 
     Raises:
         AutoactError: the package is not trusted, or nothing is found there.
@@ -49,10 +44,6 @@ def check_trusted(reference: str, key: str, trust: Sequence[str]) -> None:
 
 def import_plugins(modules: Sequence[str], trust: Sequence[str]) -> None:
     """Import the user's modules that register activations, metrics, kinds of task or engines.
-
-    Args:
-        modules: dotted names.
-        trust: packages whose code may run.
 
     Raises:
         AutoactError: the package is not trusted, or there is no such module.

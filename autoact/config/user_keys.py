@@ -16,11 +16,6 @@ from autoact.config.schema import FREE
 def given(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_name: str = "config") -> list[Given]:
     """The keys that were set, each with where.
 
-    Args:
-        overrides: as on the command line.
-        config_dirs: folders of the user's own groups.
-        config_name: the primary configuration.
-
     Example:
         >>> [(one.key, one.keys) for one in given(["search.trials=3", "data=openml", "~trainer.x"])]
         [('search.trials', ()), ('data', ('data.source', 'data.openml_id'))]

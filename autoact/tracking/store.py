@@ -175,6 +175,19 @@ def answered() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def failing(what: str) -> Iterator[None]:
+    """A ``StoreError`` inside becomes the user's, behind ``what`` could not be done.
+
+    Raises:
+        AutoactError: ``WHAT: REASON``.
+    """
+    try:
+        yield
+    except StoreError as trouble:
+        raise AutoactError(f"{what}: {trouble}") from trouble
+
+
+@contextlib.contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables that the user has not set; take them back at the end."""
     added = [name for name in values if name not in os.environ]
@@ -187,7 +200,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def quiet_telemetry() -> dict[str, str]:
-    """The variable that switches MLflow's telemetry off; empty where the user has decided himself.
+    """The variable that switches MLflow's telemetry off; empty where the user has decided.
 
     Example:
         >>> set(quiet_telemetry()) <= {"MLFLOW_DISABLE_TELEMETRY"}
@@ -269,13 +282,8 @@ class Store:
         Raises:
             AutoactError: it was deleted, or the store refuses its name.
         """
-        try:
-            with reach():
-                found = self.client.get_experiment_by_name(name) or self._created(name)
-        except StoreError as trouble:
-            raise AutoactError(
-                f"cannot use the MLflow experiment {name!r} at {shown(self.uri)}: {trouble}"
-            ) from trouble
+        with failing(f"cannot use the MLflow experiment {name!r} at {shown(self.uri)}"), reach():
+            found = self.client.get_experiment_by_name(name) or self._created(name)
         if found.lifecycle_stage == "deleted":
             raise AutoactError(
                 f"the MLflow experiment {name!r} was deleted: choose another (tracking.experiment=...), or restore it: "
@@ -317,11 +325,8 @@ class Store:
         Raises:
             AutoactError: no such run.
         """
-        try:
-            with reach():
-                run = self.client.get_run(run_id)
-        except StoreError as trouble:
-            raise AutoactError(f"{origin}={run_id!r}: no such run at {shown(self.uri)}: {trouble}") from trouble
+        with failing(f"{origin}={run_id!r}: no such run at {shown(self.uri)}"), reach():
+            run = self.client.get_run(run_id)
         if run.info.lifecycle_stage == "deleted":
             raise AutoactError(f"{origin}={run_id!r}: that run was deleted")
         return run

@@ -48,9 +48,7 @@ def taken(value: Batch, axis: int, samples: int, index: Tensor) -> Batch:
 def batch_axis(run: Run, example: Batch) -> int | None:
     """The axis along which a batch holds its samples, by running the model on one and on two of them.
 
-    Args:
-        run: the model.
-        example: what it takes, of two samples or more.
+    The example has two samples or more.
 
     Returns:
         The axis that fits best, the first of equal ones; None where the model runs with fewer samples along none.
@@ -105,13 +103,7 @@ def input_maker(
     Samples are taken from the example along its batch axis, over and over where there are too few. Where there is none,
     as in a batch of graphs, single samples of the loader's are put together by the loader's own code.
 
-    Args:
-        run: the model.
-        example: what it takes.
-        axis: along which the example holds its samples, of ``batch_axis``.
-        pick: a batch of the loader -> what the model takes.
-        loader: gives the batches.
-        name: of the module, for people.
+    ``axis`` is that of ``batch_axis``; ``pick`` finds in a batch of the loader what the model takes.
 
     Raises:
         AutoactError: there is neither, so that nothing can be said of one sample.

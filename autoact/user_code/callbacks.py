@@ -16,9 +16,7 @@ UNSEEN = "callbacks left out, since a search shows no bars and keeps no logs of 
 def callbacks_in(made: object, where: str = "callbacks") -> list[lightning.Callback]:
     """What a function that makes callbacks returned, one or several, as ``lightning``'s.
 
-    Args:
-        made: by the user's function, or class.
-        where: they are set, for messages.
+    Messages say ``where`` it is set.
 
     Raises:
         AutoactError: something among them is no callback.
@@ -41,10 +39,6 @@ def unseen(callback: lightning.Callback, trainer: Mapping[str, object]) -> bool:
     """Whether a callback only shows or logs what a search shows and logs nowhere.
 
     Lightning refuses its bars where bars are off; the others would make candidates train one by one for nothing.
-
-    Args:
-        callback: one of the user's.
-        trainer: arguments of ``lightning.Trainer`` that the user set.
 
     Example:
         >>> unseen(LearningRateMonitor(), {}), unseen(LearningRateMonitor(), {"logger": True})

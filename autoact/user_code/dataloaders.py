@@ -16,9 +16,7 @@ from autoact.data.foreign_datamodule import has, missing_batches
 def training_loader(held: LightningDataModule, kind: type) -> Any:
     """What the training batches come from.
 
-    Args:
-        held: the datamodule, set up.
-        kind: its class, as the user wrote it.
+    ``held`` is set up; ``kind`` is its class, as the user wrote it.
 
     Raises:
         AutoactError: there is no loader, or no batch in it, and what to do.
@@ -28,10 +26,6 @@ def training_loader(held: LightningDataModule, kind: type) -> Any:
 
 def check_steps(loader: Any, trainer: Mapping[str, Any]) -> None:
     """Refuse a number of steps that ends every training before its first validation.
-
-    Args:
-        loader: of the training batches.
-        trainer: arguments of ``lightning.Trainer`` that the user set.
 
     Raises:
         AutoactError: it does; says how many steps an epoch has.
@@ -58,10 +52,7 @@ def check_steps(loader: Any, trainer: Mapping[str, Any]) -> None:
 
 
 def check_validation(datamodule: LightningDataModule) -> None:
-    """Refuse a datamodule that has nothing to choose by, before anything trains.
-
-    Args:
-        datamodule: set up.
+    """Refuse a datamodule, set up, that has nothing to choose by, before anything trains.
 
     Raises:
         AutoactError: there is no validation loader, or no batch in it, and what to do.

@@ -79,9 +79,7 @@ class CliFile:
     def maker(self, key: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
         """A function that makes fresh objects.
 
-        Args:
-            key: ``module`` or ``datamodule``.
-            arguments: of the class; they come before those in the file.
+        ``arguments`` of the class come before those in the file.
 
         Raises:
             AutoactError: the file has no such section, or its class or arguments do not fit.

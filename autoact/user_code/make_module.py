@@ -34,11 +34,6 @@ def maker_of(
     Modules that hold one network between them (made outside of the function, or as the default of an argument) are
     copied: a training would otherwise go on with the weights of the one before.
 
-    Args:
-        make_module: the user's own.
-        datamodule: set up.
-        trainer: arguments of ``lightning.Trainer``.
-
     Returns:
         The function, and what ``setup`` raised outside of ``fit``, where it did: then it is left to ``fit``.
 

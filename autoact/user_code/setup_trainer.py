@@ -34,10 +34,6 @@ class _Model:
 def unfitted(make_module: MakeModule, trainer: Mapping[str, object]) -> lightning.Trainer:
     """A Trainer whose ``lightning_module`` is there, as it is in ``fit`` when the datamodule is set up.
 
-    Args:
-        make_module: the user's own.
-        trainer: arguments of ``lightning.Trainer``.
-
     Example:
         >>> unfitted(lightning.LightningModule, {"max_epochs": 2}).lightning_module
         LightningModule()

@@ -29,10 +29,6 @@ def given_by_step(module: lightning.LightningModule, batch: Batch) -> Batch:
 
     Steps run as far as that call: ``training_step``, then the others.
 
-    Args:
-        module: of the user.
-        batch: of a loader of theirs.
-
     Example:
         >>> class Net(lightning.LightningModule):
         ...     def forward(self, x): return 2 * x

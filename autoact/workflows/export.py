@@ -107,10 +107,6 @@ def to_onnx(model: FetchedModel, path: str | Path) -> ExportResult:
     Inputs to compare are drawn with the mean and deviation of the example that the model was logged with; those of
     codes, such as tokens, are its own in another order.
 
-    Args:
-        model: read back by ``fetch_model``.
-        path: the file to write.
-
     Raises:
         AutoactError: packages are missing, the model cannot be exported or draws random numbers, or ONNX Runtime
             computes something else.

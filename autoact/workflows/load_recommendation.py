@@ -18,7 +18,7 @@ ALLOWED = "a path, runs:/ID, models:/NAME/VERSION or models:/NAME@ALIAS"
 
 
 def load_recommendation(
-    source: str | Path, *, tracking_uri: str | None = None, output: str | Path = "autoact-runs"
+    source: str | Path, *, tracking_uri: str | None = None, runs: str | Path = "autoact-runs"
 ) -> Recommendation:
     """Read a recommendation.
 
@@ -29,8 +29,8 @@ def load_recommendation(
         source: a path; ``runs:/RUN_ID/recommended.yaml``; ``models:/churn-autoact/3``; or
             ``models:/churn-autoact@candidate``.
         tracking_uri: where MLflow is; else the URI that the process gave to MLflow; else ``MLFLOW_TRACKING_URI``; else
-            the SQLite file in ``output``.
-        output: the folder that searches write to.
+            the SQLite file in ``runs``.
+        runs: the folder that searches write to.
 
     Raises:
         AutoactError: there is no such thing, or it is no recommendation.
@@ -48,7 +48,7 @@ def load_recommendation(
     from autoact.tracking.settings import TrackingSettings
     from autoact.tracking.store import shown
 
-    registry = Registry.at(TrackingSettings(uri=tracking_uri), output)
+    registry = Registry.at(TrackingSettings(uri=tracking_uri), runs)
     about = {"uri": text, "store": shown(registry.store.uri)}
     where = text.rstrip("/")
     if text.startswith("models:/"):

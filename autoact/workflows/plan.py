@@ -97,10 +97,6 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
     """The plan of a search that is prepared; trains a population for two epochs to know how long an epoch takes.
 
     Times come from the same code that a running search forecasts and divides its minutes with.
-
-    Args:
-        prepared: the search.
-        say: told what takes a while.
     """
     settings, space = prepared.settings, prepared.space
     shape = shape_of(prepared.task, session_options(prepared), settings.engine, settings.search, say=say)

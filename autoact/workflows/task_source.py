@@ -71,9 +71,7 @@ class Configured:
     def recommendation(self, given: str | Path | Recommendation | None, needed: str) -> Recommendation:
         """The recommendation that a caller gives, or that the configuration names.
 
-        Args:
-            given: at hand, or where ``load_recommendation`` finds it; None: the configuration names it.
-            needed: what is said where neither does.
+        Where neither names one, ``needed`` is said.
 
         Raises:
             AutoactError: both or neither name one, there is no such thing, or it is no recommendation.
@@ -87,7 +85,7 @@ class Configured:
             raise AutoactError(needed)
         if isinstance(source, Recommendation):
             return source
-        return load_recommendation(source, tracking_uri=self.config.tracking.uri, output=self.config.output)
+        return load_recommendation(source, tracking_uri=self.config.tracking.uri, runs=self.config.output)
 
     def as_in_search(self, recommendation: Recommendation) -> Configured:
         """The same, with each column of a table read as the search did.
@@ -177,9 +175,7 @@ def make_task(config: Config) -> Task:
 def prepared_search(source: Configured, included: Sequence[Candidate] = ()) -> PreparedSearch:
     """A search that is ready to run, with a note for each setting that cannot act on this model, data or device.
 
-    Args:
-        source: the task and all settings.
-        included: candidates that are tried first.
+    The candidates ``included`` are tried first.
     """
     config = source.config
     for reference in config.objectives.own:

@@ -15,9 +15,6 @@ Your own: autoact.register("name", function), or the entry-point group autoact.a
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    if any(word in ("-h", "--help") for word in arguments):
-        print(USAGE, end="")
-        return 0
     if len(arguments) > 1 or any(word.startswith("-") for word in arguments):
         raise AutoactError(f"activations takes one name at most, got: {' '.join(arguments)}")
     if arguments:

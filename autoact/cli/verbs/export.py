@@ -18,9 +18,6 @@ gives, the output what the network gives (no sigmoid). Needs: pip install '.[onn
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     given = words(arguments, ("model", "output", "format", *PLACES))
-    if given.help:
-        print(USAGE, end="")
-        return 0
     source = given.need("model", "which model, such as models:/churn-autoact@candidate")
     target = given.need("output", "the file to write, such as output=model.onnx")
     from autoact.workflows.export import export

@@ -20,9 +20,6 @@ models:/NAME@alias, runs:/ID/model, or a folder that holds a logged model.
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     given = words(arguments, ("model", "input", "output", *PLACES))
-    if given.help:
-        print(USAGE, end="")
-        return 0
     source = given.need("model", "which model scores, such as models:/churn-autoact@candidate")
     path = given.need("input", "the file of new rows")
     target = given.need("output", "the file to write, such as output=scores.csv")

@@ -19,9 +19,6 @@ looked for as in search: tracking.uri, else MLFLOW_TRACKING_URI, else the file m
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     given = words(arguments, ("to", *PLACES), most=1)
-    if given.help:
-        print(USAGE, end="")
-        return 0
     if not given.plain:
         raise AutoactError("promote needs a version: models:/NAME@candidate or models:/NAME/3")
     alias = given.need("to", "the alias that the version gets, such as to=champion")

@@ -16,9 +16,6 @@ taken away. Refused where the alias was moved by other means since.
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     given = words(arguments, PLACES, most=1)
-    if given.help:
-        print(USAGE, end="")
-        return 0
     from autoact.workflows.promote import rollback
 
     print(rollback("".join(given.plain), tracking_uri=given.tracking_uri, runs=given.runs).summary)

@@ -41,9 +41,6 @@ SHARES = {
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     given = words(arguments, ("as", "policy", *PLACES), most=1)
-    if given.help:
-        print(USAGE, end="")
-        return 0
     if not given.plain:
         raise AutoactError("show needs a recommendation: a file, runs:/... or models:/...")
     form = given.values.get("as", "text")
@@ -52,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
     from autoact.workflows.load_recommendation import load_recommendation
 
     uri, policy = given.values.get("tracking.uri"), given.values.get("policy")
-    found = load_recommendation(given.plain[0], tracking_uri=uri, output=given.runs)
+    found = load_recommendation(given.plain[0], tracking_uri=uri, runs=given.runs)
     found.policy(policy)
     if form == "python":
         from autoact.recommendation.python_source import to_python

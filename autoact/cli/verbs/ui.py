@@ -52,14 +52,7 @@ START, END = 120.0, 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """The MLflow server to start.
-
-    Attributes:
-        uri: the store.
-        artifacts: folder of the artifacts.
-        host: address to listen on.
-        port: port to listen on.
-    """
+    """The MLflow server to start."""
 
     uri: str
     artifacts: Path
@@ -93,9 +86,6 @@ class Server:
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     options = read(arguments, valued=("--port", "--host"), configured=False, keys=KEYS)
-    if "--help" in options.flags:
-        print(USAGE, end="")
-        return 0
     config = typed(options.config())
     output = Path(config.output)
     uri = store_uri(config.tracking, output)

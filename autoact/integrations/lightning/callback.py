@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import lightning
-import torch
 
 from autoact.activations import canonical, function_key
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
+from autoact.latency.model_call import to_device
 from autoact.recommendation import Recommendation
 from autoact.sites import apply_, assignment_in
 from autoact.sites.replacement.restore import put_carried_
@@ -119,7 +119,7 @@ class ApplyActivations(lightning.Callback):
         if self._carried_by(module):
             return
         example = self.example_input if self.example_input is not None else module.example_input_array
-        example, rescale = _on(example, module.device), self.rescale and fresh
+        example, rescale = to_device(example, module.device), self.rescale and fresh
         if self.recommendation is not None:
             self.recommendation.apply_(module, self.policy, strict=self.strict, rescale=rescale, example_input=example)
         else:
@@ -189,7 +189,7 @@ def load_from_checkpoint(
         missing = {site: choice for site, choice in carried.items() if held.get(site) != choice}
         if missing:
             example = example_input if example_input is not None else self.example_input_array
-            put_carried_(self, missing, _on(example, self.device))
+            put_carried_(self, missing, to_device(example, self.device))
 
     # Lightning's own way, with one step between building the module and loading its weights.
     added = {"on_load_checkpoint": on_load_checkpoint, "__module__": kind.__module__}
@@ -206,13 +206,3 @@ def _unwrap(module: lightning.LightningModule) -> None:
 def _keys(assignment: Assignment) -> dict[str, str]:
     """Equal for assignments that compute the same functions."""
     return {site: function_key(canonical(choice)) for site, choice in assignment.items()}
-
-
-def _on(example: object, device: torch.device) -> object:
-    if isinstance(example, torch.Tensor):
-        return example.to(device)
-    if isinstance(example, Mapping):
-        return {key: _on(value, device) for key, value in example.items()}
-    if isinstance(example, tuple | list) and not hasattr(example, "_fields"):
-        return type(example)(_on(value, device) for value in example)
-    return example

@@ -83,10 +83,7 @@ def search_and_train(rows: Typed, parameters: EstimatorParameters, seed: int) ->
 
     The process is left as it was: its random number generators, and where it imports from.
 
-    Args:
-        rows: all of them.
-        parameters: of the estimator.
-        seed: of the split, the search and the final training.
+    One seed is that of the split, the search and the final training.
 
     Raises:
         AutoactError: something does not fit, in one line.
@@ -118,10 +115,7 @@ def search_and_train(rows: Typed, parameters: EstimatorParameters, seed: int) ->
 def task_on(rows: PreparedData, parameters: EstimatorParameters, protocol: Protocol | None = None) -> Task:
     """The task of the tabular recipe on prepared rows.
 
-    Args:
-        rows: all of them, prepared.
-        parameters: of the estimator.
-        protocol: whether there are sealed rows; None for a training without a search.
+    Without a protocol it is the task of a training without a search.
 
     Raises:
         AutoactError: an unknown metric, or one that does not exist on the validation rows.
@@ -200,12 +194,7 @@ def train_on_all(
 
 
 def _trainer(epochs: int, *, once: bool) -> dict[str, int]:
-    """Arguments of the Trainer.
-
-    Args:
-        epochs: at most.
-        once: whether validation comes once, after the last epoch: the last weights are then the ones that are kept.
-    """
+    """Arguments of the Trainer; ``once``: validation comes after the last epoch alone, whose weights are kept."""
     return {"max_epochs": epochs, **({"check_val_every_n_epoch": epochs} if once else {})}
 
 

@@ -71,9 +71,6 @@ class Columns:
     def table(self, values: Numbers | pd.DataFrame) -> pd.DataFrame:
         """Checked columns: numbers as float64, categories as text.
 
-        Args:
-            values: an array of numbers, or a DataFrame, with as many columns.
-
         Raises:
             AutoactError: text where numbers stood in ``fit``, or an infinite number.
         """
@@ -95,11 +92,7 @@ def _line(remark: Remark) -> str:
 def typed_rows(columns: Columns, values: Numbers | pd.DataFrame, y: Numbers, classes: list[str] | None) -> Typed:
     """Checked rows with their targets, as the data layer takes them.
 
-    Args:
-        columns: what ``fit`` learnt about them.
-        values: the checked ``X``.
-        y: class indices (int64) or numbers (float64).
-        classes: names of the classes by index; None for numbers.
+    ``y`` holds indices of the classes (int64), or numbers (float64) where ``classes`` is None.
 
     Raises:
         AutoactError: a value that does not fit its column.
@@ -186,12 +179,6 @@ def _validation_rows(rows: Typed, seed: int) -> Numbers:
 
 def prepared(rows: Typed, split: Split, settings: DataSettings, name: str) -> PreparedData:
     """The rows as the command line would prepare them; see ``prepare_rows``.
-
-    Args:
-        rows: all of them.
-        split: which rows are in which part.
-        settings: the scaling of numeric columns, and the seed.
-        name: of the data, for people.
 
     Raises:
         AutoactError: a column without any value in the training rows.

@@ -20,7 +20,7 @@ from autoact.core.value_holders import Batch
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.tracking.models.model_registry import Registry, Version, is_registry_uri, using
 from autoact.tracking.payloads import PARAM, cut, unique
-from autoact.tracking.store import Store, StoreError, reach, reason_of, shown
+from autoact.tracking.store import Store, failing, reach, reason_of, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,23 +106,21 @@ def log_model(
     """
     module.trainer = None  # a graph has no Trainer
     experiment_id = store.experiment(experiment)
-    try:
-        with using(store.uri) as mlflow, tempfile.TemporaryDirectory() as folder:
-            beside = _written(module, files, Path(folder))
-            # MLflow logs models into the process's active run only: a run of the user's own, if any, is the parent.
-            nested = mlflow.active_run() is not None
-            with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags), nested=nested) as run:
-                try:
-                    mlflow.log_params(_keyed(params))
-                    mlflow.log_metrics(_keyed(metrics))
-                    for file in beside:
-                        mlflow.log_artifact(str(file))
-                    uri, note = _log_graph(module, example, beside)
-                except KeyboardInterrupt:
-                    mlflow.end_run("KILLED")  # as an interrupted search ends
-                    raise
-    except StoreError as trouble:
-        raise AutoactError(f"cannot log the model to MLflow at {shown(store.uri)}: {trouble}") from trouble
+    trouble = f"cannot log the model to MLflow at {shown(store.uri)}"
+    with failing(trouble), using(store.uri) as mlflow, tempfile.TemporaryDirectory() as folder:
+        beside = _written(module, files, Path(folder))
+        # MLflow logs models into the process's active run only: a run of the user's own, if any, is the parent.
+        nested = mlflow.active_run() is not None
+        with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags), nested=nested) as run:
+            try:
+                mlflow.log_params(_keyed(params))
+                mlflow.log_metrics(_keyed(metrics))
+                for file in beside:
+                    mlflow.log_artifact(str(file))
+                uri, note = _log_graph(module, example, beside)
+            except KeyboardInterrupt:
+                mlflow.end_run("KILLED")  # as an interrupted search ends
+                raise
     run_id, version = str(run.info.run_id), None
     if uri is not None and register is not None:
         version = Registry(store).register(register, uri, run_id, task, tags)
@@ -260,12 +258,9 @@ def fetch_model(store: Store | None, source: str) -> FetchedModel:
         file = folder / "data" / "model.pt2"
         if not file.is_file():
             raise AutoactError(f"{source} holds no model that python -m autoact train logged (no {file.name})")
-        try:
-            with reach():
-                graph = torch.export.load(file)
-                module = graph.module()
-        except StoreError as trouble:
-            raise AutoactError(f"{source}: its graph cannot be read by this version of torch: {trouble}") from trouble
+        with failing(f"{source}: its graph cannot be read by this version of torch"), reach():
+            graph = torch.export.load(file)
+            module = graph.module()
         texts = {
             file.name: file.read_text(encoding="utf-8")
             for file in (folder / EXTRA).glob("*")

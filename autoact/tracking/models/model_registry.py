@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from autoact.core.errors import AutoactError, nearest, unknown
 from autoact.tracking.settings import TrackingSettings
-from autoact.tracking.store import Store, StoreError, UnreachableError, environment, existing_store, reach, shown
+from autoact.tracking.store import Store, UnreachableError, environment, existing_store, failing, reach, shown
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
@@ -286,11 +286,8 @@ class Registry:
         Raises:
             AutoactError: there is no such thing.
         """
-        try:
-            with using(self.store.uri) as mlflow:
-                return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
-        except StoreError as trouble:
-            raise AutoactError(f"cannot fetch {uri} from {shown(self.store.uri)}: {trouble}") from trouble
+        with failing(f"cannot fetch {uri} from {shown(self.store.uri)}"), using(self.store.uri) as mlflow:
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
     def _find(self, name: str) -> RegisteredModel | None:
         """The registered model; None where there is none."""
@@ -309,11 +306,8 @@ class Registry:
     @contextlib.contextmanager
     def _asking(self, what: str) -> Iterator[None]:
         """Talk to the registry; a failure names what it was about."""
-        try:
-            with using(self.store.uri):
-                yield
-        except StoreError as trouble:
-            raise AutoactError(f"MLflow's registry at {shown(self.store.uri)}: {what}: {trouble}") from trouble
+        with failing(f"MLflow's registry at {shown(self.store.uri)}: {what}"), using(self.store.uri):
+            yield
 
 
 def _parsed(uri: str) -> tuple[str, int, str]:

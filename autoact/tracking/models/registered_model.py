@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import as_text, numbers
 from autoact.tracking.models.model_registry import Registry, using
 from autoact.tracking.settings import TrackingSettings
-from autoact.tracking.store import StoreError, reach, shown
+from autoact.tracking.store import failing, reach, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,26 +37,18 @@ class RegisteredModel:
         self._uri = store.uri
         self._address = address
         if (named := re.fullmatch(r"models:/([^/@]+)@(.+)", address)) is not None:
-            try:
-                with reach():
-                    version = store.client.get_model_version_by_alias(named[1], named[2]).version
-            except StoreError as trouble:
-                raise self._absent(trouble) from trouble
+            with self._loading(), reach():
+                version = store.client.get_model_version_by_alias(named[1], named[2]).version
             self.title, self._address = f"{self.title} (version {version})", f"models:/{named[1]}/{version}"
         self._loaded: PyFuncModel | None = None
 
-    def _absent(self, trouble: StoreError) -> AutoactError:
-        return AutoactError(
-            f"production_model={self.title} cannot be loaded from MLflow at {shown(self._uri)}: {trouble}"
-        )
+    def _loading(self) -> AbstractContextManager[None]:
+        return failing(f"production_model={self.title} cannot be loaded from MLflow at {shown(self._uri)}")
 
     def _model(self) -> PyFuncModel:
         if self._loaded is None:
-            try:
-                with using(self._uri) as mlflow:
-                    self._loaded = mlflow.pyfunc.load_model(self._address)
-            except StoreError as trouble:
-                raise self._absent(trouble) from trouble
+            with self._loading(), using(self._uri) as mlflow:
+                self._loaded = mlflow.pyfunc.load_model(self._address)
         return self._loaded
 
     @property
@@ -78,13 +70,10 @@ class RegisteredModel:
         except NotImplementedError:  # a model in plain Python
             raw = None
         classes = getattr(raw, "classes_", None)
-        try:
-            with reach():
-                if raw is not None and hasattr(raw, "predict_proba"):
-                    return raw.predict_proba(frame), None if classes is None else [str(label) for label in classes]
-                return model.predict(frame), None
-        except StoreError as trouble:
-            raise AutoactError(f"production_model={self.title} cannot score the rows: {trouble}") from trouble
+        with failing(f"production_model={self.title} cannot score the rows"), reach():
+            if raw is not None and hasattr(raw, "predict_proba"):
+                return raw.predict_proba(frame), None if classes is None else [str(label) for label in classes]
+            return model.predict(frame), None
 
     def __getstate__(self) -> dict[str, object]:
         """What travels: where the model is, and not the model."""

@@ -74,13 +74,6 @@ def measure_again(
 ) -> CheckResult:
     """Measure quality, gain, latency, cost and input drift of a recommendation on a task's data.
 
-    Args:
-        task: the recommendation's task, on the data to check it on.
-        recommendation: what the search wrote.
-        policy: which policy; see ``Recommendation.policy``.
-        tolerances: how far measures may be from the stored ones.
-        means: what to measure with.
-
     Raises:
         AutoactError: the recommendation's quality is of another metric, it does not fit the model, or its baseline
             cannot be trained.
@@ -133,11 +126,7 @@ def measure_again(
 def number_check(storage: str, task: Task, candidates: Sequence[Candidate], seeds: int) -> NumberedOpening:
     """Number a check's opening of the test rows, where searches on the same rows will find it.
 
-    Args:
-        storage: Optuna's, as a URL.
-        task: whose test rows.
-        candidates: what is judged on them.
-        seeds: fresh seeds of each.
+    ``storage`` is Optuna's URL; ``candidates`` are judged, each under so many fresh ``seeds``.
 
     Raises:
         AutoactError: the storage cannot be opened or written, or the task has no test rows.

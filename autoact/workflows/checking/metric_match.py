@@ -29,10 +29,6 @@ def said_metric(recommendation: Recommendation) -> str:
 def same_metric(recommendation: Recommendation, task: Task) -> None:
     """Refuse to compare the stored quality with that of another metric.
 
-    Args:
-        recommendation: holds the stored quality.
-        task: says what is measured now.
-
     Raises:
         AutoactError: name or direction differ; names both, and what to do.
     """
@@ -58,13 +54,7 @@ def _advice(recommendation: Recommendation, task: Task) -> str:
 
 
 def within_range(task: Task, low: float, high: float) -> tuple[float, float]:
-    """An interval of the quality without the values that the metric cannot have; unknown metrics can have any.
-
-    Args:
-        task: names the metric.
-        low: lower bound.
-        high: upper bound.
-    """
+    """An interval of the quality without the values that the metric cannot have; unknown metrics can have any."""
     least, most = _range(task)
     return max(low, least), min(high, most)
 

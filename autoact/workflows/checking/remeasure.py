@@ -44,15 +44,8 @@ def retrain(
 ) -> dict[str, RetrainedCandidate]:
     """Train each candidate under the same fresh seeds; equal candidates are trained once.
 
-    Args:
-        task: what is trained.
-        candidates: name -> what to train.
-        seeds: how many fresh seeds.
-        device: where to train.
-        engine: which workers train.
-        search: patience, threads and the seed that fresh seeds are counted from.
-        rescale: whether initial weights are scaled to each activation's gain.
-        test: why the test part is opened; None: it stays sealed, and validation rows judge.
+    Fresh seeds are counted from ``search.seed``. ``test`` says why the test part is opened; None: it stays sealed, and
+    validation rows judge.
 
     Raises:
         AutoactError: the task cannot be trained, or has no test rows where they are asked for.
@@ -88,13 +81,7 @@ def time_ratio(
 ) -> Ratio:
     """The time of a call relative to the baseline's, both timed in turn (A B A B) on the assembled models.
 
-    Args:
-        task: gives model and input.
-        mine: numerator.
-        baseline: denominator.
-        hardware: how carefully to time.
-        device: where.
-        rows: in a call.
+    ``hardware`` says how carefully to time, and ``rows`` how many are in a call.
     """
 
     def caller(candidate: Candidate) -> Callable[[], object]:

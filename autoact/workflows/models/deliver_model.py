@@ -78,12 +78,7 @@ class TrainResult:
 class Delivery:
     """What is delivered, and to where.
 
-    Attributes:
-        config: names experiment, registered model and output folder.
-        task: what was learnt.
-        recommendation: what was trained.
-        source: how the recommendation was named.
-        store: takes the model; None: it is written into a folder.
+    ``source`` is how the recommendation was named. Without a store, the model is written into a folder.
     """
 
     config: Config

@@ -19,10 +19,7 @@ ModelSource: TypeAlias = str | Path | TrainResult
 def fetched(source: ModelSource, tracking_uri: str | None, runs: str | Path) -> tuple[FetchedModel, str]:
     """A model that was trained, and how messages call it.
 
-    Args:
-        source: names or holds the model.
-        tracking_uri: where MLflow is; see ``load_recommendation``.
-        runs: the folder that trainings write to.
+    ``tracking_uri`` is as in ``load_recommendation``; ``runs`` is the folder that trainings write to.
 
     Raises:
         AutoactError: there is no such model, folder or store.

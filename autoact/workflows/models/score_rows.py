@@ -37,11 +37,6 @@ def preprocessing_of(model: FetchedModel, source: str) -> SavedPreprocessing:
 def predict(model: FetchedModel, frame: pd.DataFrame, source: str = "the model") -> pd.DataFrame:
     """Scores of new rows, in their order.
 
-    Args:
-        model: read back by ``fetch_model``.
-        frame: rows as they come from the user.
-        source: names the model in messages.
-
     Returns:
         The columns ``row`` (from 0), the columns that the training left out, ``score`` (or one for each of several
         classes) and ``prediction``. A column of the input that is called like one of these has another name here; see
@@ -65,10 +60,6 @@ def input_names(saved: SavedPreprocessing, columns: Iterable[str]) -> dict[str, 
 
     The scores keep their names, whatever the input holds: a column of the input that is called like one of them gets
     the first of ``input_NAME``, ``input_NAME_2``, ... that nothing else has.
-
-    Args:
-        saved: says which columns are handed through, and what the scores are called.
-        columns: of the input.
     """
     nothing = torch.zeros(0, max(1, len(saved.classes or ())))
     ours = {ROW, *map(str, saved.scored(nothing).columns)}
@@ -98,11 +89,7 @@ def renamed(names: Mapping[str, str]) -> str:
 
 
 def check_output(path: str, source: str) -> None:
-    """Refuse an output that is the input, or of which no format is known.
-
-    Args:
-        path: the file to write.
-        source: the file of new rows, read before.
+    """Refuse an output that is the input (``source``, read before), or of which no format is known.
 
     Raises:
         AutoactError: says which.

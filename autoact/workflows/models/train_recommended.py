@@ -47,11 +47,7 @@ class TrainedModel:
 
 
 def chosen_rows(given: str | None, *, recipe: bool) -> str:
-    """Which rows to learn from.
-
-    Args:
-        given: the setting ``train.rows``.
-        recipe: whether a recipe is trained, whose data autoact divides itself.
+    """Which rows to learn from: those that ``train.rows`` names, else all that a recipe, or an own module, can.
 
     Raises:
         AutoactError: an unknown value, or one that the user's own datamodule cannot do.
@@ -117,10 +113,6 @@ def train_recommended(
 def epochs_within(confirmed: int, trainer: Mapping[str, Any]) -> int:
     """How long to train without validation rows: as long as confirmed, within the bounds that the user gave.
 
-    Args:
-        confirmed: the number of epochs in the recommendation.
-        trainer: the user's arguments of ``lightning.Trainer``.
-
     Raises:
         AutoactError: the bounds contradict each other.
 
@@ -171,10 +163,7 @@ def output_form(module: torch.nn.Module, example: object, kind: str) -> str:
 
     The module's own ``score`` method, which the recipes have, is compared with each.
 
-    Args:
-        module: a trained recipe.
-        example: an input of two rows or more.
-        kind: of the task.
+    ``example`` is an input of two rows or more.
     """
     score = getattr(module, "score", None)
     if not callable(score) or not isinstance(example, torch.Tensor):

@@ -10,13 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def signals_handled(numbers: Iterable[int], handler: Callable[[], None]) -> Iterator[None]:
-    """Call ``handler`` where one of the signals arrives; the handlers are as before afterwards.
+    """Call ``handler``, which may raise, where one of the signals arrives; the handlers are as before afterwards.
 
     Python lets only the main thread do this; on another one, nothing changes.
-
-    Args:
-        numbers: the signals.
-        handler: is called in the main thread, and may raise.
 
     Example:
         >>> arrived = []

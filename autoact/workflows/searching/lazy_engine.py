@@ -14,14 +14,7 @@ from autoact.workflows.searching.population_size import Shape
 
 
 class LateEngine(Engine):
-    """Opens the engine that the settings name at the first job; see ``Engine``.
-
-    Args:
-        settings: which engine.
-        worker_context: what every worker holds.
-        device: where sessions train.
-        shape: workers, and CPU threads of each.
-    """
+    """Opens the engine that the settings name at the first job; see ``Engine``."""
 
     def __init__(
         self, settings: EngineSettings, worker_context: WorkerContext, device: torch.device, shape: Shape

@@ -93,13 +93,7 @@ def shape_of(
     nothing trains yet. Whether candidates may share a population at all is decided by the user's code, whatever number
     is given or noted.
 
-    Args:
-        task: what is trained.
-        options: how.
-        engine: what the user fixed.
-        search: batch, threads and minutes.
-        ledger: where an earlier run of the study noted its shape, and this one notes its own.
-        say: told what is tried, and what came of it.
+    An earlier run of the study has noted its shape in ``ledger``, and this one notes its own.
     """
     workers = workers_here(engine, options.device)
     noted: PlainData = (ledger.noted("shape") if ledger is not None else None) or {}

@@ -19,11 +19,7 @@ _WORDS = {LEARNING_RATE: "learning rate", WEIGHT_DECAY: "weight decay"}
 def narrowed(task: Task, space: SearchSpace, device: torch.device, name: str) -> tuple[SearchSpace, tuple[str, ...]]:
     """The space without what the module does not let be set, and a line for each thing that was taken out.
 
-    Args:
-        task: what is trained.
-        space: everything that was asked for.
-        device: where the few steps are taken that tell.
-        name: of the module's class, for people.
+    ``name`` is that of the module's class, for people.
 
     Raises:
         AutoactError: nothing is left to search.

@@ -135,11 +135,6 @@ def search_of_module(
 ) -> PreparedSearch:
     """The search of a Lightning module of the user's own.
 
-    Args:
-        make_module: returns a fresh module.
-        datamodule: its data.
-        given: the arguments of ``autoact.search``.
-
     Raises:
         AutoactError: something does not fit, or says the same thing twice.
     """
@@ -178,9 +173,6 @@ def search_of_module(
 def check_arguments(given: SearchArguments) -> None:
     """Refuse arguments of another kind than ``autoact.search`` takes beside any task.
 
-    Args:
-        given: the arguments of ``autoact.search``.
-
     Raises:
         AutoactError: names the argument, what was given and what is allowed.
 
@@ -206,11 +198,7 @@ def check_arguments(given: SearchArguments) -> None:
 def in_full(value: _Settings | str, record: type[_Settings], argument: str, short: str = "") -> _Settings:
     """Settings in full, from a name where one says enough.
 
-    Args:
-        value: a name, or the record.
-        record: the class of the settings.
-        argument: what the caller calls it.
-        short: the field that a name alone sets.
+    ``argument`` is what the caller calls it; ``short`` is the field that a name alone sets.
 
     Raises:
         AutoactError: it is neither.

@@ -20,14 +20,7 @@ RAW = "confirmation.json"
 
 
 class SearchFiles(SearchCallback):
-    """Writes the study's files: trials, result, recommendation.
-
-    Args:
-        folder: the study's.
-        sites: of the model.
-        rescale: whether initial weights follow the activation.
-        about: plain data on task, model, hardware and packages.
-    """
+    """Writes the study's files: trials, result, recommendation."""
 
     def __init__(self, folder: Path, sites: Sites, rescale: bool, about: PlainData) -> None:
         self._folder = folder

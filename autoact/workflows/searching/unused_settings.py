@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 def idle_here(given: Sequence[Given], prepared: PreparedSearch) -> list[str]:
-    """A line for each key that somebody set and that cannot act, with the reason.
-
-    Args:
-        given: the keys that somebody set, on the command line or in a file.
-        prepared: the search, before anything is trained.
-    """
+    """A line for each key that somebody set and that cannot act, with the reason."""
     lines = []
     for one in given:
         reasons = [why_idle_here(key, prepared) for key in one.keys or (one.key,)]
@@ -76,19 +71,11 @@ def _categories(prepared: PreparedSearch) -> str:
 
 
 RULES: dict[str, Callable[[PreparedSearch], str]] = {
-    "engine.max_gpus": _on_gpus,
-    "engine.gpu_memory_fraction": _on_gpus,
-    "search.rungs.enabled": _rungs,
-    "search.rungs.reduction": _rungs,
-    "search.rungs.first": _rungs,
+    **dict.fromkeys(("engine.max_gpus", "engine.gpu_memory_fraction"), _on_gpus),
+    **dict.fromkeys(("search.rungs.enabled", "search.rungs.reduction", "search.rungs.first"), _rungs),
     "objectives.margin": _margin,
     "space.learning_rate": _learning_rate,
     "space.weight_decay": _weight_decay,
-    "confirm.seeds": _tested,
-    "confirm.finalists": _tested,
-    "confirm.early": _tested,
-    "confirm.confidence": _tested,
-    "confirm.power": _tested,
-    "data.min_frequency": _categories,
-    "data.max_categories": _categories,
+    **{f"confirm.{name}": _tested for name in ("seeds", "finalists", "early", "confidence", "power")},
+    **dict.fromkeys(("data.min_frequency", "data.max_categories"), _categories),
 }

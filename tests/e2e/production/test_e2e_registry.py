@@ -105,13 +105,13 @@ def test_aliases_move_and_move_back(place, runs, registry, cli):
 def test_a_recommendation_comes_back_from_the_registry_and_from_the_run(place, registry):
     output = place / "runs"
     was = load_recommendation(place / "recommended.yaml")
-    by_alias = autoact.load_recommendation("models:/leavers-autoact@candidate", output=output)
+    by_alias = autoact.load_recommendation("models:/leavers-autoact@candidate", runs=output)
     assert by_alias == was
     assert by_alias.source["resolved"] == "models:/leavers-autoact/2" and by_alias.source["version"] == "2"
     assert by_alias.source["digest"] == was.digest == by_alias.digest
     run_id = registry.version("models:/leavers-autoact/1").run_id
     for source in (f"runs:/{run_id}/recommended.yaml", f"runs:/{run_id}", f"runs:/{run_id}/model"):
-        assert autoact.load_recommendation(source, output=output) == was
+        assert autoact.load_recommendation(source, runs=output) == was
     with using(registry.store.uri):
         tags = registry.store.client.get_run(run_id).data.tags
     assert tags["autoact.recommendation_digest"] == was.digest
