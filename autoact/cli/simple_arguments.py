@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from autoact.config.schema import Config
 from autoact.core.errors import AutoactError, unknown
 
-# Where MLflow is; every verb that reads the registry takes them.
-PLACES = ("tracking.uri", "runs")
+# Where MLflow is; every verb that reads the registry takes them: key -> argument of its function.
+PLACES = {"tracking.uri": "tracking_uri", "runs": "runs"}
 
 
 @dataclass
@@ -35,14 +34,9 @@ class SimpleArguments:
         return self.values[key]
 
     @property
-    def tracking_uri(self) -> str | None:
-        """Where MLflow is, as far as the command line says it."""
-        return self.values.get("tracking.uri")
-
-    @property
-    def runs(self) -> str:
-        """The folder that searches and trainings write to."""
-        return self.values.get("runs", Config().output)
+    def places(self) -> dict[str, str]:
+        """Where MLflow is, as arguments, as far as the command line says it."""
+        return {argument: self.values[key] for key, argument in PLACES.items() if key in self.values}
 
 
 def words(arguments: Sequence[str], keys: Collection[str], most: int = 0) -> SimpleArguments:

@@ -51,11 +51,9 @@ class CommandWords:
         return compose(self.overrides, self.config_dirs, self.config_name or PRIMARY)
 
     def settings(self, verb: str, said: CommandWords | None = None) -> tuple[Config, list[Given], list[str]]:
-        """The typed configuration, the keys that somebody set, and a line for each of them that cannot act.
+        """The typed configuration, the keys that the user set, and a line for each of them that cannot act.
 
-        Args:
-            verb: one of the names in ``effective_keys``: what does not act differs from verb to verb.
-            said: what is said now, where these words hold an earlier command's too.
+        Where these words hold an earlier command's too, ``said`` is what is said now.
 
         Raises:
             AutoactError: a key or value that does not exist, or a key that cannot act in a search.

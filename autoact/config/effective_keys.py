@@ -1,4 +1,4 @@
-"""When a key can act: a key that somebody set and that cannot change anything is refused, or said to be idle.
+"""When a key can act: a key that was set and cannot change anything is refused, or said to be idle.
 
 One table says it, for what the settings alone tell; ``autoact/workflows/searching/unused_settings.py`` adds what only
 the model, its data and the device tell. A key that no rule names always acts. Values of the packaged groups
@@ -23,12 +23,12 @@ Why = TypeVar("Why")
 
 @dataclass(frozen=True)
 class Given:
-    """A key that somebody set.
+    """A key that the user set.
 
     Attributes:
         key: dotted.
         text: as it stood: ``search.trials=20``; for a file, the key and the file.
-        file: whether a file of the user's own sets it: files are shared by runs, so they are told and not refused.
+        file: whether a file of the user's own sets it: files are shared by runs, so it is said, and not refused.
         keys: the keys that this one sets: itself, or for a group's choice those of the choice.
     """
 
@@ -285,8 +285,8 @@ RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
     ("metric_mode", _metric_mode),
     ("trust", _trust),
 )
-# Keys whose idleness is told and not refused: they do no harm, and ask for nothing.
-TOLD = ("trust",)
+# Keys that may be set without effect, which is said: they do no harm, and ask for nothing.
+SAID = ("trust",)
 
 
 def why_unread(key: str, verb: str) -> str:
@@ -339,7 +339,7 @@ def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str
         reasons = [why or why_idle(key, config, verb) for key, why in zip(keys, unread, strict=True)]
         if keys and all(reasons):
             line = f"{one.text} has no effect: {reasons[0]}"
-            if not one.file and one.key not in TOLD:
+            if not one.file and one.key not in SAID:
                 raise AutoactError(line)
             lines.append(line)
     return lines

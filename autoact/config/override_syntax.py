@@ -19,11 +19,8 @@ def read_override(
 ) -> str:
     """One override as Hydra is to see it.
 
-    Args:
-        text: as given: ``key=value``, ``+key=value``, ``~key``.
-        kinds: the schema's leaf keys with their types.
-        free: sub-trees that take any key, without a plus sign.
-        choices: group -> a function that lists its choices.
+    ``kinds`` are the schema's leaf keys with their types, ``free`` the sub-trees that take any key, without a plus
+    sign, and ``choices`` lists those of each group.
 
     Raises:
         AutoactError: a group's choice that does not exist, or a key that means nothing here.

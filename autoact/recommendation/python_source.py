@@ -12,13 +12,14 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from autoact.activations import Activation, canonical, function_key, get
+from autoact.activations import Activation, canonical, get
 from autoact.activations.registry import parameters
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.core.value_holders import PlainData
 from autoact.recommendation import Recommendation
 from autoact.recommendation.safe_text import quotable
+from autoact.recommendation.site_matching import changed
 
 _OURS = "autoact.activations."
 
@@ -93,18 +94,14 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
         AutoactError: the policy keeps the baseline, or an activation has no source that stands alone.
     """
     name, chosen = recommendation.named(policy)
-    changed = {
-        site: canonical(choice)
-        for site, choice in chosen.assignment.items()
-        if function_key(choice) != function_key(canonical(str(recommendation.sites[site]["current"])))
-    }
-    if not changed:
+    put = {site: canonical(choice) for site, choice in changed(recommendation.sites, chosen.assignment).items()}
+    if not put:
         raise AutoactError(f"policy {name} keeps the activations of the model: there is no source to write")
     writer = _Writer()
     lines = [
-        f"    {site!r}: lambda: {writer.made(choice, recommendation.sites[site])}," for site, choice in changed.items()
+        f"    {site!r}: lambda: {writer.made(choice, recommendation.sites[site])}," for site, choice in put.items()
     ]
-    gated = [site for site, choice in changed.items() if get(choice.name).gated]
+    gated = [site for site, choice in put.items() if get(choice.name).gated]
     head = _HEAD.format(task=quotable(recommendation.task), policy=quotable(name))
     if gated:
         head += _WIDTHS.format(sites=", ".join(map(quotable, gated)))

@@ -169,7 +169,7 @@ class Recommendation:
         _depth: int = 2,
     ) -> nn.Module:
         """As ``apply``, in place; a model that is refused stays as it was."""
-        from autoact.recommendation.site_matching import as_searched, compare
+        from autoact.recommendation.site_matching import as_searched, changed, compare
         from autoact.sites import apply_, find_sites
 
         name, chosen = self.named(policy)
@@ -178,7 +178,7 @@ class Recommendation:
         if fit.problems and strict:
             raise AutoactError(f"the recommendation for {self.task} does not fit this model: {'; '.join(fit.problems)}")
         fitting = {site: choice for site, choice in chosen.assignment.items() if site in fit.fitting}
-        if not fitting or (not self._changes(fitting) and self._changes(chosen.assignment)):
+        if not fitting or (not changed(self.sites, fitting) and changed(self.sites, chosen.assignment)):
             raise AutoactError(
                 f"no site of this model would be replaced (policy {name}): {'; '.join(fit.problems) or 'none is named'}"
             )
@@ -189,20 +189,10 @@ class Recommendation:
                 UserWarning,
                 stacklevel=_depth,
             )
-        if not self._changes(fitting):
+        if not changed(self.sites, fitting):
             return model
         sites = as_searched(self.sites, found) if example_input is None else None
         return apply_(model, fitting, example_input=example_input, sites=sites, rescale=rescale)
-
-    def _changes(self, assignment: Mapping[str, Choice]) -> bool:
-        """Whether some site gets another activation than the search saw there."""
-        from autoact.activations import canonical, function_key
-
-        return any(
-            function_key(choice) != function_key(canonical(str(self.sites[site]["current"])))
-            for site, choice in assignment.items()
-            if site in self.sites
-        )
 
     def to_dict(self) -> PlainData:
         """Plain data, in the order of the file."""

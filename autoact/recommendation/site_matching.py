@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from autoact.core.assignment import Choice
 from autoact.core.errors import nearest
 from autoact.core.value_holders import PlainData
 
@@ -28,7 +29,7 @@ class Fit:
 
 def compare(searched: Mapping[str, PlainData], not_searched: Collection[str], found: Sites) -> Fit:
     """Compare the sites that a search saw, and those that it left alone, with those that were found in a model."""
-    from autoact.activations import canonical, function_key
+    from autoact.activations import function_key
 
     present = [name for site in found for name in site.names]
     fitting, problems = [], []
@@ -36,7 +37,7 @@ def compare(searched: Mapping[str, PlainData], not_searched: Collection[str], fo
         if name not in found:
             close = nearest(name, [other for other in present if other not in searched])
             problems.append(f"missing {name!r}" + (f" (nearest: {', '.join(close)})" if close else ""))
-        elif function_key(found[name].current) != function_key(canonical(str(site["current"]))):
+        elif function_key(found[name].current) != function_key(str(site["current"])):
             problems.append(f"changed {name!r}: it holds {found[name].current}, the search saw {site['current']}")
         else:
             fitting.append(name)
@@ -44,6 +45,17 @@ def compare(searched: Mapping[str, PlainData], not_searched: Collection[str], fo
         if not {*searched, *not_searched} & set(own.names):
             problems.append(f"extra {own.name!r} ({own.current}), which the search did not see")
     return Fit(tuple(fitting), tuple(problems))
+
+
+def changed(searched: Mapping[str, PlainData], assignment: Mapping[str, Choice]) -> dict[str, Choice]:
+    """What of an assignment puts another function at a site than the search saw there."""
+    from autoact.activations import function_key
+
+    return {
+        site: choice
+        for site, choice in assignment.items()
+        if site in searched and function_key(choice) != function_key(str(searched[site]["current"]))
+    }
 
 
 def as_searched(searched: Mapping[str, PlainData], found: Sites) -> Sites:

@@ -48,5 +48,5 @@ def unseen(callback: lightning.Callback, trainer: Mapping[str, object]) -> bool:
         return not trainer.get("enable_progress_bar")
     if isinstance(callback, ModelSummary):
         return not trainer.get("enable_model_summary")
-    # Of others than Lightning's own classes nobody knows that they do nothing else.
+    # Of others than Lightning's own classes it is not known that they do nothing else.
     return type(callback) in (LearningRateMonitor, DeviceStatsMonitor) and not trainer.get("logger")

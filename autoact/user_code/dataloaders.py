@@ -13,15 +13,15 @@ from autoact.core.errors import AutoactError
 from autoact.data.foreign_datamodule import has, missing_batches
 
 
-def training_loader(held: LightningDataModule, kind: type) -> Any:
+def training_loader(datamodule: LightningDataModule, kind: type) -> Any:
     """What the training batches come from.
 
-    ``held`` is set up; ``kind`` is its class, as the user wrote it.
+    ``datamodule`` is set up; ``kind`` is its class, as the user wrote it.
 
     Raises:
         AutoactError: there is no loader, or no batch in it, and what to do.
     """
-    return _present(held, kind.__name__, "train_dataloader", "to train on")
+    return _present(datamodule, kind.__name__, "train_dataloader", "to train on")
 
 
 def check_steps(loader: Any, trainer: Mapping[str, Any]) -> None:

@@ -96,7 +96,7 @@ class CliFile:
         Where a script gives the class to ``LightningCLI`` itself, the section holds the arguments and nothing else.
 
         Raises:
-            AutoactError: nobody names the class.
+            AutoactError: neither names the class.
         """
         section = self.said if "class_path" in self.said else self.said.get(name)
         if isinstance(section, str):
@@ -135,8 +135,7 @@ class CliFile:
     def notes(self, serves: Collection[str]) -> list[str]:
         """What the file says and nothing here reads, a line each.
 
-        Args:
-            serves: what it is given for: ``module``, ``datamodule`` or both.
+        It is given for what it ``serves``: ``module``, ``datamodule`` or both.
         """
         known, found, read = trainer_parameters(), list[str](), {"class_path", "init_args", "seed_everything"}
         if "module" in serves:
@@ -184,7 +183,7 @@ class CliFile:
             try:
                 return instantiate(read)[name]
             except (TypeError, ValueError) as error:
-                raise AutoactError(f"{where}: {_told(error)}") from error
+                raise AutoactError(f"{where}: {_reason(error)}") from error
 
         return make
 
@@ -206,10 +205,10 @@ class CliFile:
         try:
             return parser, parser.parse_object({name: said})
         except self._reader.ArgumentError as error:
-            told, key = _told(error), next((k for k, section in _SECTIONS.items() if section == name), None)
+            reason, key = _reason(error), next((k for k, section in _SECTIONS.items() if section == name), None)
             # LightningCLI's own scripts link arguments to others: no file says those.
-            more = f": give them as {key}_arguments.NAME=VALUE" if key and "are required" in told else ""
-            raise AutoactError(f"{where}: {told}{more}") from error
+            more = f": give them as {key}_arguments.NAME=VALUE" if key and "are required" in reason else ""
+            raise AutoactError(f"{where}: {reason}{more}") from error
 
     def _class(self, path: str, kind: Any, where: str) -> Any:
         """The class of a ``class_path``: with its package, or by its name alone, as LightningCLI takes it.
@@ -266,13 +265,13 @@ class CliFile:
         return made
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What jsonargparse says in many lines, in one: of all types that a value may have, the class is the one meant."""
     text = " ".join(str(error).split())
-    told = re.search(
+    found = re.search(
         r"(Problem with given class_path |(?<=Errors: - )).*?(?= - Expected | - Import | Given value|$)", text
     )
-    return told.group() if told else first_line(error)
+    return found.group() if found else first_line(error)
 
 
 def _by_name(name: str, kinds: Sequence[type]) -> dict[str, type]:

@@ -78,12 +78,12 @@ def lightning_task(
     with quiet_lightning():
         lightning.seed_everything(seed, verbose=False)
         test = SealedDatamodule(datamodule, tensors_in)
-        held = test.datamodule
-        held.trainer = unfitted(make_module, trainer or {})  # as in fit, whose Trainer takes its place
-        loader = training_loader(prepared(held), type(datamodule))
+        sealed = test.datamodule
+        sealed.trainer = unfitted(make_module, trainer or {})  # as in fit, whose Trainer takes its place
+        loader = training_loader(prepared(sealed), type(datamodule))
         check_steps(loader, trainer or {})
         batch = first_of(loader)
-        make, problem = maker_of(make_module, held, trainer or {})
+        make, problem = maker_of(make_module, sealed, trainer or {})
         module = make()
         _refuse_compiled(module)
         example, pick = _example(module, batch, problem)
@@ -100,7 +100,7 @@ def lightning_task(
     return Task(
         name=name or kind.__name__,
         make_module=make,
-        make_datamodule=lambda _: held,
+        make_datamodule=lambda _: sealed,
         monitor=monitor,
         mode=mode,
         quality_unit=metric.title if metric else monitor.removeprefix("val_"),
@@ -240,8 +240,8 @@ def _options(module: lightning.LightningModule, batch: object) -> list[object]:
     if isinstance(batch, (tuple, list)):
         return [*_given_first(batch[0]), tuple(batch[:-1]), tuple(batch), *_of_several(module, batch[:1])]
     if not isinstance(batch, Mapping):
-        held, wanted = held_in(batch), inspect.signature(module.forward).parameters
-        named = {key: held[key] for key in wanted if key in held}
+        fields, wanted = held_in(batch), inspect.signature(module.forward).parameters
+        named = {key: fields[key] for key in wanted if key in fields}
         return [(batch,), *([named] if named else [])]
     named = {key: batch[key] for key in inspect.signature(module.forward).parameters if key in batch}
     single = [value for value in batch.values() if isinstance(value, torch.Tensor)]

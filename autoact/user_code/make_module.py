@@ -110,7 +110,7 @@ def _setup_makes_layers(
             module.setup("fit")
     except Exception as error:  # of the user's code, which may need more than a Trainer that only knows the data
         return False, error
-    # The objects of before are held on to: none of the new ones can have the address of one of them.
+    # The objects of before are still referred to: none of the new ones can have the address of one of them.
     return not {*map(id, _layers(module))} <= {*map(id, before)}, None
 
 

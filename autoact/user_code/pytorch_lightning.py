@@ -22,10 +22,6 @@ def adopted(made: T, kind: type) -> T:
     stand where the user wrote none: ``lightning.Trainer`` takes it, and finds only the user's own hooks overridden.
     What is of ``pytorch_lightning`` itself, such as its ``EarlyStopping``, becomes ``lightning``'s of the same version.
 
-    Args:
-        made: whatever the user's code returned.
-        kind: ``lightning.LightningModule``, ``lightning.LightningDataModule`` or ``lightning.Callback``.
-
     Example:
         >>> import pytorch_lightning
         >>> class Mine(pytorch_lightning.LightningModule): ...

@@ -138,8 +138,8 @@ def to_onnx(model: FetchedModel, path: str | Path) -> ExportResult:
                 assert program is not None
                 program.save(made)
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            told = first_line(error.__cause__ or error)  # of the exporter's own errors the cause says what it was
-            raise AutoactError(f"the model cannot be exported to ONNX: {told}") from error
+            reason = first_line(error.__cause__ or error)  # of the exporter's own errors the cause says what it was
+            raise AutoactError(f"the model cannot be exported to ONNX: {reason}") from error
         difference, largest = _compared(model, example, made)
         if not difference <= TOLERANCE * max(1.0, largest):
             raise AutoactError(

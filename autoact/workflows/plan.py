@@ -64,7 +64,7 @@ def plan(
     Args:
         task: see ``autoact.search``.
         datamodule: see ``autoact.search``.
-        say: told what takes a while, such as ``print``.
+        say: takes a line on what takes a while, such as ``print``.
         arguments: those of ``autoact.search``, but for ``observers`` and ``quiet``.
 
     Raises:

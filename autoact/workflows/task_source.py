@@ -37,12 +37,12 @@ _OF_TASKS = (
 
 @dataclass(frozen=True)
 class Configured:
-    """A task with all settings, and what is known of who set them.
+    """A task with all settings, and which of them the user set.
 
     Attributes:
         config: the whole configuration.
         own_task: the user's own task, made in Python; None where the configuration names the task.
-        given: the keys that somebody set.
+        given: the keys that the user set.
         notes: a line for each key that was set and cannot act.
         command: what the command line said, kept in the study's folder.
         began: when the work began, by ``time.monotonic``: minutes count from there.

@@ -23,6 +23,6 @@ def run(arguments: Sequence[str]) -> int:
     from autoact.workflows.export import export
 
     form = given.values.get("format")
-    made = export(source, target, format=form, tracking_uri=given.tracking_uri, runs=given.runs)
+    made = export(source, target, format=form, **given.places)
     print("\n  ".join(made.summary))
     return 0

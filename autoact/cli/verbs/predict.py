@@ -25,7 +25,7 @@ def run(arguments: Sequence[str]) -> int:
     target = given.need("output", "the file to write, such as output=scores.csv")
     from autoact.workflows.predict import predict
 
-    scored = predict(source, path, output=target, tracking_uri=given.tracking_uri, runs=given.runs)
+    scored = predict(source, path, output=target, **given.places)
     for note in scored.notes:
         print(f"note: {note}")
     print(scored.summary)

@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     alias = given.need("to", "the alias that the version gets, such as to=champion")
     from autoact.workflows.promote import promote
 
-    move = promote(given.plain[0], alias, tracking_uri=given.tracking_uri, runs=given.runs)
+    move = promote(given.plain[0], alias, **given.places)
     places = [f"{key}={given.values[key]}" for key in PLACES if key in given.values]
     print(move.summary)
     print(f"done; take it back with: python -m autoact rollback {shlex.join([move.uri, *places])}")

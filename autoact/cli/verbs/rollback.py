@@ -18,6 +18,6 @@ def run(arguments: Sequence[str]) -> int:
     given = words(arguments, PLACES, most=1)
     from autoact.workflows.promote import rollback
 
-    print(rollback("".join(given.plain), tracking_uri=given.tracking_uri, runs=given.runs).summary)
+    print(rollback("".join(given.plain), **given.places).summary)
     print("done")
     return 0

@@ -48,8 +48,8 @@ def run(arguments: Sequence[str]) -> int:
         raise unknown("--as", form, FORMS)
     from autoact.workflows.load_recommendation import load_recommendation
 
-    uri, policy = given.values.get("tracking.uri"), given.values.get("policy")
-    found = load_recommendation(given.plain[0], tracking_uri=uri, runs=given.runs)
+    policy = given.values.get("policy")
+    found = load_recommendation(given.plain[0], **given.places)
     found.policy(policy)
     if form == "python":
         from autoact.recommendation.python_source import to_python
@@ -71,8 +71,8 @@ def _lines(found: Recommendation, policy: str | None) -> Iterator[str]:
     yield f"  quality: {metric}{better}"
     price = found.about.get("hardware", {}).get("price") or {}
     units = {"metric": metric, "currency": price.get("currency", "")}
-    held = {**found.policies, "baseline": found.baseline}
-    for name, outcome in held.items():
+    outcomes = {**found.policies, "baseline": found.baseline}
+    for name, outcome in outcomes.items():
         if policy in (None, name):
             yield ""
             yield from _policy(name, outcome, units)

@@ -8,11 +8,12 @@ from typing import Any, TypeVar, cast
 
 import lightning
 
-from autoact.activations import canonical, function_key
+from autoact.activations import function_key
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
 from autoact.latency.model_call import to_device
 from autoact.recommendation import Recommendation
+from autoact.recommendation.site_matching import changed
 from autoact.sites import apply_, assignment_in
 from autoact.sites.replacement.restore import put_carried_
 from autoact.sites.rewriting.method_rewrite import calls_rewritten, rewrite_
@@ -147,11 +148,7 @@ class ApplyActivations(lightning.Callback):
     def _missing(self, held: Assignment) -> list[tuple[str, Choice]]:
         """The sites that would be changed in a fresh module, and are not; known where the old activations are."""
         seen = self.recommendation.sites if self.recommendation else {}
-        return [
-            (site, choice)
-            for site, choice in self.assignment.items()
-            if site not in held and site in seen and function_key(choice) != function_key(str(seen[site]["current"]))
-        ]
+        return [(site, choice) for site, choice in changed(seen, self.assignment).items() if site not in held]
 
 
 def load_from_checkpoint(
@@ -205,4 +202,4 @@ def _unwrap(module: lightning.LightningModule) -> None:
 
 def _keys(assignment: Assignment) -> dict[str, str]:
     """Equal for assignments that compute the same functions."""
-    return {site: function_key(canonical(choice)) for site, choice in assignment.items()}
+    return {site: function_key(choice) for site, choice in assignment.items()}

@@ -83,9 +83,9 @@ def renamed(names: Mapping[str, str]) -> str:
         >>> renamed({"who": "who", "score": "input_score"})
         "columns of the input that are called like the model's own have other names here: 'score' as 'input_score'"
     """
-    told = ", ".join(f"{name!r} as {found!r}" for name, found in names.items() if name != found)
+    changed = ", ".join(f"{name!r} as {found!r}" for name, found in names.items() if name != found)
     own = "columns of the input that are called like the model's own have other names here"
-    return f"{own}: {told}" if told else ""
+    return f"{own}: {changed}" if changed else ""
 
 
 def check_output(path: str, source: str) -> None:

@@ -80,15 +80,9 @@ def train_recommended(
 ) -> TrainedModel:
     """Train a policy's assignment with its settings; the test part stays sealed.
 
-    Args:
-        task: the task that the search had; for ``train+validation`` with the validation rows among the training rows.
-        recommendation: what the search wrote.
-        policy: which policy; see ``Recommendation.policy``.
-        device: where to train.
-        patience: epochs without a better validation value before training stops; not with ``train+validation``.
-        seed: of weights and batches.
-        rows: ``train``: keep the best epoch on the validation rows; ``train+validation``: train for the confirmed
-            number of epochs, within the trainer's ``min_epochs`` and ``max_epochs``, and keep the last.
+    With the rows ``train``, the best epoch on the validation rows is kept, and ``patience`` epochs without a better one
+    end the training. With ``train+validation``, which the task then has among its training rows, it lasts for the
+    confirmed number of epochs, within the trainer's ``min_epochs`` and ``max_epochs``, and the last is kept.
 
     Raises:
         AutoactError: the recommendation does not fit the model, or training failed.

@@ -1,1 +1,1 @@
-"""The parts of a search: what is told before it, how it is spread, which files it writes."""
+"""The parts of a search: what is known before it, how it is spread, which files it writes."""

@@ -50,7 +50,7 @@ def orderly_stop() -> Iterator[Callable[[], bool]]:
 def ends_as_interrupted() -> Iterator[None]:
     """What asks a process to end (SIGTERM, SIGHUP) is taken for Ctrl-C.
 
-    A signal that somebody ignores (``nohup``) or handles already stays theirs.
+    A signal that is ignored (``nohup``) or handled already stays so.
 
     Example:
         >>> with ends_as_interrupted():

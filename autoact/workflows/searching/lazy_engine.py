@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 
 import torch
 
@@ -20,10 +21,7 @@ class LateEngine(Engine):
         self, settings: EngineSettings, worker_context: WorkerContext, device: torch.device, shape: Shape
     ) -> None:
         self.workers = shape.workers
-        self._settings = settings
-        self._worker_context = worker_context
-        self._device = device
-        self._threads = shape.threads
+        self._open = partial(open_engine, settings, worker_context, device, threads=shape.threads)
         self._engine: Engine | None = None
         self._closed = False
 
@@ -35,7 +33,7 @@ class LateEngine(Engine):
 
     def _opened(self) -> Engine:
         if self._engine is None:
-            self._engine = open_engine(self._settings, self._worker_context, self._device, threads=self._threads)
+            self._engine = self._open()
             self.workers = self._engine.workers
         return self._engine
 

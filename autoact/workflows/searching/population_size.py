@@ -34,7 +34,7 @@ class Shape:
         population: candidates of a batch that train together in each, at most.
         threads: CPU threads of each.
         largest: candidates that train together at most where all of them are known beforehand, as in a final check.
-        note: what is told of it: why candidates train one by one; empty where they do not.
+        note: for the user: why candidates train one by one; empty where they do not.
         alone: the reason by itself, which sessions go by.
         seconds_per_epoch: wall-clock seconds of one candidate's epoch while all workers are busy, by steps that were
             timed beforehand; None where none were.

@@ -27,9 +27,9 @@ def narrowed(task: Task, space: SearchSpace, device: torch.device, name: str) ->
     notes: list[str] = []
     other = _other(space)
     for setting, seen in (settings_in_force(task, device, space.configured, other) if other else {}).items():
-        word, plural = _WORDS[setting], "learning rates" if setting == LEARNING_RATE else "weight decays"
+        word = _WORDS[setting]
         notes.append(
-            f"the {word} is not searched: {name}, or a callback, writes its optimiser's {plural} itself "
+            f"the {word} is not searched: {name}, or a callback, writes its optimiser's {word}s itself "
             f"({seen}, after a few steps); let the optimiser or its scheduler hold them to have the {word} searched"
         )
         space = replace(space, rate_range=None) if setting == LEARNING_RATE else replace(space, decays=())
@@ -61,17 +61,16 @@ def _trained(task: Task, space: SearchSpace, device: torch.device, name: str) ->
     if not tried:
         return space, []
     fixed = {site: choice for site, choice in space.baseline.items() if site not in tried}
+    refused = {group: dict(reasons) for group, reasons in space.refused.items()}
     try:
         untrained = untrained_weights(task, device, Assignment({**fixed, **tried}))
     except SetUpError as error:
         reason = f"learnable activations: {name} cannot be set up for training with their weights ({error})"
-        refused = {group: dict(reasons) for group, reasons in space.refused.items()}
         for group, chosen in learnable.items():
             if others := _others(space, chosen, group):
                 refused.setdefault(group, {}).update(dict.fromkeys(others, reason))
         return replace(space, refused=refused), [reason]
-    refused = {group: dict(reasons) for group, reasons in space.refused.items()}
-    told: dict[str, None] = {}
+    found: dict[str, None] = {}
     for group, sites in space.groups.items():
         left = {weight for site in sites if site in tried for weight in untrained.get(site, [])}
         if not left or not _all_left(space, sites, untrained):
@@ -84,8 +83,8 @@ def _trained(task: Task, space: SearchSpace, device: torch.device, name: str) ->
         )
         for choice in _others(space, learnable[group], group):
             refused.setdefault(group, {})[choice] = reason
-            told[reason] = None
-    return replace(space, refused=refused), list(told)
+            found[reason] = None
+    return replace(space, refused=refused), list(found)
 
 
 def _others(space: SearchSpace, choices: list[str], group: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoact.core.errors import AutoactError
@@ -19,24 +20,24 @@ from autoact.workflows.load_recommendation import FILE as RECOMMENDED
 RAW = "confirmation.json"
 
 
+@dataclass(eq=False)
 class SearchFiles(SearchCallback):
     """Writes the study's files: trials, result, recommendation."""
 
-    def __init__(self, folder: Path, sites: Sites, rescale: bool, about: PlainData) -> None:
-        self._folder = folder
-        self._sites = sites
-        self._rescale = rescale
-        self._about = about
+    folder: Path
+    sites: Sites
+    rescale: bool
+    about: PlainData
 
     def search_finished(self, result: SearchResult) -> None:
         """Write them, and tell the result where they are."""
-        folder, files = self._folder, {}
+        folder, files = self.folder, {}
         trials = folder / "trials.jsonl"
         trials.write_text("".join(f"{record.to_json()}\n" for record in result.records), encoding="utf-8")
         files["trials"] = str(trials)
         files["latency table"] = str(folder / "latency.json")
         if result.selection is not None and result.rulings:
-            made = recommendation(result, result.selection, self._sites, self._rescale, self._about)
+            made = recommendation(result, result.selection, self.sites, self.rescale, self.about)
             files |= _kept_or_replaced(folder / RECOMMENDED, made, result)
         if result.opening or (result.trainings and not (folder / RAW).exists()):
             (folder / RAW).write_text(json.dumps(result.trainings, indent=1), encoding="utf-8")

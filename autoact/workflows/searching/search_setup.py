@@ -129,7 +129,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         "threads": settings.hardware.threads,
     }
     identity = identify(task, space, objectives, training, hardware)
-    told = (
+    lines = (
         *task.facts.get("notes", ()),
         *what_is_searched(sites, space),
         *copies_told(sites),
@@ -137,7 +137,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         *narrow,
         loaded_note(loaded) if settings.space.rescale else "",
     )
-    notes = tuple(filter(None, (task.warning, note, *told)))
+    notes = tuple(filter(None, (task.warning, note, *lines)))
     return PreparedSearch(task, settings, sites, space, objectives, identity, device, notes)
 
 

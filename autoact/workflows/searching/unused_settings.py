@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def idle_here(given: Sequence[Given], prepared: PreparedSearch) -> list[str]:
-    """A line for each key that somebody set and that cannot act, with the reason."""
+    """A line for each key that was set and that cannot act, with the reason."""
     lines = []
     for one in given:
         reasons = [why_idle_here(key, prepared) for key in one.keys or (one.key,)]
