@@ -84,13 +84,7 @@ class LearnableActivation(ActivationModule):
     """
 
     def __init__(self, choice: str | Choice, *, channels: int | None = None, channel_dim: int = -1) -> None:
-        """Create the weights.
-
-        Args:
-            choice: a learnable activation.
-            channels: numbers along ``channel_dim``; one set of weights for all where None.
-            channel_dim: the channels' axis, -1 for features last, 1 for convolutions.
-        """
+        """Create the weights, one set for all where ``channels`` is None; arguments are those of ``build``."""
         super().__init__(choice)
         self.channels, self.channel_dim = channels, channel_dim
         for name, value in self._named.items():

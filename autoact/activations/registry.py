@@ -276,17 +276,3 @@ def pieces(choice: str | Choice) -> int:
     """
     choice = canonical(choice)
     return get(choice.name).pieces(dict(choice.params))
-
-
-def function(choice: str | Choice) -> Callable[[Tensor], Tensor]:
-    """The pure function of x that ``choice`` means (a learnable one at its starting values, a stochastic one in eval).
-
-    A gated one halves the last axis, or divides it by its pieces.
-
-    Example:
-        >>> function("leaky_relu(negative_slope=0.5)")(torch.tensor([-2.0]))
-        tensor([-1.])
-    """
-    choice = canonical(choice)
-    row, values = get(choice.name), parameters(choice)
-    return lambda x: row.function(x, **values)

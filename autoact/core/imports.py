@@ -24,13 +24,9 @@ def with_extra(extra: str) -> str:
 
 
 def optional(module: str, *, wanted_for: str, install: str | None = None, extra: str | None = None) -> ModuleType:
-    """Import ``module`` now.
+    """Import ``module`` now; messages say what it is ``wanted_for``.
 
-    Args:
-        module: dotted name.
-        wanted_for: what the user was doing, for the message.
-        install: the requirement to install; the top package's name unless given.
-        extra: the extra of autoact's own that brings the package, instead.
+    They advise to ``install`` a requirement, the top package unless given, or the ``extra`` of autoact that brings it.
 
     Raises:
         AutoactError: the package is not installed.

@@ -8,11 +8,9 @@ from autoact.core.errors import AutoactError
 
 
 def make_folder(folder: Path, output: Path | None = None) -> None:
-    """Create a folder, or say why nothing can be written there.
+    """Create a folder and those above it, or say why nothing can be written there.
 
-    Args:
-        folder: with or without the folders above it.
-        output: the output folder that the user named, where ``folder`` lies in it; ``folder`` itself unless given.
+    ``output`` is the output folder that the user named, where ``folder`` lies in it; ``folder`` itself unless given.
 
     Raises:
         AutoactError: names the output folder and what is wrong with it.

@@ -28,9 +28,7 @@ def quoted(value: str) -> str:
 def override(key: str, value: str | Sequence[str]) -> str:
     r"""A setting as people paste it behind a command: what a shell and Hydra make of it is ``value`` again.
 
-    Args:
-        key: of the setting, such as ``data.drop``.
-        value: text, or a list of texts, of whatever characters: blanks, quotes, commas, brackets.
+    A text, or each one of a list, may hold whatever characters: blanks, quotes, commas, brackets.
 
     Example:
         >>> print(override("data.drop", ["id"]))

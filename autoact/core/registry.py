@@ -30,8 +30,6 @@ class Registry(Mapping[str, RowT], Generic[RowT]):
 
     Args:
         what: what a row is, for messages.
-        group: the group of entry points.
-        row_type: the class of the rows.
         rows: autoact's own, which cannot be replaced or removed.
         check: raises ``AutoactError`` for a row that cannot be used.
         key: the form in which names are compared.
@@ -103,9 +101,7 @@ class Registry(Mapping[str, RowT], Generic[RowT]):
     def add(self, row: RowT, *, replace: bool = False) -> None:
         """Make a row known by its name and its aliases.
 
-        Args:
-            row: the row.
-            replace: put it in the place of the row of the same name that was added before (in a notebook, say).
+        With ``replace`` it takes the place of the one of the same name that was added before (in a notebook, say).
 
         Raises:
             AutoactError: the row cannot be used, or a name of it is taken.

@@ -38,12 +38,9 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def to_html(verdict: str, tables: Iterable[ResultTable] = (), lines: Iterable[str] = ()) -> str:
-    """A result as a notebook shows it: the verdict, plain tables, then a paragraph for each line. Values are escaped.
+    """A result as a notebook shows it: the verdict, plain tables, then a paragraph for each line that is not empty.
 
-    Args:
-        verdict: the outcome, in a sentence.
-        tables: what the verdict comes from.
-        lines: what the reader must know beside them; empty ones are left out.
+    Values are escaped.
 
     Example:
         >>> to_html("a < b", [ResultTable("t", ["x, ms"], [["1"]])])

@@ -44,11 +44,8 @@ def check_values(record: Any, section: str) -> None:
 def check_value(value: object, kind: object, name: str) -> None:
     """Refuse a value that is not of a declared type.
 
-    Args:
-        value: as given.
-        kind: ``int``, ``float``, ``bool``, ``str``, a list of them, a ``dict``, or one of these or None; classes that
-            are allowed too come last.
-        name: of the setting, for the message.
+    A type is ``int``, ``float``, ``bool``, ``str``, a list of them, a ``dict``, or one of these or None; classes that
+    are allowed too come last.
 
     Raises:
         AutoactError: names the setting, what was given and what is allowed.

@@ -11,12 +11,7 @@ _MILLION = 1_000_000
 def cost_per_million(batch_ms: float, batch: int, price_per_hour: float) -> float:
     """The cost of one million samples on a machine that is always busy, in the price's currency.
 
-    cost = ``batch_ms`` / 3,600,000 ms x ``price_per_hour`` / ``batch`` x 1,000,000
-
-    Args:
-        batch_ms: time of one batch in ms.
-        batch: samples in that batch.
-        price_per_hour: price of one hour of the machine.
+    cost = ``batch_ms`` / 3,600,000 ms x ``price_per_hour`` / ``batch`` x 1,000,000, for ``batch`` samples in a batch
 
     Raises:
         AutoactError: the batch is empty, or the price is negative.

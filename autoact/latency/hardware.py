@@ -96,10 +96,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> dict[str, str | int | None]:
-    """What timings on ``device`` depend on, as plain data for logs and files.
-
-    Returns:
-        ``device``, ``processor``, ``gpu`` (none on a CPU), ``threads``, ``system``, ``torch`` and ``cuda`` (versions).
+    """What timings on ``device`` depend on, as plain data for logs and files; ``gpu`` and ``cuda`` are None on a CPU.
 
     Example:
         >>> import torch

@@ -86,14 +86,10 @@ class LatencyTable:
         return self.batches[batch]
 
     def predict(self, assignment: Mapping[str, str | Choice], batch: str = "latency") -> Estimate:
-        """The time of one call with this assignment: the baseline plus what each swap adds.
+        """The time of one call with this assignment: the baseline, where it names nothing else, plus what swaps add.
 
         Savings that lie within the noise (two standard errors) do not add up below the fastest model that was
         measured; those beyond it do, each as a share of what is left. So no prediction is ever zero or less.
-
-        Args:
-            assignment: site -> choice; sites that it leaves out stay as they are in the baseline.
-            batch: ``latency`` or ``throughput``.
 
         Raises:
             AutoactError: a site or a choice that was not measured.
@@ -113,9 +109,7 @@ class LatencyTable:
     def epsilon(self, batch: str = "latency", sites: int = 1) -> float:
         """The difference in ms up to which two settings tie: two standard errors of a difference.
 
-        Args:
-            batch: ``latency`` or ``throughput``.
-            sites: number of sites at which the two settings differ; the errors of several add in quadrature.
+        The errors of several ``sites`` at which they differ add in quadrature.
         """
         return 2.0 * self.at(batch).difference_error_ms * math.sqrt(sites)
 

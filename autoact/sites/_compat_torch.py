@@ -20,3 +20,16 @@ class DispatchMode(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         """Torch asks; otherwise it imports its compiler, which takes longer than all else here."""
         return False
+
+    def __torch_dispatch__(
+        self,
+        function: OpOverload,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        return self.ran(function, args, kwargs or {})
+
+    def ran(self, function: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Run what torch is about to run; the result is what the model gets."""
+        raise NotImplementedError

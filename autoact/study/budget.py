@@ -57,10 +57,7 @@ class BudgetNotes(Protocol):
 class Budget:
     """Trials and minutes of one search, over all of its runs.
 
-    Args:
-        confirm: the final check that the user wants.
-        checked: whether there is a final check at all.
-        began: when this run began, by ``clock``; now unless given.
+    This one ``began``, by ``clock``, now unless given; ``confirm`` is the final check that the user wants.
     """
 
     settings: SearchSettings

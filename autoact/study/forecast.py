@@ -35,7 +35,6 @@ class Expected:
         seconds_per_epoch: wall-clock seconds of one candidate's epoch where all workers are busy; None: unknown.
         epochs: the most epochs of a training; None where only its own callbacks end it.
         speed_up: how many times faster the final check's populations train than those of the search.
-        rungs: whether rungs stop trials early.
     """
 
     seconds_per_epoch: float | None = None
@@ -73,9 +72,7 @@ class _Meter:
 class Forecast:
     """Measures how fast trials and the final check train, and says what the rest will take.
 
-    Args:
-        expected: what is known before anything is trained.
-        earlier: what an earlier run of the study measured, from ``measured``.
+    An ``earlier`` run of the study may have measured it, see ``measured``.
 
     Example:
         >>> now = [0.0]

@@ -43,15 +43,12 @@ class Search:
     """One search over one task; ``run`` does all of it.
 
     Attributes:
-        known: latency and cost of every assignment.
         margin: what a cheaper assignment may lose (``objectives.margin``).
-        stop_asked: true once the user asked to stop.
         rungs: epochs at which trainings are compared and given up.
         population: candidates of a batch per job, at most.
         largest: candidates per job of the final check, at most; those of the search unless given.
         repeatable: after an interruption a batch is run again as a whole, so that its populations are the same ones.
         driver: this driver's id, where several share the study.
-        included: candidates that are tried first.
         measure: times the finalists end to end; ``measure_finalists`` unless given.
         expected: how fast candidates train, as far as it is known beforehand.
         began: when the command began, by ``time.monotonic``: minutes count from there; now unless given.
@@ -60,7 +57,7 @@ class Search:
     task: Task
     space: SearchSpace
     objectives: Sequence[Objective]
-    known: PredictedCosts
+    predicted: PredictedCosts
     ledger: TrialStore
     engine: Engine
     settings: SearchSettings
@@ -81,7 +78,7 @@ class Search:
     began: float | None = None
 
     def __post_init__(self) -> None:
-        self.space = self.space.with_costs(self.known.values)
+        self.space = self.space.with_costs(self.predicted.values)
         self._forecast = Forecast(self.expected, self.ledger.noted(FORECAST), clock=time.monotonic)
         self._budget = Budget(
             self.settings,
@@ -92,7 +89,7 @@ class Search:
             began=self.began,
             clock=time.monotonic,
         )
-        epsilons = self.known.epsilons()
+        epsilons = self.predicted.epsilons()
         self._planner = Planner(self.task, self.space, self.settings, self.ledger, epsilons, self.included, self.limits)
         self._claims = Leases(self.ledger, self.driver, self._planner.key)
         self._front = Front(self.objectives, epsilons)
@@ -114,7 +111,7 @@ class Search:
             task=self.task,
             space=self.space,
             objectives=self.objectives,
-            predicted=self.known,
+            predicted=self.predicted,
             ledger=self.ledger,
             trainer=self._trainer,
             budget=self._budget,
@@ -136,7 +133,7 @@ class Search:
             evidence = self._search_and_check()
             if self._forecast.anything and self.settings.minutes is not None:
                 self.ledger.note("seconds", self._budget.spent)
-        result = conclude(evidence, self.task, self.info, self.known, self.confirm, lambda: self._budget.elapsed)
+        result = conclude(evidence, self.task, self.info, self.predicted, self.confirm, lambda: self._budget.elapsed)
         for observer in self.observers:
             observer.search_finished(result)
         return result
@@ -156,7 +153,7 @@ class Search:
         Where the minutes have time for it afterwards, the search goes on, and the choice is repeated; before the test
         part opens that costs no certainty.
         """
-        epsilons = self.known.epsilons()
+        epsilons = self.predicted.epsilons()
         chosen, settings, tried = None, self.confirm, -1
         while True:
             self._try_candidates()

@@ -80,7 +80,6 @@ class Edge:
     """Where the baseline's best learning rate lies, of those that were tried.
 
     Attributes:
-        rate: the best learning rate.
         end: the end of the searched range on that side.
         upper: whether it is the largest that was tried, not the smallest.
         reached: whether it lies at the range's end, so that nothing is left to try there.

@@ -65,10 +65,8 @@ class Predictions:
 def left_out(metric: Metric, targets: np.ndarray, scores: np.ndarray, *, ordered: bool) -> tuple[float, ...]:
     """A metric with one group of rows left out at a time: the replicates of a jackknife.
 
-    Where rows are ``ordered`` in time, groups are stretches of time; else a group is every n-th row.
-
-    Returns:
-        One value per group; none where the metric does not exist without some group.
+    Where rows are ``ordered`` in time, groups are stretches of time; else a group is every n-th row. There are none
+    where the metric does not exist without some group.
     """
     rows = np.arange(len(targets))
     count = min(JACKKNIFE_GROUPS, len(rows))

@@ -145,7 +145,7 @@ def study(
         task=task,
         space=space,
         objectives=objectives,
-        known=known,
+        predicted=known,
         ledger=ledger,
         engine=DrawingEngine(draw),
         settings=search,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import pickle
 from collections.abc import Callable
@@ -17,6 +18,12 @@ from autoact.activations.catalogue import ROWS as EVERY_ROW
 from autoact.activations.gain import gain
 from autoact.activations.modules import ActivationModule, LearnableActivation, build, recognise
 from autoact.activations.spec import Activation
+
+
+def pure(choice: str) -> Callable[[Tensor], Tensor]:
+    """The pure function of x that a choice means."""
+    return functools.partial(registry.get(registry.canonical(choice).name).function, **registry.parameters(choice))
+
 
 ROWS = [row for row in EVERY_ROW if not row.gated]  # those are in test_gated_catalogue.py
 NAMES = [row.name for row in ROWS]
@@ -151,7 +158,7 @@ def test_values_against_a_formula_written_here(row: Activation) -> None:
     x = torch.cat([points(), torch.tensor([-1e4, -700.0, -50.0, 0.0, 50.0, 700.0, 1e4], dtype=torch.float64)])
     want = torch.tensor([FORMULAS[row.name](v) for v in x.tolist()], dtype=torch.float64)
     # softplus passes x unchanged above 20, as torch does: an error of exp(-20)
-    torch.testing.assert_close(registry.function(row.name)(x), want, rtol=1e-9, atol=3e-9)
+    torch.testing.assert_close(pure(row.name)(x), want, rtol=1e-9, atol=3e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
@@ -196,13 +203,13 @@ def test_gradients_away_from_kinks(row: Activation) -> None:
     kinks = torch.tensor(KINKS.get(row.name, (0,)), dtype=torch.float64)
     x = x[((x[:, None] - kinks).abs() > 1e-3).all(dim=1)].requires_grad_()
     if row.name == "step":
-        assert not registry.function("step")(x).requires_grad
+        assert not pure("step")(x).requires_grad
         return
     theta = tuple(torch.tensor(v, dtype=torch.float64, requires_grad=row.learnable) for v in row.values().values())
     if row.learnable:
         assert torch.autograd.gradcheck(row.function, (x, *theta))
     else:
-        assert torch.autograd.gradcheck(registry.function(row.name), (x,))
+        assert torch.autograd.gradcheck(pure(row.name), (x,))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -211,7 +218,7 @@ def test_values_and_gradients_are_finite_wherever_the_truth_fits(row: Activation
     sizes = torch.logspace(-6, 4, 300, dtype=torch.float64)
     x = torch.cat([-sizes, torch.zeros(1, dtype=torch.float64), sizes, points()]).to(dtype)
     x64, x = x.double().requires_grad_(), x.clone().requires_grad_()
-    function = registry.function(row.name)
+    function = pure(row.name)
     true, y = function(x64), function(x)
     assert y.dtype == dtype
     fits = true.detach().abs() < 0.99 * torch.finfo(dtype).max
@@ -245,7 +252,7 @@ def test_the_weights_gradients_are_finite(name: str, dtype: torch.dtype) -> None
 
 @every_row
 def test_the_stated_facts_hold(row: Activation) -> None:
-    f = registry.function(row.name)
+    f = pure(row.name)
     x = torch.cat([points(-60, 60, 120_001), points(-3, 3, 60_001)]).sort().values
     y = f(x)
     low, high = row.output_range
@@ -266,7 +273,7 @@ def test_the_stated_facts_hold(row: Activation) -> None:
 
 @every_row
 def test_saturation(row: Activation) -> None:
-    f = registry.function(row.name)
+    f = pure(row.name)
     for limit, sign in zip(row.saturation, (-1.0, 1.0), strict=True):
         near, far = f(sign * torch.tensor([1e6 + 0.7, 1e9 + 0.7], dtype=torch.float64)).tolist()
         if limit is None:
@@ -286,9 +293,9 @@ def test_smooth_means_that_the_derivative_has_no_jump(row: Activation) -> None:
     sides = []
     for shift in (-h, h):
         at = (x + shift).requires_grad_()
-        (slope,) = torch.autograd.grad(registry.function(row.name)(at).sum(), at)
+        (slope,) = torch.autograd.grad(pure(row.name)(at).sum(), at)
         sides.append(slope)
-    values = registry.function(row.name)(x + h) - registry.function(row.name)(x - h)
+    values = pure(row.name)(x + h) - pure(row.name)(x - h)
     jumps = bool(((sides[0] - sides[1]).abs() > 1e-3).any()) or bool((values.abs() > 1e-2).any())
     assert row.smooth == (not jumps)
 
@@ -360,7 +367,7 @@ def test_a_learnable_row_is_a_pure_function_under_vmap(name: str) -> None:
 
 @every_row
 def test_shapes_and_layouts_are_kept(row: Activation) -> None:
-    f = registry.function(row.name)
+    f = pure(row.name)
     for x in (torch.tensor(0.5), torch.zeros(0, 3), torch.randn(2, 3, 4).transpose(0, 2)):
         before = x.clone()
         assert f(x).shape == x.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import pickle
 from collections.abc import Callable, Sequence
@@ -18,6 +19,12 @@ from autoact.activations.fingerprint import function_key
 from autoact.activations.gain import gain
 from autoact.activations.modules import GatedActivation, build, recognise
 from autoact.activations.spec import Activation
+
+
+def pure(choice: str) -> Callable[[Tensor], Tensor]:
+    """The pure function of x that a choice means."""
+    return functools.partial(registry.get(registry.canonical(choice).name).function, **registry.parameters(choice))
+
 
 ROWS = [row for row in EVERY_ROW if row.gated]
 CHOICES = [*(row.name for row in ROWS), "maxout(pieces=3)", "maxout(pieces=5)"]
@@ -65,7 +72,7 @@ def test_a_row_is_documented_and_may_be_searched(row: Activation) -> None:
 def test_values_against_a_formula_written_here(choice: str) -> None:
     x, pieces = inputs(choice, 50), registry.pieces(choice)
     want = [[formula(choice)([float(row[c + 3 * k]) for k in range(pieces)]) for c in range(3)] for row in x]
-    torch.testing.assert_close(registry.function(choice)(x), torch.tensor(want, dtype=torch.float64))
+    torch.testing.assert_close(pure(choice)(x), torch.tensor(want, dtype=torch.float64))
 
 
 def test_glu_is_torchs() -> None:
@@ -85,7 +92,7 @@ def test_the_last_axis_is_divided(choice: str, shape: tuple[int, ...]) -> None:
 @every_choice
 def test_gradients(choice: str) -> None:
     x = inputs(choice, 6).requires_grad_()
-    assert torch.autograd.gradcheck(registry.function(choice), (x,))
+    assert torch.autograd.gradcheck(pure(choice), (x,))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -104,7 +111,7 @@ def test_the_gain_keeps_the_second_moment(choice: str) -> None:
     pieces = registry.pieces(choice)
     generator = torch.Generator().manual_seed(1)
     z = torch.randn(1_000_000, pieces, generator=generator, dtype=torch.float64)
-    moment = float(registry.function(choice)(torch.cat([z, -z])).square().mean())
+    moment = float(pure(choice)(torch.cat([z, -z])).square().mean())
     assert gain(choice) == pytest.approx(1 / math.sqrt(moment), rel=6e-3)
 
 
@@ -143,7 +150,7 @@ def test_copy_pickle_state_and_recognition(choice: str) -> None:
 @every_choice
 def test_it_runs_under_vmap_and_exports(choice: str) -> None:
     x = inputs(choice, 5)
-    assert torch.equal(torch.vmap(registry.function(choice))(x), build(choice)(x))
+    assert torch.equal(torch.vmap(pure(choice))(x), build(choice)(x))
     batch = torch.export.Dim("batch", min=1)
     exported = torch.export.export(build(choice), (x,), dynamic_shapes=({0: batch},))
     assert torch.equal(exported.module()(x[:3]), build(choice)(x[:3]))

@@ -111,12 +111,8 @@ def srelu(
 def rational(x: Tensor, *coefficients: Tensor | float, **named: Tensor | float) -> Tensor:
     """``P(x) / (1 + |Q(x)|)``, P of degree 5, Q of degree 4 without constant (Molina et al., Pade Units, ICLR 2020).
 
-    This is the paper's safe form: the denominator is never below 1.
-
-    Args:
-        x: input.
-        coefficients: a0 .. a5 of P, then b1 .. b4 of Q, lowest power first.
-        named: the same by name.
+    This is the paper's safe form: the denominator is never below 1. Coefficients are a0 .. a5 of P, then b1 .. b4 of Q,
+    lowest power first, or the same by name.
 
     Shape: ``x`` any, kept; the coefficients broadcast against ``x``.
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from autoact.activations import registry
 from autoact.core.assignment import Choice
@@ -22,7 +21,7 @@ from autoact.sites.rewriting.method_rewrite import MethodCall
 from autoact.sites.site import Site, Unreplaceable, Wiring
 from autoact.sites.tracing.dry_run import memory_of, tensors_in
 from autoact.sites.tracing.locate import Located, modules_with_names
-from autoact.sites.tracing.tensor_tags import TensorTags, TorchCall, channel_dim_after, first_tensor
+from autoact.sites.tracing.tensor_tags import CallMode, TensorTags, TorchCall, channel_dim_after, first_tensor
 
 
 @dataclass
@@ -33,7 +32,7 @@ class _Watched:
     order: int = 0
 
 
-class CallTracer(TorchFunctionMode):
+class CallTracer(CallMode):
     """Watches one run: which activation modules are called, with which tensors, and what becomes of the results."""
 
     def __init__(
@@ -117,14 +116,8 @@ class CallTracer(TorchFunctionMode):
         self._alive.append(tensor)
         return memory_of(tensor)
 
-    def __torch_function__(
-        self,
-        function: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        call = TorchCall(function, args, kwargs or {})
+    def called(self, call: TorchCall) -> object:
+        """Run a torch function, and note what it computes."""
         name = call.name
         inputs = [(tensor, self._layout.get(tensor)) for tensor in call.tensors]
         if inputs and ("loss" in name or "cross_entropy" in name):

@@ -36,7 +36,6 @@ class Expression:
     """What a result is of one earlier tensor.
 
     Attributes:
-        leaf: the earlier tensor.
         function: computes the result of it, or of any other numbers.
         ops: the calls it is made of, numbered in the order of the run.
         bends: whether it holds a call that is not linear.

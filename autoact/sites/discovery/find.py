@@ -127,9 +127,6 @@ class _Place:
 
     Attributes:
         name: of the module that holds the call; of the module itself where there is no call.
-        choice: what is computed there.
-        call: the call, if it is one.
-        line: its file and line.
         refusal: what is said of it if the stand-in cannot stay.
     """
 

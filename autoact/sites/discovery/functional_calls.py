@@ -30,10 +30,8 @@ class FoundCall:
 
     Attributes:
         inside: name of the module whose method holds it, as far as it is known.
-        function: what was called.
         line: file and line, e.g. ``net.py:42``.
         call: where in the method it stands; None where it cannot be rewritten.
-        choice: what it computes.
         problem: why it cannot be rewritten; empty where it can.
         written_out: whether it is known by its values, and not by its name.
     """

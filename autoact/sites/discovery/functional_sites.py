@@ -31,8 +31,6 @@ class _Noted:
     """One call of the run.
 
     Attributes:
-        found: what is known of it.
-        memory: key of its result.
         number: its step; 0 where it is none.
         ops: the steps that it is made of.
         doubtful: it bends and is no activation that we know.
@@ -146,12 +144,7 @@ class Kernels(DispatchMode):
         super().__init__()
         self._note = note
 
-    def __torch_dispatch__(
-        self,
-        function: OpOverload,
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
+    def ran(self, function: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Hand over the name."""
         self._note(function.overloadpacket.__name__)
-        return function(*args, **(kwargs or {}))
+        return function(*args, **kwargs)

@@ -26,11 +26,8 @@ def with_twins(model: nn.Module, sites: Sites) -> Sites:
 
     A part is a copy of another where both are of one class and hold parameters of the same names and shapes, and either
     the run calls only one of the two (an average that validates, a net that only trains), or one is frozen and holds
-    the other's values (a teacher that runs beside it). Layers that are alike and all run are no copies.
-
-    Returns:
-        Sites in which a copy's site has ``twin_of``: a search gives both the same activation. Neither of the two can
-        change its width.
+    the other's values (a teacher that runs beside it). Layers that are alike and all run are no copies. Neither of the
+    two can change its width.
     """
     found: dict[str, Site] = {site.name: site for site in sites}
     twins: list[Site] = []

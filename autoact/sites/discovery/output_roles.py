@@ -52,8 +52,6 @@ class _Origin:
     Attributes:
         sites: activations from which no layer with weights separates them.
         roots: results of layers, and inputs, that they were computed from since.
-        weights: whether parameters were used.
-        noise: whether they are random numbers.
     """
 
     sites: frozenset[str] = frozenset()
@@ -86,7 +84,6 @@ class _Use:
         bounded: whether its values lie between two numbers: only then a product can rely on them.
         roots: what its inputs were computed from.
         before: activations that its last input came from directly.
-        calls: how often it was called.
         on_weights: how many of the calls were on parameters alone.
     """
 
@@ -98,13 +95,7 @@ class _Use:
 
 
 class Consequences(DispatchMode):
-    """Follows activations' results through one run.
-
-    Args:
-        model: its parameters are the weights.
-        inputs: tensors that the model is given.
-        inside: whether torch is running a part of an activation.
-    """
+    """Follows activations' results through one run; ``inside`` tells whether torch is running a part of one."""
 
     def __init__(self, model: nn.Module, inputs: Iterable[Tensor], inside: Callable[[], bool]) -> None:
         super().__init__()
@@ -145,15 +136,10 @@ class Consequences(DispatchMode):
             return self._relied[site]
         return "" if site in self._followed else OUTPUT
 
-    def __torch_dispatch__(
-        self,
-        function: OpOverload,
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
+    def ran(self, function: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Follow where the results come from."""
         with DisableTorchFunction():  # what is asked of tensors here is no step of the model
-            return self._run(function, args, kwargs or {})
+            return self._run(function, args, kwargs)
 
     def _run(self, function: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         name = function.overloadpacket.__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from autoact.core.errors import AutoactError, first_line
-from autoact.core.value_holders import Batch
+from autoact.core.value_holders import Batch, changed_inside
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed, version_of
 from autoact.sites.tracing.locate import Located
 
@@ -22,12 +22,7 @@ _MODES = {False: "evaluation", True: "training"}
 
 @dataclass(frozen=True)
 class Written:
-    """What the model writes into after an activation was called, in one forward.
-
-    Attributes:
-        input: into the tensor that the activation was given.
-        output: into the tensor that it returned.
-    """
+    """Whether the model writes into what an activation was given, or what it returned, later in the same forward."""
 
     input: bool = False
     output: bool = False
@@ -235,15 +230,12 @@ def close(a: Tensor, b: Tensor, scale: float | None = None) -> bool:
 
 def _shaken(example_input: Batch) -> Batch:
     """The example with a little noise on its floating-point tensors."""
-    generator = torch.Generator().manual_seed(_SEED)
-    if isinstance(example_input, Tensor):
-        if not example_input.is_floating_point() or example_input.is_meta or example_input.numel() == 0:
-            return example_input
-        spread = float(example_input.detach().float().nan_to_num(0, 0, 0).std(correction=0)) or 1 / _JITTER
-        noise = torch.randn(example_input.shape, generator=generator).to(example_input)
-        return example_input.detach() + _JITTER * spread * noise
-    if isinstance(example_input, Mapping):
-        return {key: _shaken(value) for key, value in example_input.items()}
-    if type(example_input) in (list, tuple):
-        return type(example_input)(_shaken(value) for value in example_input)
-    return example_input
+
+    def shake(value: object) -> object:
+        if not isinstance(value, Tensor) or not value.is_floating_point() or value.is_meta or value.numel() == 0:
+            return value
+        spread = float(value.detach().float().nan_to_num(0, 0, 0).std(correction=0)) or 1 / _JITTER
+        noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(_SEED)).to(value)
+        return value.detach() + _JITTER * spread * noise
+
+    return changed_inside(example_input, shake)

@@ -21,8 +21,6 @@ class Saved:
     """What ``assignment.json`` says.
 
     Attributes:
-        model: the name of the class.
-        assignment: the activations of the weights.
         weights: where the class's own files lie, seen from this one.
         config: dotted place -> the activation that the class has to be built with, where its saved configuration says
             an unknown one.

@@ -64,11 +64,8 @@ def plan_widths(sites: Sites, assignment: Mapping[str, str | Choice]) -> Plan:
     """The widths that an assignment needs; empty where no site changes its number of pieces.
 
     Sites that share a layer are planned together: each keeps its share of the width, and one common factor is chosen so
-    that the parameters of all their layers stay as many as they were, within ``TOLERANCE``.
-
-    Args:
-        sites: what ``find_sites`` returned, with an example input.
-        assignment: site name -> activation.
+    that the parameters of all their layers stay as many as they were, within ``TOLERANCE``. The sites have to be found
+    with an example input.
 
     Raises:
         DoesNotFitError: a site is not gateable, or no width keeps the parameters.
@@ -236,10 +233,7 @@ def resize_(model: nn.Module, plan: Plan) -> Callable[[], None]:
     """Give the layers of ``plan`` their sizes, in place; new weights are zero until ``draw_layers_`` draws them.
 
     The modules stay the same objects, and parameters keep their names, device and dtype. A layer whose outputs do not
-    change keeps its bias; normalisations start anew.
-
-    Returns:
-        Puts everything back as it was.
+    change keeps its bias; normalisations start anew. What is returned puts everything back as it was.
     """
     memories = [_memory_of(model.get_submodule(name)) for name in (*plan.linears, *plan.norms)]
     for name, (inputs, outputs) in plan.linears.items():
@@ -257,12 +251,9 @@ def resize_(model: nn.Module, plan: Plan) -> Callable[[], None]:
 def draw_layers_(
     model: nn.Module, plan: Plan, sources: Mapping[str, WeightSource], current: Mapping[str, Choice]
 ) -> dict[str, float]:
-    """Draw the weights of the resized layers from torch's default generator, as ``initialise_`` does.
+    """Draw the weights of the resized layers from torch's default generator, as ``initialise_`` does; gains by name.
 
     ``sources`` are those that ``consumers`` found before, ``current`` the activations that stand at the sites now.
-
-    Returns:
-        The gain of each weight that was drawn, by parameter name.
     """
     drawn: dict[str, float] = {}
     for name, (inputs, _) in plan.linears.items():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from autoact.core.errors import AutoactError
-from autoact.core.value_holders import Batch, held_in
+from autoact.core.value_holders import Batch, changed_inside, held_in
 
 
 def run_model(model: nn.Module, example_input: object, call: Callable[[], object] | None) -> object:
@@ -95,15 +95,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 def copied(example_input: Batch) -> Batch:
     """The example with its tensors cloned: an in-place activation must not write into the user's data."""
-    if isinstance(example_input, Tensor):
-        return example_input.clone()
-    if isinstance(example_input, Mapping):
-        return {key: copied(value) for key, value in example_input.items()}
-    if isinstance(example_input, list | tuple) and not hasattr(example_input, "_fields"):
-        return type(example_input)([copied(value) for value in example_input])
-    if isinstance(example_input, tuple):
-        return type(example_input)(*(copied(value) for value in example_input))
-    return example_input
+    return changed_inside(example_input, lambda value: value.clone() if isinstance(value, Tensor) else value)
 
 
 def tensors_in(result: object) -> Iterator[Tensor]:

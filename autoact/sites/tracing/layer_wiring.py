@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from autoact.activations import registry
 from autoact.sites.initialise import is_held
 from autoact.sites.site import LinearLayer, NormLayer, Wiring
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.sites.tracing.locate import Located, modules_with_names
-from autoact.sites.tracing.tensor_tags import TensorTags, TorchCall, first_tensor
+from autoact.sites.tracing.tensor_tags import CallMode, TensorTags, TorchCall, first_tensor
 from autoact.sites.tracing.weight_consumers import DROPS
 
 _LAST_AXIS_NORMS = (nn.LayerNorm, nn.RMSNorm)
@@ -32,9 +31,6 @@ class _Stream:
 
     Attributes:
         start: the Linear, or the name of the site, that they come from.
-        norms: normalisations on the way.
-        linears: Linear layers that they go into.
-        sites: names of the sites that they go into.
         others: anything else that they go into, in words.
     """
 
@@ -45,7 +41,7 @@ class _Stream:
     others: list[str] = field(default_factory=list)
 
 
-class WiringTracer(TorchFunctionMode):
+class WiringTracer(CallMode):
     """Follows channels through one run, from Linear layers to sites and from sites to Linear layers.
 
     Dropout, identities and normalisations that can be resized are passed through. Everything else ends a stream:
@@ -116,19 +112,13 @@ class WiringTracer(TorchFunctionMode):
         self._streams.set(result, going_on)
         self._origins[id(result)] = (weakref.ref(result), described)
 
-    def __torch_function__(
-        self,
-        function: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        call = TorchCall(function, args, kwargs or {})
+    def called(self, call: TorchCall) -> object:
+        """Run a torch function, and follow the channels through it."""
         if self._inside:
-            return function(*call.args, **call.kwargs)
+            return call.function(*call.args, **call.kwargs)
         name, tensors = call.name, call.tensors
         streams = [stream for tensor in tensors if (stream := self._streams.get(tensor)) is not None]
-        result = function(*call.args, **call.kwargs)
+        result = call.function(*call.args, **call.kwargs)
         results = list(tensors_in(result))
         if isinstance(result, Tensor) and name in DROPS and len(streams) == 1 and result.shape == tensors[0].shape:
             self._streams.set(result, streams[0])

@@ -15,13 +15,7 @@ from autoact.sites.tracing.torch_transformer import hold_, is_layer, settle_
 
 @dataclass(frozen=True)
 class Located:
-    """An activation module in a model.
-
-    Attributes:
-        names: its dotted names; the first is the site's name.
-        module: the module object.
-        choice: what it computes.
-    """
+    """An activation module in a model, by its dotted names, the first of which is the site's, and what it computes."""
 
     names: tuple[str, ...]
     module: nn.Module

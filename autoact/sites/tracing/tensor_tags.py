@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from autoact.sites.tracing.dry_run import tensors_in, version_of
 
@@ -86,6 +87,23 @@ class TorchCall:
     def tensors(self) -> list[Tensor]:
         """The tensors among its arguments, in their order."""
         return list(tensors_in([*self.args, *self.kwargs.values()]))
+
+
+class CallMode(TorchFunctionMode):
+    """Hands each call of a torch function inside the block to ``called``, which runs it."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        return self.called(TorchCall(function, args, kwargs or {}))
+
+    def called(self, call: TorchCall) -> object:
+        """Run a call and note what there is to note; the result is what the model gets."""
+        raise NotImplementedError
 
 
 def first_tensor(args: Sequence[object], kwargs: Mapping[str, object]) -> Tensor | None:

@@ -8,11 +8,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.tracing.locate import Located, activation_modules, check_model
-from autoact.sites.tracing.tensor_tags import NORMALISATIONS, RESHAPES, TensorTags, TorchCall, convolution, first_tensor
+from autoact.sites.tracing.tensor_tags import (
+    NORMALISATIONS,
+    RESHAPES,
+    CallMode,
+    TensorTags,
+    TorchCall,
+    convolution,
+    first_tensor,
+)
 
 _MOVE = "transpose permute movedim moveaxis swapaxes swapdims t adjoint squeeze unsqueeze expand expand_as"
 _COPY = "contiguous clone detach to float half bfloat16 double type type_as cpu cuda"
@@ -52,14 +59,9 @@ def consumers(
 ) -> dict[str, WeightSource]:
     """The weights of linear and convolution layers by name, each with the source of what it multiplies.
 
-    The model runs once, in evaluation mode and without gradients, and is left as it was. Tied weights appear once,
-    under their first name. Weights that are computed in the forward (weight norm, adapters), those of recurrent layers
-    and of ``nn.MultiheadAttention`` do not appear.
-
-    Args:
-        model: any module.
-        example_input: as in ``find_sites``.
-        call: as in ``find_sites``.
+    The model runs once, as in ``find_sites``, and is left as it was. Tied weights appear once, under their first name.
+    Weights that are computed in the forward (weight norm, adapters), those of recurrent layers and of
+    ``nn.MultiheadAttention`` do not appear.
 
     Raises:
         AutoactError: ``model`` is not a plain module, or its forward raised.
@@ -78,7 +80,7 @@ def consumers(
     return tracer.found
 
 
-class _Tracer(TorchFunctionMode):
+class _Tracer(CallMode):
     """Carries sources from tensor to tensor and writes down what each weight meets."""
 
     def __init__(self, model: nn.Module, located: list[Located], inputs: list[Tensor]) -> None:
@@ -105,19 +107,12 @@ class _Tracer(TorchFunctionMode):
 
         return hook
 
-    def __torch_function__(
-        self,
-        function: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        call = TorchCall(function, args, kwargs or {})
+    def called(self, call: TorchCall) -> object:
         name, x = call.name, call.kwargs.get("input", first_tensor(call.args, call.kwargs))
         source = self._tags.get(x) if isinstance(x, Tensor) else None
         if name == "linear" or convolution(name):
             self._consume(source or WeightSource("unknown"), call)
-        result = function(*call.args, **call.kwargs)
+        result = call.function(*call.args, **call.kwargs)
         # Some poolings return indices as well.
         first = result[0] if isinstance(result, tuple) and result and name in PASSING else result
         if isinstance(first, Tensor):

@@ -52,7 +52,6 @@ class StageOneChoice:
     Attributes:
         selection: the trials that the claim is made with; their picks go by means over fresh seeds.
         trained: name of a trial (``trial 12``) -> its trainings.
-        how: in words.
         over: what the means are over: ``10 fresh seeds``, or folds.
     """
 

@@ -38,7 +38,6 @@ class Confirmation:
         entries: name (``configured``, ``tuned``, ``uniform``, a policy) -> its trainings; equal candidates share one.
         gains: name -> paired difference to the tuned baseline on test rows, better = positive, with its interval.
         comparisons: number of different challengers that the intervals are corrected for.
-        opening: which opening of the test part it was.
         alpha: the probability of a false claim at which the intervals stand, over all challengers.
         rows_counted: whether the intervals hold for other test rows too, not only for other seeds.
         planned: fresh seeds that were to be trained; fewer were where the verdict could not change any more.

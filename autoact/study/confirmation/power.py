@@ -20,7 +20,6 @@ class PowerAnalysis:
 
     Attributes:
         difference: the smallest true difference that is told from zero with this power, in the metric's unit.
-        twice_the_seeds: the same difference with twice as many seeds.
         twice_the_rows: the same with twice as many test rows; None where predictions are unknown.
     """
 

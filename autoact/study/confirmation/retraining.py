@@ -88,12 +88,10 @@ def same(candidate: Candidate) -> str:
 
 @dataclass(eq=False)
 class Retraining:
-    """Trains candidates again, in as few jobs as the populations hold.
+    """Trains candidates again, equal ones once, in as few jobs as the populations hold.
 
-    Args:
-        candidates: name -> what to train; equal ones are trained once.
-        stage: keeps the trainings of one purpose apart from those of another.
-        test: why the test part is opened; None: validation rows judge.
+    A ``stage`` keeps the trainings of one purpose apart from those of another. ``test`` says why the test part is opened;
+    None: validation rows judge.
     """
 
     candidates: Mapping[str, Candidate]

@@ -75,12 +75,10 @@ class Trainer:
     """Trains batches.
 
     Attributes:
-        task: names the value that decides.
         population: candidates per job, at most.
         largest: the same where all of them are known beforehand and no rung stops any.
         repeatable: whether jobs hold the same candidates on any number of workers.
         epochs: the rungs; empty: all train to their end.
-        rung: compares candidates at a rung.
         costs: the objectives of a candidate that are predicted before training, by name.
         key: equal for candidates whose trainings would be equal.
         trained: called with how many epochs of candidates were trained, as soon as jobs end.

@@ -19,7 +19,6 @@ class SearchEvidence:
     """How far a search has come.
 
     Attributes:
-        estimates: by which finalists are picked.
         selection: the trials that matter, by the first stage of the check once it is made; None where the baseline did
             not finish.
         settings: of the check, as far as there is time for it.

@@ -25,13 +25,8 @@ LEAST = 1e-3
 class Screen:
     """A model of what is not predicted before training, and the front as the model sees it.
 
-    Args:
-        history: what was evaluated. The first objective that is not among its points' costs is modelled as a
-            distribution, others by their expectation.
-        pending: points in training: they are expected to come out as predicted.
-
-    Attributes:
-        worth: whether the model predicts well enough to be asked.
+    The first objective that is not among the points' costs is modelled as a distribution, others by their expectation.
+    Points in training are expected to come out as predicted. ``worth`` tells whether the model predicts well enough.
     """
 
     def __init__(

@@ -41,12 +41,9 @@ TRIED_OUT = 12
 
 
 def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> SamplerFactory:
-    """What makes a sampler from a seed.
+    """What makes a sampler from a seed, with further arguments of the sampler.
 
-    Args:
-        name: one of ``SAMPLERS``, or a reference of an Optuna sampler: ``optuna.samplers.GPSampler`` or
-            ``mypkg.mod:MySampler``.
-        options: further arguments of the sampler.
+    It is one of ``SAMPLERS``, or a reference: ``optuna.samplers.GPSampler`` or ``mypkg.mod:MySampler``.
 
     Raises:
         AutoactError: there is no such sampler, it is no Optuna sampler, or it does not take the options.

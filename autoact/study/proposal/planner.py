@@ -8,17 +8,17 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import optuna
+from optuna.samplers import TPESampler
 
 from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.space.point import Point
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
-from autoact.study.proposal.optuna_samplers import sampler_factory
+from autoact.study.proposal.optuna_samplers import Memory, sampler_factory
 from autoact.study.proposal.sampler import Axis, Proposal, Proposer
 from autoact.study.proposal.trial_observations import observations_of
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
-from autoact.study.storage.optuna_storage import DIRECTIONS
 from autoact.study.storage.trial_store import TrialStore
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.task import Task
@@ -39,10 +39,8 @@ HANDED_DOWN = 3
 class Planner:
     """Decides what the next candidates are, from what is recorded; it keeps no state of its own.
 
-    Args:
-        space: its points carry what is predicted before training.
-        included: tried right after the model as configured.
-        limits: what breaks one by its predicted costs is not proposed.
+    ``included`` candidates are tried right after the model as configured. What breaks ``limits`` by its predicted costs,
+    which the points of ``space`` carry, is not proposed.
     """
 
     task: Task
@@ -226,18 +224,13 @@ class Planner:
         """Settings that TPE proposes on the baseline's trials; those in training count as bad (constant liar)."""
         dimensions = {n: d for n, d in self.space.distributions().items() if n not in self.space.groups}
         seed = self.settings.seed + 7919 * (len(complete) + len(pending))
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=ENOUGH_FOR_TPE, constant_liar=True)
-        tuner = optuna.create_study(direction=DIRECTIONS[self.task.mode], sampler=sampler)
-        for record in complete:
-            params = {name: record.candidate.settings[name] for name in dimensions}
-            tuner.add_trial(optuna.trial.create_trial(params=params, distributions=dimensions, value=record.quality))
-        for candidate in pending:
-            params = {name: candidate.settings[name] for name in dimensions}
-            state = optuna.trial.TrialState.RUNNING
-            tuner.add_trial(optuna.trial.create_trial(params=params, distributions=dimensions, state=state))
+        sampler = partial(TPESampler, n_startup_trials=ENOUGH_FOR_TPE, constant_liar=True)
+        evaluated = [(r.candidate.settings, (r.quality,)) for r in complete if r.quality is not None]
+        in_training = [candidate.settings for candidate in pending]
+        memory = Memory(dimensions, [self.task.mode], lambda given: sampler(seed=given), seed, evaluated, in_training)
         while True:
-            params = tuner.ask(dimensions).params
-            yield {name: params[name] for name in self.space.setting_names}
+            params = memory.ask()
+            yield {name: float(params[name] or 0.0) for name in self.space.setting_names}
 
     def handed_down(
         self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()

@@ -100,11 +100,8 @@ class Proposer:
         """Up to ``count`` points to try; fewer, or none, where the space is exhausted.
 
         The history begins with the oldest; ``pending`` points are in training. These trials are among the ones that
-        are ``left`` in the budget, where a number of trials bounds the search.
-
-        Returns:
-            Proposals in the order in which they are to be tried. None repeats the history, the pending points or
-            another one, except replicates, which repeat members of the front.
+        are ``left`` in the budget, where a number of trials bounds the search. None repeats the history, the pending
+        points or another one, except replicates, which repeat members of the front.
 
         Example:
             >>> from optuna.distributions import CategoricalDistribution

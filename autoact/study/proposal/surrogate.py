@@ -88,10 +88,7 @@ class Surrogate:
 
 
 class Posterior:
-    """Beliefs about a set of points on the model's scale (lower is better).
-
-    Attributes:
-        mean: expected values over seeds.
+    """Beliefs about a set of points on the model's scale (lower is better): expected values over seeds, and their sd.
 
     Shape:
         - mean, sd: (points,)

@@ -36,11 +36,9 @@ LOCK = ".driver-{}.lock"
 
 @dataclass(eq=False)
 class Leases:
-    """What this driver has in training, and what others have.
+    """What this driver, by its ``driver_id``, has in training, and what others have.
 
-    Args:
-        driver: this driver's id: the same for the same command, see ``driver_id``.
-        key: equal for candidates whose trainings would be equal.
+    ``key`` is equal for candidates whose trainings would be equal.
     """
 
     ledger: TrialStore

@@ -35,7 +35,6 @@ class TrialStore(StudyNotes):
     memory; ``refresh`` reads what other drivers have written since.
 
     Args:
-        storage: Optuna storage URL, or ``grpc://HOST:PORT`` of an Optuna storage proxy.
         space: gives a record's point; its costs replace what another study's table said of adopted trials.
         limits: by how much a trial breaks one is noted as Optuna's constraints.
 

@@ -30,9 +30,7 @@ class Member(TrainingState):
     Attributes:
         module: the user's own module; it can be used as it is at any time.
         stoppers: early stopping: the task's own callbacks and ``search.patience``.
-        steps: optimiser steps taken.
         optimizer: what the module configured, once training has begun.
-        schedulers: Lightning's scheduler configurations.
         stopping: early stopping, or the module itself, has asked to stop it.
         logged: what was logged last, by name, as the Trainer's ``callback_metrics`` would have it.
         by_validation: names that only validations have logged.
@@ -77,19 +75,16 @@ class Member(TrainingState):
         self.failure = (FAILED, reason if isinstance(reason, str) else first_line(reason))
 
     def epoch_ended(self, logged: Mapping[str, float], validated: Mapping[str, float] | None, epoch: int) -> None:
-        """Append an epoch to the curve as a Trainer's callback sees it: with all that is logged by then.
+        """Append an epoch (from 1) to the curve as a Trainer's callback sees it: with all that is logged by then.
 
-        Args:
-            logged: all that was logged in it.
-            validated: what its validation logged; None where there was none: what an earlier one logged is left out.
-            epoch: counted from 1.
+        Where it was not ``validated`` (None), what an earlier validation logged is left out.
         """
         self.logged |= logged
         stale = set() if validated is not None else self.by_validation - set(logged)
         self.best.ended({name: value for name, value in self.logged.items() if name not in stale}, epoch)
 
     def stop(self, logged: Mapping[str, float], validated: Mapping[str, float] | None) -> None:
-        """Ask the early stopping about the epoch that has ended; see ``epoch_ended`` for the arguments."""
+        """Ask the early stopping about the epoch that has ended; arguments are those of ``epoch_ended``."""
         for stopper in self.stoppers:
             if validated is None and stopper.monitor not in logged:
                 continue  # nothing new to judge by

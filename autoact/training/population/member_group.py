@@ -26,11 +26,7 @@ from autoact.training.state._compat_torch import tree_map
 
 
 class Members:
-    """Members with equal parameter shapes, trained equally far, in lockstep.
-
-    Attributes:
-        active: those in the stack, in its order.
-    """
+    """Members with equal parameter shapes, trained equally far, in lockstep; ``active`` ones are in the stack."""
 
     def __init__(self, members: Sequence[Member], streams: Sequence[Stream]) -> None:
         self.all = list(members)
@@ -175,12 +171,7 @@ class Members:
         return [(entry, where) for entry, where in entries if entry.bound and self.stepper.steps(entry, where[0])]
 
     def leave(self, epoch: int, *, least: int = 0) -> None:
-        """Those that failed or are done leave; the stack is compacted.
-
-        Args:
-            epoch: that has ended, from 1.
-            least: epochs that every member trains, whatever early stopping says.
-        """
+        """Those that failed leave after an epoch (from 1), and those that are done once they trained the ``least``."""
         for member in self.active:
             if member.failure is not None:
                 member.let_go()

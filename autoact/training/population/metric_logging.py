@@ -61,9 +61,7 @@ class _Entry:
 class Logged:
     """Values of one loop by name; each is a number, or one number per member.
 
-    Args:
-        training: whether the loop is the training's, where values count by step unless said otherwise; validation's
-            count by epoch.
+    In ``training`` values count by step unless said otherwise, in validation by epoch.
     """
 
     def __init__(self, *, training: bool) -> None:

@@ -201,11 +201,7 @@ def _plans(optimizer: torch.optim.Optimizer) -> list[_Plan] | None:
 def clip(entries: Sequence[tuple[Entry, Sequence[int]]], members: int, value: float, algorithm: str) -> None:
     """Clip every member's gradients by themselves, as ``torch.nn.utils.clip_grad_norm_`` and ``..._value_`` do.
 
-    Args:
-        entries: stacked parameters, each with the positions of its members.
-        members: how many there are.
-        value: largest norm of a member's gradient, or largest absolute value of each number in it.
-        algorithm: ``norm`` or ``value``.
+    ``entries`` are stacked parameters, each with the positions of its members; ``algorithm`` is ``norm`` or ``value``.
     """
     grads = [(entry.tensor.grad, positions) for entry, positions in entries if entry.tensor.grad is not None]
     if not grads:

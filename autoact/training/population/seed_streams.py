@@ -27,10 +27,7 @@ _T = TypeVar("_T")
 class Stream:
     """One seed's data and random numbers, of one fold where there are folds.
 
-    Attributes:
-        key: the seed and the fold.
-        datamodule: gives the batches in this seed's order.
-        random: the state of the random numbers between two of its turns; None before its first.
+    ``random`` is the state of the random numbers between two of its turns; None before its first.
     """
 
     def __init__(self, key: Key, datamodule: lightning.LightningDataModule, random: RandomState | None = None) -> None:
@@ -101,10 +98,7 @@ class StreamBatches:
 class StreamValidation:
     """The validation batches of all streams, one stream after the other: the stream's position, batch and its number.
 
-    Args:
-        loaders: one per stream.
-        streams: the seeds.
-        limit: the Trainer's ``limit_val_batches``, which holds for each stream.
+    ``limit`` is the Trainer's ``limit_val_batches``, which holds for each stream.
     """
 
     def __init__(self, loaders: Sequence[Loader], streams: Sequence[Stream], limit: int | float | None = None) -> None:

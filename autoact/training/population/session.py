@@ -28,10 +28,7 @@ class PopulationSession:
     """Trains its candidates in populations; see ``autoact.training.session.Session`` for the life cycle.
 
     Candidates of equal parameter shapes that have trained equally far make up a population, of ``options.population``
-    members at most.
-
-    Attributes:
-        reason: why candidates train one by one; empty where they do not.
+    members at most; ``reason`` says why they train one by one, if they do.
     """
 
     def __init__(self, task: Task, options: SessionOptions | None = None) -> None:

@@ -75,14 +75,8 @@ def probe(
     """Try a few training steps at several population sizes and thread counts, and keep the fastest.
 
     Larger sizes are tried as long as they pay, as all tries together stay within ``most_seconds``, and as what a size
-    is estimated to need on all workers stays within half of the free memory.
-
-    Args:
-        task: what is trained.
-        options: how; its ``threads`` are kept where given.
-        workers: how many processes will train at the same time: they share the CPU's threads, and memory.
-        most_seconds: bounds the tries.
-        free: bytes of memory that are free on a device; None where unknown.
+    is estimated to need on all ``workers``, which share the CPU's threads, stays within half of the ``free`` bytes of
+    memory. Threads that the options give are kept.
     """
     reason = why_not(task, options)
     available = max(1, torch.get_num_threads() // workers)
@@ -179,14 +173,8 @@ def seconds_per_step(
 ) -> list[float]:
     """Seconds that training steps take, per member of a population: forward, backward and the optimisers' step.
 
-    Args:
-        task: what is trained.
-        options: how; ``threads`` are used instead of its own.
-        size: members.
-        threads: CPU threads.
-        steps: how many are timed, after two that are not.
-        assignments: handed out to the members in turn.
-        most_seconds: no further step begins after them, but one is always timed.
+    So many ``steps`` are timed, after two that are not. The members, as many as ``size``, get the assignments in turn.
+    No further step begins after ``most_seconds``, but one is always timed.
 
     Raises:
         torch.OutOfMemoryError: memory does not hold them.

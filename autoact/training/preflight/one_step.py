@@ -42,13 +42,10 @@ def site_at_fault(
     error: Exception,
     most_seconds: float = MOST_SECONDS,
 ) -> str:
-    """The first site whose activation alone makes one training step raise what a whole training raised.
+    """The first ``site=activation`` that alone makes one training step raise what a whole training raised; else empty.
 
     ``build`` gives a fresh module with some activations, ready for a step; ``assignment`` and ``error`` belong to the
     training that failed.
-
-    Returns:
-        ``site=activation``; empty where no single site raises in a first step.
     """
     began = time.perf_counter()
     for site, choice in assignment.items():

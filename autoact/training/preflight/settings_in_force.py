@@ -49,7 +49,6 @@ class _Watch(lightning.Callback):
         history: as it was set, then after each step: by then everything that writes a rate has done so.
         configured: the settings as the optimisers have them at the start; empty where there is no optimiser.
         trained: ids of the parameters that the optimisers hold.
-        module: what is trained.
         error: that the training ended in; None where it came far enough.
     """
 
@@ -112,16 +111,8 @@ def settings_in_force(
 ) -> dict[str, str]:
     """Which training settings the module, or a callback, overwrites, with the values that were in force instead.
 
-    Trains the baseline twice for a few steps: as configured, and under ``other``.
-
-    Args:
-        task: what is trained.
-        device: where it trains.
-        configured: learning rate and weight decay as the module configures them.
-        other: another value for each setting that is checked.
-
-    Returns:
-        Nothing for settings that are in force, and nothing where the training fails: the search meets that itself.
+    Trains the baseline twice for a few steps: as ``configured``, and with ``other`` values of the settings that are
+    checked. Empty where the training fails: the search meets that itself.
     """
     base = _watched(task, device, {}, WATCHED_STEPS)
     changed = _watched(task, device, other, WATCHED_STEPS)

@@ -58,13 +58,7 @@ class Best:
         self._weights: Mapping[str, object] = {}
 
     def validated(self, logged: Mapping[str, float], own: Collection[str], epoch: int, module: torch.nn.Module) -> None:
-        """Keep the module's weights where the monitored value is the best so far.
-
-        Args:
-            logged: everything that is logged by now, by name.
-            own: the names that validation logged.
-            epoch: counted from 1.
-            module: holds the weights.
+        """Keep the module's weights where the monitored value is the best so far; ``own`` are validation's names.
 
         Raises:
             AutoactError: the monitored value is not among what was logged.

@@ -12,10 +12,8 @@ class TrainingState:
     """A candidate in training.
 
     Attributes:
-        best: the best epoch and the curve.
         seconds: wall-clock seconds of its training.
         failure: status and reason, where it failed.
-        finished: whether its training is over.
         replicates: of a scored test part, see ``TrialRecord``.
         restarts: it is paused and will train from its start, since a checkpoint would lose something (see ``Unsaved``).
     """

@@ -25,9 +25,7 @@ class Unsaved:
     an average in a callback, a layer that a hook has unfrozen are in none: a training that went on from one would be
     another training. Nor is it the same one where the hooks before or after training write weights, which a pause calls
     once more, or where an optimiser or a schedule has another one inside, which its ``state_dict`` does not bring back.
-
-    Attributes:
-        lossy: something is held that no checkpoint has.
+    All of these are ``lossy``.
 
     Example:
         >>> class Net(nn.Linear):
@@ -73,10 +71,7 @@ class Unsaved:
     def ended(self, module: nn.Module, optimizers: Sequence[Optimizer], logged: Collection[int] = ()) -> None:
         """The call of ``fit`` is over: is there anything that was not there before?
 
-        Args:
-            module: that was trained.
-            optimizers: its own.
-            logged: ids of the metrics that were logged as they are: each epoch resets them.
+        ``logged`` are ids of the metrics that were logged as they are: each epoch resets them.
         """
         self.lossy = self.lossy or self._beside_checkpoint(module, optimizers, logged) != self._before
 

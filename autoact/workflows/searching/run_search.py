@@ -91,7 +91,7 @@ def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_ask
                 task=task,
                 space=prepared.space,
                 objectives=prepared.objectives,
-                known=known,
+                predicted=known,
                 ledger=ledger,
                 engine=engine,
                 settings=settings.search,

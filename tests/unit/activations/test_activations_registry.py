@@ -72,7 +72,7 @@ def test_wrong_choices(given: str, message: str) -> None:
 def test_register_a_lambda_with_a_parameter() -> None:
     row = activations.register("my_cube", lambda x, scale=2: scale * x**3, aliases=("cube",))
     assert row.parameters == (Parameter("scale", 2.0),)
-    assert registry.function("cube(scale=3)")(torch.tensor([2.0])).item() == 24.0
+    assert activations.build("cube(scale=3)")(torch.tensor([2.0])).item() == 24.0
     assert registry.names()[-1] == "my_cube"
     assert gain("my_cube") == pytest.approx((4 * 15) ** -0.5)
 

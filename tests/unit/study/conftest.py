@@ -258,7 +258,7 @@ class Bench:
             task=self.task,
             space=self.space,
             objectives=self.objectives,
-            known=self.known,
+            predicted=self.known,
             ledger=ledger,
             engine=engine,
             settings=self.settings,

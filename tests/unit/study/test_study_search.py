@@ -217,8 +217,10 @@ def test_references_are_asked_for_with_the_seal_open_or_closed(kit):
 def test_warnings_of_task_and_machine_reach_the_notes(kit, monkeypatch):
     bench = kit.Bench(task=kit.task(warning="all results are on simulated data"))
     search = bench.search(kit.Planted(kit.plant({})))
-    loud = {name: dataclasses.replace(table, spread=0.2) for name, table in search.known.table.batches.items()}
-    search.known = dataclasses.replace(search.known, table=dataclasses.replace(search.known.table, batches=loud))
+    loud = {name: dataclasses.replace(table, spread=0.2) for name, table in search.predicted.table.batches.items()}
+    search.predicted = dataclasses.replace(
+        search.predicted, table=dataclasses.replace(search.predicted.table, batches=loud)
+    )
     notes = search.run().notes
     assert notes[0] == "all results are on simulated data"
     assert "the machine was noisy" in notes[1]

@@ -88,13 +88,9 @@ class GroupedActivation(nn.Module):
 
 
 def part_of(module: nn.Module, parameters: dict[str, Tensor], *, pointwise: bool, stochastic: bool) -> Part:
-    """The activation of a group.
+    """The activation of a group: ``module`` is that of one member, ``parameters`` are stacked over all of them.
 
-    Args:
-        module: the activation of one of its members.
-        parameters: its weights and buffers by name, stacked over the group.
-        pointwise: whether the module treats each number by itself: without weights it is then called as it is.
-        stochastic: whether it draws random numbers: its member is the only one.
+    Where it is ``pointwise`` and has no weights, it is called as it is; a ``stochastic`` one has a single member.
     """
     if stochastic:
         return lambda x_r, _: module(x_r.squeeze(0)).unsqueeze(0)

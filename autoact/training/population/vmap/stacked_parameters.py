@@ -63,11 +63,7 @@ class Entry:
         return not self.bound or all(mine is not None and mine.grad is not None for mine in tensors)
 
     def bind_grad(self) -> bool:
-        """Let every member's gradient be its row, or None where the backward pass did not reach the tensor.
-
-        Returns:
-            Whether something changed.
-        """
+        """Let every member's gradient be its row, or None where it was not reached; tells whether that is a change."""
         reached = self.fresh
         if reached == self.bound and self.tensor.grad is self.grad:
             return False
@@ -81,12 +77,9 @@ class Entry:
 
 
 class Stack:
-    """Parameters and buffers of members with equal shapes, stacked.
+    """Parameters and buffers of members with equal shapes, stacked; their modules are on one device.
 
-    Args:
-        modules: the members' modules, on one device.
-        sites: names of modules that differ between members: their tensors are stacked group by group.
-        groups: site -> for each group its members' positions.
+    At ``sites``, modules that differ between members, tensors are stacked group by group: ``groups`` has positions.
     """
 
     def __init__(

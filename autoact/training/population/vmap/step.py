@@ -222,11 +222,8 @@ class _Shape(NamedTuple):
 class Template:
     """A copy of a member's module whose ``training_step`` runs for all members at once.
 
-    Args:
-        module: a member's module; nothing of it is changed.
-        sites: names of the modules that differ between members.
-        streams: whether members of several seeds are in the population: dropout is then drawn seed by seed.
-        trainer: what ``self.trainer`` is inside the step.
+    Modules at ``sites`` differ between members. With ``streams``, members are of several seeds, and dropout is drawn
+    seed by seed. Inside the step, ``self.trainer`` is ``trainer``.
     """
 
     def __init__(self, module: LightningModule, sites: Sequence[str], *, streams: bool, trainer: object) -> None:
@@ -262,13 +259,7 @@ class Template:
             vars(activation)["_parameters"] = _Unread() if site in sites else {}
 
     def run(self, stack: Stack, batch: Batch, batch_idx: int, *, own_batches: bool) -> Step:
-        """One training step of every member.
-
-        Args:
-            stack: the members' weights.
-            batch: one batch for all, or, with ``own_batches``, tensors ``[members, ...]``.
-            batch_idx: its number.
-            own_batches: whether each member has its own.
+        """One training step of every member, on one batch for all or, with ``own_batches``, tensors ``[members, ...]``.
 
         Raises:
             CannotBatchError: the step returned no loss.
