@@ -41,9 +41,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from autoact.core.errors import AutoactError
 from autoact.space.point import Point
 from autoact.study.paired_statistics import paired_interval
+from autoact.study.proposal.observations import Axis, Observation
 from autoact.study.proposal.optuna_samplers import DIRECTIONS, quiet
-from autoact.study.proposal.sampler import LEAST_R2, Axis, Observation, Proposer
-from autoact.study.proposal.surrogate import fit
+from autoact.study.proposal.sampler import Proposer
+from autoact.study.proposal.surrogate import LEAST_R2, fit
 from benchmarks.machine import markdown_table, origin, origin_lines
 
 TABLES = ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization")

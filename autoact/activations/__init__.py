@@ -4,22 +4,12 @@
 """
 
 from autoact.activations.fingerprint import function_key
-from autoact.activations.modules import (
-    ActivationModule,
-    GatedActivation,
-    LearnableActivation,
-    build,
-    recognise,
-    torch_activation_types,
-)
+from autoact.activations.modules import build, recognise
 from autoact.activations.registry import canonical, get, names, pieces, register, unregister
 from autoact.activations.spec import Activation, Parameter
 
 __all__ = [
     "Activation",
-    "ActivationModule",
-    "GatedActivation",
-    "LearnableActivation",
     "Parameter",
     "build",
     "canonical",
@@ -29,6 +19,5 @@ __all__ = [
     "pieces",
     "recognise",
     "register",
-    "torch_activation_types",
     "unregister",
 ]

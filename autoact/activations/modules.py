@@ -16,11 +16,7 @@ _BOUND = ("activation", "_named")
 class ActivationModule(nn.Module):
     """A pointwise activation; holds no weights.
 
-    Pickles and copies keep the choice and look its function up again.
-
-    Attributes:
-        choice: the canonical choice.
-        activation: its catalogue row.
+    Pickles and copies keep the canonical choice and look its function up again.
 
     Shape:
         - Input: any.
@@ -162,13 +158,9 @@ def build(
 ) -> ActivationModule:
     """The module of ``choice``.
 
-    Args:
-        choice: a catalogue name, with parameters where wanted.
-        channels: numbers along ``channel_dim``; used by learnable activations alone.
-        channel_dim: the channels' axis, -1 for features last, 1 for convolutions.
-        per: ``"channel"`` gives a learnable activation weights for each channel, ``"site"`` one set.
-
-    A gated choice gives a module that takes ``pieces`` times as many channels as it returns, on the last axis.
+    A learnable one has weights for each of the ``channels`` along ``channel_dim`` (-1 for features last, 1 for
+    convolutions), or one set with ``per="site"``. A gated one takes ``pieces`` times as many channels as it returns, on
+    the last axis.
 
     Raises:
         AutoactError: unknown choice, or a learnable one per channel without ``channels``.
@@ -191,16 +183,6 @@ def build(
     if channels is None or channels < 1:
         raise AutoactError(f"{choice} learns weights per channel: give channels=<number>, or per='site' for one set")
     return LearnableActivation(choice, channels=channels, channel_dim=channel_dim)
-
-
-def torch_activation_types() -> tuple[type[nn.Module], ...]:
-    """The torch.nn classes that ``recognise`` knows, each once.
-
-    Example:
-        >>> nn.ReLU in torch_activation_types(), nn.Linear in torch_activation_types()
-        (True, False)
-    """
-    return tuple(dict.fromkeys(row.torch_type for row in registry.all() if row.torch_type is not None))
 
 
 _OURS = (ActivationModule, LearnableActivation, GatedActivation)
@@ -230,11 +212,13 @@ def recognise(module: nn.Module) -> Choice | None:
         if type(module).forward is not row.torch_type.forward:
             continue
         if all(getattr(module, name) == value for name, value in row.torch_fixed.items()):
-            values = {p: _number(getattr(module, attribute)) for attribute, p in row.torch_attributes.items()}
-            given = {name: value for name, value in values.items() if value is not None}
+            named = {p: p for p in row.parameter_names if hasattr(module, p)}
+            named |= {p: attribute for attribute, p in row.torch_attributes.items()}
             try:
+                values = {p: _number(getattr(module, attribute)) for p, attribute in named.items()}
+                given = {name: value for name, value in values.items() if value is not None}
                 return registry.canonical(Choice(row.name, tuple(sorted(given.items()))))
-            except AutoactError:
+            except (AutoactError, TypeError, ValueError):
                 return None  # e.g. LeakyReLU(nan): torch builds it, the catalogue does not
     return None
 

@@ -66,7 +66,7 @@ class Activation:
         moment_of: of a gated one: ``g(z, *parameters)`` of one number such that ``E[g(z)^2]`` is the second moment of
             the output for independent standard normal inputs; its gain is computed from it.
         torch_type: the torch.nn class that computes this.
-        torch_attributes: attribute of the torch module -> parameter.
+        torch_attributes: attribute of the torch module -> parameter, where it is not called as the parameter is.
         torch_fixed: attribute of the torch module -> value that it must have.
 
     Example:

@@ -41,7 +41,6 @@ class _Group:
     unchanged: Sequence[tuple[str, str]]
 
     def reference(self) -> list[float]:
-        """The mean of the two baselines in each round, in ms."""
         return [(a + b) / 2 for a, b in zip(self.first.round_ms, self.second.round_ms, strict=True)]
 
     def noise(self, baseline_ms: float) -> Estimate:
@@ -85,20 +84,10 @@ def measure_table(
     whose baseline was over 5 % slower than the quietest one is timed again, twice at most. The model is in evaluation
     mode on the serving device meanwhile and is put back afterwards.
 
-    Args:
-        model: the baseline, as it will serve.
-        make_input: batch size -> an input of that many samples; tensors in it are moved to the device.
-        swaps: (site, choice) pairs to measure; the same pair counts once.
-        swap: (model, site, choice) -> a model with that choice at that site. It must leave the given model as it is
-            (weights may be shared) and may return that model itself where it has that choice already.
-        hardware: the serving target and how carefully to time.
-        current: site -> the choice that the model has there: its delta is 0 by definition and not measured.
-        batches: which of ``latency`` and ``throughput`` to measure: without a price throughput means nothing.
-        call: (model, input) -> anything: runs the model once. By default a tuple is passed as positional arguments, a
-            mapping as keywords, anything else as the only argument.
-        progress: called with (groups done, groups in all).
-        seed: of the shuffled order of turns.
-        clock: returns nanoseconds; replaced in tests.
+    ``swaps`` are (site, choice) pairs; the model's ``current`` choices are 0 by definition, and not measured. ``swap``
+    makes a model with a choice at a site: it must leave the given one as it is (weights may be shared), and may return
+    it where it has that choice already. ``make_input`` gives so many samples, which are moved to the device. Without a
+    price, the throughput among the ``batches`` means nothing. ``progress`` is called with (groups done, groups in all).
 
     Raises:
         AutoactError: there is no such device, the throughput batch does not fit into its memory, or ``swap`` changed

@@ -32,7 +32,6 @@ class BatchTable:
 
     Attributes:
         batch: samples per call.
-        baseline: time of the model as it is.
         baseline_p90_ms: 90th percentile of the baseline's calls, in ms. Percentiles do not add: none is predicted.
         difference_error_ms: standard error of the difference of two settings that differ at one site, in ms; never
             less than what two identical baselines differed by.
@@ -55,7 +54,6 @@ class LatencyTable:
     In eager mode the sum predicts the measured median within a few per cent; finalists are measured end to end.
 
     Attributes:
-        name: the serving target's name.
         device: what the timings depend on, as ``describe`` gave it.
         date: when it was measured (ISO 8601, UTC).
         batches: ``latency``, and ``throughput`` where it was wanted -> what was measured at that batch size.
@@ -115,10 +113,7 @@ class LatencyTable:
 
     @property
     def quietness(self) -> str | None:
-        """A note where the machine was noisy; none where it was quiet.
-
-        Noisy: the replicated baseline spread over more than 5 %, or some swap's error is a fifth of the baseline.
-        """
+        """A note where the machine was noisy, see ``NOISY`` and ``UNSTEADY``; none where it was quiet."""
         same, swaps = [], []
         for name, table in self.batches.items():
             where = f"at batch {table.batch} ({name})"

@@ -36,7 +36,6 @@ class Timing:
         p90_ms: 90th percentile over all timed calls, in ms; rounds count alike here too.
         p99_ms: 99th percentile, likewise.
         error_ms: standard error of ``median_ms``, from the spread of the rounds' medians, in ms.
-        samples: number of timed calls.
         round_ms: the median of each round, in ms; the same position of two variants belongs to the same moment, so
             that differences and ratios are formed round by round.
     """
@@ -65,18 +64,11 @@ def time_alternating(
     A variant's turn begins with one untimed call, which takes its data back into the caches; then calls are timed one
     by one until ``min_ms`` have passed. On a GPU every call is timed alone, from an idle device to the last kernel's
     end (CUDA events), which is what one request waits for. Calls run in inference mode, without garbage collection and
-    with a fixed number of threads; all three are restored afterwards.
+    with a fixed number of threads; all three are restored afterwards. Threads are as they are unless given.
 
-    Args:
-        variants: name -> what to call; the calls must do their work on ``device``.
-        device: where the work happens.
-        rounds: how often each variant has its turn; 3 or more. Where calls are so slow that a variant would take more
-            than a second, there are fewer rounds, down to five.
-        min_ms: shortest timed part of a turn, in ms; at least one call.
-        warmup: untimed calls of each variant before the first round; one where a call takes over 20 ms.
-        threads: CPU threads of torch while timing; as they are unless given.
-        seed: of the shuffled orders.
-        clock: returns nanoseconds; replaced in tests. CUDA events do not use it.
+    Where calls are so slow that a variant would take more than a second, there are fewer rounds, down to five; each
+    variant has ``warmup`` untimed calls before the first, or one where a call takes over 20 ms. ``clock`` returns
+    nanoseconds, and is not asked where CUDA events tell.
 
     Raises:
         AutoactError: there is nothing to time, or there are too few rounds.

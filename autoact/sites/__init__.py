@@ -3,23 +3,19 @@
 from autoact.sites.discovery.find import find_sites
 from autoact.sites.initialise import initialise_, rescale_
 from autoact.sites.replacement.apply import apply, apply_
-from autoact.sites.replacement.layer_widths import DoesNotFitError, Plan, plan_widths
+from autoact.sites.replacement.layer_widths import DoesNotFitError, plan_widths
 from autoact.sites.replacement.lenient_loading import watch_lenient_loads
 from autoact.sites.replacement.restore import restore_
 from autoact.sites.replacement.state_dict_marker import assignment_in
-from autoact.sites.rewriting.method_rewrite import MethodCall
-from autoact.sites.site import Site, Sites, Unreplaceable, Wiring
+from autoact.sites.site import Site, Sites, Unreplaceable
 from autoact.sites.tracing.weight_consumers import WeightSource, consumers
 
 __all__ = [
     "DoesNotFitError",
-    "MethodCall",
-    "Plan",
     "Site",
     "Sites",
     "Unreplaceable",
     "WeightSource",
-    "Wiring",
     "apply",
     "apply_",
     "assignment_in",

@@ -16,9 +16,7 @@ class Point:
     """One setting of a search; points whose trainings would be equal, but for the seed, are equal.
 
     Attributes:
-        params: the point in Optuna's parameters.
         costs: the objectives that are predicted before training, by name.
-        assignment: the activation of each searched site.
         functions: equal for assignments that compute the same functions.
     """
 

@@ -40,8 +40,6 @@ class SearchSpace:
     Attributes:
         groups: dimension name -> the sites that share its activation.
         candidates: the activations on offer, in canonical form.
-        baseline: the model as it is.
-        configured: training settings as configured.
         rate_range: lowest and highest learning rate; None: not searched.
         decays: weight decays on offer; empty: not searched.
         refused: dimension -> candidates that are not on offer there, each with the reason: layer-level choices where

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoact.core.trial import Candidate
-from autoact.space.search_space import SearchSpace
 from autoact.study.budget import Budget
 from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.choose_on_validation import Choosing
@@ -18,10 +17,8 @@ from autoact.study.confirmation.verdict import hopeful, settled
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.evidence import SearchEvidence
-from autoact.study.selection import Selection
+from autoact.study.selection import Selection, Selector
 from autoact.study.storage.trial_store import TrialStore
-from autoact.tasks.constraints import Limits
-from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 
@@ -32,16 +29,12 @@ Measure = Callable[[Task, Mapping[str, Candidate], PredictedCosts], dict[str, Me
 class FinalCheck:
     """Both stages, and between them the timing of what is claimed: by ``measure_finalists`` unless ``measure`` does."""
 
-    task: Task
-    space: SearchSpace
-    objectives: Sequence[Objective]
+    selector: Selector
     predicted: PredictedCosts
     ledger: TrialStore
     trainer: Trainer
     budget: Budget
     observers: Sequence[SearchCallback]
-    margin: float
-    limits: Limits
     measure: Measure | None = None
 
     def choose(self, evidence: SearchEvidence) -> None:
@@ -56,11 +49,9 @@ class FinalCheck:
         for observer in self.observers:
             observer.preparing(self.budget.about_check(records, settings))
         if not settings.finalists:
-            evidence.choose(chosen_at_once(selection, records, self.space))
+            evidence.choose(chosen_at_once(selection, records, self.selector.space))
             return
-        choosing = Choosing(
-            self.task, self.space, self.objectives, self.predicted.epsilons(), self.margin, settings, self.limits
-        )
+        choosing = Choosing(self.selector, settings)
         self.budget.forecast.begin(check=True)
         try:
             evidence.choose(choosing.run(records, selection, estimates, self.ledger, self.trainer, self.observers))
@@ -76,7 +67,7 @@ class FinalCheck:
             try:
                 evidence.measured = self._measured(evidence.selection)
                 # The table may have foreseen less.
-                timed = {name: self.limits.broken(one.values) for name, one in evidence.measured.items()}
+                timed = {name: self.selector.limits.broken(one.values) for name, one in evidence.measured.items()}
                 evidence.broken = {name: why for name, why in timed.items() if why}
                 evidence.confirmation = self._claim(evidence, stop_asked)
             except Interrupted:
@@ -89,7 +80,7 @@ class FinalCheck:
         self.trainer.engine.wait_idle()
         for observer in self.observers:
             observer.before_timing()
-        return (self.measure or measure_finalists)(self.task, finalists(selection), self.predicted)
+        return (self.measure or measure_finalists)(self.selector.task, finalists(selection), self.predicted)
 
     def _claim(self, evidence: SearchEvidence, stop_asked: Callable[[], bool]) -> Confirmation | None:
         """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty.
@@ -103,9 +94,10 @@ class FinalCheck:
         seeds = self.budget.claim_seeds(evidence.records, evidence.settings, different(chosen.selection))
         if not seeds:
             raise Interrupted
-        timed = timed_ratios(chosen.selection, evidence.measured, self.objectives)
+        task, space = self.selector.task, self.selector.space
+        timed = timed_ratios(chosen.selection, evidence.measured, self.selector.objectives)
         settings = evidence.settings.smaller(seeds, evidence.settings.finalists)
-        claim = StageTwo(self.task, self.space, settings, hopeful(chosen.selection, timed, evidence.broken))
+        claim = StageTwo(task, space, settings, hopeful(chosen.selection, timed, evidence.broken))
         self.budget.forecast.begin(check=True)
         try:
             return claim.run(
@@ -113,7 +105,7 @@ class FinalCheck:
                 self.ledger,
                 replace(self.trainer, stop_asked=stop_asked),  # what is begun here fits, as far as one can tell
                 self.observers,
-                decided=lambda so_far: settled(self.task, chosen.selection, so_far, timed, evidence.broken),
+                decided=lambda so_far: settled(task, chosen.selection, so_far, timed, evidence.broken),
             )
         finally:
             self.budget.forecast.end()

@@ -22,7 +22,7 @@ from autoact.study.outcome.build_result import conclude
 from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.outcome.result import SearchResult
 from autoact.study.proposal.planner import HANDED_DOWN, Planner
-from autoact.study.selection import Front, select_trials
+from autoact.study.selection import Front, Selector
 from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.study.storage.leases import Leases
 from autoact.study.storage.trial_store import TrialStore
@@ -45,12 +45,8 @@ class Search:
     Attributes:
         margin: what a cheaper assignment may lose (``objectives.margin``).
         rungs: epochs at which trainings are compared and given up.
-        population: candidates of a batch per job, at most.
         largest: candidates per job of the final check, at most; those of the search unless given.
         repeatable: after an interruption a batch is run again as a whole, so that its populations are the same ones.
-        driver: this driver's id, where several share the study.
-        measure: times the finalists end to end; ``measure_finalists`` unless given.
-        expected: how fast candidates train, as far as it is known beforehand.
         began: when the command began, by ``time.monotonic``: minutes count from there; now unless given.
     """
 
@@ -107,17 +103,14 @@ class Search:
             stop_asked=self._must_stop,
             trained=self._forecast.trained,
         )
+        self._selector = Selector(self.task, self.space, self.objectives, epsilons, self.margin, self.limits)
         self._check = FinalCheck(
-            task=self.task,
-            space=self.space,
-            objectives=self.objectives,
+            selector=self._selector,
             predicted=self.predicted,
             ledger=self.ledger,
             trainer=self._trainer,
             budget=self._budget,
             observers=self.observers,
-            margin=self.margin,
-            limits=self.limits,
             measure=self.measure,
         )
 
@@ -153,15 +146,12 @@ class Search:
         Where the minutes have time for it afterwards, the search goes on, and the choice is repeated; before the test
         part opens that costs no certainty.
         """
-        epsilons = self.predicted.epsilons()
         chosen, settings, tried = None, self.confirm, -1
         while True:
             self._try_candidates()
             records = self.ledger.records()
             estimates = estimate(records, self.space, self.task)
-            selection = select_trials(
-                records, self.task, self.space, self.objectives, epsilons, self.margin, estimates.values, self.limits
-            )
+            selection = self._selector.select(records, estimates.values)
             evidence = SearchEvidence(records, estimates, selection, settings)
             evidence.unfinished = self.stop_asked() or (self._budget.over and not self._budget.check_begun(records))
             if (

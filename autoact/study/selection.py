@@ -137,45 +137,47 @@ class Trade:
         return [standing[index] for index in kept]
 
 
-def select_trials(
-    records: Sequence[TrialRecord],
-    task: Task,
-    space: SearchSpace,
-    objectives: Sequence[Objective],
-    epsilons: Mapping[str, float],
-    margin_share: float,
-    estimates: Mapping[int, float] | None = None,
-    limits: Limits = UNLIMITED,
-) -> Selection | None:
-    """Pick the trials that matter; None as long as the baseline has no complete trial.
+@dataclass(frozen=True)
+class Selector:
+    """What a search goes by when it picks trials; a cheaper assignment may lose the share ``margin``."""
 
-    Picks go by ``estimates`` of the quality where there are any; the records picked keep what was measured. Policies
-    pick among the trials that keep the limits; where none does, they fall back to the tuned baseline.
-    """
-    complete = [record for record in records if stands(record)]
-    picks = _Picks(Trade(objectives, epsilons, estimates), 1.0 if task.mode == "max" else -1.0)
-    mine = [r for r in complete if space.is_baseline(r.candidate.assignment)]
-    configured = next((r for r in mine if r.candidate.role == Role.CONFIGURED), None)
-    if configured is None:
-        return None
-    tuned = picks.best(mine)
-    uniforms = [r for r in complete if space.is_uniform_alternative(r.candidate.assignment)]
-    within = [r for r in complete if limits.keeps({**r.values, QUALITY: picks.trade.quality(r)})] or [tuned]
-    members = picks.trade.front(within)
-    margin = margin_of(task, picks.trade.quality(tuned), margin_share)
-    policies = {"quality": picks.best(within)}
-    if any(objective.name != QUALITY for objective in objectives):
-        policies["balanced"] = picks.balanced(members, margin)
-        policies["economy"] = picks.economy(within, tuned, margin)
-    return Selection(
-        configured=configured,
-        tuned=tuned,
-        uniform=picks.best(uniforms) if uniforms else None,
-        policies=policies,
-        front=tuple(record.number for record in members),
-        margin=margin,
-        limited=len(within) < len(complete),
-    )
+    task: Task
+    space: SearchSpace
+    objectives: Sequence[Objective]
+    epsilons: Mapping[str, float]
+    margin: float
+    limits: Limits = UNLIMITED
+
+    def select(self, records: Sequence[TrialRecord], estimates: Mapping[int, float] | None = None) -> Selection | None:
+        """Pick the trials that matter; None as long as the baseline has no complete trial.
+
+        Picks go by ``estimates`` of the quality where there are any; the records picked keep what was measured.
+        Policies pick among the trials that keep the limits; where none does, they fall back to the tuned baseline.
+        """
+        complete = [record for record in records if stands(record)]
+        picks = _Picks(Trade(self.objectives, self.epsilons, estimates), 1.0 if self.task.mode == "max" else -1.0)
+        mine = [r for r in complete if self.space.is_baseline(r.candidate.assignment)]
+        configured = next((r for r in mine if r.candidate.role == Role.CONFIGURED), None)
+        if configured is None:
+            return None
+        tuned = picks.best(mine)
+        uniforms = [r for r in complete if self.space.is_uniform_alternative(r.candidate.assignment)]
+        within = [r for r in complete if self.limits.keeps({**r.values, QUALITY: picks.trade.quality(r)})] or [tuned]
+        members = picks.trade.front(within)
+        margin = margin_of(self.task, picks.trade.quality(tuned), self.margin)
+        policies = {"quality": picks.best(within)}
+        if any(objective.name != QUALITY for objective in self.objectives):
+            policies["balanced"] = picks.balanced(members, margin)
+            policies["economy"] = picks.economy(within, tuned, margin)
+        return Selection(
+            configured=configured,
+            tuned=tuned,
+            uniform=picks.best(uniforms) if uniforms else None,
+            policies=policies,
+            front=tuple(record.number for record in members),
+            margin=margin,
+            limited=len(within) < len(complete),
+        )
 
 
 def margin_of(task: Task, tuned: float, share: float) -> float:

@@ -122,15 +122,22 @@ def edge_of(rate: float, tried: Iterable[float], space: SearchSpace) -> Edge | N
     return None
 
 
+def baseline_edge(best: TrialRecord, tried: Iterable[TrialRecord], space: SearchSpace) -> Edge | None:
+    """The edge at which the baseline's best setting lies among all that it was tried with; None where there is none."""
+    settings = [r.candidate.settings for r in tried if space.is_baseline(r.candidate.assignment)]
+    rate = best.candidate.settings.get(LEARNING_RATE)
+    return None if rate is None else edge_of(rate, [s[LEARNING_RATE] for s in settings if LEARNING_RATE in s], space)
+
+
 def rising_edge(
-    own: Sequence[TrialRecord], best: TrialRecord, tried: Iterable[float], better: Better, space: SearchSpace
+    own: Sequence[TrialRecord], best: TrialRecord, tried: Iterable[TrialRecord], better: Better, space: SearchSpace
 ) -> Edge | None:
     """The edge at which the baseline's best setting lies with quality still rising there; None where it is bracketed.
 
-    ``own`` are its settings that were trained under fresh seeds, ``tried`` every learning rate that it ever had.
+    ``own`` are its settings that were trained under fresh seeds, ``tried`` all trials.
     """
     rate = best.candidate.settings.get(LEARNING_RATE)
-    if rate is None or (edge := edge_of(rate, tried, space)) is None:
+    if rate is None or (edge := baseline_edge(best, tried, space)) is None:
         return None
     inner = [r for r in own if not math.isclose(r.candidate.settings.get(LEARNING_RATE, rate), rate, rel_tol=1e-9)]
     return edge if all(better(best, other) for other in inner) else None

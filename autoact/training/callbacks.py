@@ -44,13 +44,26 @@ class PredictionScore(Predictions, Callback):
         pl_module.log(self.monitor, value, on_epoch=True, prog_bar=False, batch_size=self.rows)
 
 
-class BestEpoch(Best, Callback):
+class ValidationNames(Callback):
+    """Tells which names a validation logged; training may have logged them, too."""
+
+    _before: Mapping[str, torch.Tensor]
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what was logged before."""
+        self._before = dict(trainer.callback_metrics)
+
+    def by_validation(self, trainer: Trainer) -> set[str]:
+        """The names whose values are new since the validation began."""
+        return {name for name, value in trainer.callback_metrics.items() if value is not self._before.get(name)}
+
+
+class BestEpoch(Best, ValidationNames):
     """Tells ``Best`` what a Trainer logged."""
 
     def __init__(self, monitor: str, mode: str) -> None:
         super().__init__(monitor, mode)
         self._by_validation: set[str] = set()
-        self._before: dict[str, torch.Tensor] = {}
         self._validated = False
         self._logged: dict[str, torch.Tensor] = {}
 
@@ -66,18 +79,13 @@ class BestEpoch(Best, Callback):
         """What a resumed training needs."""
         return super().state_dict() | {"_by_validation": set(self._by_validation), "_logged": dict(self._logged)}
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note what was logged before, to tell which names are the validation's."""
-        self._before = dict(trainer.callback_metrics)
-
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the weights where the monitored value is the best so far."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         logged = logged_values(trainer)
         self._validated = True
-        now = trainer.callback_metrics
-        own = {name for name in logged if now[name] is not self._before.get(name)}
+        own = self.by_validation(trainer) & set(logged)
         self._by_validation |= own - set(self._before)
         self.validated(logged, own, trainer.current_epoch + 1, pl_module)
 

@@ -52,7 +52,6 @@ def fastest_threads(task: Task, device: torch.device) -> int:
 
 
 def _step(module: LightningModule, batch: Batch) -> None:
-    """A forward and a backward pass; gradients are dropped."""
     total = sum(out.float().sum() for out in tensors_in(call_model(module, batch)) if out.requires_grad)
     if isinstance(total, torch.Tensor):
         total.backward()

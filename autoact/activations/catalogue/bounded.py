@@ -82,7 +82,6 @@ ROWS = (
         parity="odd",
         reference="Collobert, Large Scale Machine Learning, 2004",
         torch_type=nn.Hardtanh,
-        torch_attributes={"min_val": "min_val", "max_val": "max_val"},
     ),
     Activation(
         name="softsign",

@@ -24,7 +24,6 @@ ROWS = (
         zero_centred=False,
         reference="He et al., Delving Deep into Rectifiers, 2015",
         torch_type=nn.PReLU,
-        torch_attributes={"weight": "weight"},
     ),
     Activation(
         name="swish_beta",

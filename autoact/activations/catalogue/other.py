@@ -45,7 +45,6 @@ ROWS = (
         parity="odd",
         reference="Donoho, De-noising by Soft-Thresholding, 1995",
         torch_type=nn.Softshrink,
-        torch_attributes={"lambd": "lambd"},
     ),
     Activation(
         name="hardshrink",
@@ -59,7 +58,6 @@ ROWS = (
         parity="odd",
         reference="Donoho and Johnstone, Ideal Spatial Adaptation by Wavelet Shrinkage, 1994",
         torch_type=nn.Hardshrink,
-        torch_attributes={"lambd": "lambd"},
     ),
     Activation(
         name="snake",

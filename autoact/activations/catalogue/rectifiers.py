@@ -50,7 +50,6 @@ ROWS = (
         zero_centred=False,
         reference="Maas et al., Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013",
         torch_type=nn.LeakyReLU,
-        torch_attributes={"negative_slope": "negative_slope"},
     ),
     Activation(
         name="rrelu",
@@ -68,7 +67,6 @@ ROWS = (
         stochastic=True,
         reference="Xu et al., Empirical Evaluation of Rectified Activations in Convolutional Network, 2015",
         torch_type=nn.RReLU,
-        torch_attributes={"lower": "lower", "upper": "upper"},
     ),
     Activation(
         name="threshold",
@@ -86,7 +84,6 @@ ROWS = (
         zero_centred=False,
         reference="Konda et al., Zero-bias Autoencoders and the Benefits of Co-adapting Features, 2014",
         torch_type=nn.Threshold,
-        torch_attributes={"threshold": "threshold", "value": "value"},
     ),
     Activation(
         name="squared_relu",

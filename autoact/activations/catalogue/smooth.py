@@ -23,7 +23,6 @@ ROWS = (
         zero_centred=False,
         reference="Clevert et al., Fast and Accurate Deep Network Learning by Exponential Linear Units, 2015",
         torch_type=nn.ELU,
-        torch_attributes={"alpha": "alpha"},
     ),
     Activation(
         name="celu",
@@ -37,7 +36,6 @@ ROWS = (
         zero_centred=False,
         reference="Barron, Continuously Differentiable Exponential Linear Units, 2017",
         torch_type=nn.CELU,
-        torch_attributes={"alpha": "alpha"},
     ),
     Activation(
         name="selu",
@@ -66,7 +64,6 @@ ROWS = (
         zero_centred=False,
         reference="Dugas et al., Incorporating Second-Order Functional Knowledge for Better Option Pricing, 2000",
         torch_type=nn.Softplus,
-        torch_attributes={"beta": "beta", "threshold": "threshold"},
     ),
     Activation(
         name="gelu",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -85,8 +84,8 @@ class CallTracer(CallMode):
                 self._first_calls += 1
             if self._places:
                 self._calls.setdefault(id(module), {})[module_call(self._by_id, module)] = None
-            low, high = registry.get(watched.located.choice.name).output_range
-            self._consequences.entering(watched.located.name, x, bounded=math.isfinite(low) and math.isfinite(high))
+            row = registry.get(watched.located.choice.name)
+            self._consequences.entering(watched.located.name, x, bounded=row.bounded)
             watched.shapes.append(tuple(x.shape))
             watched.dims.append(self._layout.get(x))
 
@@ -128,9 +127,6 @@ class CallTracer(CallMode):
             self._layout.set(result, channel_dim_after(name, inputs, result))
         return result
 
-    def _is_result(self, memory: tuple[int, int] | None) -> bool:
-        return memory is not None and memory in self._results
-
     def sites(self, wiring_of: Callable[[Located], Wiring | str]) -> list[Site]:
         """The modules that were called; ``wiring_of`` tells the layers around each."""
         called = sorted(
@@ -168,7 +164,7 @@ class CallTracer(CallMode):
 
     def calls(self) -> dict[FoundCall, bool]:
         """Activation functions called outside of any activation, and whether they made the model's output."""
-        return self._functional.calls({name for name, _, _ in self._own.values()}, self._is_result)
+        return self._functional.calls({name for name, _, _ in self._own.values()}, self._results - {None})
 
     def uses(self) -> list[tuple[Choice, list[tuple[str, MethodCall]]]]:
         """The modules without weights that are called at several places of the text, with these places."""

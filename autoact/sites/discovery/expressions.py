@@ -103,7 +103,10 @@ class Expressions:
         constants = {id(x): number for x in inputs if (number := self._constant(x)) is not None}
         pending = [(x.numel(), steps) for x in inputs if (steps := self._pending.get(x))]
         operands = [x for x in inputs if id(x) not in constants]
-        known = [{e.leaf_id: e for e in (self._expressions.get(x) or ())} | {id(x): _itself(x)} for x in operands]
+        known = [
+            {e.leaf_id: e for e in (self._expressions.get(x) or ())} | {id(x): Expression(x, lambda z: z)}
+            for x in operands
+        ]
         drawn = [self._noise.get(x) is not None for x in inputs]
         result = call.function(*call.args, **call.kwargs)
         if name == "__setitem__":
@@ -241,10 +244,6 @@ def _is_noise(call: TorchCall, kinds: set[str]) -> bool:
     # x.normal_() forgets x; torch.normal(mean, deviation) does not
     name, written = call.name, call.named_in_place
     return name in _NOISE and (written or name.endswith("_like") or not kinds & {"own", "weighted"})
-
-
-def _itself(x: Tensor) -> Expression:
-    return Expression(x, lambda z: z)
 
 
 def _kind_of_result(kinds: set[str]) -> str:

@@ -150,8 +150,6 @@ class _Run:
 
 
 class _Search:
-    """Finds the sites of one model with one example."""
-
     def __init__(
         self, model: nn.Module, example_input: object, call: Callable[[], object] | None, standins: StandIns
     ) -> None:
@@ -193,7 +191,6 @@ class _Search:
         return self._run(places=True) if per_use else self._run() if len(self._standins) else plain
 
     def _finished(self, site: Site, place: _Place | None) -> Site:
-        """A site with what its call and the training step showed."""
         written = self._written.get(site.name, Written())
         site = dataclasses.replace(site, input_written=written.input, output_written=written.output)
         return site if place is None else dataclasses.replace(site, call=place.call, line=place.line)
@@ -315,7 +312,6 @@ def _held_twice(name: str) -> Unreplaceable:
 
 
 def _writes(module: nn.Module) -> bool:
-    """Whether an activation module says that it writes into its input."""
     return bool(getattr(module, "inplace", False))
 
 

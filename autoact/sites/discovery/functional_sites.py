@@ -112,8 +112,8 @@ class FunctionalCalls:
             self._computed[key] = written_out(expression.function)
         return self._computed[key]
 
-    def calls(self, own: Collection[str], is_result: Callable[[Memory], bool]) -> dict[FoundCall, bool]:
-        """The calls, and whether they made the model's output.
+    def calls(self, own: Collection[str], results: Collection[Memory]) -> dict[FoundCall, bool]:
+        """The calls, and whether they made the model's output, whose memory is among ``results``.
 
         What is no activation that we know is listed where weights read it: not a norm's square, not a loss. Of an
         expression the whole counts, unless a part alone can be replaced. Modules of the names ``own`` are activations
@@ -133,7 +133,7 @@ class FunctionalCalls:
         found: dict[FoundCall, bool] = {}
         for noted in reversed(kept):
             if noted.found.inside not in own:
-                found[noted.found] = found.get(noted.found, False) or is_result(noted.memory)
+                found[noted.found] = found.get(noted.found, False) or noted.memory in results
         return found
 
 

@@ -203,7 +203,6 @@ def _inside(name: str, part: str) -> bool:
 
 
 def _moved(name: str, original: str, copied: str) -> str:
-    """The name in the copy of what a name means in the original."""
     return f"{copied}{name.removeprefix(original)}"
 
 

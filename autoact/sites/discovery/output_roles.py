@@ -217,5 +217,4 @@ def _counts(tensor: Tensor) -> bool:
 
 
 def _memory(tensor: Tensor) -> int:
-    """The address of what holds the numbers of a tensor."""
     return int(tensor.untyped_storage()._cdata)

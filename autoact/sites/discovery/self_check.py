@@ -230,12 +230,13 @@ def close(a: Tensor, b: Tensor, scale: float | None = None) -> bool:
 
 def _shaken(example_input: Batch) -> Batch:
     """The example with a little noise on its floating-point tensors."""
+    generator = torch.Generator().manual_seed(_SEED)
 
     def shake(value: object) -> object:
         if not isinstance(value, Tensor) or not value.is_floating_point() or value.is_meta or value.numel() == 0:
             return value
         spread = float(value.detach().float().nan_to_num(0, 0, 0).std(correction=0)) or 1 / _JITTER
-        noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(_SEED)).to(value)
+        noise = torch.randn(value.shape, generator=generator).to(value)
         return value.detach() + _JITTER * spread * noise
 
     return changed_inside(example_input, shake)

@@ -226,7 +226,6 @@ def unlike(twin: nn.Module | None, module: nn.Module) -> int | None:
 
 
 def _agree(twin: nn.Module, name: str, part: nn.Module) -> bool:
-    """Whether a model has at a place what another one has there."""
     owner, _, attribute = name.rpartition(".")
     try:
         other = getattr(twin.get_submodule(owner), attribute) if name else twin

@@ -265,7 +265,6 @@ def draw_layers_(
 
 
 def _parameter(shape: tuple[int, ...], like: Tensor) -> nn.Parameter:
-    """Zeros as a parameter, with the device and dtype of ``like``."""
     return nn.Parameter(torch.zeros(shape, device=like.device, dtype=like.dtype))
 
 

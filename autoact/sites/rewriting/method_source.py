@@ -214,7 +214,6 @@ def _compiled(tree: ast.Module, like: CodeType) -> CodeType:
 
 
 def _name(code: CodeType) -> tuple[str, int]:
-    """What tells a function from the others in its file."""
     return code.co_name, code.co_firstlineno
 
 

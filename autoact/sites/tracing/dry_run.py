@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,9 @@ def run_model(model: nn.Module, example_input: object, call: Callable[[], object
     if lazy:
         raise AutoactError(f"the parameter {lazy[0]} is not initialised yet (lazy module): run the model once first")
     try:
-        with _as_written(model):
+        # A compiled part shows nothing of its inside: it runs as the Python that it was made of.
+        compiled = any(is_compiled(part) for part in model.modules())
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
             if call is not None:
                 return call()
             if isinstance(example_input, Mapping):
@@ -52,18 +54,6 @@ def is_compiled(module: nn.Module) -> bool:
     """Whether ``torch.compile`` was called on a module itself, or on the ``forward`` of its class."""
     given = (hasattr(module, "_orig_mod"), getattr(module, "_compiled_call_impl", None) is not None)
     return any(given) or hasattr(module.forward, "_torchdynamo_orig_callable")
-
-
-def _as_written(model: nn.Module) -> AbstractContextManager[object]:
-    """Runs what is compiled in a model as the Python that it was made of: a compiled part shows nothing of its inside.
-
-    Example:
-        >>> with _as_written(nn.Sequential(nn.Linear(2, 2), nn.ReLU())):
-        ...     pass
-    """
-    if any(is_compiled(part) for part in model.modules()):
-        return torch.compiler.set_stance("force_eager")
-    return nullcontext()
 
 
 @contextmanager

@@ -147,7 +147,6 @@ class WiringTracer(CallMode):
         return self._blind or self._shared(item.module, item.names, "it") or self._traced(item)
 
     def _traced(self, item: Located) -> Wiring | str:
-        """The layers around a site that is called once."""
         into, out = self._into.get(item.name), self._out.get(item.name)
         if into is None or out is None:
             return "it is not called with this example input"

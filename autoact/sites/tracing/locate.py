@@ -27,8 +27,8 @@ class Located:
         return self.names[0]
 
 
-def check_model(model: object) -> nn.Module:
-    """The model as given, if its activations can be found by walking its modules.
+def check_model(model: object) -> None:
+    """Refuse a model whose activations cannot be found by walking its modules.
 
     Raises:
         AutoactError: not a module, compiled or scripted.
@@ -39,7 +39,6 @@ def check_model(model: object) -> nn.Module:
         raise AutoactError("a scripted model cannot be changed: give the model before torch.jit.script or trace")
     if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
         raise AutoactError("a compiled model cannot be changed: give the model before torch.compile")
-    return model
 
 
 def modules_with_names(model: nn.Module) -> list[tuple[tuple[str, ...], nn.Module]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from autoact.core.trial import Role, TrialRecord
 from autoact.core.value_holders import PlainData
-from autoact.space.search_space import LEARNING_RATE, SearchSpace
 from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.paired_differences import pairs_of
 from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
@@ -16,7 +15,7 @@ from autoact.study.confirmation.shortlist import shortlist
 from autoact.study.confirmation.shrinkage import Estimates
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.paired_statistics import paired_interval
-from autoact.study.selection import Selection, select_trials
+from autoact.study.selection import Selection, Selector
 from autoact.study.settings import ConfirmSettings
 from autoact.study.storage.trial_store import TrialStore
 from autoact.study.tuned_baselines import (
@@ -30,9 +29,7 @@ from autoact.study.tuned_baselines import (
     thinner,
     with_settings_of,
 )
-from autoact.tasks.constraints import Limits
-from autoact.tasks.objectives import QUALITY, Objective
-from autoact.tasks.task import Task
+from autoact.tasks.objectives import QUALITY
 
 # Seeds that choose lie far from the search's own, and from those that claim.
 FIRST_SEED = 10_000
@@ -63,15 +60,10 @@ class StageOneChoice:
 
 @dataclass(frozen=True)
 class Choosing:
-    """The first stage; a cheaper assignment may lose the share ``margin``."""
+    """The first stage."""
 
-    task: Task
-    space: SearchSpace
-    objectives: Sequence[Objective]
-    epsilons: Mapping[str, float]
-    margin: float
+    selector: Selector
     settings: ConfirmSettings
-    limits: Limits = field(default_factory=Limits)
 
     def run(
         self,
@@ -93,9 +85,10 @@ class Choosing:
         Raises:
             Interrupted: the user asked to stop; what was trained by then is kept.
         """
+        task, space = self.selector.task, self.selector.space
         noted: PlainData | None = ledger.noted(CHOSEN)
         if noted is None or noted["trials"] != len(records):
-            short = shortlist(records, selection, estimates.values, self.task, self.space, self.settings.finalists)
+            short = shortlist(records, selection, estimates.values, task, space, self.settings.finalists)
             noted = {
                 "trials": len(records),
                 "shortlist": [record.number for record in short],
@@ -106,7 +99,7 @@ class Choosing:
         by_number = {record.number: record for record in records}
         short = [by_number[number] for number in noted["shortlist"]]
         # The baseline with the settings of each challenger: from the same note, whenever it was made.
-        twins = with_settings_of(short, records, selection.configured, self.space)
+        twins = with_settings_of(short, records, selection.configured, space)
         pool = list({same(record.candidate): record for record in [*short, *twins.values()]}.values())
         turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
 
@@ -135,9 +128,9 @@ class Choosing:
         chosen = self._choose(selection, staying, trained)
         own = {p: twins[r.number] for p, r in chosen.policies.items() if r.number in twins}
         own = {policy: measured(twin, trained[name_of(twin)].mean) for policy, twin in own.items()}
-        doubts = thinner(chosen, records, [record for record in tried if record.number < 0], self.space)
+        doubts = thinner(chosen, records, [record for record in tried if record.number < 0], space)
         if edge is not None:
-            doubts = dict.fromkeys(chosen.policies, doubt_at(edge[0], self.space))
+            doubts = dict.fromkeys(chosen.policies, doubt_at(edge[0], space))
         chosen = replace(chosen, twins=own, doubts={p: why for p, why in doubts.items() if p in own})
         how = _how(len(pool), noted["seeds"], noted["folds"], dropped)
         return StageOneChoice(chosen, trained, how, _over(noted["seeds"], noted["folds"]))
@@ -149,20 +142,17 @@ class Choosing:
         own = [r for r in staying if self._own(r) and trained[name_of(r)].scores and not trained[name_of(r)].failures]
         if not own:
             return None
-        sign = 1.0 if self.task.mode == "max" else -1.0
+        sign = 1.0 if self.selector.task.mode == "max" else -1.0
         best = max(own, key=lambda record: sign * trained[name_of(record)].mean)
-        rates = [
-            r.candidate.settings[LEARNING_RATE] for r in tried if self._own(r) and LEARNING_RATE in r.candidate.settings
-        ]
 
         def better(one: TrialRecord, other: TrialRecord) -> bool:
             return self._better(trained[name_of(one)], trained[name_of(other)])
 
-        edge = rising_edge(own, best, rates, better, self.space)
+        edge = rising_edge(own, best, tried, better, self.selector.space)
         return None if edge is None else (edge, best)
 
     def _own(self, record: TrialRecord) -> bool:
-        return self.space.is_baseline(record.candidate.assignment)
+        return self.selector.space.is_baseline(record.candidate.assignment)
 
     def _staying(
         self,
@@ -177,9 +167,10 @@ class Choosing:
         """
 
         def no_dearer(one: TrialRecord, other: TrialRecord) -> bool:
-            cheap = [o for o in self.objectives if o.name != QUALITY]
+            cheap = [o for o in self.selector.objectives if o.name != QUALITY]
             signs = [(1.0 if o.direction == "min" else -1.0, o.name) for o in cheap]
-            return all(s * (one.values[n] - other.values[n]) <= self.epsilons.get(n, 0.0) for s, n in signs)
+            ties = self.selector.epsilons
+            return all(s * (one.values[n] - other.values[n]) <= ties.get(n, 0.0) for s, n in signs)
 
         def beaten(record: TrialRecord) -> bool:
             rivals = [
@@ -194,14 +185,14 @@ class Choosing:
         differences = pairs_of(one, other).differences
         if len(differences) < 2 or one.failures:
             return False
-        sign = 1.0 if self.task.mode == "max" else -1.0
+        sign = 1.0 if self.selector.task.mode == "max" else -1.0
         return paired_interval([sign * difference for difference in differences], confidence=DROPPING).low > 0
 
     def _folds(self) -> int:
         """Folds that validation rows are dealt out in; 0: the task's own split."""
-        rows = self.task.facts.get("rows", {})
+        rows = self.selector.task.facts.get("rows", {})
         count = sum(rows.get(part, 0) for part in ("train", "validation")) if isinstance(rows, Mapping) else 0
-        return FOLDS if self.task.make_fold is not None and 0 < count < FEW_ROWS else 0
+        return FOLDS if self.selector.task.make_fold is not None and 0 < count < FEW_ROWS else 0
 
     def _choose(
         self, first: Selection, short: Sequence[TrialRecord], trained: Mapping[str, RetrainedCandidate]
@@ -212,9 +203,7 @@ class Choosing:
         if first.configured not in whole:
             whole.append(first.configured)
         means = {r.number: trained[name_of(r)].mean for r in whole if not math.isnan(trained[name_of(r)].mean)}
-        chosen = select_trials(
-            whole, self.task, self.space, self.objectives, self.epsilons, self.margin, means, self.limits
-        )
+        chosen = self.selector.select(whole, means)
         assert chosen is not None, "the configured baseline is among them"
         return replace(chosen, front=first.front)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +25,7 @@ from autoact.tasks.task import Task
 from autoact.training.lightning_session import SessionOptions, served_module
 from autoact.training.population.eligibility import why_not
 from autoact.training.population.size_probe import seconds_per_step
+from autoact.training.user_errors import said
 
 # Finalists, and what is compared with them, are timed no more roughly than this.
 ROUNDS, MIN_MS = 15, 10.0
@@ -103,7 +105,8 @@ def _training_steps(task: Task, assignments: Mapping[str, Assignment], options: 
         for name, assignment in assignments.items():
             try:
                 taken[name] += seconds_per_step(task, options, 1, 1, STEPS_PER_TURN, assignments=[assignment])
-            except Exception:  # a later step than the one that why_not has tried
+            except Exception as error:  # a later step than the one that why_not has tried
+                warnings.warn(f"training steps of the finalists could not be timed: {said(error)}", stacklevel=2)
                 return {}
     return {name: 1000.0 * median(seconds) for name, seconds in taken.items()}
 

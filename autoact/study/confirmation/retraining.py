@@ -90,8 +90,8 @@ def same(candidate: Candidate) -> str:
 class Retraining:
     """Trains candidates again, equal ones once, in as few jobs as the populations hold.
 
-    A ``stage`` keeps the trainings of one purpose apart from those of another. ``test`` says why the test part is opened;
-    None: validation rows judge.
+    A ``stage`` keeps the trainings of one purpose apart from those of another. ``test`` says why the test part is
+    opened; None: validation rows judge.
     """
 
     candidates: Mapping[str, Candidate]
@@ -118,9 +118,7 @@ class Retraining:
         return len(self._unique)
 
     def run(self, turns: Sequence[SeedFold], only: Collection[str] | None = None) -> dict[str, RetrainedCandidate]:
-        """Train what is missing of these turns; what came of all of them, by the candidates' names.
-
-        Where ``only`` names candidates, the others are left out.
+        """Train what is missing of these turns; what came of all, by the names of the candidates, or of ``only`` some.
 
         Raises:
             Interrupted: the user asked to stop; what ended by then is kept.
@@ -137,7 +135,10 @@ class Retraining:
         for job in self.trainer.jobs(list(enumerate(missing)), self.trainer.largest):
             if self.trainer.stop_asked():
                 break
-            candidates = tuple((number, self._turned(key, turn)) for number, (key, turn) in job)
+            candidates = tuple(
+                (number, self._unique[key].with_seed(turn.seed, self.stage, fold=turn.fold))
+                for number, (key, turn) in job
+            )
             futures.append(self.trainer.engine.submit(Job(candidates, test=self.test, validate=self.test is None)))
         ended = 0
         for future in futures:
@@ -151,9 +152,6 @@ class Retraining:
             raise Interrupted
         found = {key: self._retrained(key, turns) for key in self._unique if key in wanted}
         return {name: found[key] for name, key in names.items()}
-
-    def _turned(self, key: str, turn: SeedFold) -> Candidate:
-        return self._unique[key].with_seed(turn.seed, self.stage, fold=turn.fold)
 
     def _keep(self, ended: Sequence[tuple[str, SeedFold, TrialRecord]], scores: Mapping[int, float]) -> None:
         for key, turn, record in ended:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from autoact.core.trial import TrialRecord
 from autoact.space.point import Point
 from autoact.space.search_space import SearchSpace
-from autoact.study.proposal.sampler import LEAST_R2
-from autoact.study.proposal.surrogate import fit
+from autoact.study.proposal.surrogate import LEAST_R2, fit
 from autoact.tasks.task import Task
 
 # Complete trials from which the model is asked.

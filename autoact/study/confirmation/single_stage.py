@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autoact.core.trial import TrialRecord
-from autoact.space.search_space import LEARNING_RATE, SearchSpace
+from autoact.space.search_space import SearchSpace
 from autoact.study.confirmation.choose_on_validation import StageOneChoice
 from autoact.study.selection import Selection
-from autoact.study.tuned_baselines import Edge, edge_of, thinner, with_settings_of
+from autoact.study.tuned_baselines import Edge, baseline_edge, thinner, with_settings_of
 
 HOW = "the challenger was picked by estimates of single trainings: the minutes had no time for fresh seeds to choose"
 
@@ -24,10 +24,7 @@ def chosen_at_once(selection: Selection, records: Sequence[TrialRecord], space: 
     twins = with_settings_of(list(policies.values()), records, selection.configured, space)
     beside = {policy: twins[record.number] for policy, record in policies.items() if record.number in twins}
     doubts = thinner(replace(selection, policies=policies), records, [], space)
-    settings = [r.candidate.settings for r in records if space.is_baseline(r.candidate.assignment)]
-    rates = [given[LEARNING_RATE] for given in settings if LEARNING_RATE in given]
-    rate = selection.tuned.candidate.settings.get(LEARNING_RATE)
-    edge = None if rate is None else edge_of(rate, rates, space)
+    edge = baseline_edge(selection.tuned, records, space)
     if edge is not None:
         doubts = dict.fromkeys(policies, _doubt(edge))
     doubts = {policy: why for policy, why in doubts.items() if policy in beside}

@@ -23,9 +23,7 @@ LEAST = 5
 
 
 def shares(items: Sequence[T], most: int, workers: int = 1, least: int = 1) -> list[Sequence[T]]:
-    """Parts of ``most`` items at most, of nearly equal size, in order: as many for each worker.
-
-    Fewer where parts would be smaller than ``least``.
+    """Parts of ``most`` items at most, of nearly equal size: as many for each worker, fewer where ``least`` forbids it.
 
     Example:
         >>> shares([1, 2, 3, 4, 5], 4), shares([1, 2, 3, 4, 5], 8, 2), shares([1, 2, 3, 4, 5], 8, 2, least=3)
@@ -141,7 +139,9 @@ class Trainer:
                 batch.places.setdefault(position, []).append(Place(stage, number, tuple(members)))
             if self.stop_asked():
                 break
-            futures.append(self.engine.submit(_job(batch, members, states, to)))
+            fresh = tuple((p, batch.candidates[p]) for p in members if p not in states)
+            paused = {str(p): states[p] for p in members if p in states}
+            futures.append(self.engine.submit(Job(fresh, paused, to)))
         yield from stopped
         for future in futures:
             outcome = self.await_one(future)
@@ -195,8 +195,3 @@ class Trainer:
             return future.result()
         except CancelledError:
             return None
-
-
-def _job(batch: Batch, members: Sequence[int], states: Mapping[int, State], to: int | None) -> Job:
-    fresh = tuple((p, batch.candidates[p]) for p in members if p not in states)
-    return Job(fresh, {str(p): states[p] for p in members if p in states}, to)

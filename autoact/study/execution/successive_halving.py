@@ -99,9 +99,7 @@ class Rung:
 
 
 def typical_gain(finished: Sequence[tuple[float, float]]) -> float:
-    """What is typically gained behind a rung: the median over finished trials of (quality at the end - at the rung).
-
-    Nothing where too few trials tell.
+    """What is typically gained behind a rung, the median of (quality at the end - at the rung); 0 where few tell.
 
     Example:
         >>> typical_gain([(0.70, 0.75), (0.71, 0.75), (0.60, 0.66), (0.72, 0.80)])

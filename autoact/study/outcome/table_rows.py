@@ -26,10 +26,7 @@ def final_rows(
     references: Sequence[tuple[str, float | None, float | None]],
     ideal: float | None,
 ) -> list[Row]:
-    """Baselines first, then the best uniform assignment, references, and a row per policy.
-
-    ``ideal`` is the metric of perfect predictions, where there is one.
-    """
+    """Baselines first, then the best uniform assignment, references, a row per policy; ``ideal`` is a perfect score."""
     selection = evidence.selection
     if selection is None:
         return []
@@ -60,7 +57,6 @@ def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:
 
 
 def _short(value: float) -> str:
-    """Four digits, without an exponent."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 

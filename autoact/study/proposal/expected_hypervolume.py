@@ -23,12 +23,8 @@ Array = NDArray[np.float64]
 def expected_gain(mean: Array, sd: Array, costs: Array, front: Array, reference: Array) -> Array:
     """The expected growth of the hypervolume for each candidate; all objectives are minimised.
 
-    Args:
-        mean: expected quality of each candidate.
-        sd: its standard deviation, above 0.
-        costs: the predicted costs of the candidates, or other objectives that are given.
-        front: points that are there already: quality first, then the costs.
-        reference: the corner up to which volume counts, in the order of ``front``.
+    Their qualities have these means and standard deviations (above 0); costs are predicted. ``front`` holds points that
+    are there already, quality first, and ``reference`` is the corner up to which volume counts.
 
     Shape:
         - mean, sd, output: (candidates,)
@@ -53,10 +49,7 @@ def expected_gain(mean: Array, sd: Array, costs: Array, front: Array, reference:
 
 
 def undominated(points: Array) -> Array:
-    """The points that no other one is at least as good as in every axis, in the order of the first axis.
-
-    Of equal points one is kept.
-    """
+    """The points that no other one is at least as good as in every axis, equal ones once, by the first axis."""
     points = points[np.lexsort(points.T[::-1])]
     return points[moocore.is_nondominated(points, keep_weakly=False)] if len(points) else points
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from autoact.space.point import Parameter, Parameters
+from autoact.space.point import Parameters
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,8 @@ class Column:
         self.choices = 0
         if isinstance(distribution, CategoricalDistribution):
             choices: list[Any] = list(distribution.choices)
-            self.ordered = len(choices) >= 3 and all(_is_number(choice) for choice in choices)
+            numbers = [choice for choice in choices if isinstance(choice, int | float) and not isinstance(choice, bool)]
+            self.ordered = len(numbers) == len(choices) >= 3
             ranked = sorted(choices) if self.ordered else choices
             step = 1.0 / max(1, len(choices) - 1) if self.ordered else 1.0
             self._places = {choice: place * step for place, choice in enumerate(ranked)}
@@ -83,7 +84,3 @@ class Encoding:
         """
         rows = [[column.encode(point[column.name]) for column in self.columns] for point in points]
         return np.asarray(rows, dtype=float).reshape(len(points), len(self.columns))
-
-
-def _is_number(value: Parameter) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

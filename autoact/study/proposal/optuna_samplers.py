@@ -21,11 +21,11 @@ from optuna.samplers import (
 from optuna.trial import TrialState
 
 from autoact.core.errors import AutoactError, first_line, unknown
+from autoact.core.imports import load_reference
 from autoact.space.point import Parameters
 from autoact.study.settings import BY_REFERENCE
 from autoact.study.storage._compat_optuna import generation_key
 from autoact.study.storage.optuna_storage import DIRECTIONS
-from autoact.tasks.metrics import load_reference
 
 POPULATION = 16  # of the genetic samplers
 SamplerFactory = Callable[[int], BaseSampler]
@@ -147,10 +147,7 @@ def quiet() -> Iterator[None]:
 
 
 class Memory:
-    """A study that holds given points, asked for proposals; nothing is stored.
-
-    Evaluated points without values have failed; pending ones are in training.
-    """
+    """A study in memory that is asked for proposals; evaluated points without values failed, pending ones train."""
 
     def __init__(
         self,

@@ -15,8 +15,9 @@ from optuna.samplers import TPESampler
 from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.space.point import Point
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
+from autoact.study.proposal.observations import Axis
 from autoact.study.proposal.optuna_samplers import Memory, sampler_factory
-from autoact.study.proposal.sampler import Axis, Proposal, Proposer
+from autoact.study.proposal.sampler import Proposal, Proposer
 from autoact.study.proposal.trial_observations import observations_of
 from autoact.study.settings import DEFAULT_TRIALS, SearchSettings
 from autoact.study.storage.trial_store import TrialStore
@@ -39,8 +40,8 @@ HANDED_DOWN = 3
 class Planner:
     """Decides what the next candidates are, from what is recorded; it keeps no state of its own.
 
-    ``included`` candidates are tried right after the model as configured. What breaks ``limits`` by its predicted costs,
-    which the points of ``space`` carry, is not proposed.
+    ``included`` candidates are tried right after the model as configured. What breaks ``limits`` by its predicted
+    costs, which the points of ``space`` carry, is not proposed.
     """
 
     task: Task

@@ -25,9 +25,6 @@ from autoact.study.proposal.acquisition import Screen
 from autoact.study.proposal.local_search import points_at_random, swaps
 from autoact.study.proposal.observations import Axis, History, Observation
 from autoact.study.proposal.optuna_samplers import Memory, SamplerFactory, sampler_factory
-from autoact.study.proposal.surrogate import LEAST_R2
-
-__all__ = ["LEAST_R2", "Axis", "Observation", "Proposal", "Proposer"]
 
 # A sampler that proposes only what was tried already has settled; from then on points are drawn at random.
 REPEATS_BEFORE_SETTLED = 10
@@ -64,7 +61,6 @@ class Proposer:
         sampler: ``tpe``, ``nsga2``, ``nsga3``, ``gp``, ``random``, a reference of an Optuna sampler, or what makes one
             from a seed.
         point: the point that Optuna parameters stand for, with its costs.
-        allowed: whether a point may be tried.
         refine: the share of the budget, its last part, that refines; 0: none. Where no number of trials bounds the
             search, that share of the proposals refines from the start.
         screen: the sampler's proposals per point that is asked for; 1: they are not screened.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.space.search_space import SearchSpace
 from autoact.study.execution.successive_halving import FEWEST, so_far, typical_gain
-from autoact.study.proposal.sampler import LEAST_R2, Observation
-from autoact.study.proposal.surrogate import Surrogate, fit
+from autoact.study.proposal.observations import Observation
+from autoact.study.proposal.surrogate import LEAST_R2, fit
 from autoact.tasks.objectives import QUALITY, Objective
 from autoact.tasks.task import Task
 
@@ -46,7 +46,8 @@ def forecasts(records: Sequence[TrialRecord], space: SearchSpace, task: Task) ->
         return {}
     better: Callable[[float, float], float] = max if task.mode == "max" else min
     complete = [record for record in records if record.complete and record.quality is not None]
-    model = _model(complete, space, task)
+    points = [(space.point_of(record.candidate).params, record.quality) for record in complete]
+    model = fit(points, space.distributions(), task.mode) if len(complete) >= FEWEST * 4 else None
     found = {}
     by_rung: dict[int, tuple[float, float]] = {}
     for record in stopped:
@@ -61,12 +62,6 @@ def forecasts(records: Sequence[TrialRecord], space: SearchSpace, task: Task) ->
             guess = there + gain
         found[record.number] = better(guess, there)
     return found
-
-
-def _model(complete: Sequence[TrialRecord], space: SearchSpace, task: Task) -> Surrogate | None:
-    if len(complete) < FEWEST * 4:
-        return None
-    return fit([(space.point_of(r.candidate).params, r.quality) for r in complete], space.distributions(), task.mode)
 
 
 def _gain_and_share(complete: Sequence[TrialRecord], rung: int, task: Task) -> tuple[float, float]:

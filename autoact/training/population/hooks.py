@@ -87,10 +87,7 @@ def _does_nothing(code: CodeType) -> bool:
 
 
 class MemberTrainer:
-    """The Trainer of a population as one member's hooks see it: its optimiser, its values, its end are its own.
-
-    All else is the Trainer's.
-    """
+    """The Trainer of a population as one member's hooks see it: optimiser, values and end are the member's own."""
 
     _trainer: Trainer
     _member: Member

@@ -27,8 +27,6 @@ _REDUCTIONS: Mapping[Callable[..., object], str] = {
 
 @dataclass
 class _Entry:
-    """One name: its running value."""
-
     on_step: bool
     on_epoch: bool
     reduce: str
@@ -38,7 +36,6 @@ class _Entry:
     metric: Metric | None = None
 
     def add(self, value: Tensor, weight: float) -> None:
-        """One more value, per member or for one."""
         value = value.detach()
         if not value.is_floating_point():
             value = value.to(torch.get_default_dtype())

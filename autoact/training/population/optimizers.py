@@ -125,8 +125,6 @@ def _step_of(config: LRSchedulerConfig) -> Callable[..., None]:
 
 
 class _Plan:
-    """One parameter group, ready for the fused kernel."""
-
     def __init__(
         self, kernel: Callable[..., object], group: State, parameters: list[Tensor], states: Sequence[State]
     ) -> None:

@@ -96,9 +96,9 @@ class StreamBatches:
 
 
 class StreamValidation:
-    """The validation batches of all streams, one stream after the other: the stream's position, batch and its number.
+    """The validation batches of all streams, one after the other, up to the Trainer's ``limit`` for each stream.
 
-    ``limit`` is the Trainer's ``limit_val_batches``, which holds for each stream.
+    They come as the stream's position, the batch's number, and the batch.
     """
 
     def __init__(self, loaders: Sequence[Loader], streams: Sequence[Stream], limit: int | float | None = None) -> None:

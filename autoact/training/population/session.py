@@ -127,7 +127,6 @@ class PopulationSession:
         return [population] if population.all else []
 
     def _halves(self, population: Population, before: Mapping[int, State]) -> list[Population]:
-        """Two halves of a population, as it was before."""
         active = [m for m in population.all if m.active]
         if len(active) < 2:
             active[0].fail("a single training does not fit into memory")
@@ -162,7 +161,6 @@ class PopulationSession:
             warnings.warn(f"candidates train one by one, not together: {self.reason}", stacklevel=5)
 
     def _rebuilt(self, member: Member, state: State | None) -> Member:
-        """A member as it was before."""
         fresh = Member(member.number, member.candidate, self.task, self.options)
         if state is not None:
             fresh.go_on(state)

@@ -95,7 +95,6 @@ def _is_matrix(parameter: torch.Tensor) -> bool:
 
 
 def _alike(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> frozenset[str]:
-    """Names of equal tensors that are not constant."""
     return frozenset(
         name
         for name, value in one.items()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from autoact.core.errors import AutoactError
 from autoact.tasks.task import Task
+from autoact.training.callbacks import ValidationNames
 from autoact.training.lightning_session import trainer_from
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.best_epoch import logged_value
@@ -29,19 +30,11 @@ _SHORT: Mapping[str, int | bool | None] = {
 }
 
 
-class _ValidationLog(Callback):
-    """The names that validation logs, which training may have logged, too."""
-
-    def __init__(self) -> None:
-        self.names = set[str]()
-        self._before: dict[str, torch.Tensor] = {}
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._before = dict(trainer.callback_metrics)
+class _ValidationLog(ValidationNames):
+    names: Set[str] = frozenset()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        now = trainer.callback_metrics
-        self.names |= {name for name, value in now.items() if value is not self._before.get(name)}
+        self.names |= self.by_validation(trainer)
 
 
 def rehearse(task: Task, device: torch.device) -> None:

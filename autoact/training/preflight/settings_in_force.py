@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import lightning
 import torch
@@ -34,12 +33,8 @@ class SetUpError(Exception):
     """A training cannot be set up with an assignment; says what was raised, and where."""
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """Learning rates and weight decays of all parameter groups at one time."""
-
-    rates: tuple[float, ...]
-    decays: tuple[float, ...]
+Groups = list[tuple[float, float]]
+"""Learning rate and weight decay of each parameter group at one time."""
 
 
 class _Watch(lightning.Callback):
@@ -57,7 +52,7 @@ class _Watch(lightning.Callback):
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
-        self.history: list[_Groups] = []
+        self.history: list[Groups] = []
         self.configured: dict[str, float] = {}
         self.trained: set[int] = set()
 
@@ -73,8 +68,7 @@ class _Watch(lightning.Callback):
 
     def _note(self, trainer: Trainer) -> None:
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        decays = tuple(float(group.get("weight_decay", math.nan)) for group in groups)
-        self.history.append(_Groups(tuple(float(group["lr"]) for group in groups), decays))
+        self.history.append([(float(group["lr"]), float(group.get("weight_decay", math.nan))) for group in groups])
 
     def on_train_batch_end(self, trainer: object, module: object, outputs: object, batch: object, index: int) -> None:
         if len(self.history) > self.steps or index + 1 >= BATCHES:
@@ -123,13 +117,13 @@ def settings_in_force(
     if "learning_rate" in other:
         factor = other["learning_rate"] / configured["learning_rate"]
         for before, after in pairs:
-            for rate, actual in zip(before.rates, after.rates, strict=True):
+            for (rate, _), (actual, _) in zip(before, after, strict=True):
                 if not _close(rate * factor, actual):
                     overwritten.setdefault("learning_rate", f"{actual:.3g} where {rate * factor:.3g} was set")
     if "weight_decay" in other:
-        set_to = zip(base.history[0].decays, changed.history[0].decays, strict=True)
-        places = [place for place, (a, b) in enumerate(set_to) if not _close(a, b)]
-        lost = [after.decays[p] for before, after in pairs for p in places if _close(before.decays[p], after.decays[p])]
+        set_to = zip(base.history[0], changed.history[0], strict=True)
+        places = [place for place, ((_, a), (_, b)) in enumerate(set_to) if not _close(a, b)]
+        lost = [after[p][1] for before, after in pairs for p in places if _close(before[p][1], after[p][1])]
         if lost:
             overwritten["weight_decay"] = f"{lost[0]:.3g} where {other['weight_decay']:.3g} was set"
     return overwritten

@@ -147,7 +147,24 @@ def test_a_prelu_whose_weights_differ_is_recognised_by_name() -> None:
     assert str(recognise(module)) == "prelu"
 
 
-def test_types_name_every_torch_activation_once() -> None:
-    types = activations.torch_activation_types()
-    assert len(types) == len(set(types)) >= 24
-    assert {nn.GELU, nn.PReLU, nn.Identity} <= set(types)
+class ScaledTanh(nn.Module):
+    """A user's own, whose attribute is called as its parameter is."""
+
+    def __init__(self, alpha: object) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.alpha * torch.tanh(x)
+
+
+def test_a_parameter_is_read_off_the_attribute_of_its_name() -> None:
+    activations.register("scaled_tanh", lambda x, alpha=1.0: alpha * torch.tanh(x), torch_type=ScaledTanh)
+    assert str(recognise(ScaledTanh(2.0))) == "scaled_tanh(alpha=2)"
+    assert recognise(ScaledTanh("loud")) is None
+
+
+def test_the_catalogue_knows_the_activations_of_torch() -> None:
+    types = {activations.get(name).torch_type for name in activations.names()} - {None}
+    assert len(types) >= 24
+    assert {nn.GELU, nn.PReLU, nn.Identity} <= types

@@ -227,6 +227,20 @@ def test_finalists_are_timed_once_per_assignment(kit, monkeypatch, steps):
     assert all((one.value, one.lower, one.upper) == (1.0, 1.0, 1.0) for one in same.values())
 
 
+def test_steps_that_cannot_be_timed_say_why(kit, monkeypatch):
+    def step(*_, **__):
+        raise RuntimeError("vmap: the second step knows no rule")
+
+    monkeypatch.setattr(finalists_module, "why_not", lambda *_: "")
+    monkeypatch.setattr(finalists_module, "seconds_per_step", step)
+    hardware = HardwareSettings(device="cpu", rounds=3, min_ms=0.01)
+    known = dataclasses.replace(kit.known(kit.space()), hardware=hardware)
+    relu = Candidate(Assignment({"a": "relu", "b": "relu"}))
+    with pytest.warns(UserWarning, match="could not be timed: the second step knows no rule"):
+        measured = measure_finalists(net_task(kit), {"tuned": relu}, known)
+    assert measured["tuned"].step_ms is None and measured["tuned"].latency.median_ms > 0
+
+
 def test_ratios_are_paired_and_of_what_is_traded(kit):
     # Both drift fourfold together: the ratio of each round does not.
     drift = [1.0, 2.0, 4.0, 1.0, 3.0]

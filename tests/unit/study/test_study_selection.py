@@ -8,7 +8,7 @@ import pytest
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
-from autoact.study.selection import Trade, margin_of, select_trials
+from autoact.study.selection import Selector, Trade, margin_of
 from autoact.tasks.objectives import Objective
 
 QUALITY = Objective("quality", "AUC", "max")
@@ -31,7 +31,7 @@ def trial(kit: Any, number: int, name: str, quality: float | None, role: str = "
 
 def pick(kit: Any, records: Any, *objectives: Objective, mode: str = "max", share: float = 0.05, **task: Any) -> Any:
     chosen = objectives or (QUALITY, LATENCY, COST)
-    return select_trials(records, kit.task(mode, **task), kit.space(), chosen, TIES, share)
+    return Selector(kit.task(mode, **task), kit.space(), chosen, TIES, share).select(records)
 
 
 def numbers(selection: Any) -> dict[str, int]:

@@ -112,7 +112,6 @@ class Kept:
         return ""
 
     def _tokens(self) -> dict[tuple[str, str], object]:
-        """What tells whether an attribute of the template has changed."""
         return {
             (path, key): token_of(value, _DEPTH)
             for path, part in parts_of(self._base)

@@ -158,8 +158,6 @@ class _CollectionStandIn(_MetricStandIn):
 
 
 class _OneOfCollection:
-    """One metric of a collection, to be logged."""
-
     def __init__(self, name: str, key: str) -> None:
         self.name = name
         self.key = key

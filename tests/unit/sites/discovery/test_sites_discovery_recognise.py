@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoact.activations import registry
-from autoact.activations.modules import torch_activation_types
 from autoact.sites import apply, find_sites
 from autoact.sites.discovery.recognise import FUNCTIONS, choice_of_call, choice_of_function, equal_choice, equal_module
 
@@ -75,7 +74,7 @@ def test_arguments_of_torchs_functions_are_those_of_its_modules() -> None:
         assert choice is not None, name
         values = dict(registry.parameters(choice))
         assert torch.allclose(registry.get(choice.name).function(X, **values), function(X, *more), atol=1e-6), name
-    assert {nn.PReLU, nn.RReLU, nn.ReLU} < set(torch_activation_types())
+    assert {nn.PReLU, nn.RReLU, nn.ReLU} < {row.torch_type for row in registry.all()}
     assert choice_of_call(F.rrelu, (X,), {}) is None
     assert choice_of_call(F.elu, (X, torch.ones(())), {}) is None
 

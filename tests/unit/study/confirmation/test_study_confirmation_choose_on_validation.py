@@ -19,7 +19,7 @@ from autoact.study.confirmation.power import foresee, short
 from autoact.study.confirmation.retraining import same
 from autoact.study.confirmation.shortlist import BASELINES, shortlist
 from autoact.study.confirmation.shrinkage import Estimates
-from autoact.study.selection import Selection, select_trials
+from autoact.study.selection import Selection, Selector
 from autoact.study.settings import ConfirmSettings
 from autoact.training.callbacks import Interrupted
 
@@ -53,8 +53,12 @@ def records_of(kit: Any) -> list[TrialRecord]:
     return found
 
 
+def selector_of(bench: Any) -> Selector:
+    return Selector(bench.task, bench.space, bench.objectives, {}, bench.margin)
+
+
 def first_of(bench: Any, records: list[TrialRecord]) -> Selection:
-    found = select_trials(records, bench.task, bench.space, bench.objectives, {}, bench.margin)
+    found = selector_of(bench).select(records)
     assert found is not None
     return found
 
@@ -75,7 +79,7 @@ def choose(
 ) -> Any:
     records = records if records is not None else records_of(kit)
     settings = ConfirmSettings(seeds=seeds, finalists=finalists)
-    choosing = Choosing(bench.task, bench.space, bench.objectives, {}, bench.margin, settings)
+    choosing = Choosing(selector_of(bench), settings)
     ledger, trainer = bench.ledger(), bench.search(engine)._trainer
     observers = [] if told is None else [told]
     return choosing.run(records, first_of(bench, records), Estimates(), ledger, trainer, observers)
