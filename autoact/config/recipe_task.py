@@ -29,6 +29,10 @@ MAY_HAVE_SEEN = (
 )
 
 
+NUMBERS = "numbers"
+"""The argument of a recipe that gets the training rows of the columns that are numbers."""
+
+
 def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     """The task of a recipe on prepared data.
 
@@ -46,9 +50,13 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     shape = prepared.input_shape
     production_model = _production_model(config, prepared, scored)
 
+    shapes: dict[str, Any] = {"inputs": prepared.inputs, "outputs": prepared.outputs}
+    if NUMBERS in _parameters(recipe):
+        shapes[NUMBERS] = prepared.numbers
+
     def make_module() -> Any:
         try:
-            return recipe(inputs=prepared.inputs, outputs=prepared.outputs, **settings.arguments)
+            return recipe(**shapes, **settings.arguments)
         except (TypeError, ValueError, ZeroDivisionError) as error:
             raise AutoactError(f"recipe.arguments do not fit {settings.module}: {error}") from error
 
@@ -108,7 +116,7 @@ def check_recipe(recipe: Any, config: Config) -> None:
             f"recipe.module={settings.module} is for {' and '.join(kinds)}, and task.kind is {kind}: "
             f"recipe={' or recipe='.join(fitting)}"
         )
-    taken = _parameters(recipe)
+    taken = _parameters(recipe) - {NUMBERS}
     for name, value in settings.arguments.items():
         if taken and name not in taken:
             raise unknown("argument of the recipe", name, sorted(taken), advice="recipe.arguments.NAME=VALUE")
@@ -120,6 +128,8 @@ def check_recipe(recipe: Any, config: Config) -> None:
 _RECIPES = {
     "tabular_classification": "classification",
     "tabular_regression": "regression",
+    "mlp_classification": "classification",
+    "mlp_regression": "regression",
     "sequence_classification": "sequence_classification",
     "forecast": "forecast",
 }

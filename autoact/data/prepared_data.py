@@ -9,6 +9,7 @@ import torch
 from sklearn.compose import ColumnTransformer
 
 from autoact.core.value_holders import PlainData
+from autoact.data.columns.column_types import NUMERIC
 from autoact.data.columns.number_formats import NumberForm
 from autoact.data.part import Part
 from autoact.data.sealed_test import PreparedTest
@@ -112,6 +113,13 @@ class PreparedData:
     def inputs(self) -> int:
         """Features of a table, channels of a sequence."""
         return self.input_shape[0]
+
+    @property
+    def numbers(self) -> torch.Tensor | None:
+        """The training rows of a table's columns that are numbers, scaled (``[rows, columns]``); they come first."""
+        if len(self.input_shape) > 1 or self.preprocessing is None:
+            return None
+        return self.train.x[:, : sum(kind == NUMERIC for kind in self.frame_schema.values())]
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -24,6 +24,7 @@ from autoact.data.part import Part
 from autoact.data.preparation.cross_validation import fold_of
 from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import PreparedTest
+from autoact.recipes.residual import ResidualClassifier, ResidualRegressor
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
 from autoact.sites import find_sites
@@ -177,6 +178,18 @@ def tasks() -> dict[str, Callable[[], Task]]:
         ),
         "tabular regression": lambda: recipe_task(
             lambda: TabularRegressor(5, 1, width=12, dropout=0.2), draw(count, 5), draw(count, seed=2), "rmse"
+        ),
+        "residual classification": lambda: recipe_task(
+            lambda: ResidualClassifier(5, 2, draw(50, 3, seed=3), width=6, members=2),
+            draw(count, 5),
+            classes(2),
+            "roc_auc",
+        ),
+        "residual regression": lambda: recipe_task(
+            lambda: ResidualRegressor(5, 1, draw(50, 3, seed=3), width=6, norm="layer"),
+            draw(count, 5),
+            draw(count, seed=2),
+            "rmse",
         ),
         "sequence classification": lambda: recipe_task(
             lambda: SequenceClassifier(3, 4, width=6, dropout=0.2), draw(count, 3, 9), classes(4), "accuracy"

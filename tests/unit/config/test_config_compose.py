@@ -51,7 +51,7 @@ def test_every_choice_says_what_it_is(group, choice):
 def test_every_task_has_a_recipe_that_takes_its_arguments_and_a_metric_of_its_kind(task):
     found = read(f"task={task}")
     module = load_trusted(found.recipe.module, "recipe.module", ())(inputs=3, outputs=2, **found.recipe.arguments)
-    assert module.configure_optimizers().defaults["lr"] == found.recipe.arguments["learning_rate"]
+    assert module.learning_rate == found.recipe.arguments["learning_rate"]
     assert resolve(found.task.metric, found.task.kind).name == found.task.metric
 
 
@@ -125,7 +125,7 @@ def own(tmp_path):
 def test_a_task_of_ones_own(own):
     found = read("task=mine", "data.target=z", config_dirs=[str(own)])
     assert (found.data.source, found.data.path, found.data.target) == ("parquet", "mine.parquet", "z")
-    assert found.recipe.module == "autoact.recipes.tabular:TabularRegressor"
+    assert found.recipe.module == "autoact.recipes.residual:ResidualRegressor"
     assert (found.hardware.price_per_hour, found.hardware.currency, found.trainer) == (1.5, "EUR", {"max_epochs": 5})
 
 

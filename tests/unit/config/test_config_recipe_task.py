@@ -134,8 +134,8 @@ def test_mistakes(overrides, message):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["recipe=tabular_regression"], "TabularRegressor is for regression, and task.kind is classification: "
-                                        "recipe=tabular_classification"),
+        (["recipe=tabular_regression"], "ResidualRegressor is for regression, and task.kind is classification: "
+                                        "recipe=tabular_classification or recipe=mlp_classification"),
         (["recipe=forecast"], "Forecaster is for forecast, and task.kind is classification: recipe=tabular_class"),
         (["recipe.arguments.inputs=3"], "unknown argument of the recipe 'inputs'"),
         (["recipe.arguments.width=0"], "recipe.arguments.width=0 must be a whole number, 1 or more"),
