@@ -13,6 +13,7 @@ from autoact.core.typed_values import check_value
 from autoact.engines.workers.prestart import settle
 from autoact.latency.hardware import resolve_device
 from autoact.recommendation import Recommendation
+from autoact.study.outcome.result import SearchResult
 from autoact.study.storage.optuna_storage import storage_url
 from autoact.workflows.checking.check_result import CheckResult, Tolerances
 from autoact.workflows.checking.measure_again import CheckSettings, measure_again
@@ -20,7 +21,7 @@ from autoact.workflows.task_source import TaskSource, configured
 
 
 def check(
-    recommendation: str | Path | Recommendation | None = None,
+    recommendation: str | Path | Recommendation | SearchResult | None = None,
     task: TaskSource | None = None,
     *,
     overrides: Sequence[str] = (),
@@ -34,7 +35,7 @@ def check(
 
     Args:
         recommendation: what a search found: a path, ``runs:/ID``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or
-            ``result.recommendation``; as ``recommendation=`` among the overrides unless given.
+            a search's result or its ``recommendation``; as ``recommendation=`` among the overrides unless given.
         task: a recipe's task by name, a whole ``autoact.Config``, or ``autoact.lightning_task(...)``.
         overrides: settings as on the command line, such as ``"data.path=new.csv"``.
         policy: ``"quality"``, ``"balanced"``, ``"economy"`` or ``"baseline"``; else the first of balanced, quality and

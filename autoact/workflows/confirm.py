@@ -27,7 +27,7 @@ def confirm(
     study: str | SearchResult | None = None,
     task: TaskSource | None = None,
     *,
-    recommendation: str | Path | Recommendation | None = None,
+    recommendation: str | Path | Recommendation | SearchResult | None = None,
     overrides: Sequence[str] = (),
     seeds: int | None = None,
     observers: Sequence[SearchCallback] = (),
@@ -109,7 +109,7 @@ def _of_study(source: Configured, study: str) -> PreparedSearch:
     return prepared
 
 
-def _of_recommendation(source: Configured, given: str | Path | Recommendation | None) -> PreparedSearch:
+def _of_recommendation(source: Configured, given: str | Path | Recommendation | SearchResult | None) -> PreparedSearch:
     """A search that tries what a recommendation holds, and nothing else."""
     recommendation = source.recommendation(
         given, "confirm needs a STUDY, or recommendation=FILE with the task and the data to confirm it on"

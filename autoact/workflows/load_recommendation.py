@@ -5,10 +5,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoact.core.errors import AutoactError
 from autoact.recommendation import Recommendation
 from autoact.recommendation import load_recommendation as read_file
+
+if TYPE_CHECKING:  # a path needs torch and PyYAML alone
+    from autoact.study.outcome.result import SearchResult
 
 # How training names the file in the artifacts of a run and of a model.
 FILE = "recommended.yaml"
@@ -18,7 +22,7 @@ ALLOWED = "a path, runs:/ID, models:/NAME/VERSION or models:/NAME@ALIAS"
 
 
 def load_recommendation(
-    source: str | Path, *, tracking_uri: str | None = None, runs: str | Path = "autoact-runs"
+    source: str | Path | SearchResult, *, tracking_uri: str | None = None, runs: str | Path = "autoact-runs"
 ) -> Recommendation:
     """Read a recommendation.
 
@@ -26,8 +30,8 @@ def load_recommendation(
     meant, and ``recommendation.digest`` is the sha256 of what was read.
 
     Args:
-        source: a path; ``runs:/RUN_ID/recommended.yaml``; ``models:/churn-autoact/3``; or
-            ``models:/churn-autoact@candidate``.
+        source: a path; ``runs:/RUN_ID/recommended.yaml``; ``models:/churn-autoact/3``; ``models:/churn-autoact@candidate``;
+            or what ``autoact.search`` returned.
         tracking_uri: where MLflow is; else the URI that the process gave to MLflow; else ``MLFLOW_TRACKING_URI``; else
             the SQLite file in ``runs``.
         runs: the folder that searches write to.
@@ -41,9 +45,12 @@ def load_recommendation(
         ...
         autoact.core.errors.AutoactError: cannot read the recommendation 'nowhere.yaml': No such file or directory
     """
+    held = _held(source)
+    if held is not None:
+        return held
     text = _read(source)
     if not text.startswith(PLACES):
-        return read_file(source)
+        return read_file(text)
     from autoact.tracking.models.model_registry import Registry
     from autoact.tracking.settings import TrackingSettings
     from autoact.tracking.store import shown
@@ -67,14 +74,29 @@ def load_recommendation(
     return replace(found, source={**about, "digest": found.digest})
 
 
+def _held(source: object) -> Recommendation | None:
+    """The recommendation of a search's result; None where the source is none.
+
+    Raises:
+        AutoactError: the search ended before it recommended anything.
+    """
+    if isinstance(source, str | Path) or not hasattr(source, "recommendation"):
+        return None
+    held = source.recommendation
+    if held is None:
+        raise AutoactError(
+            "the result holds no recommendation: its search ended before the final check; the same call goes on from "
+            "there"
+        )
+    return held if isinstance(held, Recommendation) else None
+
+
 def _read(source: object) -> str:
     """A source as text.
 
     Raises:
         AutoactError: something that names no place.
     """
-    if isinstance(getattr(source, "recommendation", None), Recommendation):
-        raise AutoactError(f"a {type(source).__name__} is no recommendation: give its attribute, result.recommendation")
     text = str(source) if isinstance(source, (str, Path)) else ""
     if not text.strip() or "://" in text or text.startswith(("runs:", "models:")) != text.startswith(PLACES):
         raise AutoactError(f"cannot load a recommendation from {source!r}: allowed is {ALLOWED}")

@@ -22,6 +22,7 @@ from autoact.latency.timer import Timing, time_alternating
 from autoact.recommendation import Recommendation
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.study.confirmation.end_to_end_timing import careful, paired_ratio
+from autoact.study.outcome.result import SearchResult
 from autoact.user_code.batch_axis import batch_axis, samples_along, taken
 from autoact.workflows.load_recommendation import load_recommendation
 from autoact.workflows.searching.search_arguments import in_full
@@ -104,7 +105,7 @@ def measure(
     model: nn.Module | Mapping[str, nn.Module],
     example_input: object,
     *,
-    recommendation: str | Path | Recommendation | None = None,
+    recommendation: str | Path | Recommendation | SearchResult | None = None,
     hardware: HardwareSettings | str = "auto",
 ) -> Measurement:
     """Time models end to end on this machine, in turn (A B A B), and say what a sample costs.
@@ -168,7 +169,7 @@ def measure(
 
 
 def _variants(
-    models: Mapping[str, nn.Module], source: str | Path | Recommendation, example: object
+    models: Mapping[str, nn.Module], source: str | Path | Recommendation | SearchResult, example: object
 ) -> dict[str, nn.Module]:
     """The model with each policy of a recommendation that changes something."""
     if len(models) != 1:

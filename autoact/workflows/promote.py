@@ -15,7 +15,7 @@ from autoact.workflows.models.deliver_model import TrainResult
 
 @dataclass(frozen=True, repr=False)
 class AliasMove(Move):
-    """An alias that was moved.
+    """An alias that was moved; ``before`` equals ``after`` where the version had it already.
 
     Attributes:
         name: of the registered model.
@@ -54,6 +54,8 @@ def promote(
     runs: str | Path = "autoact-runs",
 ) -> AliasMove:
     """Give a version of a registered model an alias, such as the one that serves; ``rollback`` takes it back.
+
+    Where the version has the alias already, nothing changes, and ``rollback`` takes back the promote before.
 
     Args:
         version: ``"models:/NAME@candidate"``, ``"models:/NAME/3"``, or what ``autoact.train`` returned.

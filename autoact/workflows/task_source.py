@@ -22,6 +22,7 @@ from autoact.data.columns_of_search import as_searched
 from autoact.data.raw_table import TABULAR
 from autoact.recommendation import Recommendation
 from autoact.tasks.objectives import declared
+from autoact.study.outcome.result import SearchResult
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
 from autoact.workflows.load_recommendation import load_recommendation
@@ -68,7 +69,7 @@ class Configured:
         """
         return self.own_task or make_task(self.config)
 
-    def recommendation(self, given: str | Path | Recommendation | None, needed: str) -> Recommendation:
+    def recommendation(self, given: str | Path | Recommendation | SearchResult | None, needed: str) -> Recommendation:
         """The recommendation that a caller gives, or that the configuration names.
 
         Where neither names one, ``needed`` is said.
@@ -78,7 +79,7 @@ class Configured:
         """
         named = self.config.recommendation
         if given is not None and named is not None:
-            shown = "the recommendation given" if isinstance(given, Recommendation) else given
+            shown = given if isinstance(given, str | Path) else "the recommendation given"
             raise AutoactError(f"{shown} and recommendation={named} both name a recommendation: give one")
         source = named if given is None else given
         if source is None:

@@ -14,6 +14,7 @@ from autoact.core.result_table import number
 from autoact.data.prepare import prepare
 from autoact.latency.hardware import resolve_device
 from autoact.recommendation import Recommendation
+from autoact.study.outcome.result import SearchResult
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
 from autoact.workflows.checking.metric_match import other_metric, said_metric
@@ -33,7 +34,7 @@ BOUNDS = ("min_epochs", "max_epochs")
 
 
 def train(
-    recommendation: str | Path | Recommendation | None = None,
+    recommendation: str | Path | Recommendation | SearchResult | None = None,
     task: TaskSource | None = None,
     *,
     overrides: Sequence[str] = (),
@@ -46,7 +47,7 @@ def train(
 
     Args:
         recommendation: what a search found: a path, ``runs:/ID``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or
-            ``result.recommendation``; as ``recommendation=`` among the overrides unless given.
+            a search's result or its ``recommendation``; as ``recommendation=`` among the overrides unless given.
         task: a recipe's task by name, a whole ``autoact.Config``, or ``autoact.lightning_task(...)``.
         overrides: settings as on the command line, such as ``"train.rows=train"`` and ``"output=runs"``.
         policy: ``"quality"``, ``"balanced"``, ``"economy"`` or ``"baseline"``; else the first of balanced, quality and
@@ -81,9 +82,9 @@ def train(
         config,
         made,
         chosen,
-        chosen.source.get("uri", "")
-        if isinstance(recommendation, Recommendation)
-        else str(recommendation or config.recommendation),
+        str(recommendation or config.recommendation)
+        if recommendation is None or isinstance(recommendation, str | Path)
+        else chosen.source.get("uri", ""),
         opened_store(config),
     )
     check_names(delivery)

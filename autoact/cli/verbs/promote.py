@@ -27,5 +27,6 @@ def run(arguments: Sequence[str]) -> int:
     move = promote(given.plain[0], alias, **given.places)
     places = [f"{key}={given.values[key]}" for key in PLACES if key in given.values]
     print(move.summary)
-    print(f"done; take it back with: python -m autoact rollback {shlex.join([move.uri, *places])}")
+    if not move.idle:
+        print(f"done; take it back with: python -m autoact rollback {shlex.join([move.uri, *places])}")
     return 0

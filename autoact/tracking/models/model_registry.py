@@ -76,6 +76,11 @@ class Move:
     before: int | None
     after: int | None
 
+    @property
+    def idle(self) -> bool:
+        """Whether the version has the alias already, so that nothing changes."""
+        return self.before == self.after
+
     def __str__(self) -> str:
         """For people.
 
@@ -85,6 +90,8 @@ class Move:
             >>> print(Move("churn-autoact", "champion", None, 3))
             churn-autoact: champion is given to version 3; no version had it
         """
+        if self.idle:
+            return f"{self.name}: version {self.after} is the {self.alias} already; nothing moved"
         if self.before is None:
             return f"{self.name}: {self.alias} is given to version {self.after}; no version had it"
         if self.after is None:
@@ -210,7 +217,7 @@ class Registry:
         """What giving ``alias`` to a version would change.
 
         Raises:
-            AutoactError: the alias is the one that training sets, or is none, or the version has it already.
+            AutoactError: the alias is the one that training sets, or is none.
         """
         if alias == CANDIDATE:
             raise AutoactError(f"to={CANDIDATE}: that alias always names what was trained last; choose another")
@@ -222,8 +229,6 @@ class Registry:
             raise AutoactError(f"to={alias!r} is no alias: letters, digits, - and _, such as to=champion")
         with self._asking(version.uri):
             before = self._model(version.name).aliases.get(alias)
-        if before is not None and int(before) == version.number:
-            raise AutoactError(f"{version.name}: version {version.number} is the {alias} already")
         return Move(version.name, alias, None if before is None else int(before), version.number)
 
     def planned_back(self, name: str, alias: str) -> Move:
@@ -257,9 +262,13 @@ class Registry:
     def carry_out(self, move: Move, *, back: bool = False) -> None:
         """Move the alias, and note the move (or that it was taken back) at the registered model.
 
+        A move that changes nothing is not noted: ``rollback`` takes back the one before it.
+
         Raises:
             AutoactError: the store did not take it; the note is then as it was before.
         """
+        if move.idle:
+            return
         with self._asking(move.name):
             before = _moves(self._model(move.name), move.alias)
             # The note comes first: with it alone, rollback refuses; without it, it could not know.

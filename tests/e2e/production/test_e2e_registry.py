@@ -87,7 +87,8 @@ def test_aliases_move_and_move_back(place, runs, registry, cli):
     assert "champion moves from version 1 to version 2" in done.out and versions(registry, "champion") == 2
     assert f"python -m autoact rollback models:/leavers-autoact@champion {runs}" in done.out
     again = promote("@candidate")
-    assert again.code == 2 and "version 2 is the champion already" in again.err
+    assert again.code == 0 and "version 2 is the champion already; nothing moved" in again.out
+    assert "rollback" not in again.out
     assert "champion moves from version 2 to version 1" in rollback().out and versions(registry, "champion") == 1
     assert "champion is taken from version 1; no version had it before" in rollback().out
     assert versions(registry, "champion") is None and versions(registry, CANDIDATE) == 2

@@ -9,27 +9,32 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
 import autoact
+from autoact.workflows.task_source import configured
 
 
 @dataclass
 class Result:
-    recommendation: autoact.Recommendation
+    recommendation: autoact.Recommendation | None
 
 
 KEPT = autoact.Policy(False, autoact.Assignment({}), {}, 3, "kept")
 RECOMMENDATION = autoact.Recommendation("t", "2026-01-01T00:00:00Z", "kept", {}, {"quality": KEPT}, KEPT, {})
 RESULT: Any = Result(RECOMMENDATION)
+UNFINISHED: Any = Result(None)
 OTHER: Any = 3
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: autoact.load_recommendation(RESULT), r"give its attribute, result\.recommendation"),
-        (lambda: autoact.train(RESULT, "churn"), r"a Result is no recommendation: give its attribute"),
-        (lambda: autoact.check(RESULT, "churn"), r"a Result is no recommendation: give its attribute"),
+        (lambda: autoact.load_recommendation(UNFINISHED), "the result holds no recommendation: its search ended before"),
+        (lambda: autoact.train(UNFINISHED, "churn"), "the result holds no recommendation"),
+        (lambda: autoact.check(UNFINISHED, "churn"), "the result holds no recommendation"),
+        (lambda: autoact.load_recommendation(Result(OTHER)), "cannot load a recommendation from Result"),  # type: ignore[arg-type]
         (lambda: autoact.check("x.yaml", "churn", seeds="2"), "seeds='2' must be a whole number"),  # type: ignore[arg-type]
         (lambda: autoact.check("x.yaml", "churn", tolerances=OTHER), r"tolerances=3 must be autoact\.Tolerances"),
         (lambda: autoact.Tolerances(quality="x"), r"tolerance\.quality='x' must be a finite number"),  # type: ignore[arg-type]
@@ -46,3 +51,14 @@ OTHER: Any = 3
 def test_arguments_of_another_kind_are_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(autoact.AutoactError, match=message):
         call()
+
+
+def test_a_result_stands_for_its_recommendation() -> None:
+    assert autoact.load_recommendation(RESULT) is RECOMMENDATION
+    assert configured("churn").recommendation(RESULT, "") is RECOMMENDATION
+    with pytest.raises(autoact.AutoactError, match="unknown policy 'x'"):
+        autoact.train(RESULT, "churn", policy="x")
+    with pytest.raises(autoact.AutoactError, match="the recommendation given and recommendation=a.yaml both name"):
+        autoact.train(RESULT, "churn", overrides=["recommendation=a.yaml"])
+    with pytest.raises(autoact.AutoactError, match="the recommendation of t keeps the baseline"):
+        autoact.measure(nn.Linear(1, 1), torch.ones(1, 1), recommendation=RESULT)
