@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from autoact.core.errors import AutoactError
 from autoact.core.value_holders import PlainData
 from autoact.study.storage.study_notes import StudyNotes
+from autoact.study.storage.turns import turn
 from autoact.tasks.task import Task
 
 OPENINGS = "openings"
@@ -60,7 +61,7 @@ def number_opening(
     The latest opening is repeated, not numbered anew, for the same candidates and seeds after as many trials. Where the
     purpose is ``recurring``, this holds for every earlier opening: of checks that builds repeat in turn, none of which
     chooses what is claimed. ``candidates`` are keys that are equal for equal trainings, ``confidence`` is that of all
-    openings together, and ``why`` is for people.
+    openings together, and ``why`` is for people. Processes that share the storage number one after the other.
 
     Raises:
         AutoactError: there are no test rows, or the storage cannot be written.
@@ -73,15 +74,18 @@ def number_opening(
         # Earlier releases noted the fingerprint of all data, and not that of the test rows among them.
         return bool(one["test"] == rows if "test" in one else data is not None and one.get("data") == data)
 
-    openings: list[PlainData] = notes.noted(OPENINGS) or []
-    own = [one for one in openings if opens_these(one)]
     purpose = {"trials": trials, "candidates": sorted(candidates), "seeds": seeds, "data": data}
-    repeated = own if recurring else own[-1:]
-    opening = next((one for one in repeated if {key: one.get(key) for key in purpose} == purpose), None)
-    if opening is None:
-        opening = {**purpose, "test": rows, "why": why, "time": time.time()}
-        notes.note(OPENINGS, [*openings, opening])
-    same_rows = [one for study in notes.noted_elsewhere(OPENINGS) for one in study if opens_these(one)]
+    with turn(notes):
+        openings: list[PlainData] = notes.noted(OPENINGS) or []
+        own = [one for one in openings if opens_these(one)]
+        same_rows = [one for study in notes.noted_elsewhere(OPENINGS) for one in study if opens_these(one)]
+        repeated = own if recurring else own[-1:]
+        opening = next((one for one in repeated if {key: one.get(key) for key in purpose} == purpose), None)
+        if opening is None:
+            latest = max((one["time"] for one in (*own, *same_rows)), default=0.0)
+            # Later than those before it, whatever the clocks of other machines say.
+            opening = {**purpose, "test": rows, "why": why, "time": max(time.time(), latest + 1e-3)}
+            notes.note(OPENINGS, [*openings, opening])
     earlier = [one for one in (*own, *same_rows) if one["time"] < opening["time"]]
     used = any(one in same_rows or one["trials"] < trials for one in earlier)
     number = len(earlier) + 1

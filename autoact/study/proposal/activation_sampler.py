@@ -60,6 +60,9 @@ class ActivationSampler(BaseSampler):
         ['relu', 'gelu', 'tanh']
     """
 
+    # A search, which does the same itself, refuses it as ``search.sampler``.
+    proposes_activations = True
+
     def __init__(
         self,
         inner: BaseSampler | None = None,

@@ -74,6 +74,11 @@ def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> S
             raise AutoactError(
                 f"search.sampler={name} gives {type(sampler).__name__}, which is no optuna.samplers.BaseSampler"
             )
+        if getattr(sampler, "proposes_activations", False):
+            raise AutoactError(
+                f"search.sampler={name} proposes activations as every search does already, and its refinement would "
+                "not act here: name a sampler to start from, such as tpe or optuna.samplers.GPSampler"
+            )
         return sampler
 
     return make

@@ -64,6 +64,12 @@ class StudyNotes:
         texts = [s.user_attrs.get(key) for s in summaries if s.study_name != self.name]
         return [json.loads(text) for text in texts if text is not None]
 
+    def noted_everywhere(self, prefix: str) -> dict[str, Any]:
+        """What all studies of this storage keep under keys with a prefix, by the rest of the key."""
+        summaries = optuna.study.get_all_study_summaries(self._backend, include_best_trial=False)
+        notes = [one for summary in summaries for one in summary.user_attrs.items()]
+        return {key.removeprefix(prefix): json.loads(text) for key, text in notes if key.startswith(prefix)}
+
 
 def open_notes(storage: str | None, name: str) -> StudyNotes:
     """The notes of the study of that name, which is made where there is none; no storage keeps them in memory.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -10,7 +13,7 @@ import pytest
 
 from autoact.core.errors import AutoactError
 from autoact.study.confirmation.alpha_spending import OPENINGS, NumberedOpening, number_opening
-from autoact.study.storage.study_notes import StudyNotes
+from autoact.study.storage.study_notes import StudyNotes, open_notes
 
 CONFIDENCE = 0.95
 
@@ -85,3 +88,25 @@ def test_without_test_rows_there_is_nothing_to_open(kit: Any, storage: Any) -> N
     with pytest.raises(AutoactError, match="the task 'bench' has no test rows"):
         number_opening(notes, kit.task(test=None), ["a"], 3, CONFIDENCE, why="a check")
     assert notes.noted(OPENINGS) is None
+
+
+@pytest.mark.parametrize("studies", [["one"] * 6, ["one", "two", "three"] * 2])
+def test_openings_at_the_same_moment_have_different_numbers(kit: Any, tmp_path: Path, studies: list[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    notes = [open_notes(url, name) for name in studies]  # each with a connection of its own, as of another process
+
+    def number_of(place: int) -> int:
+        return opened(kit, notes[place], candidates=[str(place)], recurring=True).number
+
+    with ThreadPoolExecutor(len(studies)) as threads:
+        assert sorted(threads.map(number_of, range(len(studies)))) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_clock_that_goes_ahead_does_not_give_a_number_twice(
+    kit: Any, storage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 30)
+    assert opened(kit, notes_of(storage, "ahead")).number == 1
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert [opened(kit, notes_of(storage, "here")).number for _ in range(2)] == [2, 2]

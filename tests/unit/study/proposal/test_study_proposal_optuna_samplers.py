@@ -53,6 +53,8 @@ def test_cma_es_models_no_activations_and_one_objective() -> None:
         ("platform:system", {}, "gives str, which is no optuna.samplers.BaseSampler"),
         ("optuna.samplers.TPESamplr", {}, "has no 'TPESamplr': did you mean TPESampler"),
         ("no_such_package.mod:X", {}, "no module named 'no_such_package'"),
+        ("autoact.ActivationSampler", {}, "proposes activations as every search does already.*such as tpe"),
+        ("autoact.ActivationSampler", {"refine": 0.5}, "proposes activations as every search does already"),
         ("optuna.samplers.GridSampler", {}, "cannot be made: .*search_space"),
         ("tpe", {"n_startup": 3}, r"unknown option of search.sampler=tpe 'n_startup': did you mean n_startup_trials"),
         ("tpe", {"seed": 3}, r"search\.seed is the sampler's seed"),
