@@ -76,6 +76,8 @@ class CommandWords:
                 f"the study {study} was made in Python, from objects that no command names: give its task, "
                 "autoact.confirm(study, task, overrides=[...])"
             )
+        if not file.is_file() and (study.startswith(("models:/", "runs:/")) or study.endswith((".yaml", ".yml"))):
+            raise AutoactError(f"{study} is no study: a recommendation is confirmed with recommendation={study}")
         if not file.is_file():
             studies = [found.parent.name for found in sorted(output.glob(f"*/{FILE}"))]
             raise unknown("study", study, studies, advice=f"in {output}; name another folder with output=DIR")

@@ -11,6 +11,9 @@ from autoact.core.errors import AutoactError, unknown
 
 # What they say, and what the user is told.
 _SAID = {
+    r"(?s)In '([^']+)': (?!.*full_key: \S).*(?:is not a subclass of|Cannot merge DictConfig with ListConfig)": (
+        r"\1.yaml must hold names with values: key: value"
+    ),
     r"Multiple values for (\w+)\.": r"\1 is chosen without a plus sign: \1=CHOICE",
     r"(?s)does not support deletion.*full_key: (\S+)": r"\1 cannot be deleted: give it another value",
 }

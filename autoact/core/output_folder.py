@@ -1,4 +1,4 @@
-"""Folders that are written to: made, and found writable, before anything that takes seconds."""
+"""Folders that are written to: made, and found writable, before anything that takes seconds; and their paths."""
 
 from __future__ import annotations
 
@@ -30,3 +30,14 @@ def make_folder(folder: Path, output: Path | None = None) -> None:
         file = next((place for place in (folder, *folder.parents) if place.is_file()), None)
         why = f"{file} is a file, name a folder" if file else error.strerror
         raise AutoactError(f"output={folder if output is None else output} cannot be written: {why}") from error
+
+
+def for_people(path: str | Path) -> str:
+    """A path as people read it: relative where it lies in the current folder, which results in Python do not rely on.
+
+    Example:
+        >>> for_people(Path.cwd() / "runs" / "report.md"), for_people("/data/runs")
+        ('runs/report.md', '/data/runs')
+    """
+    path = Path(path)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

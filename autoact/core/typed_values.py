@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -75,6 +76,22 @@ def check_value(value: object, kind: object, name: str) -> None:
         return
     if wanted := _wanted(value, kind):
         raise AutoactError(f"{name}={value!r} must be {wanted}")
+
+
+def takes(function: Callable[..., object], *arguments: object, **named: object) -> bool:
+    """Whether a function can be called so; true where it does not say what it takes.
+
+    Example:
+        >>> takes(lambda a, *, b: 0, 1, b=2), takes(lambda: 0, 1)
+        (True, False)
+    """
+    try:
+        inspect.signature(function).bind(*arguments, **named)
+    except TypeError:
+        return False
+    except ValueError:  # written in C
+        return True
+    return True
 
 
 def _wanted(value: object, kind: object) -> str:

@@ -19,7 +19,14 @@ import torch
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from autoact.core.errors import SealedError, first_line
 from autoact.core.value_holders import Batch
@@ -175,6 +182,41 @@ def _batches(loader: object) -> int:
     return len(loader) if hasattr(loader.dataset, "__len__") else 1
 
 
+def draws_rows(made: object) -> bool:
+    """Whether a loader draws which rows it hands out, so that each training is scored on other ones.
+
+    Example:
+        >>> rows = torch.zeros(10, 1)
+        >>> draws_rows(DataLoader(rows, batch_size=4, shuffle=True, drop_last=True))
+        True
+        >>> draws_rows(DataLoader(rows, batch_size=5, shuffle=True, drop_last=True))  # nothing is dropped
+        False
+    """
+    return any(isinstance(loader, DataLoader) and _draws(loader) for loader in _flat(made))
+
+
+def drawn_note(made: object, method: str) -> str:
+    """A note where a datamodule's method returns a loader that draws its rows; empty where none does."""
+    if not draws_rows(made):
+        return ""
+    return (
+        f"{method} draws other rows each time, so trainings are scored on different ones: leave out shuffle=True, "
+        "drop_last=True and samplers there"
+    )
+
+
+def _draws(loader: DataLoader[Batch]) -> bool:
+    batches = loader.batch_sampler if isinstance(loader.batch_sampler, BatchSampler) else None
+    sampler = loader.sampler if batches is None else batches.sampler
+    if isinstance(sampler, WeightedRandomSampler):
+        return True
+    if not isinstance(sampler, RandomSampler | SubsetRandomSampler):
+        return False
+    if isinstance(sampler, RandomSampler) and (sampler.replacement or len(sampler) < len(sampler.data_source)):
+        return True
+    return batches is not None and batches.drop_last and len(sampler) % batches.batch_size > 0
+
+
 class SealedDatamodule(TestSet):
     """The test rows of a user's datamodule, and a copy of it without them.
 
@@ -271,6 +313,10 @@ class SealedDatamodule(TestSet):
         if not self._hash:
             self._hash = rows_hash(self._test_loaders(), self._tensors_in)
         return self._hash
+
+    def doubt(self) -> str:
+        """What makes the test rows less than they could be; empty where nothing does. See ``why_unusable``."""
+        return drawn_note(self._loader(), f"{type(self._given).__name__}.test_dataloader")
 
     def why_unusable(self) -> str:
         """Why the final check could not use the test rows; empty where it can. Their loader is made, no row is read.

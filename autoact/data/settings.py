@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.override_text import override
 from autoact.core.registry import Registry
-from autoact.core.typed_values import check_values
+from autoact.core.typed_values import check_values, takes
 
 SOURCES = ("csv", "parquet", "npz", "openml", "sklearn", "simulated")
 SPLITS = ("auto", "stratified", "random", "time", "group")
@@ -171,7 +171,7 @@ def _check_kind(kind: TaskKind) -> None:
         raise AutoactError(f"name of a kind of task {kind.name!r}: use letters, digits and _, no digit first")
     if kind.like not in KINDS.built_in:
         raise unknown(f"kind that task.kind={kind.name} is like", kind.like, KINDS.built_in)
-    if not callable(kind.prepare):
+    if not callable(kind.prepare) or not takes(kind.prepare, None, False):
         raise AutoactError(f"task.kind={kind.name} needs a function (settings, whole) -> PreparedData")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional, Protocol
 
 from autoact.core.errors import AutoactError
 from autoact.core.registry import Registry
-from autoact.core.typed_values import check_values
+from autoact.core.typed_values import check_values, takes
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,8 @@ class EngineKind:
 
     def __post_init__(self) -> None:
         """Check that it can be started."""
-        if not isinstance(self.open, str) and not callable(self.open):
+        opens = callable(self.open) and takes(self.open, None, None, None, threads=None)
+        if not isinstance(self.open, str) and not opens:
             raise AutoactError(
                 f"engine.name={self.name} needs a function (settings, worker_context, device, *, threads) -> Engine, "
                 f"or its reference package.module:function, got {self.open!r}"

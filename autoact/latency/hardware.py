@@ -56,6 +56,7 @@ class HardwareSettings:
     def __post_init__(self) -> None:
         """Check the values, so that a mistake is named before anything is timed."""
         check_values(self, "hardware")
+        _check_device(self.device)
         least = {"throughput_batch": 1, "latency_batch": 1, "rounds": 3, "threads": 1, "price_per_hour": 0}
         for field, bound in least.items():
             value = getattr(self, field)
@@ -86,13 +87,20 @@ def resolve_device(name: str) -> torch.device:
     present = ["cpu", *(f"cuda:{i}" for i in range(gpus)), *(["mps"] if has_mps else [])]
     if name == "auto":
         return torch.device("cuda:0" if gpus else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and (kind != "cuda" or not number.isdecimal())):
-        raise unknown("device", name, ["auto", "cpu", "cuda", "cuda:0", "mps"])
+    _check_device(name)
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in present:
         raise AutoactError(f"device {name!r} is not on this machine: there is {', '.join(present)}")
     return torch.device(wanted)
+
+
+def _check_device(name: str) -> None:
+    """Refuse a name that is no device's; whether this machine has it is another question."""
+    kind, separator, number = name.partition(":")
+    if name != "auto" and (
+        kind not in ("cpu", "cuda", "mps") or (separator and (kind != "cuda" or not number.isdecimal()))
+    ):
+        raise unknown("device", name, ["auto", "cpu", "cuda", "cuda:0", "mps"])
 
 
 def describe(device: torch.device) -> dict[str, str | int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoact.core.output_folder import for_people
 from autoact.core.result_table import ResultTable
 from autoact.study.outcome.result import SearchResult, effect_lines, final_table, tuning_line
 
@@ -17,7 +18,7 @@ def to_markdown(result: SearchResult) -> str:
     parts += [f"- {note}" for note in filter(None, notes)]
     if result.opening:
         parts.append(f"- Sealed test part: opening number {result.opening}.")
-    parts += [f"- {name}: `{path}`" for name, path in result.files.items()]
+    parts += [f"- {name}: `{for_people(path)}`" for name, path in result.files.items()]
     parts.append(f"- study: `{result.info.study}` in `{result.info.storage}`")
     return _spaced(parts)
 

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from autoact.core.output_folder import for_people
 from autoact.core.result_table import ResultTable, number
 from autoact.core.trial import PRUNED, Role, TrialRecord
 from autoact.report.console import console
@@ -62,7 +63,9 @@ class TerminalView(SearchCallback):
         quality = next((o for o in info.objectives if o.name == "quality"), None)
         self._mode = quality.direction if quality else "max"
         bounds = [f"{info.budget} trials" if info.budget else "", f"{info.minutes:g} minutes" if info.minutes else ""]
-        self.out.print(f"  budget: {' or '.join(filter(None, bounds))}; files in {info.folder}", markup=False)
+        self.out.print(
+            f"  budget: {' or '.join(filter(None, bounds))}; files in {for_people(info.folder)}", markup=False
+        )
         for note in info.notes:
             self.out.print(f"  note: {note}", markup=False)
 
@@ -159,7 +162,7 @@ def print_result(result: SearchResult, out: Console) -> None:
         out.print(f"  {policy}: {word}: {ruling.reason}", markup=False)
     out.print(f"{result.status.capitalize()} in {_duration(result.seconds)}.", markup=False)
     for name, path in result.files.items():
-        out.print(f"  {name}: {path}", markup=False, soft_wrap=True)
+        out.print(f"  {name}: {for_people(path)}", markup=False, soft_wrap=True)
     out.print(f"  study: {result.info.study} in {result.info.storage}", markup=False, soft_wrap=True)
 
 

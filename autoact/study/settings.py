@@ -184,6 +184,11 @@ class ObjectiveSettings:
 
     def __post_init__(self) -> None:
         check_values(self, "objectives")
+        # Whose names these are is asked in the search: an objective may be declared where the module is imported.
+        if not self.use:
+            raise AutoactError("objectives.use is empty: name quality, latency, cost or an objective of your own")
+        if len(set(self.use)) != len(self.use):
+            raise AutoactError(f"objectives.use names an objective twice: {', '.join(self.use)}")
         if not 0 <= self.margin < 1:
             raise AutoactError(f"objectives.margin={self.margin} is a share: it must be 0 or more and below 1")
         if self.max_cost is not None and not self.max_cost > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import dataclass
 from typing import Optional
 
@@ -9,6 +10,8 @@ from autoact.core.errors import unknown
 from autoact.core.typed_values import check_values
 
 BACKENDS, CHILDREN = ("mlflow", "none"), ("all", "front", "none")
+# How addresses begin that MLflow opens itself.
+SCHEMES = ("http", "https", "file", "sqlite", "postgresql", "mysql", "mssql", "databricks", "uc")
 
 
 @dataclass
@@ -38,3 +41,22 @@ class TrackingSettings:
             raise unknown("tracking.backend", self.backend, BACKENDS)
         if self.children not in CHILDREN:
             raise unknown("tracking.children", self.children, CHILDREN)
+        if self.uri is not None:
+            _check_uri(self.uri)
+
+
+def _check_uri(uri: str) -> None:
+    """Refuse a URI that neither MLflow nor an installed plugin of it opens.
+
+    Example:
+        >>> _check_uri("htp://server:5000")
+        Traceback (most recent call last):
+        ...
+        autoact.core.errors.AutoactError: unknown scheme of tracking.uri 'htp': did you mean http or https? Allowed: ...
+    """
+    scheme, separator, _ = uri.partition("://")
+    if not separator or scheme.partition("+")[0].lower() in SCHEMES:
+        return
+    plugins = [one.name for one in importlib.metadata.entry_points(group="mlflow.tracking_store")]
+    if scheme not in plugins:
+        raise unknown("scheme of tracking.uri", scheme, [*SCHEMES, *plugins])

@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset
 
 from autoact.core.errors import AutoactError
-from autoact.data.foreign_datamodule import has, missing_batches
+from autoact.data.foreign_datamodule import drawn_note, has, missing_batches
 
 
 def training_loader(datamodule: LightningDataModule, kind: type) -> Any:
@@ -51,13 +51,18 @@ def check_steps(loader: Any, trainer: Mapping[str, Any]) -> None:
         )
 
 
-def check_validation(datamodule: LightningDataModule) -> None:
+def check_validation(datamodule: LightningDataModule) -> str:
     """Refuse a datamodule, set up, that has nothing to choose by, before anything trains.
+
+    Returns:
+        A note where each training would be scored on other rows; empty where none would.
 
     Raises:
         AutoactError: there is no validation loader, or no batch in it, and what to do.
     """
-    _present(datamodule, type(datamodule).__name__, "val_dataloader", "to choose by")
+    name = type(datamodule).__name__
+    made = _present(datamodule, name, "val_dataloader", "to choose by")
+    return drawn_note(made, f"{name}.val_dataloader")
 
 
 def _present(datamodule: LightningDataModule, name: str, method: str, purpose: str) -> object:

@@ -95,6 +95,7 @@ def lightning_task(
         if axis is not None and samples_along(example, axis) == 1:
             example = make_input(2)  # a graph made from one sample takes no other number of them
         untested = test.why_unusable()
+        drawn = "" if untested else test.doubt()
     kind, digest, given = type(module), _digest(batch), trainer or {}
     dropped = [type(one).__name__ for one in callbacks_in(make_callbacks()) if unseen(one, given)]
     return Task(
@@ -124,7 +125,11 @@ def lightning_task(
             ),
             "fingerprint": digest,
             "recipe": f"{kind.__module__}:{kind.__qualname__}",
-            "notes": (*_doubtful(monitor, mode), *([UNSEEN.format(", ".join(dropped))] if dropped else [])),
+            "notes": (
+                *_doubtful(monitor, mode),
+                *filter(None, [drawn]),
+                *([UNSEEN.format(", ".join(dropped))] if dropped else []),
+            ),
         },
         warning=untested,
     )

@@ -10,6 +10,7 @@ from autoact.config.command_words import of_python
 from autoact.config.effective_keys import AGAIN, ELSEWHERE
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
+from autoact.core.output_folder import for_people
 from autoact.core.trial import Candidate, Role
 from autoact.recommendation import Recommendation
 from autoact.study.callbacks import SearchCallback
@@ -83,7 +84,7 @@ def _check_seeds(config: Config) -> None:
 def _source_of_study(study: str | SearchResult, task: TaskSource | None, words: Sequence[str]) -> Configured:
     """The settings of a study's own command, with what is said now."""
     if isinstance(study, SearchResult) and not any(word.startswith("output=") for word in words):
-        words = [f"output={Path(study.info.folder).parent}", *words]
+        words = [f"output={for_people(Path(study.info.folder).parent)}", *words]
     if task is not None:
         return configured(task, words, AGAIN)
     said = of_python(None, words)

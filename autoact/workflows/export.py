@@ -14,6 +14,7 @@ import torch
 
 from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.core.imports import optional
+from autoact.core.output_folder import for_people
 from autoact.core.result_table import to_html
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.tracking.models.model_artifacts import FetchedModel
@@ -32,7 +33,7 @@ class ExportResult:
     """A file in another format that computes what the model computes.
 
     Attributes:
-        file: its path.
+        file: its absolute path.
         shape: of one row's input.
         difference: largest absolute difference to PyTorch over all compared rows.
         largest: largest absolute output among them.
@@ -50,7 +51,8 @@ class ExportResult:
         """What was written, and how it was verified."""
         compared = ", ".join(f"{rows:,}" for rows in ROWS)
         return (
-            f"{self.model} written to {self.file}: any number of rows of {' x '.join(map(str, self.shape))} inputs",
+            f"{self.model} written to {for_people(self.file)}: any number of rows of "
+            f"{' x '.join(map(str, self.shape))} inputs",
             f"largest difference to PyTorch in ONNX Runtime over {compared} rows: {self.difference:.2g} "
             f"(largest output {self.largest:.3g})",
         )
@@ -150,7 +152,7 @@ def to_onnx(model: FetchedModel, path: str | Path) -> ExportResult:
             target.write_bytes(made.read_bytes())
         except OSError as error:
             raise AutoactError(f"output={path} cannot be written: {error.strerror or error}") from error
-    return ExportResult(target, tuple(example.shape[1:]), difference, largest)
+    return ExportResult(target.absolute(), tuple(example.shape[1:]), difference, largest)
 
 
 def _compared(model: FetchedModel, example: torch.Tensor, file: Path) -> tuple[float, float]:

@@ -30,8 +30,8 @@ def load_recommendation(
     meant, and ``recommendation.digest`` is the sha256 of what was read.
 
     Args:
-        source: a path; ``runs:/RUN_ID/recommended.yaml``; ``models:/churn-autoact/3``; ``models:/churn-autoact@candidate``;
-            or what ``autoact.search`` returned.
+        source: a path; ``runs:/RUN_ID/recommended.yaml``; ``models:/churn-autoact/3``;
+            ``models:/churn-autoact@candidate``; or what ``autoact.search`` returned.
         tracking_uri: where MLflow is; else the URI that the process gave to MLflow; else ``MLFLOW_TRACKING_URI``; else
             the SQLite file in ``runs``.
         runs: the folder that searches write to.
@@ -50,6 +50,7 @@ def load_recommendation(
         return held
     text = _read(source)
     if not text.startswith(PLACES):
+        _refuse_folder(Path(text))
         return read_file(text)
     from autoact.tracking.models.model_registry import Registry
     from autoact.tracking.settings import TrackingSettings
@@ -89,6 +90,19 @@ def _held(source: object) -> Recommendation | None:
             "there"
         )
     return held if isinstance(held, Recommendation) else None
+
+
+def _refuse_folder(path: Path) -> None:
+    """Refuse a folder, with the recommendations that lie in it.
+
+    Raises:
+        AutoactError: names the nearest file.
+    """
+    if not path.is_dir():
+        return
+    found = [path / FILE] if (path / FILE).is_file() else sorted(path.glob(f"*/{FILE}"))
+    advice = f"name the file: {' or '.join(map(str, found[:3]))}" if found else f"no {FILE} lies in it"
+    raise AutoactError(f"cannot read the recommendation {str(path)!r}: it is a folder; {advice}")
 
 
 def _read(source: object) -> str:

@@ -54,7 +54,7 @@ class MeasuredModel:
     cost_per_million: float | None = None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measurement:
     """Latency and cost of models on this machine.
 

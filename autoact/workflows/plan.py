@@ -25,7 +25,7 @@ from autoact.workflows.task_source import TaskSource
 PROBE_EPOCHS = 2
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """The forecast of a search; nothing was written.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from autoact.core.errors import AutoactError
+from autoact.core.output_folder import for_people
 from autoact.core.result_table import ResultTable, to_html
 from autoact.workflows.models.fetch_model import ModelSource, fetched
 from autoact.workflows.models.score_rows import (
@@ -26,7 +27,7 @@ from autoact.workflows.models.score_rows import (
 SHOWN = 10
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PredictResult:
     """Scores of new rows.
 
@@ -35,7 +36,7 @@ class PredictResult:
             classes) and ``prediction``.
         model: which model scored.
         notes: what the reader must know, such as categories that the training never saw.
-        file: what was written; None where no output was named.
+        file: what was written, an absolute path; None where no output was named.
     """
 
     scores: pd.DataFrame
@@ -46,7 +47,7 @@ class PredictResult:
     @property
     def summary(self) -> str:
         """One sentence."""
-        where = "" if self.file is None else f": {self.file}"
+        where = "" if self.file is None else f": {for_people(self.file)}"
         return f"{len(self.scores):,} rows scored by {self.model}{where}"
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -100,5 +101,5 @@ def predict(
     frame = rows if isinstance(rows, pd.DataFrame) else saved.read(str(rows))
     scores = scores_of(found, frame, name)
     notes = [renamed(input_names(saved, frame.columns)), *saved.unfamiliar(frame, "the input")]
-    file = None if output is None else write_scores(scores, str(output))
+    file = None if output is None else write_scores(scores, str(output)).absolute()
     return PredictResult(scores, name, list(filter(None, notes)), file)

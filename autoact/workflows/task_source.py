@@ -21,8 +21,8 @@ from autoact.core.trial import Candidate
 from autoact.data.columns_of_search import as_searched
 from autoact.data.raw_table import TABULAR
 from autoact.recommendation import Recommendation
-from autoact.tasks.objectives import declared
 from autoact.study.outcome.result import SearchResult
+from autoact.tasks.objectives import declared
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
 from autoact.workflows.load_recommendation import load_recommendation

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from autoact.cli.config_arguments import answered, read
 from autoact.cli.main import BEGAN
 from autoact.config.effective_keys import AGAIN, ELSEWHERE
+from autoact.core.errors import AutoactError
 
 USAGE = """usage: python -m autoact confirm STUDY [seeds=20] [output=DIR] [key=value ...]
        python -m autoact confirm recommendation=recommended.yaml task=NAME data.path=new.csv [seeds=10] [key=value ...]
@@ -41,4 +42,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _long(word: str) -> str:
+    key, _, value = word.partition("=")
+    if key == "seed":
+        raise AutoactError(f"{word}: did you mean seeds={value}, the number of fresh seeds, or data.seed?")
     return f"confirm.{word}" if word.startswith("seeds=") else word

@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from autoact.core.errors import unknown
+from autoact.core.output_folder import for_people
 from autoact.core.result_table import ResultTable, number, to_html
 from autoact.core.trial import Candidate, TrialRecord
 from autoact.recommendation import Recommendation, load_recommendation
@@ -77,7 +78,7 @@ class Row:
     own: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SearchResult:
     """Everything that a search found.
 
@@ -100,7 +101,7 @@ class SearchResult:
         kept: which baseline is kept where nothing is recommended: ``tuned`` or ``configured``.
         trainings: stage of the final check -> name -> every training of it, as plain data.
         fresh: what the rows' means on validation rows are over (``10 fresh seeds``); empty where no stage chose.
-        files: what was written, by name.
+        files: what was written, by name: absolute paths.
     """
 
     info: SearchInfo
@@ -139,7 +140,7 @@ class SearchResult:
         if of == "rows":
             return pd.DataFrame([_plain_row(row) for row in self.rows])
         if of not in ("trials", "front"):
-            raise unknown("of", of, ["trials", "front", "rows"])
+            raise unknown("table", of, ["trials", "front", "rows"])
         front = () if self.selection is None else self.selection.front
         trials = [
             _plain_trial(one, one.number in front) for one in self.records if of == "trials" or one.number in front
@@ -151,7 +152,7 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         rulings = [f"{one.policy}: {one.reason}" for one in self.rulings.values()]
-        files = [f"{name}: {path}" for name, path in self.files.items()]
+        files = [f"{name}: {for_people(path)}" for name, path in self.files.items()]
         lines = [*rulings, tuning_line(self), *effect_lines(self), *self.notes, *files]
         return to_html(self.verdict, [final_table(self)] if self.rows else [], lines)
 

@@ -108,7 +108,7 @@ class Finding:
         return [self.title(unit), text(self.stored), text(self.now), interval, bound, verdict]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CheckResult:
     """What a check found.
 

@@ -132,7 +132,8 @@ def number_check(storage: str, task: Task, candidates: Sequence[Candidate], seed
         AutoactError: the storage cannot be opened or written, or the task has no test rows.
     """
     if task.test is None:
-        raise AutoactError(f"the task {task.name!r} has no test rows to check on: leave out --test")
+        why = f" ({task.warning})" if task.warning else ""
+        raise AutoactError(f"the task {task.name!r} has no test rows to check on{why}: leave out --test")
     notes = open_notes(storage, f"check-{task.name}-{str(task.facts.get('fingerprint', task.test.fingerprint))[:12]}")
     keys = [same(candidate) for candidate in candidates]
     return number_opening(notes, task, keys, seeds, CONFIDENCE, why=f"check of {task.name}", recurring=True)

@@ -28,7 +28,7 @@ from autoact.workflows.load_recommendation import FILE as RECOMMENDED
 from autoact.workflows.models.train_recommended import TrainedModel, output_form
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainResult:
     """What ``autoact.train`` trained, and where it lies now.
 
@@ -44,7 +44,7 @@ class TrainResult:
         files: name -> text of the files beside the model.
         run_id: of the MLflow run; None without MLflow.
         model_uri: ``models:/NAME/3``, or the logged model's address; None where no graph was logged.
-        folder: the folder of the files; None with MLflow.
+        folder: the folder of the files, an absolute path; None with MLflow.
     """
 
     task: str
@@ -159,7 +159,7 @@ def deliver(trained: TrainResult, delivery: Delivery) -> TrainResult:
 
     if delivery.store is None:
         folder, where = keep()
-        return replace(trained, delivered=[f"written to {where}"], folder=folder)
+        return replace(trained, delivered=[f"written to {where}"], folder=folder.absolute())
     try:
         return _log(trained, delivery, delivery.store)
     except AutoactError as error:

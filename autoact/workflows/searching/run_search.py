@@ -138,7 +138,7 @@ def _info(prepared: PreparedSearch, known: PredictedCosts, ledger: TrialStore, s
         task=prepared.task.name,
         study=ledger.name,
         storage=shown(ledger.storage),
-        folder=str(prepared.folder),
+        folder=str(prepared.folder.absolute()),
         objectives=prepared.objectives,
         simulated=prepared.task.simulated,
         facts={**about(prepared, known), "engine": shape.describe(settings.engine)},

@@ -31,7 +31,7 @@ class SearchFiles(SearchCallback):
 
     def search_finished(self, result: SearchResult) -> None:
         """Write them, and tell the result where they are."""
-        folder, files = self.folder, {}
+        folder, files = self.folder.absolute(), {}
         trials = folder / "trials.jsonl"
         trials.write_text("".join(f"{record.to_json()}\n" for record in result.records), encoding="utf-8")
         files["trials"] = str(trials)

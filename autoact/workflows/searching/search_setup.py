@@ -101,7 +101,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     loaded = loaded_weights(task)
     sites = sites_of(task).named(settings.space.include)
     check_hidden_copies(module, sites)
-    check_validation(set_up(task))
+    drawn = check_validation(set_up(task))
     configured = configured_settings(task, device)
     rehearse(task, device)
     space, narrow = narrowed(task, build_space(sites, settings.space, configured), device, type(module).__name__)
@@ -131,6 +131,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     identity = identify(task, space, objectives, training, hardware)
     lines = (
         *task.facts.get("notes", ()),
+        drawn,
         *what_is_searched(sites, space),
         *copies_told(sites),
         *space.notes,

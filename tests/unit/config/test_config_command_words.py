@@ -26,6 +26,8 @@ def test_the_words_of_a_study_come_before_those_of_today(tmp_path: Path) -> None
         ("chrun-1", "unknown study 'chrun-1': did you mean churn-1"),
         ("Net-1", "the study Net-1 was made in Python, from objects that no command names: give its task"),
         ("broken-1", "cannot read"),
+        ("x.yaml", r"x\.yaml is no study: a recommendation is confirmed with recommendation=x\.yaml"),
+        ("models:/churn-autoact/3", "is no study: a recommendation is confirmed with recommendation=models:/churn"),
     ],
 )
 def test_studies_that_cannot_be_taken_up(study: str, message: str, tmp_path: Path) -> None:

@@ -163,6 +163,13 @@ def test_mistakes_in_ones_own_files_are_named(own):
             read("task=mine", config_dirs=[str(own)])
 
 
+@pytest.mark.parametrize("text", ["- a\n- b\n", "# @package _global_\n- a\n", "- name: a\n"])
+def test_a_file_that_holds_a_list_is_named(own, text):
+    (own / "task" / "mine.yaml").write_text(text)
+    with pytest.raises(AutoactError, match=r"task/mine\.yaml must hold names with values: key: value$"):
+        read("task=mine", config_dirs=[str(own)])
+
+
 def test_a_file_that_is_not_yaml_is_named(own):
     (own / "task" / "mine.yaml").write_text("task: [")
     with pytest.raises(AutoactError, match=r"mine\.yaml"):

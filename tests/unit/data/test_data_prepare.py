@@ -306,3 +306,5 @@ def test_what_a_registered_kind_may_not_do(kinds: Registry[TaskKind]) -> None:
         register_task_kind("third", lambda settings, whole: None, like="other")
     with pytest.raises(AutoactError, match=r"task.kind name 'forecast' is taken"):
         register_task_kind("forecast", lambda settings, whole: None, like="forecast")
+    with pytest.raises(AutoactError, match=r"^task.kind=fourth needs a function \(settings, whole\)"):
+        register_task_kind("fourth", lambda: None, like="forecast")  # type: ignore[arg-type,misc]

@@ -1,5 +1,7 @@
 """Settings: what is refused, and how many workers they mean."""
 
+from typing import Any
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -89,4 +91,11 @@ def test_an_engine_that_a_user_registers_is_opened_by_name(monkeypatch):
 def test_an_engine_that_nothing_can_start_is_refused_when_it_is_registered() -> None:
     with pytest.raises(AutoactError, match=r"engine.name=broken needs a function \(settings, .*got 3"):
         register_engine("broken", 3)  # type: ignore[arg-type]
+    assert "broken" not in ENGINES
+
+
+@pytest.mark.parametrize("open", [lambda: None, lambda settings, context, device: None])
+def test_an_engine_that_takes_other_arguments_is_refused_when_it_is_registered(open: Any) -> None:
+    with pytest.raises(AutoactError, match=r"engine.name=broken needs a function \(settings, worker_context, device"):
+        register_engine("broken", open)
     assert "broken" not in ENGINES

@@ -120,3 +120,13 @@ def test_describe_reads_the_processor_name(tmp_path: Path, monkeypatch: pytest.M
 def test_settings_are_read_without_torch() -> None:
     code = "import sys; import autoact.latency.hardware, autoact.latency.cost; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:", "mps:0", "CUDA", ""])
+def test_a_device_that_no_machine_has_is_refused_where_it_is_written(device: str) -> None:
+    with pytest.raises(AutoactError, match=f"unknown device '{device}'"):
+        HardwareSettings(device=device)
+
+
+def test_a_device_of_another_machine_can_be_written() -> None:
+    assert HardwareSettings(device="cuda:7").device == "cuda:7"

@@ -172,3 +172,14 @@ def test_steps_that_end_before_the_first_validation(trainer: dict[str, Any], fir
         return
     with pytest.raises(AutoactError, match=rf"comes after {first} steps: set trainer\.max_steps={first} or more"):
         check_steps(loader, trainer)
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"), [({}, ""), ({"shuffle": True}, ""), ({"shuffle": True, "drop_last": True}, "Mine")]
+)
+def test_validation_rows_that_are_drawn_anew_are_told(rest: Any, told: str) -> None:
+    held = sealed(with_loaders(val_dataloader=lambda: [loader(), DataLoader(ROWS, batch_size=8, **rest)])).datamodule
+    said = check_validation(held)
+    assert said.startswith(f"{told}.val_dataloader draws other rows each time" if told else "") and bool(said) == bool(
+        told
+    )

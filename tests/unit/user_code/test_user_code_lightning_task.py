@@ -8,7 +8,16 @@ import lightning
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset, random_split
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+    random_split,
+)
 
 from autoact.core.errors import AutoactError, SealedError
 from autoact.data.foreign_datamodule import SealedDatamodule
@@ -188,6 +197,25 @@ def loaders(**methods: Any) -> Any:
 def test_test_rows_that_cannot_be_used_are_known_before_anything_is_trained(data: Any, reason: str) -> None:
     task = lightning_task(Net, data(), monitor="val_loss", mode="min")
     assert task.test is None and reason in task.warning
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"batch_size": 4, "shuffle": True, "drop_last": True}, True),
+        ({"batch_size": 5, "shuffle": True, "drop_last": True}, False),
+        ({"batch_size": 4, "drop_last": True}, False),
+        ({"batch_size": 4, "shuffle": True}, False),
+        ({"sampler": WeightedRandomSampler([1.0] * 10, 10)}, True),
+        ({"sampler": RandomSampler(range(10), num_samples=5)}, True),
+        ({"batch_sampler": BatchSampler(SubsetRandomSampler(range(10)), 4, drop_last=True)}, True),
+    ],
+)
+def test_a_test_loader_that_draws_its_rows_is_told(options: dict[str, Any], told: bool) -> None:
+    data = loaders(test_dataloader=lambda self: DataLoader(self.parts[2], **options))
+    task = lightning_task(Net, data, monitor="val_loss", mode="min")
+    said = [note for note in task.facts["notes"] if "Other.test_dataloader draws other rows each time" in note]
+    assert len(said) == told and task.test is not None
 
 
 def test_one_test_loader_stands_in_each_place_of_several_validation_loaders() -> None:

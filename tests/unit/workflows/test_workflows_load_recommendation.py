@@ -21,3 +21,14 @@ def test_what_names_no_place_is_refused_with_the_forms_that_do(source: Any) -> N
 def test_paths_are_looked_for(source: Any) -> None:
     with pytest.raises(AutoactError, match="cannot read the recommendation"):
         autoact.load_recommendation(source)
+
+
+def test_a_folder_names_the_file_that_lies_in_it(tmp_path: Path) -> None:
+    with pytest.raises(AutoactError, match=r"it is a folder; no recommended\.yaml lies in it"):
+        autoact.load_recommendation(tmp_path)
+    study = tmp_path / "churn-1"
+    study.mkdir()
+    (study / "recommended.yaml").write_text("", encoding="utf-8")
+    for folder in (tmp_path, study):
+        with pytest.raises(AutoactError, match=r"it is a folder; name the file: .*/churn-1/recommended\.yaml$"):
+            autoact.load_recommendation(folder)

@@ -31,7 +31,10 @@ OTHER: Any = 3
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: autoact.load_recommendation(UNFINISHED), "the result holds no recommendation: its search ended before"),
+        (
+            lambda: autoact.load_recommendation(UNFINISHED),
+            "the result holds no recommendation: its search ended before",
+        ),
         (lambda: autoact.train(UNFINISHED, "churn"), "the result holds no recommendation"),
         (lambda: autoact.check(UNFINISHED, "churn"), "the result holds no recommendation"),
         (lambda: autoact.load_recommendation(Result(OTHER)), "cannot load a recommendation from Result"),  # type: ignore[arg-type]
@@ -58,7 +61,7 @@ def test_a_result_stands_for_its_recommendation() -> None:
     assert configured("churn").recommendation(RESULT, "") is RECOMMENDATION
     with pytest.raises(autoact.AutoactError, match="unknown policy 'x'"):
         autoact.train(RESULT, "churn", policy="x")
-    with pytest.raises(autoact.AutoactError, match="the recommendation given and recommendation=a.yaml both name"):
+    with pytest.raises(autoact.AutoactError, match=r"the recommendation given and recommendation=a\.yaml both"):
         autoact.train(RESULT, "churn", overrides=["recommendation=a.yaml"])
     with pytest.raises(autoact.AutoactError, match="the recommendation of t keeps the baseline"):
         autoact.measure(nn.Linear(1, 1), torch.ones(1, 1), recommendation=RESULT)

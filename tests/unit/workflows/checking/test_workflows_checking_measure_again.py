@@ -205,6 +205,9 @@ def test_a_check_on_test_rows_that_are_not_there_is_refused_and_not_counted(task
     storage = f"sqlite:///{tmp_path / 'optuna.db'}"
     with pytest.raises(AutoactError, match="has no test rows to check on: leave out --test"):
         number_check(storage, replace(task[0], test=None), [Candidate(Assignment({"a": "relu"}))], 2)
+    why = replace(task[0], test=None, warning="Two.test_dataloader returns 2 loaders")
+    with pytest.raises(AutoactError, match=r"check on \(Two.test_dataloader returns 2 loaders\): leave out --test"):
+        number_check(storage, why, [Candidate(Assignment({"a": "relu"}))], 2)
     assert not (tmp_path / "optuna.db").exists()
 
 

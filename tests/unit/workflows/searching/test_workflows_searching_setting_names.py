@@ -149,6 +149,19 @@ def test_notes_and_verdict_of_a_call_hold_no_key_of_the_command_line(tmp_path):
     assert "(trials=20)" in Path(result.files["recommendation"]).read_text(encoding="utf-8")
 
 
+def test_a_result_is_found_again_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("runs", trials=1)
+    assert Path(result.files["report"]).read_text(encoding="utf-8").count("`runs/") == len(result.files)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Path(result.info.folder).is_dir() and all(Path(file).is_file() for file in result.files.values())
+    assert result.recommendation is not None
+    assert {result: "a key"}[result] == "a key"
+    with pytest.raises(AutoactError, match="unknown table 'row': did you mean rows"):
+        result.to_dataframe("row")
+
+
 def test_the_advice_of_a_call_ends_the_message_when_it_is_followed(tmp_path):
     assert "nothing was compared" in call(tmp_path, trials=1).verdict
     assert "nothing was compared" not in call(tmp_path, trials=20).verdict
