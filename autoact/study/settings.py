@@ -186,7 +186,7 @@ class ObjectiveSettings:
         check_values(self, "objectives")
         # Whose names these are is asked in the search: an objective may be declared where the module is imported.
         if not self.use:
-            raise AutoactError("objectives.use is empty: name quality, latency, cost or an objective of your own")
+            raise AutoactError("no objective is left: objectives.use is empty")
         if len(set(self.use)) != len(self.use):
             raise AutoactError(f"objectives.use names an objective twice: {', '.join(self.use)}")
         if not 0 <= self.margin < 1:

@@ -10,7 +10,7 @@ from autoact.study.settings import ObjectiveSettings
 
 @pytest.mark.parametrize(
     ("use", "told"),
-    [([], "objectives.use is empty: name quality"), (["cost", "cost"], "names an objective twice: cost, cost")],
+    [([], "no objective is left: objectives.use is empty"), (["cost", "cost"], "names an objective twice: cost, cost")],
 )
 def test_objectives_that_cannot_be_meant(use: list[str], told: str) -> None:
     with pytest.raises(AutoactError, match=told):
