@@ -12,6 +12,7 @@ from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.core.output_folder import for_people
 from autoact.core.trial import Candidate, Role
+from autoact.core.typed_values import check_value
 from autoact.recommendation import Recommendation
 from autoact.study.callbacks import SearchCallback
 from autoact.study.outcome.result import SearchResult
@@ -19,7 +20,7 @@ from autoact.study.storage.optuna_storage import storage_url
 from autoact.study.storage.trial_store import spent_in
 from autoact.tracking.store import shown
 from autoact.workflows.checking.metric_match import same_metric
-from autoact.workflows.search import watched_search
+from autoact.workflows.search import check_observers, watched_search
 from autoact.workflows.searching.search_setup import PreparedSearch
 from autoact.workflows.task_source import Configured, TaskSource, configured, from_words, prepared_search
 
@@ -58,6 +59,8 @@ def confirm(
         ...
         autoact.core.errors.AutoactError: unknown study 'churn-1a2b3c4d'...
     """
+    check_observers(observers)
+    check_value(seeds, int | None, "seeds")
     words = of_python(None, overrides, *([] if seeds is None else [f"confirm.seeds={seeds}"])).overrides
     if study is None:
         source = configured(task, words, ELSEWHERE)

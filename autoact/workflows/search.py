@@ -112,12 +112,21 @@ def search(
     """
     given = locals()
     arguments = cast(SearchArguments, {name: given[name] for name in SearchArguments.__annotations__})
-    if not isinstance(observers, Sequence) or not all(isinstance(one, SearchCallback) for one in observers):
-        raise AutoactError(f"observers={observers!r} must be a list of autoact.SearchCallback objects")
+    check_observers(observers)
     with warned_once():
         prepared = prepared_from(task, datamodule, arguments)
         with prepared.settings.terms.errors():
             return watched_search(prepared, observers, quiet=quiet)
+
+
+def check_observers(observers: object) -> None:
+    """Refuse what cannot watch a search, before anything is read or trained.
+
+    Raises:
+        AutoactError: says what is allowed.
+    """
+    if not isinstance(observers, Sequence) or not all(isinstance(one, SearchCallback) for one in observers):
+        raise AutoactError(f"observers={observers!r} must be a list of autoact.SearchCallback objects")
 
 
 def watched_search(prepared: PreparedSearch, observers: Sequence[SearchCallback] = (), *, quiet: bool) -> SearchResult:

@@ -138,9 +138,8 @@ def configured(task: TaskSource | None, overrides: Sequence[str] = (), verb: str
     if task is None or isinstance(task, str):
         return from_words(of_python(task, overrides), verb)
     if not isinstance(task, Task):
-        raise AutoactError(
-            f"task is a {type(task).__name__}: give a task's name, an autoact.Config, or autoact.lightning_task(...)"
-        )
+        given = f"the class {task.__name__}" if isinstance(task, type) else f"a {type(task).__name__}"
+        raise AutoactError(f"task is {given}: give a task's name, an autoact.Config, or autoact.lightning_task(...)")
     words = of_python(None, overrides)
     config, keys = typed(words.config()), keys_given(words.overrides)
     for one in keys:

@@ -257,12 +257,14 @@ def _quality(
     if stored is not None:
         # The stored rows' noise is not in the file: it is that of these rows, scaled by their number.
         variance *= 0.0 if _same_rows(task, recommendation, means) else 1 + (here / rows if rows and here else 1.0)
-        variance += chosen.evidence.get("test_sd_over_seeds", 0.0) ** 2 / max(chosen.evidence.get("seeds") or 1, 1)
+    seeds = max(chosen.evidence.get("seeds") or 1, 1)
+    spread = 0.0 if stored is None else chosen.evidence.get("test_sd_over_seeds", 0.0) ** 2 / seeds
+    parts = [(variance, groups - 1), (spread, seeds - 1)]
     interval = paired_interval(
         [sign * (score - center) for score in scores],
         confidence=confidence,
-        row_variance=variance,
-        row_df=groups - 1 if groups > 1 else math.inf,
+        row_variance=variance + spread,
+        row_df=_together(parts),
     )
     low, high = within_range(task, *sorted((center + sign * interval.low, center + sign * interval.high)))
     if stored is None:
@@ -272,6 +274,19 @@ def _quality(
     bound = stored - sign * allowed
     least = task.mode == "max"
     return Finding("quality", stored, mine.mean, low, high, bound, least, judge(low, high, bound, least=least))
+
+
+def _together(parts: Sequence[tuple[float, int]]) -> float:
+    """The degrees of freedom of a sum of variances, each estimated with its own (Satterthwaite, 1946).
+
+    A spread that two seeds told is hardly known: an interval that took it for certain would see regressions in noise.
+
+    Example:
+        >>> _together([(2.0, 1)]), _together([(1.0, 4), (1.0, 4)]), _together([(0.0, 0)])
+        (1.0, 8.0, inf)
+    """
+    known = [(variance, df) for variance, df in parts if variance > 0 and df > 0]
+    return sum(v for v, _ in known) ** 2 / sum(v**2 / df for v, df in known) if known else math.inf
 
 
 def _same_rows(task: Task, recommendation: Recommendation, means: CheckSettings) -> bool:

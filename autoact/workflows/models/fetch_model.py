@@ -28,6 +28,11 @@ def fetched(source: ModelSource, tracking_uri: str | None, runs: str | Path) -> 
         if source._store is not None and source.model_uri is not None:
             return fetch_model(source._store, source.model_uri), source.model_uri
         return FetchedModel(source.module, None, source.files, None, None), "the trained model"
+    if not isinstance(source, str | Path):
+        raise AutoactError(
+            f"model is a {type(source).__name__}: give what autoact.train returned, models:/NAME@ALIAS, "
+            "models:/NAME/VERSION, runs:/ID/model, or a folder that holds a logged model"
+        )
     text = str(source)
     if is_registry_uri(text):
         registry = Registry.at(TrackingSettings(uri=tracking_uri), runs)

@@ -279,9 +279,15 @@ def _own_parts(
         AutoactError: says what to write.
     """
     if isinstance(make_module, torch.nn.Module) or not callable(make_module):
-        given = type(make_module).__name__
-        name = given if isinstance(make_module, torch.nn.Module) else "Net"
-        raise AutoactError(f"task is a {given}, not a function that returns a fresh module: give lambda: {name}(...)")
+        given, own = type(make_module).__name__, isinstance(make_module, torch.nn.Module)
+        name, others = (given, "") if own else ("Net", ", the name of a recipe's task, or an autoact.Config")
+        raise AutoactError(
+            f"task is a {given}, not a function that returns a fresh module: give lambda: {name}(...){others}"
+        )
+    if make_module is Config:
+        raise AutoactError("task is the class Config: give an object, autoact.Config(...)")
+    if datamodule is None:
+        raise AutoactError("a module of your own needs its data: give datamodule=, a lightning.LightningDataModule")
     if isinstance(datamodule, type):
         raise AutoactError(f"datamodule is the class {datamodule.__name__}: give an object, {datamodule.__name__}(...)")
     if not is_of(type(datamodule), lightning.LightningDataModule):

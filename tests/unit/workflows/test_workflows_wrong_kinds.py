@@ -44,6 +44,13 @@ OTHER: Any = 3
         (lambda: autoact.Tolerances(gain=True), r"tolerance\.gain=True must be a finite number"),
         (lambda: autoact.confirm(Path("runs/x")), "study is a PosixPath: give a study's name"),  # type: ignore[arg-type]
         (lambda: autoact.confirm(RECOMMENDATION), "study is a Recommendation: give"),  # type: ignore[arg-type]
+        (lambda: autoact.confirm("x", seeds="3"), "seeds='3' must be a whole number"),  # type: ignore[arg-type]
+        (lambda: autoact.confirm("x", observers=print), "observers=.* must be a list of"),  # type: ignore[arg-type]
+        (lambda: autoact.export(nn.Linear(1, 1), "x.onnx"), "^model is a Linear: give what autoact.train returned"),  # type: ignore[arg-type]
+        (lambda: autoact.search(OTHER), "task is a int.*the name of a recipe's task, or an autoact.Config"),
+        (lambda: autoact.search(autoact.Config), r"task is the class Config: give an object, autoact.Config"),  # type: ignore[arg-type]
+        (lambda: autoact.search(nn.Linear), "a module of your own needs its data: give datamodule="),  # type: ignore[arg-type]
+        (lambda: autoact.train(RESULT, nn.Linear), "task is the class Linear: give a task's name"),  # type: ignore[arg-type]
         (lambda: autoact.promote(OTHER, "champion"), "version=3 must be text"),
         (lambda: autoact.promote("models:/x/1", OTHER), "to=3 must be text"),
         (lambda: autoact.rollback(OTHER), "alias is a int: rollback needs models:/NAME@champion"),

@@ -323,6 +323,14 @@ def test_a_module_that_logs_its_metric_itself_is_judged_and_said(task, monkeypat
     assert any("logs its metric itself" in note for note in checked.notes)
 
 
+@pytest.mark.parametrize(("seeds", "verdict"), [(2, "unclear"), (20, "regression")])
+def test_a_stored_spread_over_few_seeds_is_hardly_known(seeds, verdict, task, monkeypatch):
+    own = replace(task[0], metric=None, facts={**task[0].facts, **few_rows(3, [], monkeypatch)})
+    rec = recommended(task[0], test_mean=0.05, test_sd_over_seeds=0.01 * (seeds / 2) ** 0.5, seeds=seeds)
+    checked = measure_again(own, rec, None, Tolerances(quality=0.0), means(task[1]))
+    assert by_name(checked)["quality"].verdict == verdict
+
+
 def test_no_interval_leaves_the_range_of_the_metric(task):
     rec = recommended(task[0], test_sd_over_seeds=5.0)
     found = by_name(measure_again(task[0], rec, None, Tolerances(), means(task[1])))["quality"]
