@@ -16,8 +16,13 @@ import autoact
 from autoact.tracking.store import Store
 
 PUBLIC = {name: getattr(autoact, name) for name in autoact.__all__}
-# What modules that import torch late name in their annotations.
-LATE = {"nn": torch.nn, "torch": torch, "LightningDataModule": lightning.LightningDataModule}
+# What modules that import torch, or a search's result, late name in their annotations.
+LATE = {
+    "nn": torch.nn,
+    "torch": torch,
+    "LightningDataModule": lightning.LightningDataModule,
+    "SearchResult": autoact.SearchResult,
+}
 
 
 def types_in(annotation: object) -> Iterator[type]:
