@@ -166,12 +166,12 @@ def by_hand(place, registry, new, folder):
     from autoact.data.prepare import prepare
     from autoact.data.preprocessing_file import SavedPreprocessing
     from autoact.data.settings import DataSettings
-    from autoact.recipes.tabular import TabularClassifier
+    from autoact.recipes.residual import ResidualClassifier
 
     settings = DataSettings(path=str(place / "table.csv"), target="left", drop=["who"])
     prepared = prepare(settings, "classification", whole=True)
     files = registry.fetch("models:/leavers-autoact/2/extra_files", folder / "fetched")
-    module = TabularClassifier(inputs=prepared.inputs, outputs=2)
+    module = ResidualClassifier(inputs=prepared.inputs, outputs=2, numbers=prepared.numbers)
     autoact.restore_(module, load_file(files / "model.safetensors"), example_input=prepared.train.x[:2])
     with torch.no_grad():
         return torch.sigmoid(
@@ -194,9 +194,9 @@ def test_the_model_is_exported_and_compared(place, runs, registry, cli, tmp_path
 def test_what_was_trained_is_shown_from_the_registry(place, runs, cli):
     done = cli("show", "models:/leavers-autoact@candidate", runs)
     assert done.code == 0, done.err
-    assert "from models:/leavers-autoact/2" in done.out and "layers.1.act: prelu" in done.out
+    assert "from models:/leavers-autoact/2" in done.out and "blocks.1.act: prelu" in done.out
     done = cli("show", "models:/leavers-autoact@candidate", "--as=python", runs)
-    assert "'layers.1.act': lambda: Learnable(prelu, 64, -1, weight=0.25)," in done.out
+    assert "'blocks.1.act': lambda: Learnable(prelu, 128, -1, weight=0.25)," in done.out
 
 
 MISTAKES = {
