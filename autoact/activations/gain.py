@@ -33,35 +33,45 @@ def _rule() -> tuple[Tensor, Tensor]:
     return nodes, 2 * vectors[0].square()
 
 
-def _integral(f: Callable[[Tensor], Tensor], left: Tensor, right: Tensor) -> Tensor:
-    """The integral of f(z)^2 under the normal density over each panel ``left[i] .. right[i]``."""
+def _integral(h: Callable[[Tensor], Tensor], left: Tensor, right: Tensor) -> Tensor:
+    """The integral of h(z) under the normal density over each panel ``left[i] .. right[i]``."""
     nodes, weights = _rule()
     half = (right - left) / 2
     z = ((left + right) / 2)[:, None] + half[:, None] * nodes
     density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
-    return (f(z).square() * density * weights).sum(dim=1) * half
+    return (h(z) * density * weights).sum(dim=1) * half
 
 
 def second_moment(f: Callable[[Tensor], Tensor]) -> float:
     """``E[f(z)^2]`` for a standard normal z, in float64.
 
-    Panels are halved where halving changes their integral, so kinks and jumps anywhere are found.
-
     Example:
         >>> round(second_moment(torch.relu), 9)
         0.5
+    """
+    return expectation(lambda z: f(z).square())
+
+
+def expectation(h: Callable[[Tensor], Tensor]) -> float:
+    """``E[h(z)]`` for a standard normal z, in float64; infinite or NaN where the tails say so.
+
+    Panels are halved where halving changes their integral, so kinks and jumps anywhere are found.
+
+    Example:
+        >>> round(expectation(torch.relu) * math.sqrt(2 * math.pi), 9)
+        1.0
     """
     edges = torch.linspace(-_EDGE, _EDGE, 257, dtype=torch.float64, device="cpu")
     left, right = edges[:-1], edges[1:]
     total = 0.0
     with torch.no_grad():
-        whole = _integral(f, left, right)
-        scale = float(whole.sum())
-        if not float(whole[0] + whole[-1]) <= 1e-9 * scale:  # the tails still grow there, or are no numbers
+        whole = _integral(h, left, right)
+        scale = float(whole.abs().sum())
+        if not float((whole[0] + whole[-1]).abs()) <= 1e-9 * scale:  # the tails still grow there, or are no numbers
             return math.nan if math.isnan(scale) else math.inf if scale > 0 else scale
         for _ in range(_ROUNDS):
             middle = (left + right) / 2
-            first, second = _integral(f, left, middle), _integral(f, middle, right)
+            first, second = _integral(h, left, middle), _integral(h, middle, right)
             rough = ((first + second - whole).abs() > _TOLERANCE * scale) & (middle > left) & (middle < right)
             total += float((first + second)[~rough].sum())
             left, right = torch.cat([left[rough], middle[rough]]), torch.cat([middle[rough], right[rough]])

@@ -38,6 +38,37 @@ class Parameter:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class Initialisation:
+    """How the weights around an activation are drawn: a rule of ``autoact.activations.initialisation``.
+
+    Every weight that consumes the output is scaled so that its results keep a root mean square of 1.
+
+    Attributes:
+        source: author, title, year.
+        critical: whether the bias of the layer that consumes the output takes a constant off it, chosen so that
+            back-propagated gradients keep their size too.
+        scale: root mean square that the inputs should have, as a function of the parameters; the weights that produce
+            them are drawn for it. 1 where not given.
+        first: a weight that multiplies the model's own input is drawn from ``U(-first / fan_in, first / fan_in)`` where
+            that is wider than the rule for the other layers; None for no such exception.
+        quiet_end: whether a layer that consumes the output and leads to no activation is drawn at ``scale`` as well.
+    """
+
+    source: str
+    critical: bool = False
+    scale: Callable[..., float] | None = None
+    first: float | None = None
+    quiet_end: bool = False
+
+
+HE = Initialisation("He et al., Delving Deep into Rectifiers, 2015")
+"""The plain rule: the gain alone, whose weights keep forward signals at their size; biases are zero."""
+
+CRITICAL = Initialisation("Schoenholz et al., Deep Information Propagation, 2017", critical=True)
+"""The gain and a bias on the edge of chaos, where gradients neither vanish nor explode."""
+
+
 @dataclass(frozen=True, eq=False)
 class Activation:
     """One row of the catalogue.
@@ -63,6 +94,7 @@ class Activation:
         reference: author, title or venue, year.
         reason_not_searchable: why no search may try it; empty where one may.
         stated_gain: used instead of the computed gain where given.
+        initialisation: how the weights around it are drawn.
         moment_of: of a gated one: ``g(z, *parameters)`` of one number such that ``E[g(z)^2]`` is the second moment of
             the output for independent standard normal inputs; its gain is computed from it.
         torch_type: the torch.nn class that computes this.
@@ -93,6 +125,7 @@ class Activation:
     reference: str = ""
     reason_not_searchable: str = ""
     stated_gain: float | None = None
+    initialisation: Initialisation = HE
     moment_of: Function | None = None
     torch_type: type[nn.Module] | None = None
     torch_attributes: Mapping[str, str] = field(default_factory=dict)
@@ -110,6 +143,13 @@ class Activation:
             raise AutoactError(f"activation {self.name!r}: a learnable one needs parameters to learn")
         if self.gated and self.moment_of is None and self.stated_gain is None:
             raise AutoactError(f"activation {self.name!r}: a gated one needs gain=<number>, or moment_of=<function>")
+        if not isinstance(self.initialisation, Initialisation):
+            raise AutoactError(
+                f"activation {self.name!r}: initialisation={self.initialisation!r} is no Initialisation: take HE or "
+                "CRITICAL of autoact.activations.spec, or make one"
+            )
+        if self.gated and self.initialisation != HE:
+            raise AutoactError(f"activation {self.name!r}: a gated one has no initialisation of its own, only a gain")
         for parameter in self.parameters:
             if not parameter.low <= parameter.default <= parameter.high or not math.isfinite(parameter.default):
                 raise AutoactError(

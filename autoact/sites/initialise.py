@@ -1,4 +1,4 @@
-"""Scale weights by the gain of the activation whose output they consume."""
+"""Draw or scale the weights around activations by the rules of the catalogue."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from autoact.activations.gain import gain
 from autoact.core.assignment import Choice
-from autoact.core.errors import AutoactError
 from autoact.sites.tracing.locate import activation_modules
-from autoact.sites.tracing.weight_consumers import WeightSource, consumers
+from autoact.sites.tracing.weight_consumers import weight_graph
+from autoact.sites.weight_rules import WeightRules, change_, sums, take_off_, weight_changes
 
 _HELD = "_autoact_held"
 
@@ -27,10 +26,13 @@ def initialise_(
     """Draw the weights of linear and convolution layers anew, in place, so that pre-activations keep an RMS of 1.
 
     A weight that consumes an activation's output has standard deviation ``gain / sqrt(fan_in)`` with
-    ``gain = 1 / sqrt(E[f(z)^2])``, z ~ N(0, 1) (LeCun et al., 1998, for gain 1; He et al., 2015, for ReLU). ``E[f^2]``
-    holds the mean as well as the variance of the output, so activations with a mean of their own are covered. The gain
+    ``gain = 1 / sqrt(E[f(z)^2])``, z ~ N(0, 1) (LeCun et al., 1998, for gain 1; He et al., 2015, for ReLU). The gain
     is 1 for the input layer, behind a normalisation, and where the source is unknown. Biases of these layers become
-    zero. Frozen parameters (``requires_grad=False``) and all other layers stay as they are.
+    zero. Two things differ where the activation's row says so (``Activation.initialisation``): a bias takes a constant
+    off the output, so that gradients keep their size too (tanh, sigmoid, softplus); and the layers before the
+    activation, or the affine weights of a normalisation before it, are drawn for inputs of another size (``sine``: 1 /
+    omega; in the first layer as SIREN does). Frozen parameters (``requires_grad=False``) and all other layers stay as
+    they are.
 
     Args:
         model: changed in place.
@@ -49,17 +51,25 @@ def initialise_(
         >>> initialise_(model, torch.zeros(2, 4), torch.Generator().manual_seed(0))["2.weight"] > 1.41
         True
     """
-    sources = consumers(model, example_input, call=call)
+    graph = weight_graph(model, example_input, call=call)
     current = {item.name: item.choice for item in activation_modules(model)}
-    gains = {name: gain(current[source.site]) if source.site else 1.0 for name, source in sources.items()}
     parameters = dict(model.named_parameters())
-    drawn = {name: value for name, value in gains.items() if parameters[name].requires_grad}
+    frozen = {name for name, parameter in parameters.items() if not parameter.requires_grad}
+    rules = WeightRules(graph, frozen, current)
+    drawn: dict[str, float] = {}
     with torch.no_grad():
-        for name, value in drawn.items():
-            weight, source = parameters[name], sources[name]
-            draw_(weight, value, source.fan_in, generator)
-            if source.bias is not None and parameters[source.bias].requires_grad:
+        for name, source in graph.consumers.items():
+            if name in frozen:
+                continue
+            drawn[name] = rules.value(name)
+            draw_(parameters[name], drawn[name], source.fan_in, generator, uniform=rules.is_first(name))
+            if source.bias is not None and source.bias not in frozen:
                 parameters[source.bias].zero_()
+            if taken := rules.shift(name):
+                take_off_(parameters, source, taken * sums(parameters[name], source))
+        for name, value in rules.norms().items():
+            drawn[name] = value
+            parameters[name].fill_(value)
     return drawn
 
 
@@ -71,10 +81,12 @@ def rescale_(
     *,
     call: Callable[[], object] | None = None,
 ) -> dict[str, float]:
-    """Multiply the weights that consume changed sites by ``gain(new) / gain(old)``, in place.
+    """Change drawn weights around changed sites as the rules of ``initialise_`` differ, in place.
 
-    Tied weights are scaled once. Frozen weights (``requires_grad=False``) and those with a source other than a changed
-    site stay as they are.
+    Weights that consume a changed site are multiplied by ``gain(new) / gain(old)``, those that produce its inputs, and
+    their biases, by the ratio of the sizes that the two activations want (1 for most). What the rule of the new one
+    takes off its output goes into the bias; what that of the old one took off is put back where it is there. Tied
+    weights are scaled once. Frozen weights (``requires_grad=False``) and those around other sites stay as they are.
 
     Args:
         model: changed in place; it may hold the old or the new activations.
@@ -95,10 +107,11 @@ def rescale_(
         >>> {name: round(factor, 3) for name, factor in factors.items()}
         {'4.weight': 0.707}
     """
-    factors = weight_factors(consumers(model, example_input, call=call), old, new)
-    factors = {name: factor for name, factor in factors.items() if not is_held(model.get_parameter(name))}
-    multiply_(model, factors)
-    return factors
+    graph = weight_graph(model, example_input, call=call)
+    held = {name for name, parameter in model.named_parameters() if is_held(parameter)}
+    changes = {name: change for name, change in weight_changes(graph, held, old, new).items() if name not in held}
+    change_(model, changes)
+    return {name: change.factor for name, change in changes.items()}
 
 
 @contextmanager
@@ -119,38 +132,24 @@ def is_held(parameter: Tensor) -> bool:
     return not parameter.requires_grad or _HELD in vars(parameter)
 
 
-def weight_factors(
-    sources: Mapping[str, WeightSource], old: Mapping[str, str | Choice], new: Mapping[str, str | Choice]
-) -> dict[str, float]:
-    """The factor of each weight whose source is a changed site.
-
-    Raises:
-        AutoactError: ``old`` and ``new`` name different sites, or an activation has no gain.
-    """
-    if set(old) != set(new):
-        raise AutoactError(f"old and new must name the same sites; only one names {', '.join(set(old) ^ set(new))}")
-    ratios = {site: gain(new[site]) / gain(old[site]) for site in new}
-    return {name: ratios[source.site] for name, source in sources.items() if source.site in ratios}
-
-
-def multiply_(model: nn.Module, factors: Mapping[str, float]) -> None:
-    """Multiply parameters by name, in place."""
-    with torch.no_grad():
-        for name, factor in factors.items():
-            model.get_parameter(name).mul_(factor)
-
-
-def draw_(weight: Tensor, value: float, fan_in: int, generator: torch.Generator | None = None) -> None:
-    """Fill ``weight``, in place, with normal numbers of standard deviation ``value / sqrt(fan_in)``.
+def draw_(
+    weight: Tensor, value: float, fan_in: int, generator: torch.Generator | None = None, *, uniform: bool = False
+) -> None:
+    """Fill ``weight``, in place, with numbers of standard deviation ``value / sqrt(fan_in)``, normal ones by default.
 
     ``value`` is the gain of what it consumes, ``fan_in`` how many inputs each output sums over.
     """
     with torch.no_grad():
-        weight.copy_(_normal_like(weight, generator) * (value / fan_in**0.5))
+        numbers = _numbers_like(weight, generator, uniform)
+        weight.copy_(numbers * (value / fan_in**0.5))
 
 
-def _normal_like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal numbers in float32 at least, drawn where the generator lives, moved to where ``weight`` is."""
+def _numbers_like(weight: Tensor, generator: torch.Generator | None, uniform: bool) -> Tensor:
+    """Numbers of variance 1 in float32 at least, drawn where the generator lives, moved to where ``weight`` is."""
     device = generator.device if generator is not None else weight.device
     dtype = torch.promote_types(weight.dtype, torch.float32)
-    return torch.randn(weight.shape, generator=generator, device=device, dtype=dtype).to(weight.device)
+    if uniform:
+        drawn = (torch.rand(weight.shape, generator=generator, device=device, dtype=dtype) * 2 - 1) * 3**0.5
+    else:
+        drawn = torch.randn(weight.shape, generator=generator, device=device, dtype=dtype)
+    return drawn.to(weight.device)

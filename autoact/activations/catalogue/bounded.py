@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import inf, pi
 
 import torch
@@ -9,7 +10,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from autoact.activations.functional import pointwise
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter
+
+SIREN = Initialisation(
+    "Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions, 2020",
+    critical=True,
+    scale=lambda omega: min(1.0, 1 / omega),
+    first=1.0,
+    quiet_end=True,
+)
+"""SIREN's first, later and last layers; biases as for the other critical rows."""
+
+_CRITICAL_GAUSSIAN = Initialisation(CRITICAL.source, scale=lambda: math.sqrt((1 + math.sqrt(2)) / 2))
+"""With inputs of this size its gradients keep theirs, without a constant that would have to be taken off."""
 
 ROWS = (
     Activation(
@@ -24,6 +37,7 @@ ROWS = (
         zero_centred=False,
         reference="Rumelhart et al., Learning Representations by Back-Propagating Errors, 1986",
         torch_type=nn.Sigmoid,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="hard_sigmoid",
@@ -37,6 +51,7 @@ ROWS = (
         zero_centred=False,
         reference="Howard et al., Searching for MobileNetV3, 2019",
         torch_type=nn.Hardsigmoid,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="log_sigmoid",
@@ -50,6 +65,7 @@ ROWS = (
         zero_centred=False,
         reference="Paszke et al., PyTorch: An Imperative Style, High-Performance Deep Learning Library, 2019",
         torch_type=nn.LogSigmoid,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="tanh",
@@ -63,6 +79,7 @@ ROWS = (
         parity="odd",
         reference="LeCun et al., Efficient BackProp, 1998",
         torch_type=nn.Tanh,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="hard_tanh",
@@ -82,6 +99,7 @@ ROWS = (
         parity="odd",
         reference="Collobert, Large Scale Machine Learning, 2004",
         torch_type=nn.Hardtanh,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="softsign",
@@ -95,6 +113,7 @@ ROWS = (
         parity="odd",
         reference="Turian et al., Quadratic Features and Deep Architectures for Chunking, 2009",
         torch_type=nn.Softsign,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="arctan",
@@ -108,6 +127,7 @@ ROWS = (
         zero_centred=True,
         parity="odd",
         reference="Kamruzzaman and Aziz, A Note on Activation Function in Multilayer Feedforward Learning, 2002",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="isru",
@@ -121,6 +141,7 @@ ROWS = (
         zero_centred=True,
         parity="odd",
         reference="Carlile et al., Improving Deep Learning by Inverse Square Root Linear Units, 2017",
+        initialisation=Initialisation(CRITICAL.source, critical=True, scale=lambda alpha: min(1.0, alpha**-0.5)),
     ),
     Activation(
         name="gaussian",
@@ -133,21 +154,21 @@ ROWS = (
         zero_centred=False,
         parity="even",
         reference="Broomhead and Lowe, Multivariable Functional Interpolation and Adaptive Networks, 1988",
+        initialisation=_CRITICAL_GAUSSIAN,
     ),
     Activation(
         name="sine",
         function=pointwise.sine,
         aliases=("sin",),
         formula=r"\sin(\omega x)",
-        parameters=(
-            Parameter("omega", 1.0, 1e-2, 100.0, "radians per unit; SIREN's 30 needs an initialisation of its own"),
-        ),
+        parameters=(Parameter("omega", 1.0, 1e-2, 100.0, "radians per unit; 30 for images, as in SIREN"),),
         output_range=(-1.0, 1.0),
         smooth=True,
         monotonic=False,
         zero_centred=True,
         parity="odd",
         reference="Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions, 2020",
+        initialisation=SIREN,
     ),
     Activation(
         name="step",

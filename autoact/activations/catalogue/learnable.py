@@ -7,7 +7,7 @@ from math import inf
 from torch import nn
 
 from autoact.activations.functional import learnable
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import CRITICAL, Activation, Parameter
 
 _LIKE_LEAKY_RELU = (0.0335826, 0.505, 1.65131, 2.00452, 0.927936, 0.151537, 0.0, 3.96934, 0.0, 0.300074)
 """What ``rational.fit`` finds for leaky_relu, the start that the paper recommends; a test repeats the fit."""
@@ -37,6 +37,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Ramachandran et al., Searching for Activation Functions, 2017",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="snake_learnable",
@@ -65,6 +66,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Ma et al., Activate or Not: Learning Customized Activation, 2021",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="srelu",

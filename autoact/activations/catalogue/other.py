@@ -6,7 +6,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from autoact.activations.functional import pointwise
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import CRITICAL, HE, Activation, Initialisation, Parameter
+
+_WIDE_TANHSHRINK = Initialisation(CRITICAL.source, critical=True, scale=lambda: 5.0)
+"""Inputs large against the bend: near zero it is a cube, whose signals vanish or explode."""
+
+_WIDE_HARDSHRINK = Initialisation(HE.source, scale=lambda lambd: max(1.0, 12 * lambd))
+"""Inputs large against the jumps: what these carry has no gradient, so that gradients vanish with smaller ones."""
 
 ROWS = (
     Activation(
@@ -32,6 +38,7 @@ ROWS = (
         parity="odd",
         reference="Collobert et al., Torch7: A Matlab-like Environment for Machine Learning, 2011",
         torch_type=nn.Tanhshrink,
+        initialisation=_WIDE_TANHSHRINK,
     ),
     Activation(
         name="softshrink",
@@ -45,6 +52,7 @@ ROWS = (
         parity="odd",
         reference="Donoho, De-noising by Soft-Thresholding, 1995",
         torch_type=nn.Softshrink,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="hardshrink",
@@ -58,6 +66,7 @@ ROWS = (
         parity="odd",
         reference="Donoho and Johnstone, Ideal Spatial Adaptation by Wavelet Shrinkage, 1994",
         torch_type=nn.Hardshrink,
+        initialisation=_WIDE_HARDSHRINK,
     ),
     Activation(
         name="snake",
@@ -68,5 +77,6 @@ ROWS = (
         monotonic=True,
         zero_centred=False,
         reference="Ziyin et al., Neural Networks Fail to Learn Periodic Functions and How to Fix It, 2020",
+        initialisation=CRITICAL,
     ),
 )

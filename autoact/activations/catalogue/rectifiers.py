@@ -8,10 +8,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from autoact.activations.functional import pointwise
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter
 
 _SLOPE = 100.0
 """Largest slope allowed: torch has no limit, a search should."""
+
+_OFF_THRESHOLD = Initialisation(
+    CRITICAL.source, critical=True, scale=lambda threshold, value: max(1.0, 3 * abs(threshold))
+)
+"""Inputs large against the threshold: with smaller ones its jump carries more than its slope, and gradients vanish."""
 
 ROWS = (
     Activation(
@@ -84,6 +89,7 @@ ROWS = (
         zero_centred=False,
         reference="Konda et al., Zero-bias Autoencoders and the Benefits of Co-adapting Features, 2014",
         torch_type=nn.Threshold,
+        initialisation=_OFF_THRESHOLD,
     ),
     Activation(
         name="squared_relu",
@@ -96,6 +102,7 @@ ROWS = (
         monotonic=True,
         zero_centred=False,
         reference="So et al., Primer: Searching for Efficient Transformers for Language Modeling, 2021",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="star_relu",
@@ -112,5 +119,6 @@ ROWS = (
         monotonic=True,
         zero_centred=True,
         reference="Yu et al., MetaFormer Baselines for Vision, 2022",
+        initialisation=CRITICAL,
     ),
 )

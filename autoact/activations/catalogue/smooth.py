@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from autoact.activations.functional import pointwise
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter
 
 ROWS = (
     Activation(
@@ -48,6 +48,9 @@ ROWS = (
         zero_centred=True,
         reference="Klambauer et al., Self-Normalizing Neural Networks, 2017",
         torch_type=nn.SELU,
+        initialisation=Initialisation(
+            "LeCun et al., Efficient BackProp, 1998: the gain is 1; Klambauer et al., 2017, add alpha dropout"
+        ),
     ),
     Activation(
         name="softplus",
@@ -64,6 +67,7 @@ ROWS = (
         zero_centred=False,
         reference="Dugas et al., Incorporating Second-Order Functional Knowledge for Better Option Pricing, 2000",
         torch_type=nn.Softplus,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="gelu",
@@ -77,6 +81,7 @@ ROWS = (
         reference="Hendrycks and Gimpel, Gaussian Error Linear Units, 2016",
         torch_type=nn.GELU,
         torch_fixed={"approximate": "none"},
+        initialisation=CRITICAL,
     ),
     Activation(
         name="gelu_tanh",
@@ -91,6 +96,7 @@ ROWS = (
         reference="Hendrycks and Gimpel, Gaussian Error Linear Units, 2016",
         torch_type=nn.GELU,
         torch_fixed={"approximate": "tanh"},
+        initialisation=CRITICAL,
     ),
     Activation(
         name="silu",
@@ -104,6 +110,7 @@ ROWS = (
         zero_centred=False,
         reference="Elfwing et al., Sigmoid-Weighted Linear Units, 2017",
         torch_type=nn.SiLU,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="hardswish",
@@ -117,6 +124,7 @@ ROWS = (
         zero_centred=False,
         reference="Howard et al., Searching for MobileNetV3, 2019",
         torch_type=nn.Hardswish,
+        initialisation=CRITICAL,
     ),
     Activation(
         name="mish",
@@ -140,6 +148,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Basirat and Roth, The Quest for the Golden Activation Function, 2018",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="telu",

@@ -99,8 +99,8 @@ def sine(x: Tensor, omega: float = 1.0) -> Tensor:
     """``sin(omega x)`` (Sitzmann et al., SIREN, 2020).
 
     With ``omega = 1`` it turns back where a standard normal input rarely comes: near zero it is like tanh, and it fits
-    no high frequencies. SIREN takes ``omega = 30`` for those, together with an initialisation of its own; with weights
-    that are scaled by the gain alone, as autoact scales them, ``sine(omega=30)`` trains worse than ReLU.
+    no high frequencies. SIREN takes ``omega = 30`` for those, with an initialisation of its own, which
+    ``initialise_`` and ``rescale_`` follow.
 
     Example:
         >>> sine(torch.tensor([0.0]))

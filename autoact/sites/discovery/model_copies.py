@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -15,6 +16,7 @@ from autoact.sites.initialise import is_held
 from autoact.sites.site import Site, Sites
 from autoact.sites.tracing.dry_run import undisturbed
 from autoact.sites.tracing.locate import activation_modules, modules_with_names
+from autoact.sites.weight_rules import Change
 
 _DEPTH = 2
 # Attributes of modules that hold no copy which is ever run: ``save_hyperparameters`` keeps one of its arguments to log.
@@ -112,17 +114,22 @@ def check_hidden_copies(model: nn.Module, sites: Sites) -> None:
                     )
 
 
-def scaled(model: nn.Module, sites: Sites, factors: Mapping[str, float]) -> dict[str, float]:
-    """The factors of the weights that may be scaled: frozen ones stay, equal copies of a weight stay equal to it."""
+def scaled(model: nn.Module, sites: Sites, changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The changes of the weights that may be scaled: frozen ones stay, equal copies of a weight stay equal to it."""
     parameters = dict(model.named_parameters())
     pairs = dict.fromkeys(parts_of(site) for site in sites if site.twin_of)
-    found: dict[str, float] = {}
-    for name, factor in factors.items():
-        moved = [_moved(name, original, copied) for original, copied in pairs if _inside(name, original)]
-        equal = [n for n in moved if n in parameters and _equal(parameters[n], parameters[name])]
+    found: dict[str, Change] = {}
+    for name, change in changes.items():
+        moved = {
+            _moved(name, *pair): change.renamed(functools.partial(_moved, original=pair[0], copied=pair[1]))
+            for pair in pairs
+            if _inside(name, pair[0])
+        }
+        moved = {copied: its for copied, its in moved.items() if copied in parameters}
+        equal = {copied: its for copied, its in moved.items() if _equal(parameters[copied], parameters[name])}
         if not all(is_held(parameters[n]) for n in (name, *equal)):
-            found |= dict.fromkeys((name, *equal), factor)
-        found |= {n: factor for n in moved if n in parameters and n not in equal and not is_held(parameters[n])}
+            found |= {name: change} | equal
+        found |= {n: its for n, its in moved.items() if n not in equal and not is_held(parameters[n])}
     return found
 
 

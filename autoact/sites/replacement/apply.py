@@ -15,12 +15,13 @@ from autoact.core.errors import AutoactError, unknown
 from autoact.sites.discovery.find import called_names, find_sites
 from autoact.sites.discovery.model_copies import scaled
 from autoact.sites.discovery.placeholders import StandIns
-from autoact.sites.initialise import multiply_, weight_factors
+from autoact.sites.initialise import is_held
 from autoact.sites.replacement.layer_widths import (
     DoesNotFitError,
     Plan,
     check_sizes,
     draw_layers_,
+    kept_biases,
     plan_widths,
     resize_,
 )
@@ -29,8 +30,9 @@ from autoact.sites.replacement.state_dict_marker import mark_
 from autoact.sites.site import Site, Sites
 from autoact.sites.tracing.locate import activation_modules, put
 from autoact.sites.tracing.torch_transformer import copied_model
-from autoact.sites.tracing.weight_consumers import consumers
+from autoact.sites.tracing.weight_consumers import weight_graph
 from autoact.sites.user_hooks import take_hooks_
+from autoact.sites.weight_rules import WeightRules, change_, weight_changes
 
 
 def apply(
@@ -87,7 +89,7 @@ def apply_(
             do not hand out activations that cannot be trained: name the site for that.
         example_input: as in ``find_sites``; needed for activations with weights, gated ones, and for ``rescale``.
         sites: what ``find_sites`` returned for this model, to save its run.
-        rescale: multiply the weights that consume a changed site by ``gain(new) / gain(old)``.
+        rescale: change the weights around a changed site as the rules of the two activations differ: see ``rescale_``.
         per_use: as in ``find_sites``; names mean those sites.
         as_modules: make a module also of a named call whose activation stays as it is, so that models with different
             assignments have the same modules.
@@ -167,8 +169,11 @@ def _replace(
     twins = {name for site in sites if site.twin_of for name in (site.name, site.twin_of)}
     new = {name: _module(model, sites[name], choice, plan, name in twins) for name, choice in changed.items()}
     old = {name: sites[name].current for name in changed}
-    sources = consumers(model, example_input) if plan.widths or rescale else {}
-    factors = weight_factors(sources, old, changed) if rescale else {}
+    graph = weight_graph(model, example_input) if plan.widths or rescale else None
+    held = {name for name, parameter in model.named_parameters() if is_held(parameter)}
+    changes = weight_changes(graph, held, old, changed) if graph is not None else {}
+    resized = {f"{name}.weight" for name in plan.linears}
+    biases = kept_biases(model, {name: change for name, change in changes.items() if name in resized})
     put_back = resize_(model, plan)
     for name, module in new.items():
         put(model, sites[name].names, module)
@@ -180,9 +185,13 @@ def _replace(
             for name in new:
                 put(model, sites[name].names, present[name].module)
             raise
-    drawn = draw_layers_(model, plan, sources, {name: item.choice for name, item in present.items()} | dict(changed))
-    factors = {name: factor for name, factor in factors.items() if name not in drawn}
-    multiply_(model, scaled(model, sites, factors))
+    if graph is None:
+        return
+    choices = {name: item.choice for name, item in present.items()} | dict(changed)
+    draw_layers_(model, plan, WeightRules(graph, held, choices), biases)
+    if rescale:
+        kept = {name: change for name, change in changes.items() if name not in resized}
+        change_(model, scaled(model, sites, kept))
 
 
 def _wanted(assignment: Mapping[str, str | Choice], sites: Sites) -> dict[str, Choice]:

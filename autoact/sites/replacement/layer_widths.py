@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from autoact.activations import registry
-from autoact.activations.gain import gain
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.initialise import draw_
 from autoact.sites.site import LinearLayer, NormLayer, Site, Sites
-from autoact.sites.tracing.weight_consumers import WeightSource
+from autoact.sites.weight_rules import Change, WeightRules, held_back
 
 TOLERANCE = 0.03
 """How far the number of parameters of the changed layers may move, as a share."""
@@ -248,20 +247,31 @@ def resize_(model: nn.Module, plan: Plan) -> Callable[[], None]:
     return put_back
 
 
-def draw_layers_(
-    model: nn.Module, plan: Plan, sources: Mapping[str, WeightSource], current: Mapping[str, Choice]
-) -> dict[str, float]:
-    """Draw the weights of the resized layers from torch's default generator, as ``initialise_`` does; gains by name.
+def kept_biases(model: nn.Module, changes: Mapping[str, Change]) -> dict[str, Tensor]:
+    """Biases as they are without what the old activations' rules took off, of layers that are about to be resized."""
+    parameters = dict(model.named_parameters())
+    return {
+        change.source.bias: parameters[change.source.bias].detach() - held_back(parameters, name, change)
+        for name, change in changes.items()
+        if change.put_back and change.source is not None and change.source.bias is not None
+    }
 
-    ``sources`` are those that ``consumers`` found before, ``current`` the activations that stand at the sites now.
+
+def draw_layers_(model: nn.Module, plan: Plan, rules: WeightRules, biases: Mapping[str, Tensor]) -> None:
+    """Draw the weights of the resized layers from torch's default generator, as ``initialise_`` does.
+
+    ``rules`` are those of the activations that stand at the sites now, ``biases`` what ``kept_biases`` found.
     """
-    drawn: dict[str, float] = {}
-    for name, (inputs, _) in plan.linears.items():
-        key = f"{name}.weight"
-        source = sources.get(key)
-        drawn[key] = gain(current[source.site]) if source is not None and source.site else 1.0
-        draw_(model.get_parameter(key), drawn[key], inputs)
-    return drawn
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, (inputs, _) in plan.linears.items():
+            weight = f"{name}.weight"
+            draw_(parameters[weight], rules.value(weight), inputs, uniform=rules.is_first(weight))
+            bias = f"{name}.bias"
+            if bias in biases and biases[bias].shape == parameters[bias].shape:
+                parameters[bias].copy_(biases[bias])
+            if taken := rules.shift(weight):
+                parameters[bias].sub_((taken * parameters[weight].sum(1)).to(parameters[bias].dtype))
 
 
 def _parameter(shape: tuple[int, ...], like: Tensor) -> nn.Parameter:

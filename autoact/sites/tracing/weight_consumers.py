@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
@@ -35,6 +36,9 @@ PASSING = RESHAPES.union(_POOLS, DROPS, *(names.split() for names in (_MOVE, _CO
 ``mean`` and ``sum`` are left out: they change the variance, so a gain would be wrong behind them.
 """
 
+_AFFINE = {"batch_norm": 3, "instance_norm": 3}
+"""Position of the weight among a normalisation's arguments; 2 for the others."""
+
 
 @dataclass(frozen=True)
 class WeightSource:
@@ -46,12 +50,35 @@ class WeightSource:
         site: name of the site where ``kind`` is ``site``.
         fan_in: how many inputs each output of the layer sums over.
         bias: parameter name of the layer's bias, if it has one.
+        own_bias: whether that bias belongs to this weight alone, and this weight has no other.
+        transposed: groups and strides of a transposed convolution, whose first axis are its inputs.
     """
 
     kind: str
     site: str | None = None
     fan_in: int = field(default=1, compare=False)
     bias: str | None = field(default=None, compare=False)
+    own_bias: bool = field(default=True, compare=False)
+    transposed: tuple[int, int] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class WeightGraph:
+    """The weights around the activations of a model.
+
+    Attributes:
+        consumers: weight of a linear or convolution layer -> the source of what it multiplies.
+        producers: site -> the weights that give its inputs their size: of linear and convolution layers, and the affine
+            ones of normalisations. Only sites all of whose inputs come from such weights, and only weights whose
+            results go nowhere else, are there.
+        biases: weight in ``producers`` -> bias of the same layer or normalisation.
+        ending: weights in ``consumers`` whose results enter no site as they are.
+    """
+
+    consumers: dict[str, WeightSource]
+    producers: dict[str, tuple[str, ...]]
+    biases: dict[str, str]
+    ending: frozenset[str]
 
 
 def consumers(
@@ -72,12 +99,27 @@ def consumers(
         >>> {name: source.site or source.kind for name, source in consumers(model, torch.zeros(2, 4)).items()}
         {'0.weight': 'input', '3.weight': '1'}
     """
+    return weight_graph(model, example_input, call=call).consumers
+
+
+def weight_graph(model: nn.Module, example_input: object, *, call: Callable[[], object] | None = None) -> WeightGraph:
+    """The weights that consume and that produce what goes through activations; arguments as in ``consumers``.
+
+    Raises:
+        AutoactError: as ``consumers``.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> weight_graph(model, torch.zeros(2, 4)).producers
+        {'1': ('0.weight',)}
+    """
     check_model(model)
     example = copied(example_input)
     tracer = _Tracer(model, activation_modules(model), list(tensors_in(example)))
     with undisturbed(model), tracer.watching():
-        run_model(model, example, call)
-    return tracer.found
+        tracer.returned(run_model(model, example, call))
+    return tracer.graph()
 
 
 class _Tracer(CallMode):
@@ -91,45 +133,130 @@ class _Tracer(CallMode):
         for tensor in inputs:
             self._tags.set(tensor, WeightSource("input"))
         self.found: dict[str, WeightSource] = {}
+        self._makers = TensorTags[str]()
+        self._biases: dict[str, set[str | None]] = {}
+        self._goes: dict[str, set[str | None]] = {}
+        """Producing weight -> the sites that its results enter; None for anything else."""
+        self._made: dict[str, set[str | None]] = {}
+        """Site -> the producing weights of its inputs; None for inputs of another origin."""
+        self._depth = 0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         with ExitStack() as hooks:
             for item in self._located:
+                entering = self._entering(item.name)
+                hooks.enter_context(item.module.register_forward_pre_hook(entering, with_kwargs=True))
                 hooks.enter_context(item.module.register_forward_hook(self._leaving(item.name)))
             with self:
                 yield
 
+    def graph(self) -> WeightGraph:
+        """What was seen."""
+        alone = {weight for weight, sites in self._goes.items() if len(sites) == 1 and None not in sites}
+        producers = {
+            site: tuple(sorted(weight for weight in weights if weight is not None))
+            for site, weights in self._made.items()
+            if weights <= alone
+        }
+        made = {weight for weights in producers.values() for weight in weights}
+        entering = {weight for weights in self._made.values() for weight in weights}
+        served = Counter(bias for biases in self._biases.values() for bias in biases)
+        found = {
+            weight: replace(source, own_bias=len(self._biases[weight]) == 1 and served[source.bias] == 1)
+            for weight, source in self.found.items()
+        }
+        single = {weight: next(iter(biases)) for weight, biases in self._biases.items() if len(biases) == 1}
+        return WeightGraph(
+            consumers=found,
+            producers=producers,
+            biases={weight: bias for weight, bias in single.items() if weight in made and bias is not None},
+            ending=frozenset(self.found).difference(weight for weight in entering if weight is not None),
+        )
+
+    def returned(self, result: object) -> None:
+        """Note what the model returned: it goes elsewhere too."""
+        for tensor in tensors_in(result):
+            self._use(tensor, None)
+
+    def _use(self, tensor: Tensor, site: str | None) -> None:
+        if (maker := self._makers.get(tensor)) is not None:
+            self._goes.setdefault(maker, set()).add(site)
+
+    def _entering(self, site: str) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
+        def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+            self._depth += 1
+            if self._depth == 1 and (x := first_tensor(args, kwargs)) is not None:
+                self._made.setdefault(site, set()).add(self._makers.get(x))
+                self._use(x, site)
+
+        return hook
+
     def _leaving(self, site: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
         def hook(module: nn.Module, args: tuple[object, ...], result: object) -> None:
+            self._depth -= 1
             if isinstance(result, Tensor):
                 self._tags.set(result, WeightSource("site", site))
+                self._makers.set(result, None)
 
         return hook
 
     def called(self, call: TorchCall) -> object:
         name, x = call.name, call.kwargs.get("input", first_tensor(call.args, call.kwargs))
         source = self._tags.get(x) if isinstance(x, Tensor) else None
+        maker = self._makers.get(x) if isinstance(x, Tensor) and name in PASSING else None
+        used = call.tensors if name not in PASSING and not self._depth else []
+        makers = {made for tensor in used if (made := self._makers.get(tensor)) is not None}
         if name == "linear" or convolution(name):
-            self._consume(source or WeightSource("unknown"), call)
+            maker = self._consume(source or WeightSource("unknown"), call)
+        elif name in NORMALISATIONS:
+            maker = self._names.get(id(call.argument(_AFFINE.get(name, 2), "weight")))
+            if maker is not None:
+                self._note_bias(maker, call.argument(_AFFINE.get(name, 2) + 1, "bias"))
         result = call.function(*call.args, **call.kwargs)
         # Some poolings return indices as well.
         first = result[0] if isinstance(result, tuple) and result and name in PASSING else result
         if isinstance(first, Tensor):
             passed = source if name in PASSING else None
             self._tags.set(first, WeightSource("norm") if name in NORMALISATIONS else passed)
+            if not self._depth:
+                self._makers.set(first, maker)
+        if makers and (result is None or next(tensors_in(result), None) is not None):  # a shape is no use
+            for made in makers:
+                self._goes.setdefault(made, set()).add(None)
         return result
 
-    def _consume(self, source: WeightSource, call: TorchCall) -> None:
-        """Note that the weight of a call multiplies what comes from ``source``."""
+    def _consume(self, source: WeightSource, call: TorchCall) -> str | None:
+        """Note that the weight of a call multiplies what comes from ``source``; its name, if it is a parameter."""
         name, bias = self._names.get(id(call.argument(1, "weight"))), call.argument(2, "bias")
         if name is None:
-            return  # not a parameter itself, but computed from one
+            return None  # not a parameter itself, but computed from one
         known = self.found.get(name, source)
         # A weight that serves several sources has no one gain.
         kept = source if known == source else WeightSource("unknown")
-        bias_name = self._names.get(id(bias)) if bias is not None else None
-        self.found[name] = WeightSource(kept.kind, kept.site, _fan_in(call), bias_name)
+        bias_name = self._note_bias(name, bias)
+        self.found[name] = WeightSource(kept.kind, kept.site, _fan_in(call), bias_name, transposed=_transposed(call))
+        return name
+
+    def _note_bias(self, weight: str, bias: object) -> str | None:
+        """Note the bias that goes with a weight; its name, if it is a parameter."""
+        name = self._names.get(id(bias)) if bias is not None else None
+        self._biases.setdefault(weight, set()).add(name)
+        return name
+
+
+def _transposed(call: TorchCall) -> tuple[int, int] | None:
+    """Groups and steps of a transposed convolution."""
+    spatial = convolution(call.name)
+    if spatial is None or not spatial[1]:
+        return None
+    return int(call.argument(6, "groups", 1)), _steps(call, spatial[0])
+
+
+def _steps(call: TorchCall, spatial: int) -> int:
+    """How many places a strided convolution goes on for each output."""
+    stride = call.argument(3, "stride", 1)
+    return math.prod(stride) if isinstance(stride, list | tuple) else int(stride) ** spatial
 
 
 def _fan_in(call: TorchCall) -> int:
@@ -139,6 +266,5 @@ def _fan_in(call: TorchCall) -> int:
         return max(1, weight.shape[-1])
     if not spatial[1]:
         return max(1, weight[0].numel())
-    stride, groups = call.argument(3, "stride", 1), call.argument(6, "groups", 1)
-    steps = math.prod(stride) if isinstance(stride, list | tuple) else int(stride) ** spatial[0]
+    groups, steps = call.argument(6, "groups", 1), _steps(call, spatial[0])
     return max(1, weight.shape[0] // groups * weight[0, 0].numel() // steps)

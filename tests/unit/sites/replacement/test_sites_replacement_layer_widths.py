@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from autoact.activations import registry
 from autoact.activations.gain import gain
+from autoact.activations.initialisation import gain_after, shift
 from autoact.activations.modules import GatedActivation, LearnableActivation
 from autoact.core.errors import AutoactError
 from autoact.sites import DoesNotFitError, apply, apply_, consumers, find_sites, initialise_, plan_widths
@@ -235,7 +236,20 @@ def test_a_pointwise_change_in_front_counts_at_once(rescale: bool) -> None:
     torch.manual_seed(0)
     model, x = mlp([400, 600, 600, 400]), torch.randn(4, 400)
     changed = apply(model, {"1": "sigmoid", "4": "swiglu"}, example_input=x, rescale=rescale)
-    assert float(changed[3].weight.detach().std()) == pytest.approx(gain("sigmoid") / 600**0.5, rel=0.01)
+    expected = gain_after("sigmoid", 1.0, shift("sigmoid")) / 600**0.5
+    assert float(changed[3].weight.detach().std()) == pytest.approx(expected, rel=0.01)
+    torch.testing.assert_close(changed[3].bias, -shift("sigmoid") * changed[3].weight.sum(1))
+
+
+def test_a_bias_that_stays_loses_what_the_old_activation_took_off() -> None:
+    torch.manual_seed(0)
+    model, x = mlp([10, 32, 3]), torch.randn(4, 10)
+    apply_(model, {"1": "sigmoid"}, example_input=x)
+    initialise_(model, x)
+    assert float(model[3].bias.abs().min()) > 0
+    assert not apply(model, {"1": "swiglu"}, example_input=x)[3].bias.any()
+    nn.init.constant_(model[3].bias, 0.25)  # holds nothing of the kind
+    assert torch.equal(apply(model, {"1": "swiglu"}, example_input=x)[3].bias, model[3].bias)
 
 
 def test_from_one_gated_form_to_another_weights_stay() -> None:
