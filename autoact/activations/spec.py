@@ -50,8 +50,9 @@ class Initialisation:
             back-propagated gradients keep their size too.
         scale: root mean square that the inputs should have, as a function of the parameters; the weights that produce
             them are drawn for it. 1 where not given.
-        first: a weight that multiplies the model's own input is drawn from ``U(-first / fan_in, first / fan_in)`` where
-            that is wider than the rule for the other layers; None for no such exception.
+        first: a weight that multiplies the model's own input is drawn from ``U(-first / fan_in, first / fan_in)``, and
+            its bias from ``U(-1 / sqrt(fan_in), 1 / sqrt(fan_in))``, where the weights are larger so than by the rule
+            for the other layers; None for no such exception.
         quiet_end: whether a layer that consumes the output and leads to no activation is drawn at ``scale`` as well.
     """
 

@@ -65,6 +65,8 @@ def initialise_(
             draw_(parameters[name], drawn[name], source.fan_in, generator, uniform=rules.is_first(name))
             if source.bias is not None and source.bias not in frozen:
                 parameters[source.bias].zero_()
+                if rules.is_first(name):  # phases
+                    draw_(parameters[source.bias], 3**-0.5, source.fan_in, generator, uniform=True)
             if taken := rules.shift(name):
                 take_off_(parameters, source, taken * sums(parameters[name], source))
         for name, value in rules.norms().items():

@@ -307,6 +307,16 @@ def test_gated_activations_train_as_if_alone_in_populations_of_their_own():
     assert len(numbers) > 2
 
 
+def test_every_rule_of_initialisation_trains_as_if_alone():
+    """Constants in biases, other scales before an activation, first and last layers drawn as SIREN's are."""
+    task = recipe_task(lambda: TabularRegressor(3, 1, width=12), draw(100, 3), draw(100, seed=2), "rmse")
+    rules = ("tanh", "sine(omega=9)", "selu", "tanhshrink", "gaussian", "threshold", "hardshrink", "relu", "sine")
+    triples = [*((name, name, name) for name in rules), ("sine(omega=9)", "relu", "tanh"), ("relu", "sine", "selu")]
+    sites = [f"layers.{place}.act" for place in range(3)]
+    given = [(n, Candidate(Assignment(dict(zip(sites, names, strict=True))))) for n, names in enumerate(triples)]
+    assert len(compare(task, given)._populations) == 1
+
+
 def test_mixed_precision_agrees_as_far_as_bf16_goes():
     torch.set_default_dtype(torch.float32)
     task = recipe_task(

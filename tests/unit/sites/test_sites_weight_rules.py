@@ -115,6 +115,7 @@ def test_sine_in_its_first_later_and_last_layers() -> None:
     model = apply(net(2, 512, 512, 3), {"*": "sine(omega=30)"}, example_input=x)
     gains = initialise_(model, x, torch.Generator().manual_seed(0))
     assert 0.49 < float(model[0].weight.detach().abs().max()) <= 0.5
+    assert 0.69 < float(model[0].bias.detach().abs().max()) <= 0.5**0.5
     later = gain_after("sine(omega=30)", math.sqrt(2) / 2 / math.sqrt(3), shift("sine(omega=30)"))
     assert gains["2.weight"] == pytest.approx(later / 30)
     last = gain_after("sine(omega=30)", 1 / 30, shift("sine(omega=30)"))
