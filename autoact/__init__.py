@@ -15,6 +15,7 @@ from autoact.core.moved_modules import find_moved_modules
 # The public names, each said here and nowhere else: type checkers read these lines, and so does the code below them.
 if TYPE_CHECKING:
     from autoact.activations import Activation as Activation
+    from autoact.activations import Initialisation as Initialisation
     from autoact.activations import Parameter as Parameter
     from autoact.activations import register as register
     from autoact.config.effective_keys import Given as Given

@@ -6,10 +6,11 @@
 from autoact.activations.fingerprint import function_key
 from autoact.activations.modules import build, recognise
 from autoact.activations.registry import canonical, get, names, pieces, register, unregister
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import Activation, Initialisation, Parameter
 
 __all__ = [
     "Activation",
+    "Initialisation",
     "Parameter",
     "build",
     "canonical",

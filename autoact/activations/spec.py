@@ -146,8 +146,8 @@ class Activation:
             raise AutoactError(f"activation {self.name!r}: a gated one needs gain=<number>, or moment_of=<function>")
         if not isinstance(self.initialisation, Initialisation):
             raise AutoactError(
-                f"activation {self.name!r}: initialisation={self.initialisation!r} is no Initialisation: take HE or "
-                "CRITICAL of autoact.activations.spec, or make one"
+                f"activation {self.name!r}: initialisation={self.initialisation!r} is no rule: "
+                'give autoact.Initialisation("author, title, year", critical=True), for example'
             )
         if self.gated and self.initialisation != HE:
             raise AutoactError(f"activation {self.name!r}: a gated one has no initialisation of its own, only a gain")

@@ -65,7 +65,7 @@ class Recommendation:
         policies: ``quality``, ``balanced``, ``economy`` where they exist.
         baseline: the tuned baseline, in the same form.
         sites: site name -> current activation, shape, channels and channel dimension, as the search saw the model.
-        rescale: whether initial weights were scaled to each activation's gain.
+        rescale: whether initial weights were changed by each activation's rule.
         simulated: whether the data were simulated.
         about: hardware, data, packages, study: plain data for people.
         not_searched: names of places that look like sites and were left alone: the model's output.

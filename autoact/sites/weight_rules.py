@@ -168,8 +168,9 @@ def held_back(parameters: Mapping[str, Tensor], name: str, change: Change) -> Te
     A model that was not drawn by the rules has biases of its own: they are smaller without the constant then.
     """
     assert change.source is not None and change.source.bias is not None, "no shift without a bias"
-    bias, there = parameters[change.source.bias], -change.put_back * sums(parameters[name], change.source)
-    smaller = float((bias - there).square().sum()) < float(bias.square().sum())
+    with torch.no_grad():
+        bias, there = parameters[change.source.bias], -change.put_back * sums(parameters[name], change.source)
+        smaller = float((bias - there).square().sum()) < float(bias.square().sum())
     return there if smaller else torch.zeros_like(there)
 
 

@@ -21,7 +21,7 @@ class SpaceSettings:
         exclude: globs of site names to leave alone.
         learning_rate: lowest and highest multiple of the configured learning rate; empty: not searched.
         weight_decay: values to try beside the configured one; empty: not searched.
-        rescale: scale the weights that consume an activation's output by its gain at initialisation.
+        rescale: change the initial weights around each activation by its rule (see ``autoact.rescale_``).
 
     Raises:
         AutoactError: names the setting, what was given and what is allowed.

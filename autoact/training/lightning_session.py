@@ -213,7 +213,7 @@ class SessionOptions:
     Attributes:
         device: where: ``cpu``, ``cuda:0``, ``mps``.
         patience: epochs without a better validation value before a training stops; None: only the user's own callbacks.
-        rescale: scale initial weights to each activation's gain (see ``autoact.sites.rescale_``).
+        rescale: change initial weights by each activation's rule (see ``autoact.sites.rescale_``).
         stop_asked: asked between batches; true gives the training up.
         threads: CPU threads while training; torch's own number unless given.
         population: candidates that train at once, at most; 1: one by one; None: all, where the task allows it.

@@ -82,7 +82,7 @@ def test_a_row_of_ones_own_may_name_a_rule() -> None:
     activations.register("steep", lambda x, k=5.0: torch.tanh(k * x), initialisation=CRITICAL)
     activations.register("flat", torch.tanh)
     assert shift("steep") > 0 and registry.get("flat").initialisation is HE and shift("flat") == 0.0
-    with pytest.raises(AutoactError, match=r"activation 'odd': initialisation='critical' is no Initialisation"):
+    with pytest.raises(AutoactError, match=r"activation 'odd': initialisation='critical' is no rule"):
         activations.register("odd", torch.tanh, initialisation="critical")
     with pytest.raises(AutoactError, match="a gated one has no initialisation of its own"):
         Activation("pair", torch.tanh, family="gated", stated_gain=1.0, initialisation=CRITICAL)
