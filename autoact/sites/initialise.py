@@ -41,7 +41,8 @@ def initialise_(
         call: as in ``find_sites``.
 
     Returns:
-        The gain of each weight that was drawn, by parameter name.
+        The standard deviation of each weight that was drawn, times the root of its fan-in, by parameter name; what the
+        weights of a normalisation were set to.
 
     Raises:
         AutoactError: the forward raised, or an activation has no gain.

@@ -71,7 +71,7 @@ class WeightGraph:
         producers: site -> the weights that give its inputs their size: of linear and convolution layers, and the affine
             ones of normalisations. Only sites all of whose inputs come from such weights, and only weights whose
             results go nowhere else, are there.
-        biases: weight in ``producers`` -> bias of the same layer or normalisation.
+        biases: weight in ``producers`` -> bias of the same layer or normalisation, which no other one has.
         ending: weights in ``consumers`` whose results enter no site as they are.
     """
 
@@ -166,11 +166,15 @@ class _Tracer(CallMode):
             weight: replace(source, own_bias=len(self._biases[weight]) == 1 and served[source.bias] == 1)
             for weight, source in self.found.items()
         }
-        single = {weight: next(iter(biases)) for weight, biases in self._biases.items() if len(biases) == 1}
+        own = {weight: next(iter(biases)) for weight, biases in self._biases.items() if len(biases) == 1}
         return WeightGraph(
             consumers=found,
             producers=producers,
-            biases={weight: bias for weight, bias in single.items() if weight in made and bias is not None},
+            biases={
+                weight: bias
+                for weight, bias in own.items()
+                if weight in made and bias is not None and served[bias] == 1
+            },
             ending=frozenset(self.found).difference(weight for weight in entering if weight is not None),
         )
 

@@ -197,6 +197,13 @@ def test_a_producers_bias_follows_its_weight() -> None:
     torch.testing.assert_close(changed[2].bias, model[2].bias * scale("sine(omega=20)"))
 
 
+def test_a_bias_of_two_layers_is_left() -> None:
+    model, x = net(4, 4, 4, 1), torch.zeros(2, 4)
+    model[2].bias = model[0].bias
+    changed = apply(model, {"*": "sine(omega=20)"}, example_input=x, rescale=True)
+    assert torch.equal(changed[0].bias, model[0].bias) and changed[2].bias is changed[0].bias
+
+
 def test_equal_copies_stay_equal() -> None:
     class Averaged(nn.Module):
         def __init__(self) -> None:
