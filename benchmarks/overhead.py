@@ -114,7 +114,7 @@ def trial_part(options: argparse.Namespace) -> tuple[str, Any]:
                 f"- time outside training per trial: {judged(_median(outside), MOST_MS, least=False, unit=' ms')}",
                 f"- its share of the search: {judged(_median(share), MOST_SHARE, least=False, unit=' %')}",
             ]
-    header = ["simulated churn, width 64, in this process", "training, ms / trial", "outside, ms / trial", "outside, %"]
+    header = ["churn, width 64, in this process", "training, ms / trial", "outside, ms / trial", "outside, %"]
     return "\n".join([markdown_table(header, rows), "", *lines]), raw
 
 

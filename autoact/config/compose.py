@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from autoact.config.schema import FREE, Config
 from autoact.config.trusted_code import import_plugins
 from autoact.core.errors import AutoactError
 from autoact.core.override_text import quoted
+from autoact.data.settings import source_of
 
 
 def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_name: str = "config") -> Any:
@@ -32,7 +34,26 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_na
 
     config = _with_hydra(overrides, config_dirs, config_name, lambda given: hydra_compose(config_name, given))
     refuse_unknown(config)
+    _read_own_file(config, overrides)
     return config
+
+
+# Sources that hold their data themselves: a file that a user gives takes the place of the task's own set.
+_WITHOUT_FILE = ("packaged", "sklearn", "simulated")
+
+
+def _read_own_file(config: Any, overrides: Sequence[str]) -> None:
+    """Where the user gives ``data.path`` and no source, the file is read in the place of the set that comes along."""
+    from omegaconf import OmegaConf
+
+    data = config.data
+    if OmegaConf.is_missing(data, "path") or data.path is None or data.source not in _WITHOUT_FILE:
+        return
+    if any(re.match(r"\+*data(\.source=|=(?!\s*\{)|=.*\bsource\b)", text) for text in overrides):
+        return
+    if data.source == "sklearn" and data.target is None:
+        data.target = "target"  # scikit-learn's own name
+    data.source = source_of(data.path)
 
 
 def chosen_files(

@@ -156,7 +156,9 @@ def _time_format(config: Config) -> str:
 
 
 def _test_share(config: Config) -> str:
-    return "" if config.data.test_path is None else "the file of data.test_path is the test part"
+    if config.data.test_path is not None:
+        return "the file of data.test_path is the test part"
+    return f"the official test file of {config.data.name} is the test part" if config.data.has_test_file else ""
 
 
 def _data_seed(config: Config) -> str:

@@ -10,7 +10,9 @@ from autoact.core.override_text import override
 from autoact.core.registry import Registry
 from autoact.core.typed_values import check_values, takes
 
-SOURCES = ("csv", "parquet", "npz", "openml", "sklearn", "simulated")
+SOURCES = ("csv", "parquet", "npz", "openml", "packaged", "sklearn", "simulated")
+# The sets that come along, and whether an official test file belongs to each.
+PACKAGED = {"churn": False, "credit": False, "income": True, "houses": False, "bike": False}
 SPLITS = ("auto", "stratified", "random", "time", "group")
 SCALINGS = ("quantile", "standard", "none")
 
@@ -34,13 +36,13 @@ class DataSettings:
 
     # --- where it comes from
     source: str = "csv"
-    """``csv``, ``parquet``, ``npz`` (sequences), ``openml``, ``sklearn`` or ``simulated``."""
+    """``csv``, ``parquet``, ``npz`` (sequences), ``openml``, ``packaged``, ``sklearn`` or ``simulated``."""
     path: str | None = None
     """The file, for csv, parquet and npz."""
     test_path: str | None = None
     """An official test file with the same columns (csv, parquet); ``test`` is then ignored."""
     name: str | None = None
-    """The scikit-learn set or the simulated process; for files, a name to show instead of the file's."""
+    """The set that comes along, scikit-learn's or the simulated process; for files, a name to show for theirs."""
     openml_id: int | None = None
     """The number of the set on openml.org."""
     cache_dir: str | None = None
@@ -129,7 +131,7 @@ class DataSettings:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise AutoactError(f"data.{name}={value} must be a share between 0 and 1, such as 0.2")
-        if self.validation + self.test >= 1 and self.test_path is None:
+        if self.validation + self.test >= 1 and not self.has_test_file:
             raise AutoactError(
                 f"data.validation={self.validation} and data.test={self.test} leave no rows to train on: "
                 f"their sum must be below 1"
@@ -144,9 +146,25 @@ class DataSettings:
         _check_named(self)
 
     @property
+    def has_test_file(self) -> bool:
+        """Whether a file of its own holds the test part: that of ``test_path``, or a packaged set's official one."""
+        return self.test_path is not None or (self.source == "packaged" and PACKAGED.get(self.name or "", False))
+
+    @property
     def separator(self) -> str:
         r"""The delimiter as one character; a shell hands over a tab as the two characters ``\t``."""
         return "\t" if self.delimiter == r"\t" else self.delimiter
+
+
+def source_of(path: str) -> str:
+    """The source that reads a file, by the ending of its name.
+
+    Example:
+        >>> source_of("x.PARQUET"), source_of("x.npz"), source_of("x.csv.gz")
+        ('parquet', 'npz', 'csv')
+    """
+    ending = path[path.rfind(".") :].lower()
+    return {".parquet": "parquet", ".pq": "parquet", ".npz": "npz"}.get(ending, "csv")
 
 
 @dataclass(frozen=True)

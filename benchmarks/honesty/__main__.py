@@ -49,7 +49,7 @@ NOISE = 0.01
 # Effect of an activation in standard deviations; the best learning rate, as a power of ten times the configured one
 # (the search looks from -1 to 1).
 SETTINGS_CASES = ((0.0, 0.5), (0.0, 1.0), (0.0, 1.5), (1.5, 0.5), (2.0, 0.5))
-METRICS_OF = {"churn": ("roc_auc", "f1", "accuracy"), "friedman": ("mse",)}
+METRICS_OF = {"income": ("roc_auc", "f1", "accuracy"), "friedman": ("mse",)}
 
 
 def clopper_pearson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -113,7 +113,7 @@ def null(options: argparse.Namespace) -> dict[str, Any]:
         f"{a}/{b}": Assignment(dict(zip(("layers.0.act", "layers.1.act"), (meaning[a], meaning[b]), strict=True)))
         for a, b in itertools.product(LABELS, LABELS)
     }
-    pool = train_pool("churn", arms, options.seeds, options.epochs, 16, options.keep)
+    pool = train_pool("income", arms, options.seeds, options.epochs, 16, options.keep)
     repetitions = []
     for paired in (True, False):
         for number in range(options.repetitions):

@@ -50,7 +50,7 @@ def train_pool(
     """Train every arm under every seed, each with its own initial weights and order of batches.
 
     Args:
-        problem: ``churn`` (simulated customers, two classes) or ``friedman`` (scikit-learn's ``make_friedman1``).
+        problem: ``income`` (the packaged set, two classes) or ``friedman`` (scikit-learn's ``make_friedman1``).
         arms: name -> activations.
         seeds: networks per arm.
         epochs: of every training; the best one on validation rows is kept, as in a search.
@@ -142,13 +142,17 @@ def _task(problem: str, folder: Path, epochs: int, width: int) -> Any:
         f"trainer.max_epochs={epochs}",
         "confirm.references=false",
     ]
-    if problem == "churn":
-        from autoact.data.sources.simulated_churn import simulate_churn
+    import pandas as pd
 
-        simulate_churn(ROWS + 3000, seed=1).to_csv(file, index=False)
-        task = ["task=classification", "data.target=Churn", "data.positive=Yes", "data.drop=[customerID]"]
+    if problem == "income":
+        from autoact.data.settings import DataSettings
+        from autoact.data.sources.load import load_table
+
+        table = load_table(DataSettings(source="packaged", name="income"))
+        rows = pd.concat([table.frame, table.test_frame]).assign(income=lambda all: all["income"].str.rstrip("."))
+        rows.sample(ROWS + 3000, random_state=1).to_csv(file, index=False)
+        task = ["task=classification", "data.target=income"]
     else:
-        import pandas as pd
         from sklearn.datasets import make_friedman1
 
         x, y = make_friedman1(ROWS + 3000, noise=1.0, random_state=1)

@@ -178,7 +178,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = found.add_argument
-    add("--telco", metavar="CSV", help="the IBM Telco file; simulated churn unless given")
+    add("--telco", metavar="CSV", help="the IBM Telco file; the packaged one unless given")
     add("--california", metavar="CSV", help="the California housing file; left out unless given")
     add("--data", default=",".join(DATA), help="which data sets (default: %(default)s)")
     add("--widths", default="32,64,128", help="of the recipe (default: %(default)s)")

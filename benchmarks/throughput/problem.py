@@ -12,7 +12,7 @@ from typing import Any
 
 from autoact.core.errors import AutoactError, unknown
 
-# Names in the table: the real file where it is given, else what stands in for it.
+# Names in the table.
 DATA = ("telco", "california")
 PATIENCE = 8
 EXPERIMENT = "benchmark"
@@ -27,7 +27,7 @@ class Problem:
         width: of every hidden layer.
         seed: of the sampler, the initial weights and the order of batches.
         trials: full-budget trials that a competitor has.
-        path: the real file; None: simulated churn for ``telco``; ``california`` needs its file.
+        path: the file; None: the packaged one for ``telco``; ``california`` needs its file.
         epochs: most epochs of a training.
         patience: epochs without a better validation value before a training stops.
         threads: CPU threads of one training.
@@ -61,16 +61,11 @@ class Problem:
         if self.data == "california" and self.path is None:
             raise AutoactError("california needs its file: --california housing.csv; nothing stands in for it")
 
-    @property
-    def title(self) -> str:
-        """The data set as the tables call it."""
-        return "churn (simulated)" if self.data == "telco" and self.path is None else self.data
-
     def overrides(self) -> list[str]:
         """The task as on autoact's command line."""
         source = {"telco": ["task=churn"], "california": ["task=houses"]}[self.data]
         if self.path is not None:
-            source += [f"data.path={self.path}", *(["data=csv"] if self.data == "telco" else [])]
+            source.append(f"data.path={self.path}")
         return [
             *source,
             f"recipe.arguments.width={self.width}",

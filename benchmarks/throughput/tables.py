@@ -99,7 +99,7 @@ def _judge(entries: Mapping[str, Any], name: str) -> Judge | None:
 
 def _setting(runs: Sequence[Run], judge: Judge | None, width: int) -> str:
     """One data set at one width: the competitors, the races, the bars."""
-    title = f"#### {runs[0].problem.title}, width {width}"
+    title = f"#### {runs[0].problem.data}, width {width}"
     parts = [title, "", _competitors(runs, judge)]
     notes = _notes(runs)
     races = {rival: _races(runs, rival, judge) for rival in RIVALS} if judge else {}

@@ -117,10 +117,10 @@ def test_the_plan_is_printed_and_nothing_is_written(small, cli, tmp_path):
 
 
 def test_simulated_data_are_called_simulated_everywhere(small, cli, tmp_path):
-    settings = [*small, "task=churn", "data.max_rows=300", "trainer.max_epochs=1", "search.trials=2"]
+    settings = [*small, "task=demand", "data.max_rows=300", "trainer.max_epochs=1", "search.trials=2"]
     done = cli("search", *settings, f"output={tmp_path}")
     assert done.code == 0 and "SIMULATED" in done.out
-    (study,) = tmp_path.glob("churn-*")
+    (study,) = tmp_path.glob("demand-*")
     assert "simulated" in (study / "report.md").read_text().lower()
     assert autoact.load_recommendation(study / "recommended.yaml").simulated
 

@@ -105,7 +105,7 @@ def run(*command, cwd=None):
 
 
 def test_the_wheel_holds_every_file_and_no_other(wheel):
-    files = [file for kind in ("*.py", "*.json") for file in (ROOT / "autoact").rglob(kind)]
+    files = [file for kind in ("*.py", "*.json", "packaged/*") for file in (ROOT / "autoact").rglob(kind)]
     expected = {f"autoact/{file.relative_to(ROOT / 'autoact')}" for file in files} | {"autoact/py.typed"}
     expected = {name.removeprefix("autoact/integrations/") if "/hydra_plugins/" in name else name for name in expected}
     for folder in ("conf", "recipes"):

@@ -110,7 +110,7 @@ def split_rows(
         >>> split_rows(100, "random", DataSettings()).sizes
         {'train': 65, 'validation': 15, 'test': 20}
     """
-    test_share = 0.0 if settings.test_path is not None else settings.test
+    test_share = 0.0 if settings.has_test_file else settings.test
     needed = 2 if test_share == 0 else 3
     if rows < needed:
         raise AutoactError(f"{rows} rows cannot be divided into {needed} parts: at least one row in each is needed")

@@ -1,4 +1,7 @@
-"""Where tables come from: files, OpenML, scikit-learn, simulated processes. Nothing is interpreted here yet."""
+"""Where tables come from: files, sets that come along, OpenML, scikit-learn, a simulated process.
+
+Nothing is interpreted here yet.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.data.columns.dtype_readings import tidy
 from autoact.data.settings import DataSettings, declared_category
 from autoact.data.sources.csv_file import read_csv
-from autoact.data.sources.simulated_churn import simulate_churn
+from autoact.data.sources.packaged import packaged_set
 from autoact.data.sources.simulated_demand import simulate_demand
 
 # Endings of parquet files.
@@ -26,7 +29,6 @@ PARQUET = (".parquet", ".pq")
 NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 SKLEARN_SETS = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 SIMULATED: dict[str, Callable[[int], pd.DataFrame]] = {
-    "churn": lambda seed: simulate_churn(seed=seed),
     "demand": lambda seed: simulate_demand(seed=seed),
 }
 
@@ -68,6 +70,7 @@ def load_table(settings: DataSettings) -> LoadedTable:
         "csv": _from_file,
         "parquet": _from_file,
         "openml": _from_openml,
+        "packaged": _from_package,
         "sklearn": _from_sklearn,
         "simulated": _from_process,
     }
@@ -135,6 +138,12 @@ def _from_file(settings: DataSettings) -> LoadedTable:
     # What is text in the training file is text in the test file too, whatever rows it holds.
     text = [column for column in frame.columns if not pd.api.types.is_numeric_dtype(frame[column].dtype)]
     return LoadedTable(frame, name, description, read_csv(test_file, settings, text=text))
+
+
+def _from_package(settings: DataSettings) -> LoadedTable:
+    found = packaged_set(settings.name)
+    test_frame = None if found.test_file is None else read_parquet(found.test_file)
+    return LoadedTable(read_parquet(found.file), str(settings.name), f"packaged set {settings.name}", test_frame)
 
 
 def _is_parquet(file: Path) -> bool:
@@ -272,5 +281,4 @@ def _from_process(settings: DataSettings) -> LoadedTable:
         settings.name,
         f"simulated process {settings.name}, seed {settings.seed}",
         simulated=True,
-        default_target="Churn" if settings.name == "churn" else None,
     )

@@ -227,3 +227,34 @@ def test_a_key_of_the_last_release_works_and_says_its_new_name(capsys):
         "autoact: incumbent= is production_model= now; the old key works for one more release\n"
     )
     assert str(unknown_key("incumbent")) == "unknown key 'incumbent': it is called production_model now"
+
+
+@pytest.mark.parametrize(
+    ("words", "source", "target"),
+    [
+        (["task=churn"], "packaged", "Churn"),
+        (["task=churn", "data.path=x.csv"], "csv", "Churn"),
+        (["task=houses", "data.path=x.parquet"], "parquet", "median_house_value"),
+        (["task=cancer", "data.path=x.csv.gz"], "csv", "target"),
+        (["task=cancer", "data.path=x.csv", "data.target=y"], "csv", "y"),
+        (["task=digits-rows", "data.path=x.npz"], "npz", "target"),
+        (["task=demand", "data.path=x.csv"], "csv", None),
+        (["task=churn", "data={path: x.csv}"], "csv", "Churn"),
+        (["task=churn", "data={path: x.csv, source: packaged}"], "packaged", "Churn"),
+        # Whoever names a source gets it, or is told that it reads no file.
+        (["task=churn", "data=telco", "data.path=x.csv"], "openml", "Churn"),
+        (["task=churn", "data=packaged", "data.path=x.csv"], "packaged", "Churn"),
+        (["task=churn", "data.source=parquet", "data.path=x.csv"], "parquet", "Churn"),
+    ],
+)
+def test_a_file_takes_the_place_of_the_set_that_comes_along(words, source, target):
+    found = read(*words).data
+    assert (found.source, found.target) == (source, target)
+
+
+def test_a_file_in_a_task_of_ones_own_takes_the_place_too(tmp_path):
+    (tmp_path / "task").mkdir()
+    text = "# @package _global_\ndefaults: [churn]\ntask: {name: mine}\ndata: {path: x.csv}\n"
+    (tmp_path / "task" / "mine.yaml").write_text(text, encoding="utf-8")
+    found = read("task=mine", config_dirs=[str(tmp_path)])
+    assert (found.task.name, found.data.source, found.data.name) == ("mine", "csv", "churn")

@@ -24,7 +24,7 @@ from autoact.workflows.task_source import Configured, prepared_search
 C, R, F, S = (f"task={kind}" for kind in ("classification", "regression", "forecast", "sequences"))
 Y, N = "data.target=y", "data.target=n"
 CSV, TEXT = "data.path=t.csv", "data.path=text.csv"
-SIMULATED, DEMAND = "task=churn", "task=demand"
+PACKAGED, DEMAND = ["task=churn", "data=packaged"], "task=demand"
 
 # Key -> the situation, and the key with another value; what is observed is the prepared data.
 DATA = {
@@ -165,11 +165,12 @@ IDLE = [
     *((OWN, word, "your own module and datamodule decide") for word in
       ("task.kind=regression", "recipe.batch_size=3", "recipe=forecast", "data.path=t.csv", "data=sklearn", Y,
        "data.scaling=none", "data.split=time", "confirm.references=true", "task.metric=f1")),
+    (["task=income"], "data.test=0.3", "the official test file of income is the test part"),
     (OWN, "metric_mode=max", "direction of metric="),
     *(([C, "data=parquet", "data.path=t.parquet", Y], word, "it is for data.source=csv") for word in
       ("data.delimiter=;", "data.header=false", "data.names=[a]", "data.comment='#'")),
     *(([C, CSV, Y], word, "it is for data.source=openml") for word in ("data.openml_id=3", "data.cache_dir=x")),
-    *(([SIMULATED], word, "it is for data.source=") for word in (CSV, "data.test_path=t.csv")),
+    *((PACKAGED, word, "it is for data.source=") for word in (CSV, "data.test_path=t.csv")),
     *((ARRAYS, word, "these sequences are arrays") for word in
       ("data.missing=[x]", "data.strip=false", Y, "data.drop=[a]", "data.numeric=[a]", "data.categorical=[a]")),
     *((SERIES, word, "a forecast reads") for word in ("data.drop=[b]", "data.numeric=[b]", "data.categorical=[c]")),
@@ -290,7 +291,9 @@ def test_a_key_that_cannot_act_is_refused_or_told_in_one_line(words: list[str], 
     assert len(lines) == 1 and said in lines[0] and lines[0].startswith(f"{key} has no effect") and "\n" not in lines[0]
 
 
-@pytest.mark.parametrize("task", ["churn", "income", "cancer", "demand", "digits-rows", "houses"])
+@pytest.mark.parametrize(
+    "task", ["churn", "credit", "income", "bike", "cancer", "demand", "digits", "digits-rows", "houses"]
+)
 @pytest.mark.parametrize("more", [[], ["data=openml", "data.openml_id=3"], ["confirm=none"], ["tracking=none"]])
 def test_what_the_packaged_groups_set_is_never_held_against_the_user(task: str, more: list[str]) -> None:
     if more[:1] == ["data=openml"] and task in ("digits-rows",):

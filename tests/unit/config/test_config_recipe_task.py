@@ -28,7 +28,11 @@ def diabetes():
 
 @pytest.mark.parametrize(
     ("name", "outputs", "simulated"),
-    [("cancer", 1, False), ("diabetes", 1, False), ("digits-rows", 10, False), ("churn", 1, True), ("demand", 7, True)],
+    [
+        *((name, 1, False) for name in ("churn", "credit", "income", "houses", "bike", "cancer", "diabetes")),
+        *((name, 10, False) for name in ("digits", "digits-rows")),
+        ("demand", 7, True),
+    ],
 )
 def test_every_task_that_comes_along_gives_a_model_its_data(name, outputs, simulated):
     task = task_of(f"task={name}", "data.max_rows=1500")

@@ -21,9 +21,9 @@ from autoact.data.prepare import prepare
 from autoact.data.prepared_data import PreparedData
 from autoact.data.preprocessing_file import SavedPreprocessing
 from autoact.data.settings import KINDS, DataSettings, TaskKind, register_task_kind
-from autoact.data.sources.simulated_churn import simulate_churn
+from autoact.data.sources.load import load_table
 
-CHURN = DataSettings(source="simulated", name="churn", drop=["customerID"])
+CHURN = DataSettings(source="packaged", name="churn", target="Churn", drop=["customerID"])
 
 
 def _table(rows: int = 200) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def _csv(folder: Path, frame: pd.DataFrame, name: str = "table.csv") -> str:
 def test_churn_from_start_to_end() -> None:
     prepared = prepare(CHURN, "classification")
     assert prepared.sizes == {"train": 4578, "validation": 1056, "test": 1409}
-    assert prepared.classes == ["No", "Yes"] and prepared.outputs == 2 and prepared.simulated
+    assert prepared.classes == ["No", "Yes"] and prepared.outputs == 2 and not prepared.simulated
     assert prepared.inputs == len(prepared.features) == prepared.train.x.shape[1] == 46
     assert prepared.train.x.dtype == torch.float32 and prepared.train.y.dtype == torch.int64
     assert "missingindicator_TotalCharges" in prepared.features and prepared.frame_schema["TotalCharges"] == "numeric"
@@ -54,9 +54,9 @@ def test_churn_from_start_to_end() -> None:
         [prepared.train.rows, prepared.validation.rows, prepared.test.open("try").prepared.validation.rows]
     )
     assert sorted(rows.tolist()) == list(range(7043))
-    labels = simulate_churn()["Churn"].to_numpy()[prepared.validation.rows]
+    labels = load_table(CHURN).frame["Churn"].to_numpy()[prepared.validation.rows]
     assert [prepared.classes[int(k)] for k in prepared.validation.y] == labels.tolist()
-    assert prepared.summary().startswith("churn (simulated): classification of Churn, 4,578 / 1,056 / 1,409 rows")
+    assert prepared.summary().startswith("churn: classification of Churn, 4,578 / 1,056 / 1,409 rows")
 
 
 def test_the_test_part_stays_sealed_and_survives_pickling() -> None:
@@ -171,7 +171,7 @@ def test_max_rows(tmp_path: Path) -> None:
 
 def test_new_rows_are_encoded_as_the_old_ones() -> None:
     prepared = prepare(CHURN, "classification")
-    frame = simulate_churn().drop(columns="Churn")
+    frame = load_table(CHURN).frame.drop(columns="Churn")
     encoded = SavedPreprocessing.of(prepared, CHURN, "sigmoid").encode(frame)
     assert torch.equal(encoded[prepared.train.rows], prepared.train.x)
 

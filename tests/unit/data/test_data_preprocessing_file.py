@@ -20,7 +20,7 @@ from autoact.data.prepare import prepare
 from autoact.data.prepared_data import PreparedData
 from autoact.data.preprocessing_file import SavedPreprocessing
 from autoact.data.settings import DataSettings
-from autoact.data.sources.simulated_churn import simulate_churn
+from autoact.data.sources.load import load_table
 
 
 def settings(tmp_path: Path, frame: pd.DataFrame | None = None, **given: object) -> DataSettings:
@@ -75,9 +75,9 @@ def test_it_computes_what_was_fitted(tmp_path: Path, scaling: str, min_frequency
 
 
 def test_it_computes_what_was_fitted_on_a_large_table() -> None:
-    given = DataSettings(source="simulated", name="churn", drop=["customerID"], target="Churn", positive="Yes")
+    given = DataSettings(source="packaged", name="churn", drop=["customerID"], target="Churn", positive="Yes")
     prepared = prepare(given, "classification")
-    saved, new = there_and_back(prepared, given), simulate_churn(500, seed=3)
+    saved, new = there_and_back(prepared, given), load_table(given).frame.sample(500, random_state=3)
     assert torch.equal(saved.encode(new), encode_frame(prepared, new, given))
     assert saved.ids == ("customerID",) and saved.classes == ("No", "Yes")
 

@@ -113,4 +113,4 @@ def test_columns_that_arrays_do_not_have(tmp_path: Path) -> None:
 
 def test_categories_are_no_steps() -> None:
     with pytest.raises(AutoactError, match="the steps of a sequence must be numbers"):
-        prepare(DataSettings(source="simulated", name="churn", drop=["customerID"]), KIND)
+        prepare(DataSettings(source="packaged", name="churn", target="Churn", drop=["customerID"]), KIND)

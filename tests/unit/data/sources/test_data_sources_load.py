@@ -1,4 +1,4 @@
-"""Sources: files, OpenML without a network, scikit-learn's sets, simulated processes."""
+"""Sources: files, OpenML without a network, scikit-learn's sets, a simulated process."""
 
 from __future__ import annotations
 
@@ -85,16 +85,18 @@ def test_labels_of_sklearn_sets_are_names() -> None:
     assert (table.frame["target"] == "benign").sum() == 357
 
 
-@pytest.mark.parametrize(("source", "given", "wanted"), [("sklearn", "irsi", "iris"), ("simulated", "chrun", "churn")])
+@pytest.mark.parametrize(
+    ("source", "given", "wanted"),
+    [("sklearn", "irsi", "iris"), ("simulated", "dmeand", "demand"), ("packaged", "chrun", "churn")],
+)
 def test_unknown_names_answer_with_the_nearest(source: str, given: str, wanted: str) -> None:
     with pytest.raises(AutoactError, match=f"did you mean {wanted}"):
         load_table(DataSettings(source=source, name=given))
 
 
 def test_simulated_tables_say_so() -> None:
-    table = load_table(DataSettings(source="simulated", name="churn", seed=3))
-    assert table.simulated and table.description == "simulated process churn, seed 3"
-    assert table.default_target == "Churn"
+    table = load_table(DataSettings(source="simulated", name="demand", seed=3))
+    assert table.simulated and table.description == "simulated process demand, seed 3"
 
 
 def test_openml_is_asked_in_a_form_that_scikit_learn_accepts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
