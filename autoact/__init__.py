@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from autoact.study.settings import RungSettings as RungSettings
     from autoact.study.settings import SearchSettings as SearchSettings
     from autoact.tasks.constraints import Limits as Limits
+    from autoact.tasks.known_results import KnownResult as KnownResult
     from autoact.tasks.metrics import Metric as Metric
     from autoact.tasks.metrics import register_metric as register_metric
     from autoact.tasks.objectives import Objective as Objective
@@ -92,6 +93,9 @@ if TYPE_CHECKING:
     from autoact.workflows.confirm import confirm as confirm
     from autoact.workflows.export import ExportResult as ExportResult
     from autoact.workflows.export import export as export
+    from autoact.workflows.list_tasks import ListedTask as ListedTask
+    from autoact.workflows.list_tasks import TaskList as TaskList
+    from autoact.workflows.list_tasks import list_tasks as list_tasks
     from autoact.workflows.load_recommendation import load_recommendation as load_recommendation
     from autoact.workflows.measure import MeasuredModel as MeasuredModel
     from autoact.workflows.measure import Measurement as Measurement

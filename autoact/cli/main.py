@@ -23,6 +23,7 @@ VERBS = {
     "predict": "score the rows of a file with a trained model",
     "export": "write a trained model in another format (ONNX), verified against PyTorch",
     "show": "print a recommendation, or its Python source without autoact",
+    "tasks": "list the tasks that can be searched by name, with data, licence and the best known result",
     "activations": "list the catalogue, or show one activation",
     "ui": "open the MLflow UI on the store that searches log to",
 }

@@ -56,6 +56,13 @@ def read_override(
     return f"{key}={value}"
 
 
+_OWN = "your own: --config-dir"
+_ADVICE = {
+    "candidates": "activations by name: candidates=[gelu,tanh]",
+    "task": f"python -m autoact tasks lists them; {_OWN}",
+}
+
+
 def _check_choice(group: str, value: str, known: list[str]) -> bool:
     """Refuse what Hydra would refuse in more lines, or pass over (the task is optional); False where none is chosen."""
     found = _parsed(value)
@@ -65,10 +72,8 @@ def _check_choice(group: str, value: str, known: list[str]) -> bool:
         return True  # a sub-tree is given, not a choice
     for name in found if isinstance(found, list) else [found]:
         if not isinstance(name, str) or name.removesuffix(".yaml") not in known:
-            advice = (
-                "activations by name: candidates=[gelu,tanh]" if group == "candidates" else "your own: --config-dir"
-            )
-            raise unknown(group, value if name is _UNREADABLE or name is None else name, known, advice=advice)
+            wrong = value if name is _UNREADABLE or name is None else name
+            raise unknown(group, wrong, known, advice=_ADVICE.get(group, _OWN))
     return True
 
 

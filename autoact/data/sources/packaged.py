@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class PackagedSet:
             'Apache License 2.0'
         """
         line = next(line for line in self.notice.splitlines() if line.startswith("Licence: "))
-        return line.removeprefix("Licence: ").partition(",")[0].partition(":")[0]
+        return re.split(r"[,:(]", line.removeprefix("Licence: "))[0].strip()
 
     @property
     def size(self) -> int:

@@ -88,7 +88,7 @@ def test_every_flag_of_a_usage_is_taken_by_its_verb() -> None:
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         tree = ast.parse(source)
         constants = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-        for flag in set(re.findall(r"(?<![\w-])--([a-z]+)", module.USAGE)):
+        for flag in set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", module.USAGE)):
             taken = {f"--{flag}", flag} & {text for text in constants if text != module.USAGE}
             assert taken or flag == "help", f"{verb}: --{flag}"
 

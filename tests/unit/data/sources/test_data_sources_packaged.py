@@ -34,7 +34,7 @@ def test_each_set_is_whole(name: str) -> None:
 @pytest.mark.parametrize("name", PACKAGED)
 def test_each_set_names_its_source_and_its_licence(name: str) -> None:
     found = packaged_set(name)
-    assert found.licence in ("Apache License 2.0", "Creative Commons Attribution 4.0 International")
+    assert found.licence in ("Apache License 2.0", "CC BY 4.0")
     for word in ("Source: ", "Changed: ", f"{name}.parquet"):
         assert word in found.notice
 

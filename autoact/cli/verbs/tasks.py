@@ -1,0 +1,78 @@
+"""``python -m autoact tasks [NAME]``: what can be searched by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from autoact.cli.config_arguments import read
+from autoact.core.errors import AutoactError
+
+if TYPE_CHECKING:
+    from autoact.workflows.list_tasks import ListedTask, TaskList
+
+USAGE = """usage: python -m autoact tasks            list the tasks
+       python -m autoact tasks NAME       show one task in full
+       python -m autoact tasks --names    the names of the tasks that run as they are, one a line
+       python -m autoact tasks --json     the list as JSON
+
+flags:
+  --config-dir DIR  a folder with tasks of your own: DIR/task/NAME.yaml
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; returns the exit code."""
+    name = next((word for word in arguments[:1] if not word.startswith("-") and "=" not in word), None)
+    found = read(arguments[name is not None :], ("--names", "--json"), ("--config-dir",), configured=False)
+    asked = sorted({"--names", "--json"} & found.flags.keys())
+    if len(asked) + (name is not None) > 1:
+        raise AutoactError(f"tasks: {' and '.join([*([name] if name else []), *asked])} exclude each other: give one")
+    if "--names" in asked:
+        from autoact.workflows.list_tasks import names_of_tasks
+
+        print("\n".join(names_of_tasks(found.config_dirs)))
+        return 0
+    from autoact.workflows.list_tasks import list_tasks
+
+    tasks = list_tasks([name] if name else None, config_dirs=found.config_dirs)
+    if "--json" in asked:
+        print(json.dumps([asdict(task) for task in tasks], indent=2, ensure_ascii=False))
+    elif name is not None:
+        _show(tasks.tasks[0])
+    else:
+        _list(tasks)
+    return 0
+
+
+def _list(tasks: TaskList) -> None:
+    from rich.table import Table
+
+    from autoact.report.console import console
+
+    shown = tasks.table
+    table = Table(*shown.columns, pad_edge=False)
+    for row in shown.rows:
+        table.add_row(*row)
+    out = console()
+    out.print(table)
+    out.print(f"{shown.title}. One in full: python -m autoact tasks churn", markup=False)
+    for line in shown.footnotes:
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _show(task: ListedTask) -> None:
+    from autoact.report.console import console
+    from autoact.workflows.list_tasks import COLUMNS
+
+    best = task.best_known
+    lines = [
+        *zip(COLUMNS, task.cells(), strict=True),
+        *([("", f"{best.model}; {best.split}"), ("", f"source: {best.source}")] if best else []),
+        ("about", task.about),
+    ]
+    out = console()
+    for label, text in lines:
+        out.print(f"{label:<16} {text}", markup=False, soft_wrap=True)
