@@ -1,4 +1,4 @@
-# make demo: set up and search activations on the embedded churn data.   make test: set up and run the whole suite.
+# make demo: set up and search activations on the churn data that come along.   make test: set up and run the whole suite.
 # make quick: lint and the fast unit tests.   make docs: the docs as a site, in site/.
 PYTHON ?= python3
 VENV ?= .venv

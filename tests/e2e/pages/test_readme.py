@@ -98,8 +98,8 @@ def test_python_blocks_run(file, tmp_path):
 @pytest.mark.parametrize("words", COMMANDS)
 def test_command_lines_compose(words, capsys):
     assert words[0] in VERBS
-    # The catalogue is quick to print; of the other verbs the words are read, and nothing is run.
-    ending = {"activations": []} | {verb: ["--help"] for verb in PLAIN}
+    # The catalogue and the tasks are quick to print; of the other verbs the words are read, and nothing is run.
+    ending = {"activations": [], "tasks": []} | {verb: ["--help"] for verb in PLAIN}
     arguments = [*words, *ending.get(words[0], ["--cfg", "job"])]
     assert main(arguments) == 0, capsys.readouterr().err
 
