@@ -121,7 +121,7 @@ class ResidualRegressor(Supervised):
             self.embeddings = NumberEmbeddings(numbers, bins, embedding_width)
         features = self.embeddings(torch.zeros(2, inputs)).shape[1]
         self.outputs, self.members = outputs, members
-        # Near 1: members that start as far apart as TabM's own (normal, or random signs) need longer trainings than a search's.
+        # Near 1: members as far apart as TabM's own (normal, or random signs) need longer trainings than a search's.
         self.scales = nn.Parameter(1 + 0.3 * torch.randn(members, features)) if members > 1 else None
         self.first = nn.Linear(features, width)
         hidden = max(1, round(width * expansion))
