@@ -15,7 +15,7 @@ from autoact.config.schema import FREE, Config
 from autoact.config.trusted_code import import_plugins
 from autoact.core.errors import AutoactError
 from autoact.core.override_text import quoted
-from autoact.data.settings import source_of
+from autoact.data.settings import BRING_THEIR_DATA, source_of
 
 
 def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_name: str = "config") -> Any:
@@ -38,16 +38,12 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = (), config_na
     return config
 
 
-# Sources that hold their data themselves: a file that a user gives takes the place of the task's own set.
-_WITHOUT_FILE = ("packaged", "sklearn", "simulated")
-
-
 def _read_own_file(config: Any, overrides: Sequence[str]) -> None:
     """Where the user gives ``data.path`` and no source, the file is read in the place of the set that comes along."""
     from omegaconf import OmegaConf
 
     data = config.data
-    if OmegaConf.is_missing(data, "path") or data.path is None or data.source not in _WITHOUT_FILE:
+    if OmegaConf.is_missing(data, "path") or data.path is None or data.source not in BRING_THEIR_DATA:
         return
     if any(re.match(r"\+*data(\.source=|=(?!\s*\{)|=.*\bsource\b)", text) for text in overrides):
         return

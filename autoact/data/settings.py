@@ -11,6 +11,8 @@ from autoact.core.registry import Registry
 from autoact.core.typed_values import check_values, takes
 
 SOURCES = ("csv", "parquet", "npz", "openml", "packaged", "sklearn", "simulated")
+# Sources that hold their data themselves, and read no file.
+BRING_THEIR_DATA = ("packaged", "sklearn", "simulated")
 # The sets that come along, and whether an official test file belongs to each.
 PACKAGED = {"churn": False, "credit": False, "income": True, "houses": False, "bike": False}
 SPLITS = ("auto", "stratified", "random", "time", "group")
@@ -250,6 +252,11 @@ def check_settings(settings: DataSettings, kind: str) -> None:
         raise AutoactError("data.split=stratified needs classes: for regression use random, time or group")
     if settings.source == "npz" and kind != "sequence_classification":
         raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
+    if settings.path is not None and settings.source in BRING_THEIR_DATA:
+        raise AutoactError(
+            f"data.path={settings.path} is not read with data.source={settings.source}, which brings its own data: "
+            f"data.source={source_of(settings.path)} reads it"
+        )
     if settings.time_format is not None and settings.time is None and settings.source != "simulated":
         raise AutoactError(
             "data.time_format says how dates are written, but of no column: name it with data.time=COLUMN"

@@ -14,7 +14,7 @@ from autoact.config.groups import conf_dir, options, search_path
 from autoact.config.schema import Config
 from autoact.core.errors import unknown
 from autoact.core.result_table import ResultTable, to_html
-from autoact.data.settings import DataSettings
+from autoact.data.settings import BRING_THEIR_DATA, DataSettings
 from autoact.data.sources.load import load_table
 from autoact.data.sources.packaged import packaged_set
 from autoact.tasks.known_results import KNOWN_RESULTS, KnownResult
@@ -158,7 +158,7 @@ def _listed(name: str, config_dirs: Sequence[str], folders: Sequence[Path]) -> L
     data = config.data
     rows = columns = None
     target = data.target or ", ".join(data.series) or None
-    if data.source in _ALONG:
+    if data.source in BRING_THEIR_DATA:
         table = load_table(data)
         rows = len(table.frame) + (0 if table.test_frame is None else len(table.test_frame))
         columns, target = table.frame.shape[1], target or table.default_target
@@ -184,14 +184,12 @@ def _listed(name: str, config_dirs: Sequence[str], folders: Sequence[Path]) -> L
     )
 
 
-# Sources whose data come along.
-_ALONG = ("packaged", "sklearn", "simulated")
 _SKLEARN = "BSD 3-Clause, that of scikit-learn"
 
 
 def _ready(config: Config) -> bool:
     data = config.data
-    return data.source in _ALONG or data.path is not None or data.openml_id is not None
+    return data.source in BRING_THEIR_DATA or data.path is not None or data.openml_id is not None
 
 
 def _where(data: DataSettings) -> tuple[str, str | None]:

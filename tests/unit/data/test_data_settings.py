@@ -28,6 +28,8 @@ from autoact.data.settings import DataSettings, check_settings, settings_that_ma
         ({"split": "group"}, "regression", "data.group=COLUMN"),
         ({"source": "npz"}, "regression", "it is not for regression"),
         ({"delimiter": "||"}, "regression", "must be one character"),
+        ({"source": "packaged", "name": "bike", "path": "x.csv"}, "regression", "data.source=csv reads it"),
+        ({"source": "sklearn", "name": "iris", "path": "x.pq"}, "classification", "data.source=parquet reads it"),
     ],
 )
 def test_contradictions_are_refused(changes: dict, kind: str, message: str) -> None:
