@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autoact.activations import Activation as Activation
     from autoact.activations import Initialisation as Initialisation
     from autoact.activations import Parameter as Parameter
+    from autoact.activations import SearchRange as SearchRange
     from autoact.activations import register as register
     from autoact.config.effective_keys import Given as Given
     from autoact.config.schema import Config as Config

@@ -6,12 +6,13 @@
 from autoact.activations.fingerprint import function_key
 from autoact.activations.modules import build, recognise
 from autoact.activations.registry import canonical, get, names, pieces, register, unregister
-from autoact.activations.spec import Activation, Initialisation, Parameter
+from autoact.activations.spec import Activation, Initialisation, Parameter, SearchRange
 
 __all__ = [
     "Activation",
     "Initialisation",
     "Parameter",
+    "SearchRange",
     "build",
     "canonical",
     "function_key",

@@ -18,6 +18,27 @@ Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
+class SearchRange:
+    """Where a search looks for a parameter's value, once it is asked to.
+
+    Attributes:
+        low: the smallest value that is tried.
+        high: the largest value that is tried.
+        log: whether ratios count rather than differences: 1 lies as far from 2 as 10 from 20.
+        source: where the range comes from.
+    """
+
+    low: float
+    high: float
+    log: bool = True
+    source: str = ""
+
+    def __str__(self) -> str:
+        """The range and its scale, as people read it."""
+        return f"{self.low:g} .. {self.high:g}, {'log' if self.log else 'linear'}"
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A number that shapes an activation.
 
@@ -28,6 +49,7 @@ class Parameter:
         high: the largest value allowed.
         meaning: one short phrase.
         whole: whether only whole numbers are allowed.
+        search: the range that ``space.parameters=true`` searches; None: nobody has stated one.
     """
 
     name: str
@@ -36,6 +58,7 @@ class Parameter:
     high: float = math.inf
     meaning: str = ""
     whole: bool = False
+    search: SearchRange | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,8 @@ class Activation:
         initialisation: how the weights around it are drawn.
         moment_of: of a gated one: ``g(z, *parameters)`` of one number such that ``E[g(z)^2]`` is the second moment of
             the output for independent standard normal inputs; its gain is computed from it.
+        by_member: a pointwise one's function of parameters that are numbers or tensors which broadcast against x:
+            members of a population that differ in their values share one call of it. None: each value has its own.
         torch_type: the torch.nn class that computes this.
         torch_attributes: attribute of the torch module -> parameter, where it is not called as the parameter is.
         torch_fixed: attribute of the torch module -> value that it must have.
@@ -128,6 +153,7 @@ class Activation:
     stated_gain: float | None = None
     initialisation: Initialisation = HE
     moment_of: Function | None = None
+    by_member: Function | None = None
     torch_type: type[nn.Module] | None = None
     torch_attributes: Mapping[str, str] = field(default_factory=dict)
     torch_fixed: Mapping[str, object] = field(default_factory=dict)
@@ -161,6 +187,20 @@ class Activation:
                 raise AutoactError(
                     f"activation {self.name!r}: default {parameter.name}={parameter.default:g} is not whole"
                 )
+            self._check_search(parameter)
+
+    def _check_search(self, parameter: Parameter) -> None:
+        """Refuse a stated range that holds forbidden values, or not the default."""
+        stated = parameter.search
+        if stated is None:
+            return
+        if parameter.whole or not parameter.low <= stated.low <= parameter.default <= stated.high <= parameter.high:
+            raise AutoactError(
+                f"activation {self.name!r}: the range of {parameter.name}, {stated}, must hold its default "
+                f"{parameter.default:g} and lie within {parameter.low:g} .. {parameter.high:g}"
+            )
+        if not stated.low < stated.high or (stated.log and stated.low <= 0):
+            raise AutoactError(f"activation {self.name!r}: the range of {parameter.name}, {stated}, is none")
 
     @property
     def searchable(self) -> bool:

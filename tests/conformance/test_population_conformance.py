@@ -317,6 +317,39 @@ def test_every_rule_of_initialisation_trains_as_if_alone():
     assert len(compare(task, given)._populations) == 1
 
 
+VALUES = (
+    *(f"sine(omega={omega})" for omega in (0.3, 2, 4, 7.5)),  # a steep one amplifies the last digit
+    "sine",
+    *(f"softplus(beta={beta})" for beta in (0.3, 1, 4)),
+    "softplus(beta=2, threshold=3)",
+    *(f"leaky_relu(negative_slope={slope})" for slope in (0.001, 0.2, 3)),
+    *(f"elu(alpha={alpha})" for alpha in (0.1, 1, 3)),
+    *(f"snake_learnable(a={a})" for a in (0.2, 0.5, 5)),
+    "relu",
+    "prelu(weight=0.1)",
+)
+
+
+@pytest.mark.parametrize("name", ["tabular classification", "sequence classification", "own, adamw"])
+def test_members_may_differ_in_the_parameters_of_an_activation(name):
+    task, chosen = tasks()[name](), random.Random(0)
+    sites = [site.name for site in find_sites(task.make_module(), task.example_input).searchable]
+    given = [(n, Candidate(Assignment({site: chosen.choice(VALUES) for site in sites}))) for n in range(16)]
+    session = compare(task, given)
+    assert len(session._populations) == 1
+
+
+def test_a_trained_prelu_of_the_model_and_one_that_is_tried_keep_weights_of_their_own_shape():
+    class Prelu(Own):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.PReLU()
+
+    task = own_task(make_module=Prelu)
+    given = [(n, Candidate(Assignment({"act": choice}))) for n, choice in enumerate(("prelu", "prelu(weight=0.1)"))]
+    compare(task, given)
+
+
 def test_mixed_precision_agrees_as_far_as_bf16_goes():
     torch.set_default_dtype(torch.float32)
     task = recipe_task(

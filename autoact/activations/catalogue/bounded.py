@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autoact.activations.functional import pointwise
-from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter
+from autoact.activations.functional import by_member, pointwise
+from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter, SearchRange
 
 SIREN = Initialisation(
     "Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions, 2020",
@@ -132,7 +132,17 @@ ROWS = (
         name="isru",
         function=pointwise.isru,
         formula=r"x / \sqrt{1 + \alpha x^2}",
-        parameters=(Parameter("alpha", 1.0, 1e-3, 1e3, "the limits are -+ 1 / sqrt(alpha)"),),
+        parameters=(
+            Parameter(
+                "alpha",
+                1.0,
+                1e-3,
+                1e3,
+                "the limits are -+ 1 / sqrt(alpha)",
+                search=SearchRange(0.1, 10.0, source="a factor of ten around 1; Carlile et al., 2017, try 1 and 3"),
+            ),
+        ),
+        by_member=pointwise.isru,
         output_range=(-1.0, 1.0),
         saturation=(-1.0, 1.0),
         smooth=True,
@@ -160,7 +170,17 @@ ROWS = (
         function=pointwise.sine,
         aliases=("sin",),
         formula=r"\sin(\omega x)",
-        parameters=(Parameter("omega", 1.0, 1e-2, 100.0, "radians per unit; 30 for images, as in SIREN"),),
+        parameters=(
+            Parameter(
+                "omega",
+                1.0,
+                1e-2,
+                100.0,
+                "radians per unit; 30 for images, as in SIREN",
+                search=SearchRange(1.0, 60.0, source="twice the 30 of Sitzmann et al., 2020"),
+            ),
+        ),
+        by_member=by_member.sine,
         output_range=(-1.0, 1.0),
         smooth=True,
         monotonic=False,

@@ -7,7 +7,7 @@ from math import inf
 from torch import nn
 
 from autoact.activations.functional import learnable
-from autoact.activations.spec import CRITICAL, Activation, Parameter
+from autoact.activations.spec import CRITICAL, Activation, Parameter, SearchRange
 
 _LIKE_LEAKY_RELU = (0.0335826, 0.505, 1.65131, 2.00452, 0.927936, 0.151537, 0.0, 3.96934, 0.0, 0.300074)
 """What ``rational.fit`` finds for leaky_relu, the start that the paper recommends; a test repeats the fit."""
@@ -30,7 +30,18 @@ ROWS = (
         function=learnable.swish_beta,
         family="learnable",
         formula=r"x \sigma(\beta x)",
-        parameters=(Parameter("beta", 1.0, -100.0, 100.0, "sharpness of the gate"),),
+        parameters=(
+            Parameter(
+                "beta",
+                1.0,
+                -100.0,
+                100.0,
+                "sharpness of the gate",
+                search=SearchRange(
+                    0.1, 10.0, source="Ramachandran et al., 2017: most trained values lie within 0 .. 1.5"
+                ),
+            ),
+        ),
         output_range=(-0.27846454276107379, inf),
         saturation=(0.0, None),
         smooth=True,
@@ -44,7 +55,16 @@ ROWS = (
         function=learnable.snake_learnable,
         family="learnable",
         formula=r"x + \sin^2(a x) / a",
-        parameters=(Parameter("a", 0.5, -100.0, 100.0, "frequency, radians per unit"),),
+        parameters=(
+            Parameter(
+                "a",
+                0.5,
+                -100.0,
+                100.0,
+                "frequency, radians per unit",
+                search=SearchRange(0.2, 50.0, source="Ziyin et al., 2020: from 0.2, and 5 to 50 for periodic data"),
+            ),
+        ),
         smooth=True,
         monotonic=True,
         zero_centred=False,

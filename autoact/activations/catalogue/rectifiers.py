@@ -7,8 +7,8 @@ from math import inf
 import torch.nn.functional as F
 from torch import nn
 
-from autoact.activations.functional import pointwise
-from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter
+from autoact.activations.functional import by_member, pointwise
+from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter, SearchRange
 
 _SLOPE = 100.0
 """Largest slope allowed: torch has no limit, a search should."""
@@ -49,7 +49,17 @@ ROWS = (
         function=F.leaky_relu,
         aliases=("leakyrelu", "lrelu"),
         formula=r"\max(0, x) + s \min(0, x)",
-        parameters=(Parameter("negative_slope", 0.01, -_SLOPE, _SLOPE, "slope where x < 0"),),
+        parameters=(
+            Parameter(
+                "negative_slope",
+                0.01,
+                -_SLOPE,
+                _SLOPE,
+                "slope where x < 0",
+                search=SearchRange(1e-3, 0.3, source="Xu et al., 2015, try 0.01 to 0.18; somewhat wider"),
+            ),
+        ),
+        by_member=by_member.leaky_relu,
         smooth=False,
         monotonic=True,
         zero_centred=False,
@@ -79,9 +89,17 @@ ROWS = (
         aliases=("thresholded_relu",),
         formula=r"x \text{ if } x > t \text{ else } v",
         parameters=(
-            Parameter("threshold", 1.0, -1e6, 1e6, "inputs above it pass"),
+            Parameter(
+                "threshold",
+                1.0,
+                -1e6,
+                1e6,
+                "inputs above it pass",
+                search=SearchRange(0.0, 2.0, log=False, source="from ReLU's 0 to twice the 1 of Konda et al., 2014"),
+            ),
             Parameter("value", 0.0, -1e6, 1e6, "output for the others"),
         ),
+        by_member=by_member.threshold,
         output_range=(0.0, inf),
         saturation=(0.0, None),
         smooth=False,
@@ -113,6 +131,7 @@ ROWS = (
             Parameter("scale", 0.8944, -_SLOPE, _SLOPE, "factor of the square"),
             Parameter("bias", -0.4472, -_SLOPE, _SLOPE, "added to it"),
         ),
+        by_member=pointwise.star_relu,
         output_range=(-0.4472, inf),
         saturation=(-0.4472, None),
         smooth=True,

@@ -7,15 +7,18 @@ from math import inf
 import torch.nn.functional as F
 from torch import nn
 
-from autoact.activations.functional import pointwise
-from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter
+from autoact.activations.functional import by_member, pointwise
+from autoact.activations.spec import CRITICAL, Activation, Initialisation, Parameter, SearchRange
+
+_LEFT_LIMIT = SearchRange(0.1, 3.0, source="from nearly ReLU to three times the default of Clevert et al., 2015")
 
 ROWS = (
     Activation(
         name="elu",
         function=F.elu,
         formula=r"x \text{ if } x > 0 \text{ else } \alpha (e^x - 1)",
-        parameters=(Parameter("alpha", 1.0, -100.0, 100.0, "minus the limit at the left"),),
+        parameters=(Parameter("alpha", 1.0, -100.0, 100.0, "minus the limit at the left", search=_LEFT_LIMIT),),
+        by_member=by_member.elu,
         output_range=(-1.0, inf),
         saturation=(-1.0, None),
         smooth=True,
@@ -28,7 +31,8 @@ ROWS = (
         name="celu",
         function=F.celu,
         formula=r"\max(0, x) + \min(0, \alpha (e^{x / \alpha} - 1))",
-        parameters=(Parameter("alpha", 1.0, 1e-3, 100.0, "minus the limit at the left"),),
+        parameters=(Parameter("alpha", 1.0, 1e-3, 100.0, "minus the limit at the left", search=_LEFT_LIMIT),),
+        # No by_member: torch's gradient rounds 1 / alpha to float32, whatever the type, and a tensor's would not.
         output_range=(-1.0, inf),
         saturation=(-1.0, None),
         smooth=True,
@@ -57,9 +61,17 @@ ROWS = (
         function=F.softplus,
         formula=r"\tfrac{1}{\beta} \log(1 + e^{\beta x})",
         parameters=(
-            Parameter("beta", 1.0, 1e-3, 1e3, "sharpness of the bend"),
+            Parameter(
+                "beta",
+                1.0,
+                1e-3,
+                1e3,
+                "sharpness of the bend",
+                search=SearchRange(0.3, 10.0, source="from nearly linear to nearly ReLU for inputs around 1"),
+            ),
             Parameter("threshold", 20.0, 0.0, 1e6, "beta * x above it passes unchanged"),
         ),
+        by_member=by_member.softplus,
         output_range=(0.0, inf),
         saturation=(0.0, None),
         smooth=True,
@@ -177,7 +189,17 @@ ROWS = (
         name="isrlu",
         function=pointwise.isrlu,
         formula=r"x \text{ if } x \ge 0 \text{ else } x / \sqrt{1 + \alpha x^2}",
-        parameters=(Parameter("alpha", 1.0, 1e-3, 1e3, "the limit at the left is -1 / sqrt(alpha)"),),
+        parameters=(
+            Parameter(
+                "alpha",
+                1.0,
+                1e-3,
+                1e3,
+                "the limit at the left is -1 / sqrt(alpha)",
+                search=SearchRange(0.1, 10.0, source="a factor of ten around 1; Carlile et al., 2017, try 1 and 3"),
+            ),
+        ),
+        by_member=pointwise.isrlu,
         output_range=(-1.0, inf),
         saturation=(-1.0, None),
         smooth=True,

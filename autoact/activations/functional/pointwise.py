@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autoact.activations.spec import Function
 
-_HALF = (torch.float16, torch.bfloat16)
+HALF = (torch.float16, torch.bfloat16)
 
 
 def computed_in_float32(function: Function) -> Function:
@@ -27,7 +27,7 @@ def computed_in_float32(function: Function) -> Function:
 
     @functools.wraps(function)
     def wide(x: Tensor, *parameters: Tensor | float, **named: Tensor | float) -> Tensor:
-        if x.dtype not in _HALF:
+        if x.dtype not in HALF:
             return function(x, *parameters, **named)
         return function(x.float(), *parameters, **named).to(x.dtype)
 

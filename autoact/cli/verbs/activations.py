@@ -79,6 +79,8 @@ def _show(name: str) -> None:
     for parameter in row.parameters:
         bounds = f"{parameter.low:.3g} .. {parameter.high:.3g}"
         lines.append((f"parameter {parameter.name}", f"{parameter.default:g} ({bounds}): {parameter.meaning}"))
+        if (stated := parameter.search) is not None:
+            lines.append(("  searched in", f"{stated} ({stated.source})"))
     out = console()
     for label, text in lines:
         out.print(f"{label:<22} {text}", markup=False, soft_wrap=True)

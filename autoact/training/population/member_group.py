@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,13 +10,12 @@ from lightning import Trainer
 from torch import Tensor, nn
 
 from autoact.activations import registry
-from autoact.core.assignment import Choice
 from autoact.core.value_holders import Batch
 from autoact.training.population.hooks import VALIDATION_HOOKS, StepTrainer, hand_trainer, has_hook
 from autoact.training.population.member import Member
 from autoact.training.population.optimizers import Stepper, configure
 from autoact.training.population.seed_streams import Stream
-from autoact.training.population.vmap.activation_groups import Groups, Part, part_of
+from autoact.training.population.vmap.activation_groups import Groups, Part, part_of, part_of_values, shared_by
 from autoact.training.population.vmap.errors import CannotBatchError, SeedsApartError
 from autoact.training.population.vmap.module_structure import Structure
 from autoact.training.population.vmap.side_effects import Kept
@@ -40,6 +39,7 @@ class Members:
         self._device = torch.device("cpu")
         self._stream_of: Tensor
         self._first = True
+        self._positions: Mapping[str, Sequence[Sequence[int]]] = {}
 
     @property
     def own_batches(self) -> bool:
@@ -107,12 +107,11 @@ class Members:
     def _stack(self, members: Sequence[Member]) -> None:
         self.active = list(members)
         self.kept.keep([member.module for member in members])
-        chosen = {site: _groups([m.candidate.assignment[site] for m in members]) for site in self._sites}
-        positions = {site: list(groups.values()) for site, groups in chosen.items()}
-        self.stack = Stack([member.module for member in members], self._sites, positions)
-        for site, groups in chosen.items():
-            parts = [self._part(site, i, choice, where) for i, (choice, where) in enumerate(groups.items())]
-            self._template.activations[site].groups = Groups(parts, positions[site], self._device)
+        self._positions = {site: _groups(members, site) for site in self._sites}
+        self.stack = Stack([member.module for member in members], self._sites, self._positions)
+        for site, groups in self._positions.items():
+            parts = [self._part(site, index, where) for index, where in enumerate(groups)]
+            self._template.activations[site].groups = Groups(parts, groups, self._device)
         self._template.learning({site for (site, _), entries in self.stack.grouped.items() if entries})
         keys = [stream.key for stream in self.streams]
         self._stream_of = torch.tensor([keys.index(m.key) for m in members], device=self._device)
@@ -121,8 +120,11 @@ class Members:
         self.stepper = Stepper(members)
         self._first = True
 
-    def _part(self, site: str, index: int, choice: Choice, where: Sequence[int]) -> Part:
-        row = registry.get(choice.name)
+    def _part(self, site: str, index: int, where: Sequence[int]) -> Part:
+        choices = [self.active[position].candidate.assignment[site] for position in where]
+        row = registry.get(choices[0].name)
+        if len(set(choices)) > 1 and not row.learnable:
+            return part_of_values(choices)
         tensors = {name: entry.tensor for name, entry in self.stack.grouped[site, index].items()}
         module = self.active[where[0]].module.get_submodule(site)
         return part_of(module, tensors, pointwise=row.family == "pointwise", stochastic=row.stochastic)
@@ -166,8 +168,7 @@ class Members:
         everyone = range(len(self.active))
         entries: list[tuple[Entry, Sequence[int]]] = [(entry, everyone) for entry in self.stack.common.values()]
         for (site, index), group in self.stack.grouped.items():
-            where = list(_groups([m.candidate.assignment[site] for m in self.active]).values())[index]
-            entries += [(entry, where) for entry in group.values()]
+            entries += [(entry, self._positions[site][index]) for entry in group.values()]
         return [(entry, where) for entry, where in entries if entry.bound and self.stepper.steps(entry, where[0])]
 
     def leave(self, epoch: int, *, least: int = 0) -> None:
@@ -186,12 +187,13 @@ class Members:
             self.active = []
 
 
-def _groups(choices: Sequence[Choice]) -> dict[Choice, list[int]]:
-    """Each activation with the positions of its members."""
-    groups: dict[Choice, list[int]] = {}
-    for position, choice in enumerate(choices):
-        groups.setdefault(choice, []).append(position)
-    return groups
+def _groups(members: Sequence[Member], site: str) -> list[list[int]]:
+    """The positions of members that share an activation's call at a site, group by group."""
+    groups: dict[Hashable, list[int]] = {}
+    for position, member in enumerate(members):
+        shared = shared_by(member.candidate.assignment[site], member.module.get_submodule(site))
+        groups.setdefault(shared, []).append(position)
+    return list(groups.values())
 
 
 class PopulationOptimizer(torch.optim.Optimizer):

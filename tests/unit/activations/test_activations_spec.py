@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autoact.activations import registry
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import Activation, Parameter, SearchRange
 from autoact.core.errors import AutoactError
 
 
@@ -36,6 +36,10 @@ def test_bounded_and_searchable_follow_from_the_fields() -> None:
         ({"parameters": (Parameter("a", 3.0, 0.0, 1.0),)}, r"default a=3 is outside 0 .. 1"),
         ({"parameters": (Parameter("a", math.nan),)}, "default a=nan"),
         ({"parameters": (Parameter("a", math.inf),)}, "default a=inf"),
+        ({"parameters": (Parameter("a", 3.0, search=SearchRange(4.0, 5.0)),)}, "4 .. 5, log, must hold its default 3"),
+        ({"parameters": (Parameter("a", 3.0, 2.0, search=SearchRange(1.0, 5.0)),)}, "lie within 2 .. inf"),
+        ({"parameters": (Parameter("a", 3.0, search=SearchRange(-1.0, 5.0)),)}, "-1 .. 5, log, is none"),
+        ({"parameters": (Parameter("a", 3.0, whole=True, search=SearchRange(1.0, 5.0)),)}, "must hold its default"),
     ],
 )
 def test_a_row_that_contradicts_itself_is_refused(fields: dict, message: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from autoact.activations.modules import LearnableActivation
+from autoact.activations import registry
+from autoact.activations.functional.pointwise import HALF
+from autoact.activations.modules import LearnableActivation, recognise
+from autoact.core.assignment import Choice
 from autoact.training.population.vmap.escape import outside
 
 Part = Callable[[Tensor, slice], Tensor]
@@ -102,6 +105,44 @@ def part_of(module: nn.Module, parameters: dict[str, Tensor], *, pointwise: bool
     pure = _out_of_place(module)
     whole = pure if pointwise else vmap(pure)
     return lambda x_r, _: whole(x_r)
+
+
+def shared_by(choice: Choice, module: nn.Module) -> Hashable:
+    """What members of one group have in common at a site; equal for members that may share one call.
+
+    Members with equal choices always do. So do those whose choices differ in numbers alone, where the catalogue's
+    function takes them as tensors, or where they are the starting values of weights, which are stacked anyway.
+    """
+    row = registry.get(choice.name)
+    if row.by_member is not None and recognise(module) == choice and not row.learnable:
+        return row.name
+    if type(module) is LearnableActivation:
+        return (row.name, module.channels, module.channel_dim)
+    return choice
+
+
+def part_of_values(choices: Sequence[Choice]) -> Part:
+    """The activation of members that differ in its parameters' values: each parameter is a tensor over the members.
+
+    Args:
+        choices: each member's, all of one row.
+    """
+    row = registry.get(choices[0].name)
+    assert row.by_member is not None
+    function, every = row.by_member, [registry.parameters(choice) for choice in choices]
+    columns = {name: [one[name] for one in every] for name in row.parameter_names}
+    alike = {name: values[0] for name, values in columns.items() if len(set(values)) == 1}
+    made: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
+
+    def part(x_r: Tensor, where: slice) -> Tensor:
+        dtype = torch.float32 if x_r.dtype in HALF else x_r.dtype  # half types are computed in float32
+        if (key := (dtype, x_r.device)) not in made:
+            differing = {name: values for name, values in columns.items() if name not in alike}
+            made[key] = {n: torch.tensor(values, dtype=dtype, device=x_r.device) for n, values in differing.items()}
+        shape = (-1, *[1] * (x_r.dim() - 1))
+        return function(x_r, **alike, **{name: values[where].view(shape) for name, values in made[key].items()})
+
+    return part
 
 
 def _out_of_place(module: nn.Module) -> nn.Module:

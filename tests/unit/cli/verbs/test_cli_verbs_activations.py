@@ -21,6 +21,13 @@ def test_one_in_full(capsys):
     assert "parameter negative_slope" in out and "0.01" in out
 
 
+def test_the_range_that_a_search_takes_is_shown_with_its_scale_and_source(capsys):
+    assert main(["activations", "sine"]) == 0
+    assert "  searched in          1 .. 60, log (twice the 30 of Sitzmann et al., 2020)" in capsys.readouterr().out
+    assert main(["activations", "threshold"]) == 0
+    assert "0 .. 2, linear" in capsys.readouterr().out
+
+
 def test_an_alias_is_shown_by_its_name(capsys):
     alias = next(row for row in registry.all() if row.aliases)
     assert main(["activations", alias.aliases[0]]) == 0
