@@ -11,6 +11,10 @@ from autoact.core.errors import AutoactError
 _FORM = re.compile(r"^\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*$")
 
 
+RANGE = ".."
+"""Stands between the two ends of a range: ``sine(omega=1..30)`` among the candidates of a search."""
+
+
 @dataclass(frozen=True, order=True)
 class Choice:
     """An activation by name, with numeric parameters; its text form is what YAML and Optuna hold.
@@ -40,6 +44,11 @@ class Choice:
         params: dict[str, float] = {}
         for part in filter(None, (p.strip() for p in (match.group(2) or "").split(","))):
             key, separator, value = part.partition("=")
+            if RANGE in value:
+                raise AutoactError(
+                    f"{text} has a range, {part}, and a range is not a choice: write one number; a search takes ranges "
+                    "among its candidates"
+                )
             try:
                 number = float(value)
             except ValueError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import BaseTrial, FrozenTrial
 
 from autoact.core.assignment import Assignment, Choice
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 PREFIX = "autoact."
+CHOSEN = "chosen"
+"""Kept with a trial, after its prefix, where candidates have ranges: each dimension's activation with values."""
 
 
 def suggest(
@@ -39,13 +41,14 @@ def suggest(
     """A copy of ``model`` with the activations that the trial suggests.
 
     Each block (site, model) becomes one categorical parameter of the trial, named ``prefix`` and the block's name, for
-    instance ``autoact.encoder.0``; its choices are the current activation and ``candidates``, each function once. So it
-    works with any sampler, storage and pruner, with ``enqueue_trial`` and ``FixedTrial``.
+    instance ``autoact.encoder.0``; its choices are the current activation and ``candidates``, each function once. A
+    candidate with a range, ``sine(omega=1..30)``, adds ``autoact.encoder.0.sine.omega`` where it is chosen. So it works
+    with any sampler, storage and pruner, with ``enqueue_trial`` and ``FixedTrial``.
 
     Args:
         trial: what the objective was given.
         model: as the objective makes it; make the optimiser from what is returned.
-        candidates: activations to try.
+        candidates: activations to try, such as ``gelu``, ``elu(alpha=0.5)`` or ``sine(omega=1..30)``.
         granularity: ``"site"`` (each site its own activation), ``"block"`` or ``"model"`` (one for all).
         example_input: as in ``find_sites``; needed for activations with weights, gated ones, and for ``rescale``. With
             it the model's output is known, and left alone.
@@ -87,11 +90,18 @@ def suggest(
     for note in space.notes:
         warnings.warn(note, UserWarning, stacklevel=2)
     # Kept with the trial: reading the study takes no model, and ActivationSampler sees what will be suggested.
-    offered = {group: space.choices_of(group) for group in space.groups}
+    dimensions = space.distributions()
+    offered = {group: _choices(dimensions[group]) for group in space.groups}
     trial.set_user_attr(prefix + CHOICES, offered)
     trial.set_user_attr(prefix + SITES, {group: list(members) for group, members in space.groups.items()})
-    params = {group: _suggested(trial, prefix + group, choices) for group, choices in offered.items()}
+    params: dict[str, Any] = {group: _suggested(trial, prefix + group, choices) for group, choices in offered.items()}
+    for name, condition in space.conditions.items():
+        if params[condition.dimension] == condition.choice:
+            params[name] = _value(trial, prefix + name, dimensions[name])
     assignment = space.point(params).assignment
+    if space.ranged:  # names alone do not say the values
+        chosen = {group: str(assignment[members[0]]) for group, members in space.groups.items()}
+        trial.set_user_attr(prefix + CHOSEN, chosen)
     if not space.allowed(assignment):
         raise optuna.TrialPruned(f"{assignment.summary()} cannot be trained in this model")
     return apply(model, assignment, example_input=example_input, sites=sites, rescale=rescale)
@@ -121,7 +131,8 @@ def assignment_from(trial: BaseTrial | FrozenTrial, *, prefix: str = PREFIX) -> 
     for group, members in groups.items():
         if prefix + group not in trial.params:
             raise AutoactError(f"trial {trial.number} has no parameter {prefix + group!r}: its attributes were changed")
-        chosen.update(dict.fromkeys(members, trial.params[prefix + group]))
+        held = trial.user_attrs.get(prefix + CHOSEN, {}).get(group, trial.params[prefix + group])
+        chosen.update(dict.fromkeys(members, held))
     return Assignment(chosen)
 
 
@@ -145,6 +156,28 @@ def _suggested(trial: BaseTrial, name: str, choices: list[str]) -> str:
             f"{', '.join(choices)}, and a study of Optuna keeps a parameter's choices: give the same candidates, "
             f"start another study, or give autoact.suggest another prefix="
         ) from error
+
+
+def _choices(dimension: BaseDistribution) -> list[str]:
+    assert isinstance(dimension, CategoricalDistribution), dimension
+    return [str(choice) for choice in dimension.choices]
+
+
+def _value(trial: BaseTrial, name: str, dimension: BaseDistribution) -> float:
+    """The trial's value of an activation's parameter.
+
+    Raises:
+        AutoactError: the value that was given lies beyond the range, or none was given where all are fixed.
+    """
+    assert isinstance(dimension, FloatDistribution), dimension
+    span = f"{dimension.low:g}..{dimension.high:g}"
+    given = given_parameters(trial).get(name)
+    if given is not None and not (isinstance(given, int | float) and dimension.low <= given <= dimension.high):
+        raise AutoactError(f"the parameter {name}={given!r} must be a number within {span}")
+    try:
+        return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+    except ValueError as error:
+        raise AutoactError(f"the trial has no value of the parameter {name}: give it a number within {span}") from error
 
 
 def _offered_before(trial: BaseTrial, name: str) -> list[object] | None:

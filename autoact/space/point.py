@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from autoact.core.assignment import Assignment
 
 Parameter = str | int | float | bool | None
 Parameters = Mapping[str, Parameter]
+
+
+class Condition(NamedTuple):
+    """When a dimension counts: where another ``dimension`` has this ``choice``, whose ``parameter`` it is."""
+
+    dimension: str
+    choice: str
+    parameter: str
 
 
 @dataclass(frozen=True)

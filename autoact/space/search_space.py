@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from autoact.activations import canonical, function_key, get, pieces
+from autoact.activations import canonical, function_key, pieces
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.trial import Candidate
 from autoact.sites import DoesNotFitError, Sites, plan_widths
-from autoact.space.point import Parameter, Parameters, Point
+from autoact.space.candidates import RangedChoice, read_candidates
+from autoact.space.groups import groups_of, listed
+from autoact.space.point import Condition, Parameter, Parameters, Point
 from autoact.space.settings import SpaceSettings
 
 LEARNING_RATE, WEIGHT_DECAY = "learning_rate", "weight_decay"
@@ -26,9 +28,9 @@ def _no_costs(_: Assignment) -> Mapping[str, float]:
 
 
 class _Assigned(NamedTuple):
-    """What is asked of an assignment: its names on offer by dimension, its functions and its costs."""
+    """What is asked of an assignment: its Optuna parameters, its functions and its costs."""
 
-    names: dict[str, str]
+    names: Mapping[str, Parameter]
     functions: tuple[str, ...]
     costs: Mapping[str, float]
 
@@ -45,6 +47,8 @@ class SearchSpace:
         refused: dimension -> candidates that are not on offer there, each with the reason: layer-level choices where
             the layers cannot change their widths.
         merged: candidates that compute what another one computes -> that one, which is tried.
+        ranged: candidates whose parameters are searched, by the text of the choice that stands for them among the
+            candidates.
         sites: the model's sites, which tell whether layer-level choices fit together.
         costs: the objectives of an assignment that are predicted before training; see ``with_costs``.
     """
@@ -57,6 +61,7 @@ class SearchSpace:
     decays: tuple[float, ...]
     refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     merged: Mapping[str, str] = field(default_factory=dict, compare=False)
+    ranged: Mapping[str, RangedChoice] = field(default_factory=dict)
     sites: Sites | None = field(default=None, repr=False, compare=False)
     costs: Callable[[Assignment], Mapping[str, float]] = field(default=_no_costs, repr=False, compare=False)
     _fitting: dict[tuple[int, ...], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -72,22 +77,77 @@ class SearchSpace:
     def distributions(self) -> dict[str, BaseDistribution]:
         """The Optuna dimensions by name."""
         dimensions: dict[str, BaseDistribution] = {
-            group: CategoricalDistribution(self.choices_of(group)) for group in self.groups
+            group: CategoricalDistribution([self._label(choice) for choice in self.choices_of(group)])
+            for group in self.groups
         }
+        for name, condition in self.conditions.items():
+            span = next(span for span in self.ranged.values() if span.label == condition.choice)
+            dimensions[name] = next(one for one in span.ranges if one.name == condition.parameter).distribution
         if self.rate_range:
             dimensions[LEARNING_RATE] = FloatDistribution(*self.rate_range, log=True)
         if self.decays:
             dimensions[WEIGHT_DECAY] = CategoricalDistribution(self.decays)
         return dimensions
 
+    @cached_property
+    def conditions(self) -> dict[str, Condition]:
+        """The searched parameters of activations by the names of their dimensions, which only trials of these have."""
+        return {
+            f"{group}.{span.fixed.name}.{one.name}": Condition(group, span.label, one.name)
+            for group in self.groups
+            for choice in self.choices_of(group)
+            if (span := self.ranged.get(choice)) is not None
+            for one in span.ranges
+        }
+
     def choices_of(self, group: str) -> list[str]:
-        """The activations on offer at a dimension, each function once: the current one first."""
+        """The activations on offer at a dimension, each function once: the current one first.
+
+        One whose parameters are searched stands there with the values that are tried first.
+        """
         offered: dict[str, str] = {}
         refused = self.refused.get(group, {})
-        for choice in (self.baseline[self.groups[group][0]], *self.candidates):
-            if str(choice) not in refused:
-                offered.setdefault(function_key(choice), str(choice))
+        own = self.baseline[self.groups[group][0]]
+        current = self._holder(own)
+        first = own if current is None or current in refused else Choice.parse(current)
+        for choice in (first, *self.candidates):
+            text = str(choice)
+            if text not in refused:
+                offered.setdefault(f"{text}, searched" if text in self.ranged else function_key(choice), text)
         return list(offered.values())
+
+    def _holder(self, choice: Choice) -> str | None:
+        """The candidate whose ranges hold a choice, by the text that it has among the candidates."""
+        return next((text for text, span in self.ranged.items() if span.values_of(choice) is not None), None)
+
+    def _label(self, choice: str) -> str:
+        """What an Optuna dimension calls an activation on offer."""
+        return self.ranged[choice].label if choice in self.ranged else choice
+
+    def timed(self, group: str, choice: Choice) -> str:
+        """The choice whose latency is taken for that of ``choice``, since a latency belongs to a name.
+
+        Of a searched parameter one value is measured that is not the default, which may be cheaper: sin(x) takes no
+        product. Where the model's own value is such a one, it stands for the others.
+        """
+        holder = self._holder(choice)
+        if holder is None or holder not in self.choices_of(group):
+            return str(choice)
+        own = self.baseline[self.groups[group][0]]
+        if choice == own or (own.params and self._holder(own) == holder):
+            return str(own)
+        return str(self.ranged[holder].spread[0])
+
+    def timed_at(self, group: str) -> list[str]:
+        """The choices whose latency has to be measured at a dimension."""
+        every = [self.ranged[one].spread[0] if one in self.ranged else one for one in self.choices_of(group)]
+        own = self.baseline[self.groups[group][0]]
+        return list(dict.fromkeys(self.timed(group, Choice.parse(one)) for one in (own, *every)))
+
+    @property
+    def candidate_texts(self) -> tuple[str, ...]:
+        """The candidates as they were given, with their ranges."""
+        return tuple(str(self.ranged.get(str(choice), choice)) for choice in self.candidates)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -101,18 +161,33 @@ class SearchSpace:
             why if any(choice in why for choice in choices) else f"{', '.join(choices)} at {', '.join(groups)}: {why}"
             for why, (choices, groups) in reasons.items()
         ]
-        same = [f"{name} is not tried beside {kept}: both compute the same" for name, kept in self.merged.items()]
+        spans = {str(span) for span in self.ranged.values()}
+        same = [
+            f"{name} is not tried beside {kept}: {'its range holds it' if kept in spans else 'both compute the same'}"
+            for name, kept in self.merged.items()
+        ]
         return (*(f"not tried everywhere: {why}" for why in said), *same)
 
     def point(self, params: Parameters) -> Point:
         """The point that Optuna parameters stand for."""
         chosen = tuple(params[group] for group in self.groups)
+        if self.ranged:
+            chosen += tuple(params.get(name) for name in self.conditions)
         if chosen not in self._chosen:
             self._chosen[chosen] = Assignment(
-                {site: str(params[group]) for group, sites in self.groups.items() for site in sites}
+                {site: self._chosen_at(group, params) for group, sites in self.groups.items() for site in sites}
             )
         settings = {name: float(params[name] or 0.0) for name in (LEARNING_RATE, WEIGHT_DECAY) if name in params}
-        return self._point(self._chosen[chosen], settings, params)
+        return self._point(self._chosen[chosen], settings, params if not self.ranged else None)
+
+    def _chosen_at(self, group: str, params: Parameters) -> str | Choice:
+        """The activation that parameters mean at a dimension, its own parameters rounded."""
+        label = str(params[group])
+        span = next((span for span in self.ranged.values() if span.label == label), None)
+        if span is None:
+            return label
+        names = {one.name: f"{group}.{span.fixed.name}.{one.name}" for one in span.ranges}
+        return span.choice({p: float(params[name] or 0.0) for p, name in names.items() if name in params})
 
     def point_of(self, candidate: Candidate) -> Point:
         """The point of a candidate; settings that it does not give are as configured.
@@ -125,22 +200,28 @@ class SearchSpace:
     def _point(self, assignment: Assignment, settings: Mapping[str, float], params: Parameters | None) -> Point:
         """A point; what is asked of its assignment is computed once for all points that share it."""
         if assignment not in self._assigned:
-            names = {
-                group: str(params[group]) if params is not None else self._offered(group, assignment[sites[0]])
-                for group, sites in self.groups.items()
-            }
-            self._assigned[assignment] = _Assigned(names, self.key(assignment), self.costs(assignment))
+            found: dict[str, Parameter] = {}
+            for group, sites in self.groups.items():
+                found |= self._offered(group, assignment[sites[0]]) if params is None else {group: params[group]}
+            self._assigned[assignment] = _Assigned(found, self.key(assignment), self.costs(assignment))
         names, functions, costs = self._assigned[assignment]
         if params is None:
             params = {**names, **{name: settings[name] for name in self.setting_names}}
         return Point((functions, tuple(sorted(settings.items()))), params, costs, assignment, settings, functions)
 
-    def _offered(self, group: str, choice: str | Choice) -> str:
-        wanted, offered = function_key(choice), self.choices_of(group)
-        name = next((name for name in offered if function_key(name) == wanted), None)
+    def _offered(self, group: str, choice: Choice) -> dict[str, Parameter]:
+        """The Optuna parameters of an activation at a dimension: its name, and those of its own that are searched."""
+        offered = self.choices_of(group)
+        name = self._holder(canonical(choice)) if self.ranged else None
+        if name not in offered:
+            wanted = function_key(choice)
+            name = next((name for name in offered if function_key(name) == wanted), None)
         if name is None:
-            raise unknown(f"activation at {group}", choice, offered)
-        return name
+            raise unknown(f"activation at {group}", choice, [str(self.ranged.get(name, name)) for name in offered])
+        if (span := self.ranged.get(name)) is None:
+            return {group: name}
+        values = span.values_of(canonical(choice)) or span.values_of(span.start) or {}
+        return {group: span.label, **{f"{group}.{span.fixed.name}.{p}": value for p, value in values.items()}}
 
     @property
     def setting_names(self) -> tuple[str, ...]:
@@ -152,10 +233,14 @@ class SearchSpace:
         return {name: self.configured[name] for name in self.setting_names}
 
     def uniform(self) -> list[Assignment]:
-        """The uniform assignments that change something and fit at every site, in the order of the candidates."""
+        """The uniform assignments that change something and fit at every site, in the order of the candidates.
+
+        Behind them those of activations whose parameters are searched, with other values.
+        """
         sites = [site for group in self.groups.values() for site in group]
         everywhere = [c for c in self.candidates if not any(str(c) in refused for refused in self.refused.values())]
-        every = [Assignment(dict.fromkeys(sites, choice)) for choice in everywhere]
+        further = [one for c in everywhere if str(c) in self.ranged for one in self.ranged[str(c)].spread]
+        every = [Assignment(dict.fromkeys(sites, choice)) for choice in (*everywhere, *further)]
         return [assignment for assignment in every if self.allowed(assignment) and not self.is_baseline(assignment)]
 
     def allowed(self, assignment: Assignment) -> bool:
@@ -189,14 +274,20 @@ class SearchSpace:
         return len(set(self.key(assignment))) == 1 and not self.is_baseline(assignment)
 
     def size(self) -> int:
-        """The number of assignments."""
+        """The number of assignments by name: each of the activations whose parameters are searched counts once."""
         return math.prod(len(self.choices_of(group)) for group in self.groups)
 
     def describe(self) -> dict[str, object]:
         """Plain data that identifies the space."""
+        searched = {
+            name: [one.low, one.high, "log" if one.log else "linear"]
+            for name, one in self.distributions().items()
+            if name in self.conditions and isinstance(one, FloatDistribution)
+        }
         return {
             "groups": {group: list(sites) for group, sites in self.groups.items()},
-            "choices": {group: self.choices_of(group) for group in self.groups},
+            "choices": {group: [self._label(choice) for choice in self.choices_of(group)] for group in self.groups},
+            **({"parameters": searched} if searched else {}),
             "learning_rate": list(self.rate_range or ()),
             "weight_decay": list(self.decays),
         }
@@ -208,14 +299,9 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
     Raises:
         AutoactError: no site to search, unknown names, or candidates that cannot be searched.
     """
-    chosen = _searched(sites, settings)
-    groups: dict[str, list[str]] = {}
-    for name in chosen:
-        groups.setdefault(_group_of(name, settings.granularity), []).append(name)
-    _check_alike(sites, groups, settings.granularity)
-    for group, members in groups.items():  # copies of a part have the activations of what they are copied from
-        groups[group] = [*members, *(site.name for site in sites.searchable if site.twin_of in members)]
-    candidates, merged = _candidates(settings.candidates)
+    groups = groups_of(sites, settings)
+    read = read_candidates(settings.candidates, stated=settings.parameters)
+    candidates = read.choices
     every = [name for members in groups.values() for name in members]
     baseline = Assignment({name: canonical(sites[name].current) for name in every})
     refused = {group: _refused(sites, members, candidates) for group, members in groups.items()}
@@ -227,11 +313,12 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
         configured=dict(configured),
         rate_range=_rate_range(settings.learning_rate, configured),
         decays=_decays(settings.weight_decay, configured),
-        merged=merged,
+        merged=read.merged,
+        ranged=read.ranged,
         refused={group: reasons for group, reasons in refused.items() if reasons},
         sites=sites,
     )
-    if all(map(_is_identity, candidates)):
+    if not read.ranged and all(map(_is_identity, candidates)):
         raise AutoactError("identity at every site makes a linear network: name other activations in space.candidates")
     return space
 
@@ -248,30 +335,6 @@ def _refusal(sites: Sites, assignment: Mapping[str, Choice]) -> str:
 def _refused(sites: Sites, members: Sequence[str], candidates: Sequence[Choice]) -> dict[str, str]:
     every = {str(choice): _refusal(sites, dict.fromkeys(members, choice)) for choice in candidates}
     return {name: reason for name, reason in every.items() if reason}
-
-
-def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity: str) -> None:
-    """Refuse dimensions whose sites hold different activations today.
-
-    Raises:
-        AutoactError: names one, and all sites to leave out.
-    """
-    differing, others = "", list[str]()
-    for group, members in groups.items():
-        alike: dict[str, list[str]] = {}
-        for name in members:
-            alike.setdefault(function_key(sites[name].current), []).append(name)
-        if len(alike) > 1:
-            most = max(alike.values(), key=len)
-            others += [name for names in alike.values() if names is not most for name in names]
-            today = "; ".join(f"{sites[names[0]].current} at {', '.join(names)}" for names in alike.values())
-            differing = differing or f"those of {group!r} hold different activations today ({today})"
-    if differing:
-        raise AutoactError(
-            f"space.granularity={granularity} gives all sites of a dimension one activation, but {differing}: "
-            f"space.granularity=site searches each by itself, space.exclude={listed(others)} leaves out those that "
-            "differ"
-        )
 
 
 def _check_offered(
@@ -300,73 +363,8 @@ def _check_offered(
         raise AutoactError(f"{name} can be tried nowhere in this model: {'; '.join(reasons)}{advice}")
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names as a setting takes them.
-
-    Example:
-        >>> listed(["net.1", "net.3"])
-        "['net.1','net.3']"
-    """
-    return f"[{','.join(map(repr, names))}]"
-
-
 def _is_identity(choice: Choice) -> bool:
     return function_key(choice) == function_key("identity")
-
-
-def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
-    names = [site.name for site in sites.searchable if not site.twin_of]
-    if not names:
-        reasons = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable]
-        for site in [site for site in sites if site.kept]:
-            name = site.name or "the model itself"
-            reasons.append(
-                f"{name} ({site.current}): kept, {site.kept}; space.include={listed([site.name])} searches it"
-            )
-        if not reasons:
-            reasons = ["It calls none that autoact knows (python -m autoact activations lists them)"]
-        raise AutoactError(f"no activation can be searched in this model. {'; '.join(reasons)}")
-    for glob in [*settings.include, *settings.exclude]:
-        if not any(fnmatch.fnmatchcase(name, glob) for name in names):
-            raise unknown("site", glob, names)
-    kept = [n for n in names if any(fnmatch.fnmatchcase(n, g) for g in settings.include)]
-    kept = [n for n in kept if not any(fnmatch.fnmatchcase(n, g) for g in settings.exclude)]
-    if not kept:
-        raise AutoactError(
-            f"space.include={settings.include} without space.exclude={settings.exclude} leaves no site. "
-            f"Sites: {', '.join(names)}"
-        )
-    return kept
-
-
-def _group_of(name: str, granularity: str) -> str:
-    """The dimension that a site belongs to: itself, its block (up to the first index in its name), or the model."""
-    if granularity == "model":
-        return "activation"
-    if granularity == "site":
-        return name
-    parts = name.split(".")
-    for position, part in enumerate(parts):
-        if part.isdigit():
-            return ".".join(parts[: position + 1])
-    return ".".join(parts[:-1]) or name
-
-
-def _candidates(names: Sequence[str]) -> tuple[tuple[Choice, ...], dict[str, str]]:
-    """Canonical candidates, and those that compute what an earlier one does; what cannot be searched is refused."""
-    if not names:
-        raise AutoactError("space.candidates is empty: name at least one activation, e.g. space.candidates=[gelu,tanh]")
-    unique: dict[str, Choice] = {}
-    merged: dict[str, str] = {}
-    for name in names:
-        choice = canonical(name)
-        entry = get(choice.name)
-        if not entry.searchable:
-            raise AutoactError(f"{choice} cannot be searched: {entry.reason_not_searchable}")
-        kept = unique.setdefault(function_key(choice), choice)
-        if kept != choice:
-            merged[str(choice)] = str(kept)
-    return tuple(unique.values()), merged
 
 
 def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tuple[float, float] | None:

@@ -16,7 +16,9 @@ class SpaceSettings:
 
     Attributes:
         granularity: ``site`` (each site its own activation), ``block`` (one per block) or ``model`` (one for all).
-        candidates: activations to try, by name or ``name(param=number)``.
+        candidates: activations to try, by name or ``name(param=number)``; ``name(param=low..high)`` searches that
+            parameter, too.
+        parameters: search the parameters of all candidates for which the catalogue states a range.
         include: globs of site names to search; the others stay as they are.
         exclude: globs of site names to leave alone.
         learning_rate: lowest and highest multiple of the configured learning rate; empty: not searched.
@@ -29,6 +31,7 @@ class SpaceSettings:
 
     granularity: str = "site"
     candidates: list[str] = field(default_factory=list)
+    parameters: bool = False
     include: list[str] = field(default_factory=lambda: ["*"])
     exclude: list[str] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=lambda: [0.1, 10.0])

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from autoact.activations.registry import parameters
+from autoact.core.assignment import Assignment
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.study.callbacks import SearchInfo
 from autoact.study.outcome.result import Row, SearchResult
@@ -197,6 +199,7 @@ def trial_entries(record: TrialRecord, info: SearchInfo, finished: int) -> Entri
     """
     candidate = record.candidate
     params = {f"act.{site}": str(choice) for site, choice in candidate.assignment.items()}
+    params |= _searched_parameters(candidate.assignment, info)
     params |= {name: repr(value) for name, value in candidate.settings.items()}
     params |= {"role": candidate.role, "seed": str(candidate.seed)}
     keys = unique(params)
@@ -216,6 +219,20 @@ def trial_entries(record: TrialRecord, info: SearchInfo, finished: int) -> Entri
         points=tuple(_trial_points(record, info, finished)),
         tags=tags,
     )
+
+
+def _searched_parameters(assignment: Assignment, info: SearchInfo) -> dict[str, str]:
+    """Searched parameters of activations as numbers, defaults too, by names like ``act.layers.0.act.sine.omega``."""
+    space = info.facts.get("space") or {}
+    searched = {tuple(name.rsplit(".", 2)[1:]) for name in space.get("parameters") or {}}
+    if not searched:
+        return {}
+    return {
+        f"act.{site}.{choice.name}.{name}": f"{value:g}"
+        for site, choice in assignment.items()
+        for name, value in parameters(choice).items()
+        if (choice.name, name) in searched
+    }
 
 
 def trial_keys(record: TrialRecord, info: SearchInfo) -> dict[str, str]:

@@ -127,7 +127,7 @@ def _of_recommendation(source: Configured, given: str | Path | Recommendation | 
     names = sorted({str(choice) for policy in policies for choice in policy.assignment.values()})
     config = replace(
         config,
-        space=replace(config.space, candidates=names),
+        space=replace(config.space, candidates=names, parameters=False),
         search=replace(config.search, trials=1 + len(included), minutes=None, tuning=0),
     )
     prepared = prepared_search(replace(source, config=config), included)

@@ -108,8 +108,11 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
         ("data", prepared.task.facts.get("summary", prepared.task.name)),
         ("sites", ", ".join(space.baseline)),
         ("today", space.baseline.summary()),
-        ("activations to try", ", ".join(map(str, space.candidates))),
-        ("assignments in the space", f"{space.size():,}"),
+        ("activations to try", ", ".join(space.candidate_texts)),
+        (
+            "assignments in the space",
+            f"{space.size():,}{' by name, each with values of its parameters' * bool(space.ranged)}",
+        ),
         ("training settings", _settings(prepared)),
         ("objectives", ", ".join(f"{o.name} ({o.unit}, {o.direction})" for o in prepared.objectives)),
         ("engine", _engine(prepared, shape)),

@@ -1,5 +1,6 @@
 """A search from the command line: what it prints, what it writes, and how it goes on."""
 
+import json
 import shutil
 
 import pytest
@@ -145,3 +146,22 @@ def test_regression_and_forecasts_take_the_same_road(small, cli, tmp_path):
     assert cli("search", *small, "task=diabetes", *fast).code == 0
     assert cli("search", *small, "task=demand", "data.max_rows=400", "recipe.arguments.depth=1", *fast).code == 0
     assert cli("search", *small, "task=digits-rows", "data.max_rows=300", "recipe.arguments.depth=1", *fast).code == 0
+
+
+def test_a_parameter_is_searched_and_its_values_stand_in_the_files(small, cli, tmp_path, trainings):
+    output = f"output={tmp_path}"
+    words = [*small, "candidates=[relu,softplus(beta=0.3..10)]", "search.trials=9", "search.tuning=1"]
+    done = cli("search", *words, output)
+    assert done.code == 0, done.err
+    assert "parameters searched: softplus(beta=0.3..10) (log)" in done.out
+    (study,) = tmp_path.glob("*/trials.jsonl")
+    rows = [json.loads(line) for line in study.read_text(encoding="utf-8").splitlines()]
+    texts = {text for row in rows for text in row["candidate"]["assignment"].values()}
+    assert {"relu", "softplus", "softplus(beta=0.538)", "softplus(beta=5.57)"} <= texts
+    recommendation = autoact.load_recommendation(study.parent / "recommended.yaml")
+    for policy in recommendation.policies.values():
+        assert not any(".." in str(choice) for choice in policy.assignment.values())
+    count = len(trainings)
+    assert cli("search", *words, output).code == 0 and len(trainings) == count
+    assert cli("search", *words, "space.candidates=[relu,softplus(beta=1..5)]", "confirm.seeds=0", output).code == 0
+    assert len(list(tmp_path.glob("*/trials.jsonl"))) == 2

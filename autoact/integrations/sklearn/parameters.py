@@ -11,7 +11,6 @@ from typing import get_type_hints
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from autoact.activations import canonical
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_value
 from autoact.data.settings import DataSettings
@@ -83,8 +82,10 @@ def check_parameters(given: EstimatorParameters) -> None:
     ConfirmSettings(seeds=given.confirm_seeds)
     DataSettings(scaling=given.scaling)
     _check_fitting(given)
-    for name in given.candidates or ():
-        canonical(name)
+    if given.candidates:
+        from autoact.space.candidates import read_candidates  # imports Optuna
+
+        read_candidates(given.candidates)
     SpaceSettings(granularity=given.granularity)
     if given.policy is not None:
         # What is traded decides which policies there are.

@@ -28,7 +28,7 @@ class PredictedCosts:
 
     def values(self, assignment: Assignment) -> dict[str, float]:
         """Latency in ms at the latency batch; cost per million samples where the hardware has a price."""
-        choices = {group: str(assignment[sites[0]]) for group, sites in self.space.groups.items()}
+        choices = {group: self.space.timed(group, assignment[sites[0]]) for group, sites in self.space.groups.items()}
         values = {LATENCY: self.table.predict(choices, "latency").ms}
         if self.hardware.price_per_hour is not None:
             batch_ms = self.table.predict(choices, "throughput").ms
@@ -67,7 +67,7 @@ def calibrate(
     table = measure_table(
         module,
         task.make_input,
-        [(group, choice) for group in space.groups for choice in space.choices_of(group)],
+        [(group, choice) for group in space.groups for choice in space.timed_at(group)],
         lambda model, group, choice: apply(
             model,
             dict.fromkeys(space.groups[group], choice),

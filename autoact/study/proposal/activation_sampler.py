@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autoact.activations import function_key
 from autoact.core.errors import AutoactError
+from autoact.space.candidates import ranged
 from autoact.space.point import Point
 from autoact.study.proposal.observations import Axis, Observation
 from autoact.study.proposal.optuna_samplers import quiet
@@ -30,8 +31,9 @@ class ActivationSampler(BaseSampler):
     The first trial is the model as it is; then each activation everywhere; then what a model of the objective finds
     promising: further assignments, and swaps of one activation around the best ones. No assignment is proposed twice
     until all were tried; from then on, and for every other parameter, the ``inner`` sampler proposes (a ``GridSampler``
-    knows no activations: they are random then). Activations that ``enqueue_trial`` or a ``PartialFixedSampler`` around
-    this one gives are kept, and the others are proposed to go with them.
+    knows no activations: they are random then). A parameter that an activation has in a range (``sine(omega=1..30)``)
+    is such another parameter. Activations that ``enqueue_trial`` or a ``PartialFixedSampler`` around this one gives are
+    kept, and the others are proposed to go with them.
 
     Trials that were pruned count with the last value that they reported, failed ones as bad, running ones as about to
     come out as predicted. Nothing is kept outside the study: one that is reopened goes on as if it had not stopped.
@@ -235,7 +237,13 @@ def _opening(
 
 
 def _is_nonlinear(params: Mapping[str, object]) -> bool:
-    return any(function_key(str(choice)) != function_key("identity") for choice in params.values())
+    return any(_function_of(str(choice)) != function_key("identity") for choice in params.values())
+
+
+def _function_of(choice: str) -> str:
+    """What a choice computes; one with a range counts as it begins."""
+    span = ranged(choice)
+    return function_key(choice if span is None else span.start)
 
 
 def _is_whole(number: object) -> bool:

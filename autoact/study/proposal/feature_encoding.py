@@ -13,6 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from autoact.space.point import Parameters
 
 Array = NDArray[np.float64]
+# Stands for a parameter that a point does not have, since its activation is another one.
+ABSENT = -1.0
 
 
 class Column:
@@ -44,7 +46,9 @@ class Column:
         return math.log(value) if self.log else float(value)
 
     def encode(self, value: Any) -> float:
-        """The number of one value."""
+        """The number of one value; that of a parameter which the point does not have is ``ABSENT``."""
+        if value is None and self._places is None:
+            return ABSENT
         if self._places is not None:
             return self._places[value]
         return (self._scaled(value) - self.low) / (self.high - self.low) if self.high > self.low else 0.0
@@ -53,7 +57,8 @@ class Column:
         """The prior covariance of the dimension's own effect between two sets of numbers; its mean diagonal is 1.
 
         Choices have independent effects around their mean; an ordered dimension has a linear and, half as strong in
-        variance, a quadratic effect (orthogonal Legendre polynomials on its range).
+        variance, a quadratic effect (orthogonal Legendre polynomials on its range). A parameter that a point does not
+        have has no effect.
         """
         if not self.ordered:
             same = (a[:, None] == b[None, :]).astype(float)
@@ -61,13 +66,25 @@ class Column:
         x, y = 2.0 * a - 1.0, 2.0 * b - 1.0
         linear = 3.0 * np.outer(x, y)
         quadratic = 5.0 * np.outer(1.5 * x * x - 0.5, 1.5 * y * y - 0.5)
-        return np.asarray((2.0 * linear + quadratic) / 3.0)
+        present = (a != ABSENT)[:, None] & (b != ABSENT)[None, :]
+        return np.where(present, (2.0 * linear + quadratic) / 3.0, 0.0)
+
+    def variance(self, a: Array) -> Array:
+        """The prior variance of the dimension's own effect at each number: the diagonal of ``main_effect``."""
+        if not self.ordered:
+            return np.full(len(a), 1.0 if self.choices > 1 else 0.0)
+        z = 2.0 * a - 1.0
+        return np.where(a != ABSENT, (6.0 * z * z + 5.0 * (1.5 * z * z - 0.5) ** 2) / 3.0, 0.0)
 
     def distance(self, a: Array, b: Array) -> Array:
-        """How far two sets of numbers are apart in this dimension: 0 or 1 for choices, in parts of its range."""
+        """How far two sets of numbers are apart in this dimension: 0 or 1 for choices, in parts of its range.
+
+        A parameter that a point does not have lies in the middle.
+        """
         if not self.ordered:
             return (a[:, None] != b[None, :]).astype(float)
-        return np.asarray(np.abs(a[:, None] - b[None, :]))
+        x, y = np.where(a == ABSENT, 0.5, a), np.where(b == ABSENT, 0.5, b)
+        return np.asarray(np.abs(x[:, None] - y[None, :]))
 
 
 class Encoding:
@@ -82,5 +99,5 @@ class Encoding:
         Shape:
             - output: (points, dimensions)
         """
-        rows = [[column.encode(point[column.name]) for column in self.columns] for point in points]
+        rows = [[column.encode(point.get(column.name)) for column in self.columns] for point in points]
         return np.asarray(rows, dtype=float).reshape(len(points), len(self.columns))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from autoact.space.point import Parameter, Parameters
+from autoact.space.point import Condition, Parameter, Parameters
 
 # Steps along a continuous dimension, in parts of its range: small ones to settle, large ones to leave.
 RELATIVE_STEPS = (0.04, 0.12, 0.3)
@@ -16,8 +16,15 @@ RELATIVE_STEPS = (0.04, 0.12, 0.3)
 MOST_VALUES = 12
 
 
-def swaps(params: Parameters, dimensions: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Parameter]]:
+def swaps(
+    params: Parameters,
+    dimensions: Mapping[str, BaseDistribution],
+    conditions: Mapping[str, Condition] | None = None,
+) -> Iterator[dict[str, Parameter]]:
     """Every point that differs from ``params`` in one dimension; continuous dimensions move by ``RELATIVE_STEPS``.
+
+    A choice that has parameters of its own comes with those that it is tried with first, and with those that it has in
+    another dimension of the point.
 
     Example:
         >>> dimensions = {"layer": CategoricalDistribution(["relu", "tanh", "gelu"])}
@@ -25,8 +32,22 @@ def swaps(params: Parameters, dimensions: Mapping[str, BaseDistribution]) -> Ite
         ['relu', 'gelu']
     """
     for name, distribution in dimensions.items():
-        for value in neighbours(distribution, params[name]):
+        for value in neighbours(distribution, params[name]) if name in params else ():
             yield {**params, name: value}
+            for known in _known_elsewhere(params, conditions or {}, name, value):
+                yield {**params, name: value, **known}
+
+
+def _known_elsewhere(
+    params: Parameters, conditions: Mapping[str, Condition], dimension: str, choice: Parameter
+) -> list[dict[str, Parameter]]:
+    """The parameters of a choice as other dimensions of the point have them, each set once."""
+    mine = {one.parameter: name for name, one in conditions.items() if one[:2] == (dimension, choice)}
+    found: dict[str, dict[str, Parameter]] = {}
+    for name, one in conditions.items():
+        if one.choice == choice and one.dimension != dimension and one.parameter in mine and name in params:
+            found.setdefault(one.dimension, {})[mine[one.parameter]] = params[name]
+    return [known for place, known in enumerate(found.values()) if known not in list(found.values())[:place]]
 
 
 def neighbours(distribution: BaseDistribution, value: Parameter) -> Sequence[Parameter]:

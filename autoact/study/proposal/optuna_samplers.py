@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.core.imports import load_reference
-from autoact.space.point import Parameters
+from autoact.space.point import Condition, Parameters
 from autoact.study.settings import BY_REFERENCE
 from autoact.study.storage._compat_optuna import generation_key
 from autoact.study.storage.optuna_storage import DIRECTIONS
@@ -40,10 +40,14 @@ SAMPLERS: dict[str, tuple[type[BaseSampler], dict[str, object]]] = {
 TRIED_OUT = 12
 
 
-def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> SamplerFactory:
+def sampler_factory(
+    name: str, options: Mapping[str, object] | None = None, *, conditional: bool = False
+) -> SamplerFactory:
     """What makes a sampler from a seed, with further arguments of the sampler.
 
-    It is one of ``SAMPLERS``, or a reference: ``optuna.samplers.GPSampler`` or ``mypkg.mod:MySampler``.
+    It is one of ``SAMPLERS``, or a reference: ``optuna.samplers.GPSampler`` or ``mypkg.mod:MySampler``. Where some
+    parameters are those of single activations (``conditional``), TPE models each group of parameters that come together
+    by itself; it would draw them at random.
 
     Raises:
         AutoactError: there is no such sampler, it is no Optuna sampler, or it does not take the options.
@@ -53,6 +57,8 @@ def sampler_factory(name: str, options: Mapping[str, object] | None = None) -> S
         8
     """
     made, defaults = SAMPLERS.get(name) or (_referenced(name), {})
+    if conditional and name == "tpe":
+        defaults = {**defaults, "group": (options or {}).get("multivariate", True)}
     accepted = inspect.signature(made).parameters
     if "seed" in (options or {}):
         raise AutoactError(
@@ -99,14 +105,18 @@ def _referenced(name: str) -> Callable[..., object]:
 
 
 def check_sampler(
-    name: str, options: Mapping[str, object], dimensions: Mapping[str, BaseDistribution], directions: Sequence[str]
+    name: str,
+    options: Mapping[str, object],
+    dimensions: Mapping[str, BaseDistribution],
+    directions: Sequence[str],
+    conditions: Mapping[str, Condition] | None = None,
 ) -> None:
     """Try a sampler on made-up values before anything trains: what it cannot do is said in one line.
 
     Raises:
         AutoactError: it cannot propose in this space, for so many objectives, or draws activations at random.
     """
-    make = sampler_factory(name, options)
+    make = sampler_factory(name, options, conditional=bool(conditions))
     categorical = sum(isinstance(one, CategoricalDistribution) for one in dimensions.values())
     numbers = len(dimensions) - categorical
     size = f"categorical parameters: {categorical}, numbers: {numbers}, objectives: {len(directions)}"
@@ -121,7 +131,7 @@ def check_sampler(
             study.ask()
             modelled = sampler.infer_relative_search_space(study, study.trials[-1])
             points = [(trial.params, trial.values) for trial in study.get_trials(states=(TrialState.COMPLETE,))]
-            memory = Memory(dimensions, directions, make, 0, points)
+            memory = Memory(dimensions, directions, make, 0, points, conditions=conditions)
             for forget in (True, False):
                 memory.ask(forget=forget)
         except AutoactError:
@@ -152,7 +162,10 @@ def quiet() -> Iterator[None]:
 
 
 class Memory:
-    """A study in memory that is asked for proposals; evaluated points without values failed, pending ones train."""
+    """A study in memory that is asked for proposals; evaluated points without values failed, pending ones train.
+
+    A dimension with a condition is asked for where it is met.
+    """
 
     def __init__(
         self,
@@ -162,8 +175,11 @@ class Memory:
         seed: int,
         evaluated: Sequence[tuple[Parameters, Sequence[float] | None]],
         pending: Sequence[Parameters] = (),
+        conditions: Mapping[str, Condition] | None = None,
     ) -> None:
         self._dimensions = dict(dimensions)
+        self._conditions = conditions or {}
+        self._everywhere = {n: one for n, one in self._dimensions.items() if n not in self._conditions}
         with quiet():
             made = sampler(seed)
             self._study = optuna.create_study(directions=[DIRECTIONS[d] for d in directions], sampler=made)
@@ -180,8 +196,8 @@ class Memory:
     ) -> None:
         trial = optuna.trial.create_trial(
             state=state,
-            params={name: params[name] for name in self._dimensions},
-            distributions=self._dimensions,
+            params={name: params[name] for name in self._dimensions if name in params},
+            distributions={name: one for name, one in self._dimensions.items() if name in params},
             values=None if values is None else list(values),
             system_attrs=attributes,
         )
@@ -190,7 +206,12 @@ class Memory:
     def ask(self, *, forget: bool = False) -> Parameters:
         """The sampler's next proposal; unless it is to be forgotten, later ones keep away from it (constant liar)."""
         with quiet():
-            trial = self._study.ask(self._dimensions)
+            trial = self._study.ask(self._everywhere)
+            for name, condition in self._conditions.items():
+                if trial.params[condition.dimension] == condition.choice:
+                    one = self._dimensions[name]
+                    assert isinstance(one, FloatDistribution), one
+                    trial.suggest_float(name, one.low, one.high, log=one.log)
             if forget:
                 # A sampler that has proposed everything ends the study, which no loop runs here.
                 with suppress(RuntimeError):

@@ -57,10 +57,13 @@ class Planner:
         self._proposer = Proposer(
             self.space.distributions(),
             [Axis(o.name, o.direction, self.epsilons.get(o.name, 0.0)) for o in self.ledger.objectives],
-            sampler=sampler_factory(self.settings.sampler, self.settings.sampler_options),
+            sampler=sampler_factory(
+                self.settings.sampler, self.settings.sampler_options, conditional=bool(self.space.conditions)
+            ),
             seed=self.settings.seed,
             point=self.space.point,
             allowed=self._allowed,
+            conditions=self.space.conditions,
             refine=self.settings.refine,
         )
 
@@ -223,7 +226,7 @@ class Planner:
 
     def _tpe(self, complete: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, float]]:
         """Settings that TPE proposes on the baseline's trials; those in training count as bad (constant liar)."""
-        dimensions = {n: d for n, d in self.space.distributions().items() if n not in self.space.groups}
+        dimensions = {n: d for n, d in self.space.distributions().items() if n in self.space.setting_names}
         seed = self.settings.seed + 7919 * (len(complete) + len(pending))
         sampler = partial(TPESampler, n_startup_trials=ENOUGH_FOR_TPE, constant_liar=True)
         evaluated = [(r.candidate.settings, (r.quality,)) for r in complete if r.quality is not None]

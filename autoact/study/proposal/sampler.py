@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution
 
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Role
-from autoact.space.point import Parameters, Point
+from autoact.space.point import Condition, Parameters, Point
 from autoact.study.proposal.acquisition import Screen
 from autoact.study.proposal.local_search import points_at_random, swaps
 from autoact.study.proposal.observations import Axis, History, Observation
@@ -61,6 +61,7 @@ class Proposer:
         sampler: ``tpe``, ``nsga2``, ``nsga3``, ``gp``, ``random``, a reference of an Optuna sampler, or what makes one
             from a seed.
         point: the point that Optuna parameters stand for, with its costs.
+        conditions: of the dimensions that only some points have; ``point`` leaves out those that do not count.
         refine: the share of the budget, its last part, that refines; 0: none. Where no number of trials bounds the
             search, that share of the proposals refines from the start.
         screen: the sampler's proposals per point that is asked for; 1: they are not screened.
@@ -77,6 +78,7 @@ class Proposer:
     seed: int = 0
     point: Callable[[Parameters], Point] = Point.plain
     allowed: Callable[[Point], bool] = lambda _: True
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
     refine: float = 0.7
     screen: int = 4
     most_seeds: int = 4
@@ -154,8 +156,9 @@ class _Batch:
     def refined(self, count: int) -> list[Point]:
         if count < 1 or not self._past.front:
             return []
-        dimensions = self._proposer.dimensions
-        pool = self._new(swap for member in self._past.front for swap in swaps(member.point.params, dimensions))
+        dimensions, conditions = self._proposer.dimensions, self._proposer.conditions
+        front = [member.point.params for member in self._past.front]
+        pool = self._new(swap for params in front for swap in swaps(params, dimensions, conditions))
         self._draw.shuffle(pool)
         return self._take(self._screen.best(pool, count) if self._screen.worth else pool[:count])
 
@@ -195,7 +198,13 @@ class _Batch:
         directions = [axis.direction for axis in self._proposer.axes]
         pending = [point.params for point in self._pending]
         return Memory(
-            self._proposer.dimensions, directions, self._proposer.make_sampler, self._seed, evaluated, pending
+            self._proposer.dimensions,
+            directions,
+            self._proposer.make_sampler,
+            self._seed,
+            evaluated,
+            pending,
+            self._proposer.conditions,
         )
 
     def _untried(self, every: Iterable[Parameters]) -> Iterator[Point]:

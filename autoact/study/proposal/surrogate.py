@@ -216,12 +216,7 @@ def _covariance(encoding: Encoding, theta: Array, a: Array, b: Array) -> Array:
 def _covariance_diagonal(encoding: Encoding, theta: Array, rows: Array) -> Array:
     total = np.full(len(rows), MEAN_VARIANCE + math.exp(theta[len(encoding.columns)]))
     for d, column in enumerate(encoding.columns):
-        x = rows[:, d]
-        if column.ordered:
-            z = 2.0 * x - 1.0
-            total += math.exp(theta[d]) * (6.0 * z * z + 5.0 * (1.5 * z * z - 0.5) ** 2) / 3.0
-        elif column.choices > 1:
-            total += math.exp(theta[d])
+        total += math.exp(theta[d]) * column.variance(rows[:, d])
     return total
 
 

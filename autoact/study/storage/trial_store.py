@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.space.point import Point
-from autoact.space.search_space import SearchSpace
+from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
 from autoact.study.settings import SearchSettings
 from autoact.study.storage._compat_optuna import CONSTRAINTS_KEY
 from autoact.study.storage.optuna_storage import DIRECTIONS, open_storage, storage_errors
@@ -127,10 +128,11 @@ class TrialStore(StudyNotes):
         """
         broken = self._limits.constraints(record.values)
         rungs = {"rungs": {str(epoch): value for epoch, value in record.rungs.items()}} if record.rungs else {}
+        params = self.space.point_of(record.candidate).params
         trial = optuna.trial.create_trial(
             state=STATES[record.status],
-            params=dict(self.space.point_of(record.candidate).params),
-            distributions=self._dimensions,
+            params=dict(params),
+            distributions={name: one for name, one in self._dimensions.items() if name in params},
             values=[record.values[objective.name] for objective in self.objectives] if record.complete else None,
             user_attrs={"record": record.to_json(numbered=False), **rungs, **attributes},
             # What Trial.set_constraint writes; a trial is written here in one transaction, when it has ended.
@@ -160,7 +162,7 @@ class TrialStore(StudyNotes):
                 self._adopt(trial, name, taken)
 
     def _adopt(self, trial: FrozenTrial, source: str, taken: set[tuple[Point, int]]) -> None:
-        if set(trial.params) != set(self._dimensions) or "record" not in trial.user_attrs:
+        if _everywhere(trial.distributions) != _everywhere(self._dimensions) or "record" not in trial.user_attrs:
             return
         old = TrialRecord.from_json(trial.user_attrs["record"])
         candidate = old.candidate
@@ -178,6 +180,12 @@ class TrialStore(StudyNotes):
         self.study.add_trial(adopted)
         taken.add((point, candidate.seed))
         self.seeded += 1
+
+
+def _everywhere(dimensions: Mapping[str, BaseDistribution]) -> set[str]:
+    """The dimensions that every trial has: not those of the parameters of single activations."""
+    categorical = {name for name, one in dimensions.items() if isinstance(one, CategoricalDistribution)}
+    return categorical | (dimensions.keys() & {LEARNING_RATE, WEIGHT_DECAY})
 
 
 def peek(storage: str, study: str, key: str) -> Any:

@@ -16,7 +16,9 @@ from autoact.engines.job import AskedHere
 from autoact.latency.hardware import resolve_device
 from autoact.sites import Sites
 from autoact.sites.discovery.model_copies import check_hidden_copies, copies_told
-from autoact.space.search_space import SearchSpace, build_space, listed
+from autoact.space.candidates import ParameterRange
+from autoact.space.groups import listed
+from autoact.space.search_space import SearchSpace, build_space
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.proposal.optuna_samplers import SAMPLERS, check_sampler
 from autoact.study.storage.study_identity import Identity, identify
@@ -114,7 +116,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     search = settings.search
     if search.sampler not in SAMPLERS or search.sampler_options:
         directions = [objective.direction for objective in objectives]
-        check_sampler(search.sampler, search.sampler_options, space.distributions(), directions)
+        check_sampler(search.sampler, search.sampler_options, space.distributions(), directions, space.conditions)
     training = {
         "seed": settings.search.seed,
         "patience": settings.search.patience,
@@ -186,10 +188,17 @@ def what_is_searched(sites: Sites, space: SearchSpace) -> list[str]:
         lines.append(
             f"kept: {shown}: {reason}; space.include={listed(['*', mine[0].name])} searches {mine[0].name} too"
         )
+    if space.ranged:
+        scales = {span: ", ".join(dict.fromkeys(_scale(one) for one in span.ranges)) for span in space.ranged.values()}
+        lines.append(f"parameters searched: {', '.join(f'{span} ({scale})' for span, scale in scales.items())}")
     return [
         *lines,
         *(f"not searched: {item.name or 'the model itself'}: {item.reason}" for item in sites.unreplaceable),
     ]
+
+
+def _scale(one: ParameterRange) -> str:
+    return "log" if one.log else "linear"
 
 
 def _first_of(names: Sequence[str]) -> str:

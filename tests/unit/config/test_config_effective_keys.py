@@ -80,6 +80,7 @@ SEARCH = {
     "trainer": (BASE, "trainer.max_epochs=7"),
     "space.granularity": ([*BASE, "recipe.arguments.depth=2"], "space.granularity=model"),
     "space.candidates": (BASE, "space.candidates=[relu,tanh]"),
+    "space.parameters": ([*BASE, "space.candidates=[relu,elu]"], "space.parameters=true"),
     "space.include": ([*BASE, "recipe.arguments.depth=2"], "space.include=[*0*]"),
     "space.exclude": ([*BASE, "recipe.arguments.depth=2"], "space.exclude=[*0*]"),
     "space.learning_rate": (BASE, "space.learning_rate=[]"),

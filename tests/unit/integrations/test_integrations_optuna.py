@@ -217,3 +217,38 @@ def test_other_candidates_in_a_study_that_is_opened_again_are_named_and_the_advi
     ):
         autoact.suggest(study.ask(), _two_layers(), ["gelu", "tanh"])
     autoact.suggest(study.ask(), _two_layers(), ["gelu", "tanh"], prefix="second.")
+
+
+RANGED = ["tanh", "sine(omega=5..30)", "softplus(beta=0.3..10)"]
+
+
+@pytest.mark.parametrize(
+    "sampler", [lambda: autoact.ActivationSampler(seed=0), lambda: RandomSampler(seed=0), lambda: TPESampler(seed=0)]
+)
+def test_a_parameter_is_suggested_where_its_activation_is_chosen(sampler) -> None:
+    study, models = optuna.create_study(sampler=sampler()), []
+
+    def objective(trial: optuna.Trial) -> float:
+        models.append(autoact.suggest(trial, _two_layers(), RANGED))
+        return float(trial.number)
+
+    study.optimize(objective, n_trials=8)
+    names = {"sine(omega=5..30)": "autoact.1.sine.omega", "softplus": "autoact.1.softplus.beta"}
+    for trial, model in zip(study.trials, models, strict=True):
+        own = {names[trial.params["autoact.1"]]} if trial.params["autoact.1"] in names else set()
+        assert set(trial.params) == {"autoact.1", *own}
+        assert str(autoact.assignment_from(trial)["1"]) in str(model[1]) or trial.params["autoact.1"] == "relu"
+    assert any(dict(autoact.assignment_from(trial)["1"].params) for trial in study.trials)
+
+
+def test_a_given_parameter_is_taken_and_one_beyond_the_range_is_refused() -> None:
+    given = {"autoact.1": "softplus", "autoact.1.softplus.beta": 2.3456}
+    trial = optuna.trial.FixedTrial(given)
+    autoact.suggest(trial, _two_layers(), RANGED)
+    assert autoact.assignment_from(trial).to_dict() == {"1": "softplus(beta=2.35)"}
+    with pytest.raises(autoact.AutoactError, match=r"autoact\.1\.softplus\.beta=20\.0 must be a number within 0.3..10"):
+        autoact.suggest(optuna.trial.FixedTrial({**given, "autoact.1.softplus.beta": 20.0}), _two_layers(), RANGED)
+    with pytest.raises(
+        autoact.AutoactError, match=r"has no value of the parameter autoact\.1\.softplus\.beta: give it"
+    ):
+        autoact.suggest(optuna.trial.FixedTrial({"autoact.1": "softplus"}), _two_layers(), RANGED)

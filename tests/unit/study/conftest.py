@@ -91,7 +91,7 @@ def table_of(space: SearchSpace, extra: Mapping[str, float] | None = None, error
 
     def at(batch: int, scale: float) -> BatchTable:
         deltas = {
-            group: {name: Estimate(scale * extra.get(name, 0.0), error_ms) for name in space.choices_of(group)}
+            group: {name: Estimate(scale * extra.get(name, 0.0), error_ms) for name in space.timed_at(group)}
             for group in space.groups
         }
         return BatchTable(batch, Estimate(scale * 1.0, error_ms), scale * 1.2, scale * error_ms, 0.01, deltas)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from autoact.core.assignment import Assignment
 from autoact.tasks.objectives import Objective
 from autoact.tracking.payloads import (
     PARAM,
@@ -221,3 +222,13 @@ def test_names_that_change_are_told():
     assert renamed(unique(["val_loss", "a.b/c d"])) == ""
     assert renamed(unique(["a@b"])) == "in MLflow 'a@b' is called 'a_b'"
     assert renamed(unique(list("@%&!"))).endswith("(and 1 more)")
+
+
+def test_a_searched_parameter_is_a_number_of_its_own_defaults_included(made):
+    space = {"parameters": {"a.act.sine.omega": [0.3, 10.0, "log"], "b.act.sine.omega": [0.3, 10.0, "log"]}}
+    record = made.record(0)
+    candidate = replace(record.candidate, assignment=Assignment({"a.act": "sine", "b.act": "sine(omega=5.57)"}))
+    params = trial_entries(replace(record, candidate=candidate), made.info(facts={"space": space}), 0).params
+    assert (params["act.a.act"], params["act.a.act.sine.omega"]) == ("sine", "1")
+    assert (params["act.b.act"], params["act.b.act.sine.omega"]) == ("sine(omega=5.57)", "5.57")
+    assert not any("omega" in name for name in trial_entries(record, made.info(), 0).params)
