@@ -46,10 +46,9 @@ def test_a_candidate_trains_and_its_record_tells_what_came_of_it(train, tiny, ca
 
 
 def test_training_improves_the_loss(train, tiny, candidate):
-    losses = [
-        epoch["train_loss"] for epoch in train(tiny(trainer={"max_epochs": 25}), candidate("tanh")).record().curve
-    ]
-    assert losses[-1] < 0.7 * losses[0]
+    record = train(tiny(trainer={"max_epochs": 25}), candidate("tanh", seed=2)).record()
+    losses = [epoch["train_loss"] for epoch in record.curve]
+    assert losses[-1] < 0.4 * losses[0]
 
 
 def test_the_assignment_is_what_trains(train, tiny, candidate):
