@@ -166,6 +166,21 @@ ROWS = (
         initialisation=_CRITICAL_GAUSSIAN,
     ),
     Activation(
+        name="laplace",
+        function=pointwise.laplace,
+        formula=r"\tfrac{1}{2} (1 + \operatorname{erf}((x - \mu) / (\sigma \sqrt{2})))",
+        parameters=(
+            Parameter("mu", 0.707107, -1e3, 1e3, "where it is 1/2"),
+            Parameter("sigma", 0.282095, 1e-3, 1e3, "how far it takes to rise"),
+        ),
+        output_range=(0.0, 1.0),
+        saturation=(0.0, 1.0),
+        smooth=True,
+        monotonic=True,
+        zero_centred=False,
+        reference="Ma et al., Mega: Moving Average Equipped Gated Attention, 2022",
+    ),
+    Activation(
         name="sine",
         function=pointwise.sine,
         aliases=("sin",),

@@ -89,6 +89,72 @@ ROWS = (
         initialisation=CRITICAL,
     ),
     Activation(
+        name="erfact",
+        function=learnable.erfact,
+        family="learnable",
+        formula=r"x \operatorname{erf}(\alpha e^{\beta x})",
+        parameters=(
+            Parameter("alpha", 0.75, -100.0, 100.0, "how far the gate is open at zero"),
+            Parameter("beta", 0.75, -100.0, 100.0, "sharpness of the gate"),
+        ),
+        output_range=(-0.40528084517345800, inf),
+        saturation=(0.0, None),
+        smooth=True,
+        monotonic=False,
+        zero_centred=False,
+        reference="Biswas et al., ErfAct and Pserf: Non-monotonic Smooth Trainable Activation Functions, 2021",
+    ),
+    Activation(
+        name="coslu",
+        function=learnable.coslu,
+        family="learnable",
+        formula=r"(x + \alpha \cos(\beta x)) \sigma(x)",
+        parameters=(
+            Parameter("alpha", 1.0, -100.0, 100.0, "height of the wave"),
+            Parameter("beta", 1.0, -100.0, 100.0, "its frequency, radians per unit"),
+        ),
+        output_range=(-0.28927312866451055, inf),
+        saturation=(0.0, None),
+        smooth=True,
+        monotonic=False,
+        zero_centred=False,
+        reference="Pishchik, Trainable Activations for Image Classification, 2023",
+    ),
+    Activation(
+        name="poly_relu",
+        function=learnable.poly_relu,
+        aliases=("polyrelu",),
+        family="learnable",
+        formula=r"\sum_{i=0}^3 a_i \max(0, x)^i",
+        parameters=tuple(
+            Parameter(f"a{power}", start, -100.0, 100.0, f"coefficient of relu(x)^{power}")
+            for power, start in enumerate((0.0, 1 / 3, 1 / 3, 1 / 3))
+        ),
+        output_range=(0.0, inf),
+        saturation=(0.0, None),
+        smooth=False,
+        monotonic=True,
+        zero_centred=False,
+        reference="Zhuo et al., Polynomial Composition Activations, 2024",
+    ),
+    Activation(
+        name="xielu",
+        function=learnable.xielu,
+        family="learnable",
+        formula=r"\operatorname{sp}(\alpha_p) x^2 + \tfrac{x}{2} \text{ if } x > 0 \text{ else } "
+        r"(\tfrac{1}{2} + \operatorname{sp}(\alpha_n)) (e^x - 1 - x) + \tfrac{x}{2},\; "
+        r"\operatorname{sp}(a) = \log(1 + e^a)",
+        parameters=(
+            Parameter("alpha_p", 0.20338232, -100.0, 100.0, "softplus of it: half the curvature at the right"),
+            Parameter("alpha_n", -1.0502256, -100.0, 100.0, "softplus of it, plus 1/2: the weight of the left branch"),
+        ),
+        output_range=(-0.20575122409648213, inf),
+        smooth=True,
+        monotonic=False,
+        zero_centred=False,
+        reference="Huang and Schlag, Deriving Activation Functions Using Integration, 2024",
+    ),
+    Activation(
         name="srelu",
         function=learnable.srelu,
         family="learnable",

@@ -82,6 +82,18 @@ ROWS = (
         initialisation=CRITICAL,
     ),
     Activation(
+        name="sqrt_softplus",
+        function=pointwise.sqrt_softplus,
+        aliases=("sqrtsoftplus",),
+        formula=r"\sqrt{\log(1 + e^x)}",
+        output_range=(0.0, inf),
+        saturation=(0.0, None),
+        smooth=True,
+        monotonic=True,
+        zero_centred=False,
+        reference="Wolf et al., Transformers: State-of-the-Art Natural Language Processing, 2020",
+    ),
+    Activation(
         name="gelu",
         function=F.gelu,
         formula=r"x \Phi(x)",

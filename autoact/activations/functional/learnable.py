@@ -124,3 +124,72 @@ def rational(x: Tensor, *coefficients: Tensor | float, **named: Tensor | float) 
     numerator = a0 + x * (a1 + x * (a2 + x * (a3 + x * (a4 + x * a5))))
     denominator = 1 + (x * (b1 + x * (b2 + x * (b3 + x * b4)))).abs()
     return numerator / denominator
+
+
+@computed_in_float32
+def erfact(x: Tensor, alpha: Tensor | float = 0.75, beta: Tensor | float = 0.75) -> Tensor:
+    """``x erf(alpha exp(beta x))`` (Biswas et al., ErfAct and Pserf, AAAI 2022).
+
+    Shape: ``x`` any, kept; ``alpha`` and ``beta`` broadcast against ``x``.
+
+    Example:
+        >>> erfact(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.9753])
+    """
+    # exp(20) is 5e8: the error function has reached its limit for every alpha above 1e-8.
+    return x * torch.erf(alpha * torch.exp((beta * x).clamp(max=20)))
+
+
+@computed_in_float32
+def coslu(x: Tensor, alpha: Tensor | float = 1.0, beta: Tensor | float = 1.0) -> Tensor:
+    """``(x + alpha cos(beta x)) sigmoid(x)`` (Pishchik, Trainable Activations for Image Classification, 2023).
+
+    Shape: ``x`` any, kept; ``alpha`` and ``beta`` broadcast against ``x``.
+
+    Example:
+        >>> coslu(torch.tensor([0.0, 1.0]))
+        tensor([0.5000, 1.1261])
+    """
+    return (x + alpha * torch.cos(beta * x)) * torch.sigmoid(x)
+
+
+@computed_in_float32
+def poly_relu(
+    x: Tensor,
+    a0: Tensor | float = 0.0,
+    a1: Tensor | float = 1 / 3,
+    a2: Tensor | float = 1 / 3,
+    a3: Tensor | float = 1 / 3,
+) -> Tensor:
+    """``a0 + a1 r + a2 r^2 + a3 r^3`` with ``r = relu(x)``: PolyReLU (Zhuo et al., Polynomial Composition, 2024).
+
+    Their PolyNorm is not here: it divides each power by its root mean square over the channels, so that an output
+    depends on the inputs of others.
+
+    Shape: ``x`` any, kept; the coefficients broadcast against ``x``.
+
+    Example:
+        >>> poly_relu(torch.tensor([-1.0, 1.0, 2.0]))
+        tensor([0.0000, 1.0000, 4.6667])
+    """
+    r = F.relu(x)
+    return a0 + r * (a1 + r * (a2 + r * a3))
+
+
+@computed_in_float32
+def xielu(x: Tensor, alpha_p: Tensor | float = 0.20338232, alpha_n: Tensor | float = -1.0502256) -> Tensor:
+    """An integral of ELU, xIELU (Huang and Schlag, Deriving Activation Functions Using Integration, 2024).
+
+    ``softplus(alpha_p) x^2 + x / 2`` where x > 0, ``(1/2 + softplus(alpha_n)) (exp(x) - 1 - x) + x / 2`` below. The
+    defaults are those of the paper: both factors start at 0.8.
+
+    Shape: ``x`` any, kept; ``alpha_p`` and ``alpha_n`` broadcast against ``x``.
+
+    Example:
+        >>> xielu(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.2057,  0.0000,  1.3000])
+    """
+    alpha_p, alpha_n = (torch.as_tensor(a, dtype=x.dtype, device=x.device) for a in (alpha_p, alpha_n))
+    right, left = F.softplus(alpha_p), 0.5 + F.softplus(alpha_n)
+    negative = x.clamp(max=0)
+    return torch.where(x > 0, right * x.square(), left * (torch.expm1(negative) - negative)) + 0.5 * x

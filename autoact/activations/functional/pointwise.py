@@ -197,3 +197,39 @@ def serf(x: Tensor) -> Tensor:
         tensor([0.0000, 0.9367])
     """
     return x * torch.erf(F.softplus(x))
+
+
+@computed_in_float32
+def laplace(x: Tensor, mu: float = 0.707107, sigma: float = 0.282095) -> Tensor:
+    """``(1 + erf((x - mu) / (sigma sqrt(2)))) / 2``: the attention function of Mega (Ma et al., 2022).
+
+    With the defaults it is near ``relu(x)^2`` at x = sqrt(1/2), in value and in slope, but bounded.
+
+    Example:
+        >>> laplace(torch.tensor([0.707107]))
+        tensor([0.5000])
+    """
+    return 0.5 * (1 + torch.erf((x - mu) / (sigma * 2**0.5)))
+
+
+@computed_in_float32
+def natural_log_relu(x: Tensor, beta: float = 1.0) -> Tensor:
+    """``log(1 + beta relu(x))`` (Liu et al., 2019).
+
+    Example:
+        >>> natural_log_relu(torch.tensor([-1.0, 1.0]))
+        tensor([0.0000, 0.6931])
+    """
+    return torch.log1p(beta * F.relu(x))
+
+
+@computed_in_float32
+def sqrt_softplus(x: Tensor) -> Tensor:
+    """``sqrt(log(1 + exp(x)))``; scores experts in DeepSeek's fourth generation of models.
+
+    Example:
+        >>> sqrt_softplus(torch.tensor([0.0, 1.0]))
+        tensor([0.8326, 1.1460])
+    """
+    # Below -30 it is exp(x / 2) to every digit; softplus itself becomes 0 there, where a root has no slope.
+    return torch.where(x > -30, torch.sqrt(F.softplus(x.clamp(min=-30))), torch.exp(x.clamp(max=-30) / 2))
