@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from autoact.activations import registry
+from autoact.activations.foreign_learnable import learnable_choice
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError, unknown
 
@@ -191,7 +192,8 @@ _OURS = (ActivationModule, LearnableActivation, GatedActivation)
 def recognise(module: nn.Module) -> Choice | None:
     """The choice that computes what ``module`` computes, or None where the catalogue has none.
 
-    A subclass that overrides ``forward`` is not recognised. Of an ``nn.PReLU`` whose weights differ (a trained one)
+    A subclass that overrides ``forward`` is not recognised, unless it has the weights and the values of a learnable
+    activation (see ``foreign_learnable``). Of an ``nn.PReLU`` whose weights differ (a trained one)
     only the name is given: no choice holds a weight per channel.
 
     Example:
@@ -220,7 +222,7 @@ def recognise(module: nn.Module) -> Choice | None:
                 return registry.canonical(Choice(row.name, tuple(sorted(given.items()))))
             except (AutoactError, TypeError, ValueError):
                 return None  # e.g. LeakyReLU(nan): torch builds it, the catalogue does not
-    return None
+    return learnable_choice(module)
 
 
 def _number(value: float | Tensor) -> float | None:

@@ -61,6 +61,9 @@ def may_be_activation(module: nn.Module) -> bool:
 def looks_like_activation(module: nn.Module, example: Tensor) -> bool:
     """Whether ``module`` acts on each number alone, and not linearly; tried on random numbers shaped like ``example``.
 
+    The one linear function that counts is the identity of a class that is called an activation, such as transformers'
+    ``LinearActivation``: somebody chose it.
+
     Shuffling the input of a pointwise function shuffles its output; normalisations, positional encodings and poolings
     do not behave so. Dropout in evaluation, identities and scalings are linear. Draws from torch's default generator
     and may write buffers: call it inside ``undisturbed``.
@@ -78,7 +81,8 @@ def looks_like_activation(module: nn.Module, example: Tensor) -> bool:
         return False
     pointwise = _close(y.flatten()[order].reshape(z.shape), y_shuffled)
     linear = _close(y_negated, -y) and _close(y_doubled, 2 * y)
-    return pointwise and not linear
+    chosen = type(module).__name__.endswith("Activation") and torch.equal(y, z)
+    return pointwise and (chosen or not linear)
 
 
 def _close(a: Tensor, b: Tensor) -> bool:

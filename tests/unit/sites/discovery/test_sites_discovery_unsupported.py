@@ -18,7 +18,7 @@ class Beta(nn.Module):
         self.beta = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.beta * x)
+        return x * torch.sigmoid(self.beta * x) + 0.1
 
 
 class MyReLU(nn.ReLU):
