@@ -66,6 +66,8 @@ class Recommendation:
         baseline: the tuned baseline, in the same form.
         sites: site name -> current activation, shape, channels and channel dimension, as the search saw the model.
         rescale: whether initial weights were changed by each activation's rule.
+        activation_rate: factor of the learning rate of the weights that activations bring along, which then have no
+            weight decay; 1: they train as all others.
         simulated: whether the data were simulated.
         about: hardware, data, packages, study: plain data for people.
         not_searched: names of places that look like sites and were left alone: the model's output.
@@ -92,6 +94,7 @@ class Recommendation:
     about: PlainData = field(default_factory=dict)
     not_searched: tuple[str, ...] = ()
     source: PlainData = field(default_factory=dict, compare=False)
+    activation_rate: float = 1.0
 
     def __post_init__(self) -> None:
         """Make a label of the task's name, so that what is saved can be read."""
@@ -211,6 +214,8 @@ class Recommendation:
             "policies": {name: policy.to_dict() for name, policy in self.policies.items()},
             "baseline": self.baseline.to_dict(),
             "rescale": self.rescale,
+            # Left out where it says nothing: files of earlier releases keep their digests.
+            **({} if self.activation_rate == 1.0 else {"activation_rate": self.activation_rate}),
             "sites": {name: dict(site) for name, site in self.sites.items()},
             "not_searched": list(self.not_searched),
             "about": dict(self.about),
@@ -249,6 +254,7 @@ class Recommendation:
         check_consistent(data, source)
         names = ("task", "created", "verdict", "metric", "sites", "rescale", "simulated", "about")
         plain = {name: data[name] for name in names}
+        plain["activation_rate"] = float(data.get("activation_rate", 1.0))
         return cls(**plain, policies=policies, baseline=baseline, not_searched=tuple(data["not_searched"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from autoact.core.errors import AutoactError, unknown
@@ -24,6 +25,8 @@ class SpaceSettings:
         learning_rate: lowest and highest multiple of the configured learning rate; empty: not searched.
         weight_decay: values to try beside the configured one; empty: not searched.
         rescale: change the initial weights around each activation by its rule (see ``autoact.rescale_``).
+        activation_rate: factor of the learning rate of the weights that activations bring along, which then have no
+            weight decay (0.1 in RealMLP); 1: they train as all others.
 
     Raises:
         AutoactError: names the setting, what was given and what is allowed.
@@ -37,6 +40,7 @@ class SpaceSettings:
     learning_rate: list[float] = field(default_factory=lambda: [0.1, 10.0])
     weight_decay: list[float] = field(default_factory=lambda: [0.0, 1e-4, 1e-3, 1e-2, 1e-1])
     rescale: bool = True
+    activation_rate: float = 0.1
 
     def __post_init__(self) -> None:
         check_values(self, "space")
@@ -47,6 +51,10 @@ class SpaceSettings:
             raise AutoactError(
                 f"space.learning_rate={rates} must be [lowest, highest] multiples of the configured rate, "
                 "the lowest at most 1 and the highest at least 1, e.g. [0.1, 10]"
+            )
+        if not (self.activation_rate > 0 and math.isfinite(self.activation_rate)):
+            raise AutoactError(
+                f"space.activation_rate={self.activation_rate} must be a factor above 0 of the learning rate, e.g. 0.1"
             )
         if any(value < 0 for value in self.weight_decay):
             raise AutoactError(f"space.weight_decay={list(self.weight_decay)} holds a negative value")

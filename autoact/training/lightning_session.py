@@ -71,7 +71,7 @@ class Run(TrainingState):
         self._options = options
         own = list(task.make_callbacks())
         self.unsaved = UnsavedState(own)
-        settings = OptimizerSettings(candidate.settings)
+        settings = OptimizerSettings(candidate.settings, options.activation_rate)
         self._callbacks = [self.unsaved.first, *own, self.best, self.pause, settings, self.unsaved]
         if task.metric is not None:
             # The score is logged before anything monitors it.
@@ -219,6 +219,8 @@ class SessionOptions:
         population: candidates that train at once, at most; 1: one by one; None: all, where the task allows it.
         alone: why candidates train one by one; empty where they may train together; None: a session has to find out,
             and sets it for those that follow.
+        activation_rate: factor of the learning rate of the weights of activations that were put in, which then have no
+            weight decay; 1: they train as all others.
     """
 
     device: torch.device = CPU
@@ -228,6 +230,7 @@ class SessionOptions:
     threads: int | None = None
     population: int | None = None
     alone: str | None = None
+    activation_rate: float = 1.0
 
 
 class LightningSession:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,7 +18,9 @@ from autoact.recommendation import Recommendation
 from autoact.recommendation.site_matching import changed
 from autoact.sites import apply_, assignment_in
 from autoact.sites.replacement.restore import put_carried_
+from autoact.sites.replacement.state_dict_marker import is_put_in
 from autoact.sites.rewriting.method_rewrite import calls_rewritten, rewrite_
+from autoact.training.callbacks import no_groups_in, put_activations_apart_
 from autoact.user_code.pytorch_lightning import is_of
 from autoact.workflows.load_recommendation import load_recommendation
 
@@ -39,6 +43,8 @@ class ApplyActivations(lightning.Callback):
             Needed for gated activations and for ``rescale``.
         rescale: in ``fit``, scale the weights of a module that is about to be trained from scratch, as the search did.
         strict: see ``Recommendation.apply``.
+        activation_rate: factor of the learning rate of the weights that activations bring along, which then have no
+            weight decay; the recommendation's unless given, and 1 for an assignment: they train as all others.
 
     Raises:
         AutoactError: there is no such recommendation or policy; when the trainer starts: it does not fit the module.
@@ -56,6 +62,7 @@ class ApplyActivations(lightning.Callback):
         example_input: Any = None,
         rescale: bool = False,
         strict: bool = True,
+        activation_rate: float | None = None,
     ) -> None:
         self.recommendation: Recommendation | None = None
         self.policy = policy
@@ -73,6 +80,10 @@ class ApplyActivations(lightning.Callback):
             kind = type(recommendation).__name__
             raise AutoactError(f"ApplyActivations takes a recommendation, its path or an assignment, not {kind}")
         self.example_input, self.rescale, self.strict = example_input, rescale, strict
+        recommended = 1.0 if self.recommendation is None else self.recommendation.activation_rate
+        self.activation_rate = recommended if activation_rate is None else activation_rate
+        if not (self.activation_rate > 0 and math.isfinite(self.activation_rate)):
+            raise AutoactError(f"activation_rate={activation_rate} must be a factor above 0 of the learning rate")
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Wrap the module's ``configure_model``: no hook runs between it and the optimiser."""
@@ -87,6 +98,21 @@ class ApplyActivations(lightning.Callback):
         configure_model._autoact = True  # type: ignore[attr-defined]
         # Lightning calls the hook of a module that overrides it; it looks at the instance first.
         pl_module.__dict__[_HOOK] = configure_model
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Give the weights of activations their own learning rate; a resumed training's values come back after this."""
+        weights = [weight for part in pl_module.modules() if is_put_in(part) for weight in part.parameters()]
+        if not weights or self.activation_rate == 1.0:
+            return
+        for reason in filter(None, map(no_groups_in, trainer.optimizers)):
+            warnings.warn(
+                f"activation_rate={self.activation_rate:g} is not in force, the weights of activations train as all "
+                f"others: {reason}",
+                UserWarning,
+                stacklevel=2,
+            )
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        put_activations_apart_(pl_module, trainer.optimizers, schedulers, self.activation_rate)
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException

@@ -184,7 +184,9 @@ def train_on_all(
     """
     epochs = max(1, policy.epochs)
     task = replace(task_on(rows, parameters), trainer=_trainer(epochs, once=True))
-    session = LightningSession(task, SessionOptions(device, None, threads=1))
+    session = LightningSession(
+        task, SessionOptions(device, None, threads=1, activation_rate=SpaceSettings().activation_rate)
+    )
     session.start([(0, Candidate(policy.assignment, policy.settings, rows.seed, Role.TRAIN))])
     (record,) = session.advance()
     if not record.complete:

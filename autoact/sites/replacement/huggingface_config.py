@@ -19,8 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autoact.activations.modules import ActivationModule
-from autoact.sites.replacement.state_dict_marker import is_marker
+from autoact.sites.replacement.state_dict_marker import is_put_in
 from autoact.sites.rewriting.method_rewrite import plain_class
 
 Path = tuple[str, ...]
@@ -181,7 +180,7 @@ def _worked_out(config: Any) -> dict[Path, object]:
 def _names(module: nn.Module) -> list[str]:
     """The names in ``transformers`` of the activations that were put in; none where it lacks one of them."""
     known, names = _known(), list[str]()
-    ours = [part for part in module.modules() if _is_marked(part)]
+    ours = [part for part in module.modules() if is_put_in(part)]
     if known is None:
         return names
     for choice, part in {str(part.choice): part for part in ours}.items():
@@ -200,10 +199,6 @@ def _activation(known: Mapping[str, object], name: str) -> object:
         return known[name]
     except Exception:  # some need a GPU or a further package
         return None
-
-
-def _is_marked(module: nn.Module) -> bool:
-    return isinstance(module, ActivationModule) and any(is_marker(name) for name in module._buffers)
 
 
 def _built(module: nn.Module, config: object) -> nn.Module | None:
@@ -231,7 +226,7 @@ def _agree(twin: nn.Module, name: str, part: nn.Module) -> bool:
         other = getattr(twin.get_submodule(owner), attribute) if name else twin
     except AttributeError:
         return False
-    if type(other) is type(part) and repr(other) == repr(part) and not _is_marked(part):
+    if type(other) is type(part) and repr(other) == repr(part) and not is_put_in(part):
         return True
     return _same(other, part)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from autoact.activations.modules import ActivationModule
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
 
@@ -66,3 +67,15 @@ def is_marker(key: str) -> bool:
         (True, False)
     """
     return key.rpartition(".")[2].startswith(MARKER)
+
+
+def is_put_in(module: nn.Module) -> bool:
+    """Whether a module is an activation that ``apply`` put in.
+
+    Example:
+        >>> from autoact.sites import apply
+        >>> model = apply(nn.Sequential(nn.ReLU(), nn.ReLU()), {"1": "tanh"})
+        >>> is_put_in(model[0]), is_put_in(model[1])
+        (False, True)
+    """
+    return isinstance(module, ActivationModule) and any(is_marker(name) for name in module._buffers)

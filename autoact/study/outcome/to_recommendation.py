@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from autoact.activations import get
 from autoact.core.value_holders import PlainData
 from autoact.recommendation import Policy, Recommendation
 from autoact.sites import Sites
@@ -14,7 +15,12 @@ from autoact.study.selection import Selection
 
 
 def recommendation(
-    result: SearchResult, selection: Selection, sites: Sites, rescale: bool, about: Mapping[str, object]
+    result: SearchResult,
+    selection: Selection,
+    sites: Sites,
+    rescale: bool,
+    about: Mapping[str, object],
+    activation_rate: float = 1.0,
 ) -> Recommendation:
     """The recommendation of a search: per policy the assignment to use and the evidence for it."""
     tuned = result.kept == "tuned"
@@ -29,6 +35,9 @@ def recommendation(
             evidence = {**baseline.evidence, "challenger": challenger}
             mine = replace(baseline, reason=f"keep the baseline: {ruling.reason}", evidence=evidence)
         policies[name] = mine
+    learnt = any(
+        get(choice.name).learnable for policy in [*policies.values(), baseline] for choice in policy.assignment.values()
+    )
     return Recommendation(
         task=result.info.task,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -46,6 +55,7 @@ def recommendation(
             for site in sites.searchable
         },
         rescale=rescale,
+        activation_rate=activation_rate if learnt else 1.0,
         simulated=result.info.simulated,
         about={"study": result.info.study, "opening": result.opening, **about},
         not_searched=tuple(_left_alone(sites)),

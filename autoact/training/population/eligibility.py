@@ -216,7 +216,7 @@ def begin(members: Sequence[Member], trainer: Trainer, device: torch.device) -> 
                 with logging_to(member.module, nowhere):
                     getattr(member.module, hook)(*(["fit"] if hook == "setup" else []))
             if hook == "setup" and member.optimizer is None:
-                configure(member, {})
+                configure(member)
         if before != names_of(member.module):
             raise CannotBatchError("setup makes or replaces layers")
 

@@ -29,6 +29,7 @@ class Member(TrainingState):
 
     Attributes:
         module: the user's own module; it can be used as it is at any time.
+        activation_rate: factor of the learning rate of activations that were put in.
         stoppers: early stopping: the task's own callbacks and ``search.patience``.
         optimizer: what the module configured, once training has begun.
         stopping: early stopping, or the module itself, has asked to stop it.
@@ -43,6 +44,7 @@ class Member(TrainingState):
         super().__init__(number, candidate, task)
         lightning.seed_everything(candidate.seed, verbose=False)
         self.module = build_module(task, candidate, rescale=options.rescale)
+        self.activation_rate = options.activation_rate
         self.best = Best(task.monitor, task.mode)
         self.stoppers = [c for c in task.make_callbacks() if type(c) is EarlyStopping]
         if options.patience is not None:

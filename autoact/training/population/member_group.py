@@ -102,7 +102,7 @@ class Members:
         self._stack(waiting)
         for member in waiting:
             if member.optimizer is None:
-                configure(member, member.candidate.settings)
+                configure(member)
 
     def _stack(self, members: Sequence[Member]) -> None:
         self.active = list(members)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autoact.core.errors import AutoactError
 from autoact.training._compat_lightning import check_schedulers, configured_optimizers, configured_schedulers
-from autoact.training.callbacks import apply_settings
+from autoact.training.callbacks import apply_settings, put_activations_apart_
 from autoact.training.population.member import Member
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.stacked_parameters import Entry
@@ -23,7 +23,7 @@ _FUSED = {torch.optim.AdamW: fused_adamw_, torch.optim.Adam: fused_adam_}
 _PLAIN = ("amsgrad", "maximize", "capturable", "differentiable")
 
 
-def configure(member: Member, settings: Mapping[str, float]) -> None:
+def configure(member: Member) -> None:
     """Make a member's optimiser and schedulers as Lightning does, with the candidate's settings.
 
     Raises:
@@ -42,7 +42,9 @@ def configure(member: Member, settings: Mapping[str, float]) -> None:
     check_schedulers(member.schedulers, member.module)
     if any(config.reduce_on_plateau and config.interval == "step" for config in member.schedulers):
         raise CannotBatchError(f"{name}.configure_optimizers asks ReduceLROnPlateau after every step")
-    apply_settings(settings, optimizers, [config.scheduler for config in member.schedulers])
+    inner = [config.scheduler for config in member.schedulers]
+    apply_settings(member.candidate.settings, optimizers, inner)
+    put_activations_apart_(member.module, optimizers, inner, member.activation_rate)
     if member.paused is not None:
         member.optimizer.load_state_dict(copy.deepcopy(member.paused["optimizer"]))
         for config, state in zip(member.schedulers, member.paused["schedulers"], strict=True):

@@ -14,7 +14,7 @@ from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
 from autoact.tasks.task import Task
-from autoact.training.callbacks import OptimizerSettings, optimizer_settings
+from autoact.training.callbacks import OptimizerSettings, no_groups_in, optimizer_settings
 from autoact.training.lightning_session import build_module, trainer_from
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.random_state import preserved_random_state
@@ -44,6 +44,7 @@ class _Watch(lightning.Callback):
         history: as it was set, then after each step: by then everything that writes a rate has done so.
         configured: the settings as the optimisers have them at the start; empty where there is no optimiser.
         trained: ids of the parameters that the optimisers hold.
+        refusals: why an optimiser cannot have a parameter group more; an empty text for each that can.
         error: that the training ended in; None where it came far enough.
     """
 
@@ -55,11 +56,13 @@ class _Watch(lightning.Callback):
         self.history: list[Groups] = []
         self.configured: dict[str, float] = {}
         self.trained: set[int] = set()
+        self.refusals: list[str] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if any(optimizer.param_groups for optimizer in trainer.optimizers):  # Lightning puts an empty one for None
             self.configured = optimizer_settings(trainer.optimizers)
         self._note(trainer)
+        self.refusals = [no_groups_in(optimizer) for optimizer in trainer.optimizers]
         self.trained = {id(p) for o in trainer.optimizers for group in o.param_groups for p in group["params"]}
         if not self.steps:
             raise _EnoughError
@@ -127,6 +130,11 @@ def settings_in_force(
         if lost:
             overwritten["weight_decay"] = f"{lost[0]:.3g} where {other['weight_decay']:.3g} was set"
     return overwritten
+
+
+def rate_refusal(task: Task, device: torch.device) -> str:
+    """Why weights of activations cannot have a learning rate of their own; empty where they can, and where it fails."""
+    return next(filter(None, _watched(task, device, {}, 0).refusals), "")
 
 
 def untrained_weights(task: Task, device: torch.device, assignment: Assignment) -> dict[str, list[str]]:

@@ -100,6 +100,7 @@ def measure_again(
         engine=means.config.engine,
         search=means.config.search,
         rescale=recommendation.rescale,
+        activation_rate=recommendation.activation_rate,
         test=test,
     )
     qualities = _qualities(task, recommendation, chosen, trained, tolerances, means, confidence, notes)

@@ -40,6 +40,7 @@ def retrain(
     engine: EngineSettings,
     search: SearchSettings,
     rescale: bool,
+    activation_rate: float = 1.0,
     test: str | None = None,
 ) -> dict[str, RetrainedCandidate]:
     """Train each candidate under the same fresh seeds; equal candidates are trained once.
@@ -54,7 +55,13 @@ def retrain(
         task = replace(task, metric=silent(task.metric))
     shape = shape_of(task, SessionOptions(device, search.patience, rescale, threads=search.threads), engine, search)
     options = SessionOptions(
-        device, search.patience, rescale, threads=shape.threads, population=shape.largest, alone=shape.alone
+        device,
+        search.patience,
+        rescale,
+        threads=shape.threads,
+        population=shape.largest,
+        alone=shape.alone,
+        activation_rate=activation_rate,
     )
     worker_context = WorkerContext(task, lambda: PopulationSession(task, options))
     if test is not None and task.test is not None:

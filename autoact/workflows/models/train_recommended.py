@@ -91,7 +91,13 @@ def train_recommended(
     module.configure_model()
     name, chosen = recommendation.named(policy)
     recommendation.apply(module, policy, example_input=task.example_input)  # names every site that does not fit
-    options = SessionOptions(device, patience, recommendation.rescale, threads=fastest_threads(task, device))
+    options = SessionOptions(
+        device,
+        patience,
+        recommendation.rescale,
+        threads=fastest_threads(task, device),
+        activation_rate=recommendation.activation_rate,
+    )
     candidate = Candidate(chosen.assignment, chosen.settings, seed, Role.TRAIN)
     if rows == WHOLE:
         trained, record = _train_to_the_end(task, candidate, chosen.epochs, options)
@@ -131,7 +137,7 @@ def _train_to_the_end(
         raise AutoactError("the recommendation names no number of epochs: train with train.rows=train")
     epochs = epochs_within(epochs, task.trainer)
     task = replace(task, trainer={**task.trainer, "max_epochs": epochs, "min_epochs": epochs})
-    callbacks = [*task.make_callbacks(), OptimizerSettings(candidate.settings)]
+    callbacks = [*task.make_callbacks(), OptimizerSettings(candidate.settings, options.activation_rate)]
     if task.metric is not None:
         callbacks.insert(0, PredictionScore(task.metric, task.monitor))  # a schedule of the user's own may watch it
     started = time.perf_counter()

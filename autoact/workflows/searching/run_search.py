@@ -85,7 +85,13 @@ def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_ask
         preparing(f"  {shape.text()}")
         options = session_options(prepared, shape, stop_asked)
         worker_context = WorkerContext(task, lambda: PopulationSession(task, options), prepared.objectives)
-        files = SearchFiles(prepared.folder, prepared.sites, settings.space.rescale, about(prepared, known))
+        files = SearchFiles(
+            prepared.folder,
+            prepared.sites,
+            settings.space.rescale,
+            about(prepared, known),
+            settings.space.activation_rate,
+        )
         with LateEngine(settings.engine, worker_context, prepared.device, shape) as engine:
             search = Search(
                 task=task,

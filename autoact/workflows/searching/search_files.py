@@ -28,6 +28,7 @@ class SearchFiles(SearchCallback):
     sites: Sites
     rescale: bool
     about: PlainData
+    activation_rate: float = 1.0
 
     def search_finished(self, result: SearchResult) -> None:
         """Write them, and tell the result where they are."""
@@ -37,7 +38,7 @@ class SearchFiles(SearchCallback):
         files["trials"] = str(trials)
         files["latency table"] = str(folder / "latency.json")
         if result.selection is not None and result.rulings:
-            made = recommendation(result, result.selection, self.sites, self.rescale, self.about)
+            made = recommendation(result, result.selection, self.sites, self.rescale, self.about, self.activation_rate)
             files |= _kept_or_replaced(folder / RECOMMENDED, made, result)
         if result.opening or (result.trainings and not (folder / RAW).exists()):
             (folder / RAW).write_text(json.dumps(result.trainings, indent=1), encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from autoact.activations import get
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
@@ -28,7 +29,7 @@ from autoact.training.lightning_session import SessionOptions
 from autoact.training.population.eligibility import set_up
 from autoact.training.preflight.loaded_weights import loaded_note, loaded_weights, sites_of
 from autoact.training.preflight.sanity_check import rehearse
-from autoact.training.preflight.settings_in_force import configured_settings
+from autoact.training.preflight.settings_in_force import configured_settings, rate_refusal
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
 from autoact.user_code.dataloaders import check_validation
 from autoact.workflows.searching.population_size import Shape
@@ -117,12 +118,15 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     if search.sampler not in SAMPLERS or search.sampler_options:
         directions = [objective.direction for objective in objectives]
         check_sampler(search.sampler, search.sampler_options, space.distributions(), directions, space.conditions)
-    training = {
+    training: dict[str, str | int | float | None] = {
         "seed": settings.search.seed,
         "patience": settings.search.patience,
         "rescale": settings.space.rescale,
         "device": device.type,
     }
+    learnt = learnt_on_offer(space)
+    if learnt and settings.space.activation_rate != 1.0:  # other studies keep their names
+        training["activation_rate"] = settings.space.activation_rate
     hardware = {
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -139,9 +143,32 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         *space.notes,
         *narrow,
         loaded_note(loaded) if settings.space.rescale else "",
+        rate_note(learnt, settings.space.activation_rate, rate_refusal(task, device) if learnt else ""),
     )
     notes = tuple(filter(None, (task.warning, note, *lines)))
     return PreparedSearch(task, settings, sites, space, objectives, identity, device, notes)
+
+
+def learnt_on_offer(space: SearchSpace) -> list[str]:
+    """The activations of a space that bring weights along."""
+    return [str(choice) for choice in space.candidates if get(choice.name).learnable]
+
+
+def rate_note(learnt: Sequence[str], rate: float, refusal: str) -> str:
+    """What a reader has to know of how the weights of activations train; empty where they train as all others.
+
+    Example:
+        >>> rate_note(["prelu"], 0.1, "")
+        'prelu: their weights train with 0.1 times the learning rate and without weight decay (space.activation_rate)'
+        >>> rate_note(["prelu"], 0.1, "LBFGS steps all its weights as one")
+        'space.activation_rate=0.1 is not in force, prelu train as all else: LBFGS steps all its weights as one'
+    """
+    if not learnt or rate == 1.0:
+        return ""
+    if refusal:
+        return f"space.activation_rate={rate:g} is not in force, {_first_of(learnt)} train as all else: {refusal}"
+    with_rate = f"{rate:g} times the learning rate and without weight decay (space.activation_rate)"
+    return f"{_first_of(learnt)}: their weights train with {with_rate}"
 
 
 def check_name(name: str) -> None:
@@ -176,6 +203,7 @@ def session_options(
         search.threads if shape is None else shape.threads,
         None if shape is None else shape.largest,
         None if shape is None else shape.alone,
+        activation_rate=prepared.settings.space.activation_rate,
     )
 
 

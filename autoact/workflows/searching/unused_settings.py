@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from autoact.activations import get
 from autoact.config.effective_keys import Given
 from autoact.data.columns.column_types import CATEGORY
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY
@@ -53,6 +54,11 @@ def _weight_decay(prepared: PreparedSearch) -> str:
     return "" if WEIGHT_DECAY in prepared.space.configured else "the model's optimisers take no weight decay"
 
 
+def _activation_rate(prepared: PreparedSearch) -> str:
+    learnt = any(get(choice.name).learnable for choice in prepared.space.candidates)
+    return "" if learnt else "no activation on offer has weights of its own, as candidates=learnable have"
+
+
 def _margin(prepared: PreparedSearch) -> str:
     if any(objective.name != QUALITY for objective in prepared.objectives):
         return ""
@@ -76,6 +82,7 @@ RULES: dict[str, Callable[[PreparedSearch], str]] = {
     "objectives.margin": _margin,
     "space.learning_rate": _learning_rate,
     "space.weight_decay": _weight_decay,
+    "space.activation_rate": _activation_rate,
     **{f"confirm.{name}": _tested for name in ("seeds", "finalists", "early", "confidence", "power")},
     **dict.fromkeys(("data.min_frequency", "data.max_categories"), _categories),
 }

@@ -47,6 +47,15 @@ def test_a_saved_file_reads_back_equal(tmp_path: Path) -> None:
     assert load_recommendation(file) == recommendation()
 
 
+def test_the_rate_of_activations_weights_is_said_where_it_says_something(tmp_path: Path) -> None:
+    plain, learnt = recommendation(), replace(recommendation(), activation_rate=0.1)
+    assert "activation_rate" not in plain.to_dict() and plain.activation_rate == 1.0
+    assert load_recommendation(learnt.save(tmp_path / "learnt.yaml")).activation_rate == 0.1
+    assert learnt.digest != plain.digest
+    with pytest.raises(AutoactError, match="'activation_rate' holds 0: it must be more than 0"):
+        Recommendation.from_dict({**plain.to_dict(), "activation_rate": 0})
+
+
 def test_apply_gives_a_copy_that_computes_the_assignment() -> None:
     before = model()
     after = recommendation().apply(before, "quality")

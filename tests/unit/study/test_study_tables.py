@@ -20,15 +20,15 @@ from autoact.study.settings import ConfirmSettings, SearchSettings
 pytestmark = pytest.mark.usefixtures("timed_by_table")
 
 
-def result_of(kit: Any, effect: float = 0.06, configured: float = 0.0, **changes: Any) -> Any:
-    """A search in which tanh is better by ``effect`` at each site, and the baseline as configured by ``configured``
+def result_of(kit: Any, effect: float = 0.06, configured: float = 0.0, best: str = "tanh", **changes: Any) -> Any:
+    """A search in which ``best`` is better by ``effect`` at each site, and the baseline as configured by ``configured``
     under fresh seeds."""
 
     def validation(c: Any) -> float:
         as_is = c.assignment.summary() == "relu" and dict(c.settings) == kit.configured
         return (
             0.7
-            + effect * sum(str(one) == "tanh" for one in c.assignment.values())
+            + effect * sum(str(one) == best for one in c.assignment.values())
             + configured * (as_is and c.seed >= FIRST_SEED)
             + 0.001 * kit.draw(c.seed, c.label())
         )
@@ -128,6 +128,14 @@ def test_a_recommendation_holds_the_evidence(kit):
     assert found.baseline.assignment.summary() == "relu"
     assert found.sites["a"] == {"current": "relu", "shape": [2, 4], "channels": 4, "channel_dim": -1}
     assert (found.metric, found.rescale, found.simulated) == ({"name": "AUC", "mode": "max"}, True, False)
+
+
+def test_a_recommendation_says_how_weights_of_activations_trained_where_there_are_some(kit):
+    sites = Sites([Site(name, Choice.parse("relu"), (2, 4), 4) for name in "ab"])
+    for best, rate in (("tanh", 1.0), ("prelu", 0.1)):
+        result = result_of(kit, best=best, space=kit.space(candidates=("relu", best)))
+        found = recommendation(result, result.selection, sites, True, {}, 0.1)
+        assert found.policies["quality"].recommend and found.activation_rate == rate
 
 
 def test_keeping_the_baseline_still_shows_the_challenger(kit):

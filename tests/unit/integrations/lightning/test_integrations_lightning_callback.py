@@ -1,6 +1,7 @@
 """Activations in a user's own Lightning module: before the optimiser, once, resumed, and loaded back."""
 
 import copy
+import dataclasses
 
 import lightning
 import pytest
@@ -9,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 import autoact
+from autoact.core.errors import AutoactError
 from autoact.recommendation import Policy
 
 WANTED = {"net.1": "tanh", "net.3": "prelu"}
@@ -378,3 +380,55 @@ def test_a_lenient_load_into_the_plain_class_says_what_to_do(by, tmp_path):
         kind.load_from_checkpoint(path, weights_only=True, **arguments)
     found = autoact.load_from_checkpoint(kind, path, weights_only=True, **arguments)
     assert torch.equal(found(X), changed(X))
+
+
+class Groups(Callback):
+    """Learning rate, weight decay and names of each group at the first step."""
+
+    def on_train_batch_start(self, trainer, module, batch, index):
+        names = {id(weight): name for name, weight in module.named_parameters()}
+        self.seen = [
+            (group["lr"], group["weight_decay"], [names[id(weight)] for weight in group["params"]])
+            for group in trainer.optimizers[0].param_groups
+        ]
+
+
+def groups_under(tmp_path, callback, **more):
+    seen = Groups()
+    trainer(tmp_path, callback, seen).fit(Net(), loader(), **more)
+    return seen.seen
+
+
+def test_weights_of_activations_train_as_the_recommendation_says(tmp_path):
+    found = groups_under(tmp_path, autoact.ApplyActivations(dataclasses.replace(recommendation(), activation_rate=0.1)))
+    assert [group[:2] for group in found] == [(0.01, 0), (pytest.approx(0.001), 0.0)]
+    assert found[1][2] == ["net.3.weight"]
+    assert len(groups_under(tmp_path, autoact.ApplyActivations(recommendation()))) == 1  # of an earlier release
+    assert len(groups_under(tmp_path, autoact.ApplyActivations(WANTED, activation_rate=0.5))) == 2
+    assert len(groups_under(tmp_path, autoact.ApplyActivations({"net.1": "tanh"}, activation_rate=0.5))) == 1
+    with pytest.raises(AutoactError, match="activation_rate=0 must be a factor above 0"):
+        autoact.ApplyActivations(WANTED, activation_rate=0)
+
+
+def test_resuming_keeps_the_groups(tmp_path):
+    weights = []
+    for stops in ([4], [2, 4]):
+        torch.manual_seed(0)
+        module, path = Net(), None
+        for stop in stops:
+            run = trainer(tmp_path, autoact.ApplyActivations(WANTED, activation_rate=0.1), epochs=stop)
+            run.fit(module, loader(), ckpt_path=path, weights_only=False)
+            path = tmp_path / "paused.ckpt"
+            run.save_checkpoint(path)
+        weights.append(module.net[3].weight.detach().clone())
+    torch.testing.assert_close(*weights)
+
+
+def test_an_optimiser_without_groups_is_told(tmp_path):
+    class Whole(Net):
+        def configure_optimizers(self):
+            return torch.optim.LBFGS(self.parameters(), lr=0.1)
+
+    callback = autoact.ApplyActivations(WANTED, activation_rate=0.1)
+    with pytest.warns(UserWarning, match="activation_rate=0.1 is not in force.*LBFGS steps all its weights as one"):
+        trainer(tmp_path, callback).fit(Whole(), loader())

@@ -8,6 +8,7 @@ import pytest
 
 from autoact.cli.config_arguments import read
 from autoact.core.errors import AutoactError
+from autoact.workflows.searching.unused_settings import why_idle_here
 from autoact.workflows.task_source import Configured, prepared_search
 
 MIXED = """
@@ -45,6 +46,21 @@ def test_a_gated_layer_that_cannot_stand_at_a_site_is_a_note_of_the_search(
     assert len(told) == 1
     plain = prepared_search(Configured(read([*words, "candidates=[tanh]"]).settings("search")[0]))
     assert not any("not tried everywhere" in note for note in plain.notes)
+
+
+def test_a_rate_for_weights_that_no_activation_has_is_told() -> None:
+    words = ["task=cancer", "hardware.device=cpu", "space.activation_rate=0.3"]
+    plain, learnt = (
+        prepared_search(Configured(config, given=keys))
+        for config, keys, _ in (read([*words, f"candidates=[tanh,{n}]"]).settings("search") for n in ("relu", "prelu"))
+    )
+    idle = "space.activation_rate=0.3 has no effect: no activation on offer has weights of its own"
+    assert why_idle_here("space.activation_rate", plain) and not why_idle_here("space.activation_rate", learnt)
+    assert [note for note in plain.notes if note.startswith(idle)]
+    said = (
+        "prelu: their weights train with 0.3 times the learning rate and without weight decay (space.activation_rate)"
+    )
+    assert said in learnt.notes and not any(note.startswith(idle) for note in learnt.notes)
 
 
 def test_a_sampler_by_reference_is_checked_before_anything_trains(
