@@ -33,6 +33,9 @@ _WIDTHS = """
 The layers before and behind {sites} have other widths there: each output
 channel is made of several input channels. Give your class these widths yourself.
 """
+_RATE = """
+Where weights are trained: {rate}, as in the search.
+"""
 _POINTWISE = '''
 class Pointwise(nn.Module):
     """A function of each number, without weights."""
@@ -105,6 +108,8 @@ def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
     head = _HEAD.format(task=quotable(recommendation.task), policy=quotable(name))
     if gated:
         head += _WIDTHS.format(sites=", ".join(map(quotable, gated)))
+    if rate := recommendation.rate_of_weights(chosen):
+        head += _RATE.format(rate=rate)
     parts = [f'"""{head}"""', writer.imports(), *writer.definitions()]
     parts += [_CLASSES[kind].strip("\n") for kind in writer.classes]
     parts += ["\n".join(["ACTIVATIONS = {", *lines, "}"]), _APPLY.strip("\n")]

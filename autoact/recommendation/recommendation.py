@@ -130,6 +130,14 @@ class Recommendation:
         """
         return self.named(name)[1]
 
+    def rate_of_weights(self, policy: Policy) -> str:
+        """How the weights that a policy's activations bring along are trained; empty where all train alike."""
+        from autoact.activations import get
+
+        if self.activation_rate == 1.0 or not any(get(choice.name).learnable for choice in policy.assignment.values()):
+            return ""
+        return f"{self.activation_rate:g} times the learning rate, and no weight decay, for weights of activations"
+
     def apply(
         self,
         model: nn.Module,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
-from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from autoact.sites.replacement.state_dict_marker import is_put_in
+from autoact.sites.replacement.parameter_groups import (
+    RATES,
+    inner_schedulers,
+    no_groups_in,
+    put_activations_apart_,
+)
 from autoact.tasks.metrics import Metric
 from autoact.training.predictions import Predictions
 from autoact.training.state.best_epoch import Best, State
@@ -120,7 +123,8 @@ class OptimizerSettings(Callback):
         """Change the optimisers, which exist by now; a resumed training's own values come back after this."""
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         apply_settings(self.settings, trainer.optimizers, schedulers)
-        put_activations_apart_(pl_module, trainer.optimizers, schedulers, self.activation_rate)
+        able = [optimizer for optimizer in trainer.optimizers if not no_groups_in(optimizer)]
+        put_activations_apart_(pl_module, able, schedulers, factor=self.activation_rate)
 
 
 def apply_settings(
@@ -141,7 +145,7 @@ def apply_settings(
 def _scale_learning_rate(optimizers: Sequence[Optimizer], schedulers: Sequence[object], factor: float) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            for key in _RATES:
+            for key in RATES:
                 if key in group:
                     group[key] *= factor
     for scheduler in schedulers:
@@ -160,18 +164,6 @@ def _scale_scheduler(scheduler: object, factor: float) -> None:
             setattr(scheduler, key, getattr(scheduler, key) * factor)
 
 
-def inner_schedulers(scheduler: object) -> list[LRScheduler | ReduceLROnPlateau]:
-    """Schedules that a schedule of the user's own holds: a warm-up with what comes after it.
-
-    Their ``state_dict`` pickles the inner one, whose optimiser would then be a copy that nothing trains with. torch's
-    own classes know what they hold.
-    """
-    if type(scheduler).__module__.startswith("torch."):
-        return []
-    values = [value if isinstance(value, (list, tuple)) else (value,) for value in vars(scheduler).values()]
-    return [one for value in values for one in value if isinstance(one, (LRScheduler, ReduceLROnPlateau))]
-
-
 def optimizer_settings(optimizers: Sequence[Optimizer]) -> dict[str, float]:
     """The settings as configured: first group's learning rate, largest weight decay."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -179,91 +171,6 @@ def optimizer_settings(optimizers: Sequence[Optimizer]) -> dict[str, float]:
     settings = {"learning_rate": float(first.get("initial_lr", first["lr"]))}
     decays = [float(group["weight_decay"]) for group in groups if "weight_decay" in group]
     return settings | ({"weight_decay": max(decays)} if decays else {})
-
-
-_RATES = ("lr", "initial_lr", "max_lr", "min_lr", "swa_lr")
-"""What a parameter group holds of learning rates, its own and its schedule's."""
-_RATES_OF_GROUPS = ("base_lrs", "max_lrs", "min_lrs", "_last_lr")
-_VALUES_OF_GROUPS = ("lr_lambdas", "base_momentums", "max_momentums")
-"""Lists of a schedule that have an entry for each parameter group: rates, and others."""
-
-
-def put_activations_apart_(
-    module: nn.Module, optimizers: Sequence[Optimizer], schedulers: Sequence[object], factor: float
-) -> None:
-    """Train the weights of activations that autoact put in with ``factor`` of the learning rate, and without decay.
-
-    They become parameter groups of their own, behind those that there are: a group for each that held some, whose
-    values they keep otherwise. Schedules follow. A factor of 1 changes nothing. Optimisers that ``no_groups_in`` names
-    stay as they are.
-
-    Args:
-        module: what is trained.
-        optimizers: its own; changed in place.
-        schedulers: theirs; changed in place.
-        factor: of the learning rate (0.1 in RealMLP: Holzmüller et al., Better by Default, 2024).
-    """
-    if factor == 1.0:
-        return
-    ours = {id(weight) for part in module.modules() if is_put_in(part) for weight in part.parameters(recurse=False)}
-    for optimizer in optimizers if ours else ():
-        if not no_groups_in(optimizer):
-            for place in range(len(optimizer.param_groups)):
-                _split_group(optimizer, place, ours, schedulers, factor)
-
-
-def no_groups_in(optimizer: object) -> str:
-    """Why an optimiser cannot have a parameter group more; empty where it can.
-
-    Example:
-        >>> weight = torch.nn.Parameter(torch.zeros(1))
-        >>> no_groups_in(torch.optim.SGD([weight])), no_groups_in(torch.optim.LBFGS([weight]))
-        ('', 'LBFGS steps all its weights as one')
-    """
-    name = type(optimizer).__name__
-    if not isinstance(optimizer, Optimizer):
-        return f"{name} is no torch.optim.Optimizer"
-    own = getattr(optimizer, "_params", None)
-    if own is not None and any(own is group["params"] for group in optimizer.param_groups):
-        return f"{name} steps all its weights as one"
-    return ""
-
-
-def _split_group(
-    optimizer: Optimizer, place: int, ours: Collection[int], schedulers: Sequence[object], factor: float
-) -> None:
-    group, count = optimizer.param_groups[place], len(optimizer.param_groups)
-    chosen = [id(weight) in ours for weight in group["params"]]
-    if not any(chosen):
-        return
-    apart = group
-    if not all(chosen):
-        apart = dict(group)
-        for key in ("params", "param_names"):
-            if key in group:
-                apart[key] = [one for one, mine in zip(group[key], chosen, strict=True) if mine]
-                group[key] = [one for one, mine in zip(group[key], chosen, strict=True) if not mine]
-        optimizer.param_groups.append(apart)
-    for key in _RATES:
-        if key in apart:
-            apart[key] = apart[key] * factor
-    if "weight_decay" in apart:
-        apart["weight_decay"] = 0.0
-    for scheduler in schedulers:
-        if getattr(scheduler, "optimizer", optimizer) is optimizer:
-            _follow_group(scheduler, place, count, factor, added=apart is not group)
-
-
-def _follow_group(scheduler: object, place: int, count: int, factor: float, *, added: bool) -> None:
-    """Give a schedule of ``count`` groups the values of the one at ``place``, with other rates."""
-    for inner in (*getattr(scheduler, "_schedulers", ()), *inner_schedulers(scheduler)):
-        _follow_group(inner, place, count, factor, added=added)
-    for key in (*_RATES_OF_GROUPS, *_VALUES_OF_GROUPS):
-        values = getattr(scheduler, key, None)
-        if not isinstance(values, (list, tuple)) or len(values) != count:
-            continue
-        value = values[place] * factor if key in _RATES_OF_GROUPS else values[place]
-        setattr(scheduler, key, [*values, value] if added else [*values[:place], value, *values[place + 1 :]])
 
 
 class StopWhen(Callback):

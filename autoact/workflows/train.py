@@ -147,6 +147,7 @@ def _summary(config: Config, task: Task, trained: TrainedModel, recommendation: 
     simulated = " [SIMULATED DATA]" if task.simulated else ""
     word = "recommended" if trained.policy.recommend else "the baseline's activations"
     lines = [f"Trained {task.name}{simulated}: policy {trained.name} ({word})", record.candidate.label()]
+    lines += filter(None, [recommendation.rate_of_weights(trained.policy)])
     if trained.rows == WHOLE:
         count = task.facts["rows"]["train"]
         seconds = f"{record.seconds:.1f} s"

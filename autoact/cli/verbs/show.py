@@ -75,7 +75,7 @@ def _lines(found: Recommendation, policy: str | None) -> Iterator[str]:
     for name, outcome in outcomes.items():
         if policy in (None, name):
             yield ""
-            yield from _policy(name, outcome, units)
+            yield from _policy(name, outcome, units, found.rate_of_weights(outcome))
     yield ""
     data, packages = found.about.get("data", {}), found.about.get("packages", {})
     if data.get("summary"):
@@ -84,8 +84,8 @@ def _lines(found: Recommendation, policy: str | None) -> Iterator[str]:
         yield f"packages: {', '.join(f'{name} {number}' for name, number in packages.items())}"
 
 
-def _policy(name: str, outcome: Policy, units: Mapping[str, str]) -> Iterator[str]:
-    """One policy: what it says, and why."""
+def _policy(name: str, outcome: Policy, units: Mapping[str, str], rate: str) -> Iterator[str]:
+    """One policy: what it says, and why; ``rate`` says how weights of activations train."""
     if name == "baseline":
         yield f"baseline: {outcome.reason}"
     else:
@@ -95,6 +95,8 @@ def _policy(name: str, outcome: Policy, units: Mapping[str, str]) -> Iterator[st
         yield f"  {site}: {choice}"
     settings = ", ".join(f"{key}={value:g}" for key, value in outcome.settings.items())
     yield f"  train it for {outcome.epochs} epochs" + (f" with {settings}" if settings else "")
+    if rate:
+        yield f"  {rate}"
     yield from _evidence(outcome.evidence, units)
 
 

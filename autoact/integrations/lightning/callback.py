@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +16,10 @@ from autoact.latency.model_call import to_device
 from autoact.recommendation import Recommendation
 from autoact.recommendation.site_matching import changed
 from autoact.sites import apply_, assignment_in
+from autoact.sites.replacement.parameter_groups import check_rate, no_groups_in, put_activations_apart_
 from autoact.sites.replacement.restore import put_carried_
 from autoact.sites.replacement.state_dict_marker import is_put_in
 from autoact.sites.rewriting.method_rewrite import calls_rewritten, rewrite_
-from autoact.training.callbacks import no_groups_in, put_activations_apart_
 from autoact.user_code.pytorch_lightning import is_of
 from autoact.workflows.load_recommendation import load_recommendation
 
@@ -82,8 +81,7 @@ class ApplyActivations(lightning.Callback):
         self.example_input, self.rescale, self.strict = example_input, rescale, strict
         recommended = 1.0 if self.recommendation is None else self.recommendation.activation_rate
         self.activation_rate = recommended if activation_rate is None else activation_rate
-        if not (self.activation_rate > 0 and math.isfinite(self.activation_rate)):
-            raise AutoactError(f"activation_rate={activation_rate} must be a factor above 0 of the learning rate")
+        check_rate("activation_rate", self.activation_rate)
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Wrap the module's ``configure_model``: no hook runs between it and the optimiser."""
@@ -112,7 +110,8 @@ class ApplyActivations(lightning.Callback):
                 stacklevel=2,
             )
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-        put_activations_apart_(pl_module, trainer.optimizers, schedulers, self.activation_rate)
+        able = [optimizer for optimizer in trainer.optimizers if not no_groups_in(optimizer)]
+        put_activations_apart_(pl_module, able, schedulers, factor=self.activation_rate)
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException

@@ -11,8 +11,9 @@ from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import Tensor
 
 from autoact.core.errors import AutoactError
+from autoact.sites.replacement.parameter_groups import no_groups_in, put_activations_apart_
 from autoact.training._compat_lightning import check_schedulers, configured_optimizers, configured_schedulers
-from autoact.training.callbacks import apply_settings, put_activations_apart_
+from autoact.training.callbacks import apply_settings
 from autoact.training.population.member import Member
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.stacked_parameters import Entry
@@ -44,7 +45,8 @@ def configure(member: Member) -> None:
         raise CannotBatchError(f"{name}.configure_optimizers asks ReduceLROnPlateau after every step")
     inner = [config.scheduler for config in member.schedulers]
     apply_settings(member.candidate.settings, optimizers, inner)
-    put_activations_apart_(member.module, optimizers, inner, member.activation_rate)
+    if not no_groups_in(member.optimizer):
+        put_activations_apart_(member.module, optimizers, inner, factor=member.activation_rate)
     if member.paused is not None:
         member.optimizer.load_state_dict(copy.deepcopy(member.paused["optimizer"]))
         for config, state in zip(member.schedulers, member.paused["schedulers"], strict=True):

@@ -13,8 +13,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
+from autoact.sites.replacement.parameter_groups import no_groups_in
 from autoact.tasks.task import Task
-from autoact.training.callbacks import OptimizerSettings, no_groups_in, optimizer_settings
+from autoact.training.callbacks import OptimizerSettings, optimizer_settings
 from autoact.training.lightning_session import build_module, trainer_from
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.random_state import preserved_random_state

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
-from autoact.training.callbacks import inner_schedulers
+from autoact.sites.replacement.parameter_groups import inner_schedulers
 from autoact.training.state.module_state import Same, hooks_of, is_plain, parts_of, token_of
 
 # What torch and its schedules keep on an optimiser; weights and state are saved, and written by every step.

@@ -101,6 +101,13 @@ def test_it_goes_into_a_model_under_all_names_and_takes_its_weights() -> None:
     assert torch.equal(theirs(x), ours(x))
 
 
+def test_it_says_how_weights_of_activations_train() -> None:
+    said = "0.1 times the learning rate, and no weight decay, for weights of activations, as in the search."
+    for name, found in (("prelu", True), ("tanh", False)):
+        source = to_python(replace(recommendation({"1": name}), activation_rate=0.1))
+        assert (said in str(executed(source)["__doc__"])) == found
+
+
 def test_gated_sites_say_that_the_widths_change() -> None:
     source = to_python(recommendation({"1": "swiglu", "3": "gelu"}))
     assert "The layers before and behind 1 have other widths" in source

@@ -1,10 +1,12 @@
 """``show``: for people, as source, and what it refuses."""
 
+from dataclasses import replace
+
 import pytest
 
 from autoact.cli.main import main
 from autoact.core.assignment import Assignment
-from autoact.recommendation import Policy, Recommendation
+from autoact.recommendation import Policy, Recommendation, load_recommendation
 
 
 @pytest.fixture
@@ -41,6 +43,15 @@ def file(tmp_path):
         simulated=True,
     )
     return made.save(tmp_path / "recommended.yaml")
+
+
+def test_weights_of_activations_have_a_line_where_a_policy_has_some(file, capsys):
+    made = load_recommendation(file)
+    better = replace(made.policies["quality"], assignment=Assignment({"1": "prelu"}))
+    replace(made, policies={"quality": better}, activation_rate=0.1).save(file)
+    assert main(["show", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("  0.1 times the learning rate, and no weight decay, for weights of activations\n") == 1
 
 
 def test_for_people(file, capsys):
