@@ -150,6 +150,11 @@ class SearchSpace:
         return tuple(str(self.ranged.get(str(choice), choice)) for choice in self.candidates)
 
     @property
+    def learnable(self) -> tuple[str, ...]:
+        """The candidates that bring weights along."""
+        return tuple(str(choice) for choice in self.candidates if get(choice.name).learnable)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is not on offer at some dimension, and why, a line each."""
         reasons: dict[str, tuple[dict[str, None], dict[str, None]]] = {}

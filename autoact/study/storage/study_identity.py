@@ -26,14 +26,24 @@ def digest(data: Any) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """A study's name, and its family: equal for studies that differ in their space alone and can seed each other."""
+    """A study's name, and its family: equal for studies that differ in their space alone and can seed each other.
+
+    ``activation_rate`` is the factor of the learning rate of the weights that activations bring along: it decides which
+    trials of the family fit.
+    """
 
     name: str
     family: str
+    activation_rate: float = 1.0
 
 
 def identify(
-    task: Task, space: SearchSpace, objectives: Sequence[Objective], training: Mapping[str, Any], hardware: Any
+    task: Task,
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    training: Mapping[str, Any],
+    hardware: Any,
+    activation_rate: float = 1.0,
 ) -> Identity:
     """The identity of a search; ``training`` holds what else changes a trial's result: seed, patience, ..."""
     family = digest(
@@ -47,4 +57,7 @@ def identify(
             "hardware": hardware,
         }
     )
-    return Identity(f"{task.name}-{digest([family, space.describe()])}", family)
+    described = space.describe()
+    if space.learnable and activation_rate != 1.0:  # studies without such weights keep their names
+        described["activation_rate"] = activation_rate
+    return Identity(f"{task.name}-{digest([family, described])}", family, activation_rate)

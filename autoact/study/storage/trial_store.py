@@ -13,6 +13,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from autoact.activations import get
 from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
 from autoact.space.point import Point
@@ -25,7 +26,7 @@ from autoact.study.storage.study_notes import StudyNotes, cannot_open
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.objectives import Objective
 
-SEEDED = "seeded_from"
+SEEDED, RATE = "seeded_from", "activation_rate"
 STATES = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
 
 
@@ -78,6 +79,7 @@ class TrialStore(StudyNotes):
         self.new = identity.name not in names
         if self.new:
             self.study.set_user_attr("family", identity.family)
+            self.study.set_user_attr(RATE, identity.activation_rate)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self.study.set_metric_names([objective.name for objective in self.objectives])
@@ -158,16 +160,20 @@ class TrialStore(StudyNotes):
             other = optuna.load_study(study_name=name, storage=self._backend)
             if other.user_attrs.get("family") != identity.family:
                 continue
+            alike = other.user_attrs.get(RATE, 1.0) == identity.activation_rate
             for trial in other.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-                self._adopt(trial, name, taken)
+                self._adopt(trial, name, taken, alike)
 
-    def _adopt(self, trial: FrozenTrial, source: str, taken: set[tuple[Point, int]]) -> None:
+    def _adopt(self, trial: FrozenTrial, source: str, taken: set[tuple[Point, int]], alike: bool) -> None:
+        """Take over a trial that fits; ``alike``: weights of activations were trained there as they are here."""
         if _everywhere(trial.distributions) != _everywhere(self._dimensions) or "record" not in trial.user_attrs:
             return
         old = TrialRecord.from_json(trial.user_attrs["record"])
         candidate = old.candidate
         # A dimension of the same name can stand for other sites.
         if set(candidate.assignment) != set(self.space.baseline):
+            return
+        if not alike and any(get(choice.name).learnable for choice in candidate.assignment.values()):
             return
         try:
             point = self.space.point_of(candidate)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from autoact.activations import get
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
@@ -118,15 +117,12 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     if search.sampler not in SAMPLERS or search.sampler_options:
         directions = [objective.direction for objective in objectives]
         check_sampler(search.sampler, search.sampler_options, space.distributions(), directions, space.conditions)
-    training: dict[str, str | int | float | None] = {
+    training = {
         "seed": settings.search.seed,
         "patience": settings.search.patience,
         "rescale": settings.space.rescale,
         "device": device.type,
     }
-    learnt = learnt_on_offer(space)
-    if learnt and settings.space.activation_rate != 1.0:  # other studies keep their names
-        training["activation_rate"] = settings.space.activation_rate
     hardware = {
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -134,7 +130,8 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         "batches": [settings.hardware.latency_batch, settings.hardware.throughput_batch],
         "threads": settings.hardware.threads,
     }
-    identity = identify(task, space, objectives, training, hardware)
+    rate, learnt = settings.space.activation_rate, space.learnable
+    identity = identify(task, space, objectives, training, hardware, rate)
     lines = (
         *task.facts.get("notes", ()),
         drawn,
@@ -143,15 +140,10 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         *space.notes,
         *narrow,
         loaded_note(loaded) if settings.space.rescale else "",
-        rate_note(learnt, settings.space.activation_rate, rate_refusal(task, device) if learnt else ""),
+        rate_note(learnt, rate, rate_refusal(task, device) if learnt else ""),
     )
     notes = tuple(filter(None, (task.warning, note, *lines)))
     return PreparedSearch(task, settings, sites, space, objectives, identity, device, notes)
-
-
-def learnt_on_offer(space: SearchSpace) -> list[str]:
-    """The activations of a space that bring weights along."""
-    return [str(choice) for choice in space.candidates if get(choice.name).learnable]
 
 
 def rate_note(learnt: Sequence[str], rate: float, refusal: str) -> str:

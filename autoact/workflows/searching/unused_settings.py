@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from autoact.activations import get
 from autoact.config.effective_keys import Given
 from autoact.data.columns.column_types import CATEGORY
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY
@@ -55,8 +54,11 @@ def _weight_decay(prepared: PreparedSearch) -> str:
 
 
 def _activation_rate(prepared: PreparedSearch) -> str:
-    learnt = any(get(choice.name).learnable for choice in prepared.space.candidates)
-    return "" if learnt else "no activation on offer has weights of its own, as candidates=learnable have"
+    return (
+        ""
+        if prepared.space.learnable
+        else "no activation on offer has weights of its own, as candidates=learnable have"
+    )
 
 
 def _margin(prepared: PreparedSearch) -> str:

@@ -237,6 +237,7 @@ class Bench:
     population: int = 4
     repeatable: bool = False
     driver: str = "main"
+    activation_rate: float = 1.0
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -248,7 +249,8 @@ class Bench:
         return known_of(self.space, self.extra)
 
     def ledger(self) -> TrialStore:
-        identity = identify(self.task, self.space, self.objectives, {"seed": self.settings.seed}, "bench")
+        training = {"seed": self.settings.seed}
+        identity = identify(self.task, self.space, self.objectives, training, "bench", self.activation_rate)
         space = self.space.with_costs(self.known.values)
         return TrialStore(self.storage, identity, space, self.objectives, self.settings)
 

@@ -117,6 +117,9 @@ def test_a_name_is_stable_and_tells_studies_apart(kit):
     first = name()
     assert name() == first
     assert first[0].startswith("bench-")
+    learnt = {"space": kit.space(candidates=("relu", "prelu"))}
+    assert name(**learnt, activation_rate=0.1)[0] != name(**learnt)[0] and name(**learnt)[1] == first[1]
+    assert name(activation_rate=0.1) == first, "no activation brings weights along"
     spaces = [kit.space(candidates=("relu", "elu")), kit.space(granularity="model"), kit.space(weight_decay=[])]
     for other in spaces:
         assert name(space=other)[0] != first[0]

@@ -207,6 +207,21 @@ def test_a_changed_space_is_a_new_study_that_knows_what_fits(kit):
     assert wider.ledger().spent == 0
 
 
+def test_weights_of_activations_that_trained_at_another_rate_are_not_taken_over(kit):
+    bench = kit.Bench(space=kit.space(candidates=("relu", "prelu")))
+    old = bench.ledger()
+    told(kit, old, bench.known, 12)
+    plain = [r for r in old.records() if "prelu" not in r.candidate.assignment.to_dict().values()]
+    assert 0 < len(plain) < 12
+    slow = changed(bench, activation_rate=0.1)
+    assert slow.ledger().name != old.name
+    assert [r.candidate for r in slow.ledger().records()] == [r.candidate for r in plain]
+    wider = changed(slow, space=kit.space(candidates=("relu", "prelu", "tanh")))
+    told(kit, slow.ledger(), slow.known, 6, seed=8)
+    learnt = [r for r in wider.ledger().records() if "prelu" in r.candidate.assignment.to_dict().values()]
+    assert learnt and all(r.candidate not in [one.candidate for one in old.records()] for r in learnt)
+
+
 def test_trials_are_not_handed_on_twice(kit):
     bench = kit.Bench(space=kit.space(candidates=("relu", "gelu")))
     told(kit, bench.ledger(), bench.known, 5)
