@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import lightning
 
-from autoact.activations import function_key
+from autoact.activations import function_key, get
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
 from autoact.latency.model_call import to_device
@@ -126,18 +126,29 @@ class ApplyActivations(lightning.Callback):
     def state_dict(self) -> dict[str, Any]:
         """What stands in a checkpoint beside the weights: the assignment, and where it comes from."""
         about = {"task": self.recommendation.task, "digest": self.recommendation.digest} if self.recommendation else {}
-        return {"assignment": self.assignment.to_dict(), "policy": self.policy, **about}
+        return {
+            "assignment": self.assignment.to_dict(),
+            "policy": self.policy,
+            "activation_rate": self.activation_rate,
+            **about,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Compare with the checkpoint's assignment.
 
         Raises:
-            AutoactError: the checkpoint was trained with other activations.
+            AutoactError: the checkpoint was trained with other activations, or with another rate for their weights.
         """
         saved = Assignment(state_dict["assignment"])
         if _keys(saved) != _keys(self.assignment):
             raise AutoactError(
                 f"the checkpoint was trained with {saved.summary()}, this callback applies {self.assignment.summary()}"
+            )
+        rate = state_dict.get("activation_rate", 1.0)
+        if rate != self.activation_rate and any(get(choice.name).learnable for choice in saved.values()):
+            raise AutoactError(
+                f"the checkpoint was trained with activation_rate={rate:g}, this callback has "
+                f"{self.activation_rate:g}: give ApplyActivations(..., activation_rate={rate:g})"
             )
 
     def _put_into(self, module: lightning.LightningModule, *, fresh: bool) -> None:

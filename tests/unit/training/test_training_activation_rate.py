@@ -90,3 +90,33 @@ def test_searched_settings_come_first(tiny: Any, net: Any, candidate: Any) -> No
         (pytest.approx(0.15), 0.0, 3),
         (pytest.approx(0.003), 0.0, 1),
     ]
+
+
+class Own(torch.nn.Module):
+    """Somebody's Swish, one weight for the site."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beta = torch.nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.sigmoid(self.beta * x)
+
+
+def test_weights_of_ones_own_stay_as_they_are_configured(tiny: Any, net: Any, agree: Any) -> None:
+    def module() -> Any:
+        made = net(decaying)
+        made.act1 = Own()
+        return made
+
+    watch = Watch()
+    own = "swish_beta(beta=1.5)"
+    pairs = [(own, "relu"), (own, "blend_mish"), ("xielu", "coslu"), ("erfact", "poly_relu"), (own, "blend_mish")]
+    given = [(n, Candidate(Assignment({"act1": one, "act2": two}))) for n, (one, two) in enumerate(pairs)]
+    together = agree(tiny(module), given, activation_rate=RATE)
+    assert together.reason == ""
+    assert isinstance(together.modules()[1].act1, Own) and together.modules()[1].act1.beta != 1.5
+    session = LightningSession(tiny(module, make_callbacks=lambda: [watch]), SessionOptions(activation_rate=RATE))
+    session.start(given[1:2])
+    session.advance(1)
+    assert watch.groups == [(0.02, 0.2, 7), (pytest.approx(0.002), 0.0, 1)]

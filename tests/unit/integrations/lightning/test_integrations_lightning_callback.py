@@ -1,5 +1,6 @@
 """Activations in a user's own Lightning module: before the optimiser, once, resumed, and loaded back."""
 
+import contextlib
 import copy
 import dataclasses
 
@@ -422,6 +423,17 @@ def test_resuming_keeps_the_groups(tmp_path):
             run.save_checkpoint(path)
         weights.append(module.net[3].weight.detach().clone())
     torch.testing.assert_close(*weights)
+
+
+def test_resuming_at_another_rate_is_refused(tmp_path):
+    path = tmp_path / "one.ckpt"
+    for wanted, other in ((WANTED, "trained with activation_rate=0.1, this callback has 1: "), ({"net.1": "tanh"}, "")):
+        run = trainer(tmp_path, autoact.ApplyActivations(wanted, activation_rate=0.1))
+        run.fit(Net(), loader())
+        run.save_checkpoint(path)
+        again = trainer(tmp_path, autoact.ApplyActivations(wanted), epochs=2)
+        with pytest.raises(AutoactError, match=other) if other else contextlib.nullcontext():
+            again.fit(Net(), loader(), ckpt_path=path, weights_only=False)
 
 
 def test_an_optimiser_without_groups_is_told(tmp_path):
