@@ -19,9 +19,15 @@ DEPTH = 20
 WIDTH = 512
 FACTOR = 2.0
 ROWS = [row for row in registry.all() if row.searchable]
-SQUARES = ("squared_relu", "star_relu", *(row.name for row in ROWS if row.gated and row.name != "maxout"))
-"""Functions of degree two: twice the signal gives four times the output. So a sample that is a tenth too large is two
-times too large three layers on, whatever the weights: no initialisation can hold it over twenty."""
+SQUARES = (
+    "squared_relu",
+    "star_relu",
+    "xielu",
+    "poly_relu",
+    *(row.name for row in ROWS if row.gated and row.name != "maxout"),
+)
+"""Of degree two, PolyReLU of three: twice the signal gives four times the output. So a sample that is a tenth too
+large is two times too large three layers on, whatever the weights: no initialisation can hold it over twenty."""
 
 SHALLOW = 3
 

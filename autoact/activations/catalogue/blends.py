@@ -8,7 +8,7 @@ from math import inf
 from torch import Tensor
 
 from autoact.activations.functional import blends
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import CRITICAL, HE, Activation, Parameter
 
 
 def _blend(
@@ -23,6 +23,7 @@ def _blend(
     monotonic: bool = False,
     zero_centred: bool = False,
     parity: str | None = None,
+    critical: bool = False,
 ) -> Activation:
     """The row of a blend; its facts are those of its activation, where training starts."""
     return Activation(
@@ -38,6 +39,7 @@ def _blend(
         monotonic=monotonic,
         zero_centred=zero_centred,
         parity=parity,
+        initialisation=CRITICAL if critical else HE,
         reference="Holzmüller et al., Better by Default: Strong Pre-Tuned MLPs and Boosted Trees on Tabular Data, 2024",
     )
 
@@ -50,8 +52,8 @@ ROWS = (
         "selu", blends.blend_selu, _SELU, _LOW, limits=(_LOW, None), smooth=False, monotonic=True, zero_centred=True
     ),
     _blend("mish", blends.blend_mish, r"x \tanh(\log(1 + e^x))", -0.30884341301725073),
-    _blend("gelu", blends.blend_gelu, r"x \Phi(x)", -0.16997120747990369),
-    _blend("silu", blends.blend_silu, r"x \sigma(x)", -0.27846454276107379),
+    _blend("gelu", blends.blend_gelu, r"x \Phi(x)", -0.16997120747990369, critical=True),
+    _blend("silu", blends.blend_silu, r"x \sigma(x)", -0.27846454276107379, critical=True),
     _blend(
         "tanh",
         blends.blend_tanh,
@@ -62,5 +64,6 @@ ROWS = (
         monotonic=True,
         zero_centred=True,
         parity="odd",
+        critical=True,
     ),
 )

@@ -179,6 +179,7 @@ ROWS = (
         monotonic=True,
         zero_centred=False,
         reference="Ma et al., Mega: Moving Average Equipped Gated Attention, 2022",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="sine",

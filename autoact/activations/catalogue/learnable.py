@@ -119,6 +119,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Pishchik, Trainable Activations for Image Classification, 2023",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="poly_relu",
@@ -136,6 +137,7 @@ ROWS = (
         monotonic=True,
         zero_centred=False,
         reference="Zhuo et al., Polynomial Composition Activations, 2024",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="xielu",
@@ -153,6 +155,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Huang and Schlag, Deriving Activation Functions Using Integration, 2024",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="srelu",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from autoact.activations.functional import self_gated
-from autoact.activations.spec import Activation, Parameter
+from autoact.activations.spec import CRITICAL, Activation, Parameter
 
 _FACTOR = 100.0
 """Largest factor allowed: the papers have no limit, a search should."""
@@ -22,6 +22,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Hendrycks and Gimpel, Gaussian Error Linear Units, 2016",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="clipped_gelu",
@@ -39,6 +40,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Wu et al., Integer Quantization for Deep Learning Inference, 2020",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="golu",
@@ -50,6 +52,7 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Das et al., Gompertz Linear Units, 2025",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="smish",
@@ -88,5 +91,6 @@ ROWS = (
         monotonic=False,
         zero_centred=False,
         reference="Kumar, APTx: Better Activation Function than MISH, SWISH, and ReLU's Variants, 2022",
+        initialisation=CRITICAL,
     ),
 )

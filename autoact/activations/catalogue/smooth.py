@@ -92,6 +92,7 @@ ROWS = (
         monotonic=True,
         zero_centred=False,
         reference="Wolf et al., Transformers: State-of-the-Art Natural Language Processing, 2020",
+        initialisation=CRITICAL,
     ),
     Activation(
         name="gelu",
