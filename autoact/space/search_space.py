@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from autoact.activations import canonical, function_key, pieces
+from autoact.activations import canonical, function_key, get, pieces
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.trial import Candidate
