@@ -40,7 +40,7 @@ class SpaceSettings:
     learning_rate: list[float] = field(default_factory=lambda: [0.1, 10.0])
     weight_decay: list[float] = field(default_factory=lambda: [0.0, 1e-4, 1e-3, 1e-2, 1e-1])
     rescale: bool = True
-    activation_rate: float = 0.1
+    activation_rate: float = 1.0
 
     def __post_init__(self) -> None:
         check_values(self, "space")
