@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
-from autoact.data.settings import KINDS, DataSettings
+from autoact.data.settings import KINDS, POINTS, DataSettings
 
 SEARCH, AGAIN, ELSEWHERE, CHECK, TRAIN = "search", "confirm STUDY", "confirm", "check", "train"
 TABLES = ("classification", "regression")
@@ -128,10 +128,16 @@ def _kind(*kinds: str) -> Callable[[Config], str]:
     return rule
 
 
+def _of_tables(config: Config) -> str:
+    return _columns(config) if config.task.kind in POINTS else _kind(*TABLES)(config)
+
+
 def _columns(config: Config) -> str:
     """For what names or reads columns of a table."""
     data = config.data
     digits = data.source == "sklearn" and data.name == "digits"
+    if config.task.kind in POINTS:
+        return "the points of this task have no columns"
     if data.source == "npz" or (_kind_of(config) == "sequence_classification" and digits):
         return "these sequences are arrays, without columns or text"
     return ""
@@ -173,6 +179,8 @@ def _data_seed(config: Config) -> str:
 
 def _scaling(config: Config) -> str:
     kind = _kind_of(config)
+    if config.task.kind in POINTS:
+        return "points keep their coordinates"
     if kind == "forecast":
         return "forecasts are always standardised"
     if kind == "sequence_classification" and config.data.scaling == "quantile":
@@ -263,7 +271,7 @@ RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
     ("recipe.*", _recipe),
     ("data.seed", _data_seed),
     *_each("data", [one.name for one in fields(DataSettings) if one.name != "seed"], _recipe).items(),
-    ("data.path", _source("csv", "parquet", "npz")),
+    ("data.path", _source("csv", "parquet", "npz", "image")),
     ("data.test_path", _source("csv", "parquet")),
     *_each("data", ("openml_id", "cache_dir"), _source("openml")).items(),
     *_each("data", ("delimiter", "header", "names", "comment"), _source("csv")).items(),
@@ -275,7 +283,7 @@ RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
     ("data.scaling", _scaling),
     *_each("data", ("series", "known", "history", "horizon"), _kind("forecast")).items(),
     *_each("data", ("positive", "label_strip"), _kind("classification", "sequence_classification")).items(),
-    *_each("data", ("min_frequency", "max_categories"), _kind(*TABLES)).items(),
+    *_each("data", ("min_frequency", "max_categories"), _of_tables).items(),
     ("objectives.max_cost", _priced),
     *_each("hardware", ("currency", "price_date", "price_source", "throughput_batch"), _priced).items(),
     ("search.rungs.enabled", _rungs_enabled),

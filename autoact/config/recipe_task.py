@@ -18,6 +18,7 @@ from autoact.data.datamodule import TensorDataModule
 from autoact.data.preparation.cross_validation import fold_of, has_folds
 from autoact.data.prepare import KINDS, prepare
 from autoact.data.prepared_data import PreparedData
+from autoact.data.settings import POINTS
 from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
 from autoact.tasks.production_model import ProductionModel, find_production_model
 from autoact.tasks.reference_models import reference_rows
@@ -110,8 +111,11 @@ def check_recipe(recipe: Any, config: Config) -> None:
     """
     kind, settings = config.task.kind, config.recipe
     kinds, like = getattr(recipe, "kinds", ()), KINDS.find(kind).like
-    if kinds and not {kind, like} & set(kinds):
-        fitting = [name for name, wanted in _RECIPES.items() if wanted == like]
+    # Points of an equation are taught by the recipe's own loss: one of another kind would learn something else.
+    if kinds and not ({kind} if kind in POINTS else {kind, like}) & set(kinds):
+        fitting = [name for name, wanted in _RECIPES.items() if wanted == kind] or [
+            name for name, wanted in _RECIPES.items() if wanted == like
+        ]
         raise AutoactError(
             f"recipe.module={settings.module} is for {' and '.join(kinds)}, and task.kind is {kind}: "
             f"recipe={' or recipe='.join(fitting)}"
@@ -132,6 +136,8 @@ _RECIPES = {
     "mlp_regression": "regression",
     "sequence_classification": "sequence_classification",
     "forecast": "forecast",
+    "image_fit": "image",
+    "heat": "heat",
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoact.core.errors import AutoactError
+from autoact.data.coordinates.heat import prepare_heat
+from autoact.data.coordinates.image import prepare_image
 from autoact.data.preparation.fingerprint import data_fingerprint
 from autoact.data.preparation.forecasts import prepare_forecast
 from autoact.data.preparation.sequences import prepare_sequences
@@ -35,6 +37,10 @@ def prepare(settings: DataSettings, kind: str, *, whole: bool = False) -> Prepar
     check_settings(settings, row.like)
     if row.prepare is not None:
         return _prepared_by(row, settings, whole)
+    if kind == "image":
+        return prepare_image(settings, whole=whole)
+    if kind == "heat":
+        return prepare_heat(settings, whole=whole)
     if kind == "sequence_classification":
         return prepare_sequences(settings, whole=whole)
     if kind == "forecast":

@@ -10,11 +10,13 @@ from autoact.core.override_text import override
 from autoact.core.registry import Registry
 from autoact.core.typed_values import check_values, takes
 
-SOURCES = ("csv", "parquet", "npz", "openml", "packaged", "sklearn", "simulated")
+SOURCES = ("csv", "parquet", "npz", "openml", "packaged", "sklearn", "simulated", "image", "equation")
 # Sources that hold their data themselves, and read no file.
 BRING_THEIR_DATA = ("packaged", "sklearn", "simulated")
 # The sets that come along, and whether an official test file belongs to each.
 PACKAGED = {"churn": False, "credit": False, "income": True, "houses": False, "bike": False}
+# Kinds of task whose rows are points with coordinates; each with the source that it reads.
+POINTS = {"image": "image", "heat": "equation"}
 SPLITS = ("auto", "stratified", "random", "time", "group")
 SCALINGS = ("quantile", "standard", "none")
 
@@ -38,9 +40,10 @@ class DataSettings:
 
     # --- where it comes from
     source: str = "csv"
-    """``csv``, ``parquet``, ``npz`` (sequences), ``openml``, ``packaged``, ``sklearn`` or ``simulated``."""
+    """``csv``, ``parquet``, ``npz`` (sequences), ``openml``, ``packaged``, ``sklearn``, ``simulated``, ``image`` or
+    ``equation``."""
     path: str | None = None
-    """The file, for csv, parquet and npz."""
+    """The file, for csv, parquet, npz and image."""
     test_path: str | None = None
     """An official test file with the same columns (csv, parquet); ``test`` is then ignored."""
     name: str | None = None
@@ -199,7 +202,10 @@ KINDS: Registry[TaskKind] = Registry(
     "task.kind",
     "autoact.task_kinds",
     TaskKind,
-    [TaskKind(name, name) for name in ("classification", "regression", "sequence_classification", "forecast")],
+    [
+        *(TaskKind(name, name) for name in ("classification", "regression", "sequence_classification", "forecast")),
+        *(TaskKind(name, "regression") for name in POINTS),
+    ],
     check=_check_kind,
 )
 

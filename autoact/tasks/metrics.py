@@ -139,6 +139,17 @@ def _mae(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return float(abs(y_true.astype("float64") - y_score).mean())
 
 
+def _psnr(y_true: np.ndarray, y_score: np.ndarray) -> float:
+    """The peak signal is 1: values lie from 0 to 1."""
+    error = _mse(y_true, y_score)
+    return -10 * math.log10(error) if error > 0 else math.inf
+
+
+def _relative_l2(y_true: np.ndarray, y_score: np.ndarray) -> float:
+    size = float((y_true.astype("float64") ** 2).sum())
+    return math.sqrt(float(((y_true.astype("float64") - y_score) ** 2).sum()) / size) if size else math.nan
+
+
 def _r2(y_true: np.ndarray, y_score: np.ndarray) -> float:
     from sklearn.metrics import r2_score
 
@@ -172,6 +183,8 @@ METRICS: Registry[Metric] = Registry(
         Metric("rmse", "RMSE", "min", _rmse, REGRESSION, 0.0),
         Metric("mae", "MAE", "min", _mae, REGRESSION, 0.0),
         Metric("r2", "R2", "max", _r2, REGRESSION, 1.0),
+        Metric("psnr", "PSNR in dB", "max", _psnr, ("image",)),
+        Metric("relative_l2", "relative L2 error", "min", _relative_l2, REGRESSION, 0.0),
     ],
     check=_check_metric,
 )

@@ -36,7 +36,11 @@ def reference_scores(
         >>> [name for name, _, _ in reference_scores(prepared, resolve("accuracy", "classification"), None)]
         ['logistic regression', 'gradient boosting']
     """
-    if int(np.prod(prepared.input_shape)) > MOST_INPUTS or (prepared.kind == "forecast"):
+    if prepared.split == "drawn":  # training points hold no solution that a reference could learn from
+        return []
+    if prepared.train.y.ndim > 1 and prepared.kind == "regression":
+        families = [("ridge regression", _linear(prepared.kind)), ("nearest neighbours", _neighbours())]
+    elif int(np.prod(prepared.input_shape)) > MOST_INPUTS or (prepared.kind == "forecast"):
         families = [("ridge regression", _linear(prepared.kind))] if prepared.kind == "forecast" else []
     else:
         linear = "logistic regression" if prepared.kind in CLASSIFICATION else "ridge regression"
@@ -65,6 +69,13 @@ def _linear(kind: str) -> list[BaseEstimator]:
     if kind in CLASSIFICATION:
         return [LogisticRegression(C=strength, max_iter=2000) for strength in STRENGTHS]
     return [Ridge(alpha=1.0 / strength) for strength in STRENGTHS]
+
+
+def _neighbours() -> list[BaseEstimator]:
+    """The mean of the nearest rows, for several numbers at once."""
+    from sklearn.neighbors import KNeighborsRegressor
+
+    return [KNeighborsRegressor(n_neighbors=count, weights="distance") for count in (1, 2, 4, 8)]
 
 
 def _boosting(kind: str) -> list[BaseEstimator]:

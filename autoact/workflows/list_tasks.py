@@ -14,6 +14,8 @@ from autoact.config.groups import conf_dir, options, search_path
 from autoact.config.schema import Config
 from autoact.core.errors import unknown
 from autoact.core.result_table import ResultTable, to_html
+from autoact.data.coordinates.heat import heat_table
+from autoact.data.coordinates.image import IMAGES, image_table
 from autoact.data.settings import BRING_THEIR_DATA, DataSettings
 from autoact.data.sources.load import load_table
 from autoact.data.sources.packaged import packaged_set
@@ -158,7 +160,11 @@ def _listed(name: str, config_dirs: Sequence[str], folders: Sequence[Path]) -> L
     data = config.data
     rows = columns = None
     target = data.target or ", ".join(data.series) or None
-    if data.source in BRING_THEIR_DATA:
+    if data.source in _POINTS:
+        frame = _POINTS[data.source](data)
+        rows, columns = frame.shape
+        target = ", ".join(frame.columns[2:])
+    elif data.source in BRING_THEIR_DATA:
         table = load_table(data)
         rows = len(table.frame) + (0 if table.test_frame is None else len(table.test_frame))
         columns, target = table.frame.shape[1], target or table.default_target
@@ -184,12 +190,13 @@ def _listed(name: str, config_dirs: Sequence[str], folders: Sequence[Path]) -> L
     )
 
 
+_POINTS = {"image": image_table, "equation": heat_table}
 _SKLEARN = "BSD 3-Clause, that of scikit-learn"
 
 
 def _ready(config: Config) -> bool:
     data = config.data
-    return data.source in BRING_THEIR_DATA or data.path is not None or data.openml_id is not None
+    return data.source in (*BRING_THEIR_DATA, *_POINTS) or data.path is not None or data.openml_id is not None
 
 
 def _where(data: DataSettings) -> tuple[str, str | None]:
@@ -199,6 +206,10 @@ def _where(data: DataSettings) -> tuple[str, str | None]:
         return f"packaged, {found.size / 1000:,.0f} kB", found.licence
     if data.source == "sklearn":
         return f"scikit-learn's {data.name}", _SKLEARN
+    if data.source == "image" and data.path is None:
+        return f"scikit-learn's {IMAGES.get(data.name or '')}", "CC BY 2.0"
+    if data.source == "equation":
+        return "computed", "Apache License 2.0, that of autoact"
     if data.source == "simulated":
         return "simulated", "Apache License 2.0, that of autoact"
     if data.source == "openml" and data.openml_id is not None:

@@ -24,6 +24,7 @@ from autoact.data.part import Part
 from autoact.data.preparation.cross_validation import fold_of
 from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import PreparedTest
+from autoact.recipes.coordinates import HeatEquation, ImageFit
 from autoact.recipes.residual import ResidualClassifier, ResidualRegressor
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
@@ -196,6 +197,9 @@ def tasks() -> dict[str, Callable[[], Task]]:
         ),
         "forecast": lambda: recipe_task(
             lambda: Forecaster(3, 2, width=6, dropout=0.2), draw(count, 3, 9), draw(count, 2, seed=2), "mae"
+        ),
+        "image": lambda: recipe_task(
+            lambda: ImageFit(2, 3, width=12), draw(count, 2), draw(count, 3, seed=2).sigmoid(), "psnr"
         ),
         "own, adamw": own_task,
         "own, sgd": lambda: own_task("sgd"),
@@ -455,3 +459,17 @@ def test_one_that_does_not_fit_into_memory_is_halved(monkeypatch):
 
     monkeypatch.setattr(Members, "losses", losses)
     compare(task, candidates(task, 7))
+
+
+@pytest.mark.filterwarnings("ignore:candidates train one by one, not together. HeatEquation")
+def test_second_derivatives_train_one_by_one_and_it_is_said():
+    x = draw(ROWS + VALIDATION, 2).sigmoid()
+    task = recipe_task(lambda: HeatEquation(2, 1, width=12), x, draw(len(x), seed=2), "relative_l2")
+    given = candidates(task, 3)
+    alone, together = LightningSession(task), PopulationSession(task)
+    for session in (alone, together):
+        session.start(given)
+        session.advance()
+    assert together.reason.startswith("HeatEquation cannot be batched")
+    for one, other in zip(alone.records(), together.records(), strict=True):
+        assert other.quality == pytest.approx(one.quality, rel=CLOSE, abs=CLOSE)

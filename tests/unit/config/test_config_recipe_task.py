@@ -32,6 +32,8 @@ def diabetes():
         *((name, 1, False) for name in ("churn", "credit", "income", "houses", "bike", "cancer", "diabetes")),
         *((name, 10, False) for name in ("digits", "digits-rows")),
         ("demand", 7, True),
+        ("image-fit", 3, False),
+        ("heat", 1, False),
     ],
 )
 def test_every_task_that_comes_along_gives_a_model_its_data(name, outputs, simulated):

@@ -1,0 +1,1 @@
+"""Points with coordinates: the pixels of an image or a signal, and those where an equation is to hold."""
