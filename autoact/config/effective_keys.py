@@ -188,6 +188,12 @@ def _scaling(config: Config) -> str:
     return ""
 
 
+def _season(config: Config) -> str:
+    if (config.metric or config.task.metric) != "mase":
+        return "metric=mase reads it, and another metric decides"
+    return _kind("forecast")(config)
+
+
 def _priced(config: Config) -> str:
     return "" if config.hardware.price_per_hour is not None else "this hardware has no price (hardware.price_per_hour)"
 
@@ -284,6 +290,7 @@ RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
     *_each("data", ("series", "known", "history", "horizon"), _kind("forecast")).items(),
     *_each("data", ("positive", "label_strip"), _kind("classification", "sequence_classification")).items(),
     *_each("data", ("min_frequency", "max_categories"), _of_tables).items(),
+    ("data.season", _season),
     ("objectives.max_cost", _priced),
     *_each("hardware", ("currency", "price_date", "price_source", "throughput_batch"), _priced).items(),
     ("search.rungs.enabled", _rungs_enabled),

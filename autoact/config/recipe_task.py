@@ -19,7 +19,7 @@ from autoact.data.preparation.cross_validation import fold_of, has_folds
 from autoact.data.prepare import KINDS, prepare
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import POINTS
-from autoact.tasks.metrics import CLASSIFICATION, Metric, resolve
+from autoact.tasks.metrics import CLASSIFICATION, OWN_UNIT, Metric, resolve
 from autoact.tasks.production_model import ProductionModel, find_production_model
 from autoact.tasks.reference_models import reference_rows
 from autoact.tasks.task import Task
@@ -68,7 +68,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
         make_fold=_folds(prepared, settings.batch_size) if has_folds(prepared) else None,
         monitor=f"val_{metric.name}",
         mode=metric.mode,
-        quality_unit=_unit(metric, prepared),
+        quality_unit=_unit(scored, prepared),
         example_input=prepared.train.x[:4],
         make_input=lambda rows: torch.randn(rows, *shape, generator=torch.Generator().manual_seed(0)),
         metric=scored,
@@ -89,6 +89,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
             "recipe": settings.module,
             "notes": [
                 *prepared.notes,
+                *_about_metric(metric, prepared),
                 *([] if production_model is None else filter(None, [MAY_HAVE_SEEN, production_model.note])),
             ],
             "settings": asdict(data),
@@ -164,21 +165,48 @@ def task_metric(config: Config, kind: str) -> Metric:
 
 
 def in_users_unit(metric: Metric, prepared: PreparedData) -> Metric:
-    """The metric over targets in the user's own unit, not standardised; several series stay standardised."""
+    """The metric over targets in the user's own unit, not standardised; several series stay standardised.
+
+    Raises:
+        AutoactError: it means nothing on standardised targets, or cannot be scaled by these data.
+    """
+    if metric.of_data is not None:
+        function, title = metric.of_data(prepared)
+        return replace(metric, function=function, title=title)
     scale = prepared.target_scale
+    if scale is not None and len(scale.names) > 1 and metric.needs == OWN_UNIT:
+        raise AutoactError(
+            f"metric={metric.name} needs targets in their own unit, and the {len(scale.names)} series are standardised "
+            "(each by itself): use mase, or forecast one series"
+        )
     if scale is None or len(scale.names) > 1:
         return metric
 
-    def function(y_true: Any, y_score: Any) -> float:
+    def function_of_standardised(y_true: Any, y_score: Any) -> float:
         mean, std = float(scale.mean[0]), float(scale.std[0])
         return metric.function(y_true.astype("float64") * std + mean, y_score.astype("float64") * std + mean)
 
-    return replace(metric, function=function)
+    return replace(metric, function=function_of_standardised)
 
 
 def _unit(metric: Metric, prepared: PreparedData) -> str:
+    """What the quality is, for people; a metric that is scaled by the data is the same for any number of series."""
     scale = prepared.target_scale
-    return metric.title if scale is None or len(scale.names) == 1 else f"{metric.title} (standardised)"
+    alone = scale is None or len(scale.names) == 1 or metric.of_data is not None
+    return metric.title if alone else f"{metric.title} (standardised)"
+
+
+def _about_metric(metric: Metric, prepared: PreparedData) -> list[str]:
+    """What the reader has to know of the metric that decides."""
+    if metric.name != "mase":
+        return []
+    season, series = prepared.season, 1 if prepared.target_scale is None else len(prepared.target_scale.names)
+    known = "the season of the data" if prepared.season_known else "no season is known: data.season=STEPS names one"
+    shared = f"; the {series} series are standardised, each by itself, and share one scale" if series > 1 else ""
+    return [
+        "MASE divides errors by those of the seasonal naive forecast in the training part, which repeats the value of "
+        f"{season} {'step' if season == 1 else 'steps'} ago ({known}){shared}"
+    ]
 
 
 def _folds(prepared: PreparedData, batch_size: int) -> Callable[[int, int, int], TensorDataModule]:

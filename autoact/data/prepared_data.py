@@ -82,6 +82,10 @@ class PreparedData:
         seed: of the split.
         fingerprint: sha256 over content and settings that matter.
         notes: what is allowed but worth a look.
+        season: steps of one season (forecasts); 1 where nobody named it.
+        season_known: whether somebody did.
+        naive_error: mean absolute error of the seasonal naive forecast inside the training part, over the steps of all
+            series, standardised (forecasts); None where no series is longer than a season.
         profile: how the columns of the training rows are distributed (tables), else empty; see ``drift.profile``.
     """
 
@@ -108,6 +112,9 @@ class PreparedData:
     meanings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     profile: PlainData = field(default_factory=dict)
+    season: int = 1
+    season_known: bool = False
+    naive_error: float | None = None
 
     @property
     def inputs(self) -> int:

@@ -126,6 +126,8 @@ class DataSettings:
     """Steps that a forecast sees."""
     horizon: int = 7
     """Steps that it predicts."""
+    season: int | None = None
+    """Steps of one season, such as 7 for days: the metric ``mase`` compares with the value of one season ago."""
 
     def __post_init__(self) -> None:
         check_values(self, "data")
@@ -141,7 +143,7 @@ class DataSettings:
                 f"data.validation={self.validation} and data.test={self.test} leave no rows to train on: "
                 f"their sum must be below 1"
             )
-        least = {"max_rows": 1, "min_frequency": 1, "history": 1, "horizon": 1, "openml_id": 1}
+        least = {"max_rows": 1, "min_frequency": 1, "history": 1, "horizon": 1, "openml_id": 1, "season": 1}
         for name, bound in {**least, "max_categories": 2, "seed": 0}.items():
             value = getattr(self, name)
             if value is not None and value < bound:
@@ -315,11 +317,12 @@ def _check_named(settings: DataSettings) -> None:
             )
 
 
-# What only says where the data lies or how it is written: the fingerprint leaves these out.
+# What only says where the data lies, how it is written or how errors are compared: the fingerprint leaves these out.
 _LOCATION = frozenset(
     {"source", "path", "test_path", "name", "openml_id", "cache_dir"}
     | {"delimiter", "header", "names", "comment", "missing", "strip", "time_format"}
     | {"decimal", "thousands", "number_signs"}
+    | {"season"}
 )
 
 

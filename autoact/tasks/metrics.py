@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +14,19 @@ from autoact.core.errors import AutoactError, unknown
 from autoact.core.imports import load_reference
 from autoact.core.registry import Registry
 from autoact.data.settings import KINDS
+from autoact.tasks import classification_metrics as classes
+from autoact.tasks import regression_metrics as numbers
+
+if TYPE_CHECKING:
+    from autoact.data.prepared_data import PreparedData
 
 MetricFunction = Callable[[np.ndarray, np.ndarray], float]
 
 CLASSIFICATION = ("classification", "sequence_classification")
 REGRESSION = ("regression", "forecast")
+# What a metric looks at, of what a model gives.
+CLASSES, ORDER, PROBABILITIES, NUMBERS, OWN_UNIT = "classes", "order", "probabilities", "numbers", "own unit"
+NEEDS = (CLASSES, ORDER, PROBABILITIES, NUMBERS, OWN_UNIT)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,11 @@ class Metric:
             forecasts both are in the user's own unit, ``[n]`` or ``[n, horizon]``.
         kinds: the kinds of task that it fits.
         ideal: its value for perfect predictions; None where unknown.
+        unit: what its values are in, for people: ``share``, ``%``, ``target`` (the target's own unit); empty: unknown.
+        needs: what it looks at: ``classes`` (which one is predicted), ``order`` (how scores rank the rows),
+            ``probabilities``, ``numbers``, or ``own unit`` (numbers that mean nothing once they are standardised);
+            empty: all that a model gives.
+        of_data: gives the function and the title for some data; None where the rows are enough.
     """
 
     name: str
@@ -41,6 +55,9 @@ class Metric:
     function: MetricFunction
     kinds: tuple[str, ...]
     ideal: float | None = None
+    unit: str = ""
+    needs: str = ""
+    of_data: Callable[[PreparedData], tuple[MetricFunction, str]] | None = None
 
     def __call__(self, y_true: np.ndarray, y_score: np.ndarray) -> float:
         """The metric's value; raises ``FloatingPointError`` where it is not finite, ``AutoactError`` for no number."""
@@ -54,108 +71,6 @@ class Metric:
         return value
 
 
-def _hard(score: np.ndarray) -> np.ndarray:
-    """Class indices from scores: above one half with two classes, else the largest."""
-    return (score > 0.5).astype("int64") if score.ndim == 1 else score.argmax(1)
-
-
-def _accuracy(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    return float((_hard(y_score) == y_true).mean())
-
-
-def _f1(average: str) -> MetricFunction:
-    def function(y_true: np.ndarray, y_score: np.ndarray) -> float:
-        if average == "binary" and y_score.ndim == 1:
-            return _binary_f1(y_true, y_score)
-        from sklearn.metrics import f1_score
-
-        kind = "macro" if average == "macro" or y_score.ndim > 1 else "binary"
-        return float(f1_score(y_true, _hard(y_score), average=kind, zero_division=0.0))
-
-    return function
-
-
-def _binary_f1(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    """Twice the hits over hits, twice counted, and misses of both kinds (van Rijsbergen, 1979); 0 without positives.
-
-    It is computed after every epoch of every candidate, and fifty times per training of the final check.
-    """
-    found, truth = y_score > 0.5, y_true == 1
-    hits = int((found & truth).sum())
-    claimed = int(found.sum()) + int(truth.sum())
-    return 2 * hits / claimed if claimed else 0.0
-
-
-def _roc_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    if y_score.ndim == 1 and 0 < (positive := int((y_true == 1).sum())) < len(y_true):
-        return _area(y_true == 1, y_score, positive)
-    from sklearn.metrics import roc_auc_score
-
-    if y_score.ndim == 1:
-        return float(roc_auc_score(y_true, y_score))
-    return float(roc_auc_score(y_true, y_score, multi_class="ovr", labels=list(range(y_score.shape[1]))))
-
-
-def _area(positives: np.ndarray, y_score: np.ndarray, positive: int) -> float:
-    """The area under the ROC curve from ranks, ties sharing theirs (Mann and Whitney, 1947).
-
-    It is computed after every epoch of every candidate; scikit-learn's checks take ten times as long as the sort.
-    """
-    order = np.argsort(y_score)
-    ranked = y_score[order]
-    first = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
-    sizes = np.diff(np.append(first, len(ranked)))
-    ranks = np.repeat(first + (sizes + 1) / 2, sizes)
-    negative = len(ranked) - positive
-    above = float(ranks[positives[order]].sum()) - positive * (positive + 1) / 2
-    return above / positive / negative
-
-
-def _average_precision(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    from sklearn.metrics import average_precision_score
-
-    if y_score.ndim == 1:
-        return float(average_precision_score(y_true, y_score))
-    one_hot = y_true[:, None] == list(range(y_score.shape[1]))
-    return float(average_precision_score(one_hot, y_score, average="macro"))
-
-
-def _log_loss(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    from sklearn.metrics import log_loss
-
-    classes = 2 if y_score.ndim == 1 else y_score.shape[1]
-    return float(log_loss(y_true, y_score, labels=list(range(classes))))
-
-
-def _mse(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    return float(((y_true.astype("float64") - y_score) ** 2).mean())
-
-
-def _rmse(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    return math.sqrt(_mse(y_true, y_score))
-
-
-def _mae(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    return float(abs(y_true.astype("float64") - y_score).mean())
-
-
-def _psnr(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    """The peak signal is 1: values lie from 0 to 1."""
-    error = _mse(y_true, y_score)
-    return -10 * math.log10(error) if error > 0 else math.inf
-
-
-def _relative_l2(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    size = float((y_true.astype("float64") ** 2).sum())
-    return math.sqrt(float(((y_true.astype("float64") - y_score) ** 2).sum()) / size) if size else math.nan
-
-
-def _r2(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    from sklearn.metrics import r2_score
-
-    return float(r2_score(y_true.reshape(-1), y_score.reshape(-1)))
-
-
 def _check_metric(metric: Metric) -> None:
     if not metric.name.isidentifier():
         raise AutoactError(f"metric name {metric.name!r}: use letters, digits and _, no digit first")
@@ -165,6 +80,8 @@ def _check_metric(metric: Metric) -> None:
         KINDS.find(kind)
     if not metric.kinds:
         raise AutoactError(f"the metric {metric.name!r} fits no kind of task: name one or more of {', '.join(KINDS)}")
+    if metric.needs and metric.needs not in NEEDS:
+        raise unknown(f"need of the metric {metric.name!r}", metric.needs, NEEDS)
     check_metric(metric.function, metric.name)
 
 
@@ -173,18 +90,52 @@ METRICS: Registry[Metric] = Registry(
     "autoact.metrics",
     Metric,
     [
-        Metric("accuracy", "accuracy", "max", _accuracy, CLASSIFICATION, 1.0),
-        Metric("f1", "F1", "max", _f1("binary"), CLASSIFICATION, 1.0),
-        Metric("macro_f1", "macro F1", "max", _f1("macro"), CLASSIFICATION, 1.0),
-        Metric("roc_auc", "ROC AUC", "max", _roc_auc, CLASSIFICATION, 1.0),
-        Metric("average_precision", "average precision", "max", _average_precision, CLASSIFICATION, 1.0),
-        Metric("log_loss", "log loss", "min", _log_loss, CLASSIFICATION, 0.0),
-        Metric("mse", "MSE", "min", _mse, REGRESSION, 0.0),
-        Metric("rmse", "RMSE", "min", _rmse, REGRESSION, 0.0),
-        Metric("mae", "MAE", "min", _mae, REGRESSION, 0.0),
-        Metric("r2", "R2", "max", _r2, REGRESSION, 1.0),
-        Metric("psnr", "PSNR in dB", "max", _psnr, ("image",)),
-        Metric("relative_l2", "relative L2 error", "min", _relative_l2, REGRESSION, 0.0),
+        Metric("accuracy", "accuracy", "max", classes.accuracy, CLASSIFICATION, 1.0, "share", CLASSES),
+        Metric(
+            "balanced_accuracy",
+            "balanced accuracy",
+            "max",
+            classes.balanced_accuracy,
+            CLASSIFICATION,
+            1.0,
+            "share",
+            CLASSES,
+        ),
+        Metric("f1", "F1", "max", classes.f1("binary"), CLASSIFICATION, 1.0, "share", CLASSES),
+        Metric("macro_f1", "macro F1", "max", classes.f1("macro"), CLASSIFICATION, 1.0, "share", CLASSES),
+        Metric("roc_auc", "ROC AUC", "max", classes.roc_auc, CLASSIFICATION, 1.0, "share", ORDER),
+        Metric(
+            "average_precision",
+            "average precision",
+            "max",
+            classes.average_precision,
+            CLASSIFICATION,
+            1.0,
+            "share",
+            ORDER,
+        ),
+        Metric("log_loss", "log loss", "min", classes.log_loss, CLASSIFICATION, 0.0, "nats", PROBABILITIES),
+        Metric("ece", "ECE", "min", classes.calibration_error, CLASSIFICATION, 0.0, "share", PROBABILITIES),
+        Metric("brier", "Brier score", "min", classes.brier, CLASSIFICATION, 0.0, "squared share", PROBABILITIES),
+        Metric("mse", "MSE", "min", numbers.mse, REGRESSION, 0.0, "squared target", NUMBERS),
+        Metric("rmse", "RMSE", "min", numbers.rmse, REGRESSION, 0.0, "target", NUMBERS),
+        Metric("mae", "MAE", "min", numbers.mae, REGRESSION, 0.0, "target", NUMBERS),
+        Metric("r2", "R2", "max", numbers.r2, REGRESSION, 1.0, "share", NUMBERS),
+        Metric("smape", "sMAPE", "min", numbers.smape, REGRESSION, 0.0, "%", OWN_UNIT),
+        Metric("pinball", "pinball loss (median)", "min", numbers.pinball, REGRESSION, 0.0, "target", NUMBERS),
+        Metric(
+            "mase",
+            "MASE",
+            "min",
+            numbers.mase,
+            ("forecast",),
+            0.0,
+            "naive errors",
+            NUMBERS,
+            of_data=numbers.scaled_by_naive,
+        ),
+        Metric("psnr", "PSNR in dB", "max", numbers.psnr, ("image",), unit="dB", needs=NUMBERS),
+        Metric("relative_l2", "relative L2 error", "min", numbers.relative_l2, REGRESSION, 0.0, "share", NUMBERS),
     ],
     check=_check_metric,
 )
@@ -198,6 +149,8 @@ def register_metric(
     kinds: str | Sequence[str],
     title: str | None = None,
     ideal: float | None = None,
+    unit: str = "",
+    needs: str = "",
     replace: bool = False,
 ) -> Metric:
     """Make a metric known by name.
@@ -209,6 +162,8 @@ def register_metric(
         kinds: the kinds of task that it fits, such as ``["regression", "forecast"]``, or one of them.
         title: as people write it; the name unless given.
         ideal: its value for perfect predictions.
+        unit: what its values are in, for people.
+        needs: ``classes``, ``order``, ``probabilities``, ``numbers`` or ``own unit``; see ``Metric``.
         replace: put it in the place of one registered before under this name.
 
     Raises:
@@ -220,7 +175,8 @@ def register_metric(
         'min'
         >>> METRICS.remove("doctest_bias")
     """
-    metric = Metric(name, title or name, mode, function, (kinds,) if isinstance(kinds, str) else tuple(kinds), ideal)
+    fitting = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    metric = Metric(name, title or name, mode, function, fitting, ideal, unit, needs)
     METRICS.add(metric, replace=replace)
     return metric
 

@@ -11,10 +11,7 @@ from numpy.typing import ArrayLike
 from autoact.core.errors import AutoactError
 from autoact.data.columns.column_types import as_text
 from autoact.data.prepared_data import PreparedData
-from autoact.tasks.metrics import CLASSIFICATION, Metric
-
-# These look at the predicted class alone, and these at the order of the scores alone.
-HARD, ORDER = ("accuracy", "f1", "macro_f1"), ("roc_auc", "average_precision")
+from autoact.tasks.metrics import CLASSES, CLASSIFICATION, ORDER, Metric
 
 
 def as_scores(
@@ -63,7 +60,7 @@ def _are_labels(values: np.ndarray) -> bool:
 
 def _from_labels(values: np.ndarray, classes: Sequence[str], metric: Metric, title: str) -> np.ndarray:
     """Predicted classes as certain probabilities, where the metric asks for no more."""
-    if metric.name not in HARD:
+    if metric.needs != CLASSES:
         raise AutoactError(
             f"production_model={title} gives classes, and {metric.title} needs probabilities: log the model with "
             f"pyfunc_predict_fn='predict_proba', or give them as a file"
@@ -87,7 +84,7 @@ def _from_probabilities(
             raise AutoactError(f"production_model={title} gives {found.shape[1]} columns for {len(classes)} classes")
         if columns is not None and set(columns) == set(classes):
             found = found[:, [list(columns).index(name) for name in classes]]
-    ordered = metric.name in ORDER and len(classes) == 2
+    ordered = metric.needs == ORDER and len(classes) == 2
     if not ordered and (found.min() < 0 or found.max() > 1):
         raise AutoactError(
             f"production_model={title} gives scores from {found.min():.4g} to {found.max():.4g}: {metric.title} needs "

@@ -17,7 +17,7 @@ from autoact.data.preparation.preprocessing import unique_name
 from autoact.data.preparation.split import split_rows
 from autoact.data.preparation.table_checks import check_columns
 from autoact.data.preparation.tables import subset
-from autoact.data.preparation.windows import Track, WindowReader
+from autoact.data.preparation.windows import Track, WindowReader, naive_error
 from autoact.data.prepared_data import PreparedData, TargetScale
 from autoact.data.sealed_test import PreparedTest
 from autoact.data.settings import DataSettings
@@ -69,6 +69,9 @@ def prepare_forecast(table: LoadedTable, settings: DataSettings, *, whole: bool 
         fingerprint=data_fingerprint("forecast", content_hash(content), settings),
         target_scale=scale,
         notes=[*table.notes, *notes],
+        season=settings.season or 1,
+        season_known=settings.season is not None,
+        naive_error=naive_error(tracks, settings.season or 1),
     )
 
 
@@ -81,6 +84,7 @@ def _with_defaults(settings: DataSettings, table: LoadedTable) -> DataSettings:
             known=settings.known or ["promotion"],
             time=settings.time or "date",
             group=settings.group or "product",
+            season=settings.season or 7,
         )
     return settings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,23 @@ def window_starts(part: np.ndarray, which: int, history: int, horizon: int) -> n
     starts = np.arange(max(0, len(part) - history - horizon + 1))
     first, last = part[starts + history], part[starts + history + horizon - 1]
     return starts[(first == which) & (last == which)]
+
+
+def naive_error(tracks: Sequence[Track], season: int) -> float | None:
+    """The mean absolute error of repeating the value of one season ago, over the training steps of all tracks.
+
+    None where no track is longer than a season (Hyndman and Koehler, 2006: the scale of MASE).
+
+    Example:
+        >>> steps = np.array([0.0, 1.0, 0.0, 2.0, 9.0])
+        >>> part = np.array([0, 0, 0, 0, 1])
+        >>> track = Track(steps, np.empty((0, 5)), part, np.arange(5), 0)
+        >>> naive_error([track], 2), naive_error([track], 4)
+        (0.5, None)
+    """
+    trained = [track.values[track.part == 0] for track in tracks]
+    errors = [np.abs(values[season:] - values[:-season]) for values in trained if len(values) > season]
+    return float(np.concatenate(errors).mean()) if errors else None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _range(task: Task) -> tuple[float, float]:
     if task.metric is None or ours is None or task.metric.kinds != ours.kinds:
         return -math.inf, math.inf
     if ours.mode == "min":
-        return 0.0, math.inf
+        return 0.0, {"ece": 1.0, "brier": 2.0, "smape": 200.0}.get(ours.name, math.inf)
     return (-math.inf if ours.name == "r2" else 0.0), 1.0
 
 

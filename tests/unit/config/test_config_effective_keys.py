@@ -73,6 +73,10 @@ SEARCH = {
     "task.name": (BASE, "task.name=mine"),
     "task.metric": (BASE, "task.metric=f1"),
     "metric": (BASE, "metric=f1"),
+    "data.season": (
+        [F, CSV, "data.time=day", "data.series=[a]", "hardware.device=cpu", "metric=mase"],
+        "data.season=2",
+    ),
     "metric_mode": ([*OWN_METRIC, "trust=statistics", "metric_mode=max"], "metric_mode=min"),
     "recipe.module": (BASE, "recipe.module=autoact.recipes.tabular:TabularRegressor"),
     "recipe.arguments": (BASE, "recipe.arguments.width=6"),
@@ -181,6 +185,8 @@ IDLE = [
       ("data.positive=yes", "data.label_strip=.", "data.min_frequency=3", "data.max_categories=9")),
     *(([C, CSV, Y], word, "and task.kind is classification") for word in
       ("data.series=[a]", "data.known=[a]", "data.history=9", "data.horizon=9")),
+    (SERIES, "data.season=7", "another metric decides"),
+    ([C, CSV, Y, "metric=mase"], "data.season=7", "and task.kind is classification"),
     (SERIES, "data.scaling=none", "forecasts are always standardised"),
     (ARRAYS, "data.scaling=quantile", "scaled by channel"),
     ([C, CSV, Y], "data.time_format=%d", "data.time is not set"),

@@ -159,3 +159,29 @@ def test_a_recipe_or_a_metric_that_cannot_serve_is_one_line(overrides, message):
 
 def test_the_recipe_that_a_refusal_advises_is_taken():
     recipe_task(settings(compose(["task=cancer", "recipe=tabular_classification"])))
+
+
+def test_mase_says_its_season_and_is_another_metric_with_another():
+    demand = ["task=demand", "data.max_rows=2000", "metric=mase"]
+    task = task_of(*demand)
+    assert (task.monitor, task.mode, task.quality_unit) == ("val_mase", "min", "MASE (season 7)")
+    assert "repeats the value of 7 steps ago (the season of the data); the 5 series" in " ".join(task.facts["notes"])
+    assert task_of(*demand, "data.season=14").quality_unit == "MASE (season 14)"
+    y = task.make_datamodule(0).prepared.validation.y.numpy()
+    naive_error = task.make_datamodule(0).prepared.naive_error
+    assert task.metric(y, y + naive_error) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_mase_without_a_known_season_says_how_to_name_it(tmp_path):
+    days = "\n".join(f"{day},{day % 7}" for day in range(200))
+    (tmp_path / "days.csv").write_text(f"day,sold\n{days}\n", encoding="utf-8")
+    task = task_of(
+        *("task=forecast", f"data.path={tmp_path / 'days.csv'}", "data.time=day", "data.series=[sold]", "metric=mase")
+    )
+    assert task.quality_unit == "MASE (season 1)"
+    assert "1 step ago (no season is known: data.season=STEPS names one)" in " ".join(task.facts["notes"])
+
+
+def test_smape_of_several_standardised_series_is_refused():
+    with pytest.raises(AutoactError, match="metric=smape needs targets in their own unit, and the 5 series"):
+        task_of("task=demand", "data.max_rows=2000", "metric=smape")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import sklearn.metrics
 
 from autoact.core.errors import AutoactError
-from autoact.tasks.metrics import METRICS, Metric, register_metric, resolve
+from autoact.tasks.metrics import METRICS, NEEDS, Metric, register_metric, resolve
 
 BINARY = np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.6, 0.4, 0.8, 0.9])
 THREE = np.array([0, 1, 2, 2]), np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.6, 0.3], [0.0, 0.1, 0.9]])
@@ -26,6 +30,11 @@ FUTURES = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [4.0, 2.0]])
         ("f1", THREE, (1 + 2 / 3 + 2 / 3) / 3),  # of several classes it is the macro average
         ("roc_auc", BINARY, 5 / 6),
         ("average_precision", BINARY, (1 + 1 + 3 / 4) / 3),
+        ("balanced_accuracy", BINARY, (1 / 2 + 2 / 3) / 2),
+        ("balanced_accuracy", THREE, (1 + 1 + 1 / 2) / 3),
+        ("ece", BINARY, (0.1 + 0.2 + 0.1 + 0.6 + 0.6) / 5),
+        ("brier", BINARY, (0.01 + 0.36 + 0.36 + 0.04 + 0.01) / 5),
+        ("brier", THREE, (0.14 + 0.54 + 0.86 + 0.02) / 4),
         ("log_loss", BINARY, -np.log([0.9, 0.4, 0.4, 0.8, 0.9]).mean()),
         ("log_loss", THREE, -np.log([0.7, 0.4, 0.3, 0.9]).mean()),
         ("mse", NUMBERS, 5 / 4),
@@ -35,6 +44,8 @@ FUTURES = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [4.0, 2.0]])
         ("mse", FUTURES, 5 / 4),
         ("mae", FUTURES, 3 / 4),
         ("r2", FUTURES, 1 - 5 / 5),
+        ("smape", NUMBERS, 100 * (1 / 3.5 + 2 / 3) / 4),
+        ("pinball", NUMBERS, 3 / 8),
     ],
 )
 def test_values(name, rows, value):
@@ -51,6 +62,8 @@ def test_several_classes_are_one_against_the_rest(name):
 @pytest.mark.parametrize("name", METRICS)
 def test_better_predictions_have_better_values(name):
     metric = METRICS[name]
+    if metric.of_data is not None:
+        metric = replace(metric, function=metric.of_data(SimpleNamespace(naive_error=1.0, season=1))[0])
     perfect = BINARY[0].astype(float) if "classification" in metric.kinds else NUMBERS[0]
     y, score = BINARY if "classification" in metric.kinds else NUMBERS
     best, middling = metric(y, np.clip(perfect, 1e-6, None if perfect.max() > 1 else 1 - 1e-6)), metric(y, score)
@@ -70,7 +83,18 @@ def test_a_value_that_is_not_finite_says_so():
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("acuracy", "classification", "unknown metric 'acuracy': did you mean accuracy"),
+        (
+            "acuracy",
+            "classification",
+            "unknown metric 'acuracy': did you mean accuracy.* Allowed: accuracy, balanced_a",
+        ),
+        (
+            "auc",
+            "classification",
+            "unknown metric 'auc': .*Allowed: .*roc_auc, average_precision, log_loss, ece, brier",
+        ),
+        ("mase", "regression", "the metric mase does not fit a regression task. Allowed: mse, rmse, mae, r2, smape"),
+        ("mape", "forecast", "unknown metric 'mape': did you mean smape.*Allowed: .*smape, pinball, mase"),
         ("mse", "classification", "the metric mse does not fit a classification task. Allowed: accuracy"),
         ("roc_auc", "forecast", "the metric roc_auc does not fit a forecast task. Allowed: mse"),
     ],
@@ -127,6 +151,7 @@ def test_a_metric_that_a_user_registers(metrics):
         ("my bias", {}, "metric name 'my bias': use letters"),
         ("bias", {"mode": "lower"}, "direction of the metric 'bias' is 'lower'. Allowed: max, min"),
         ("bias", {"kinds": ["regresion"]}, "unknown task.kind 'regresion': did you mean regression"),
+        ("bias", {"needs": "labels"}, "need of the metric 'bias' 'labels'.*Allowed: classes, order, probabilities"),
         ("bias", {"kinds": []}, "'bias' fits no kind of task"),
         ("bias", {"function": len}, "bias takes"),
     ],
@@ -139,3 +164,19 @@ def test_a_metric_that_cannot_be_registered(metrics, name, fields, message):
 
 def test_one_kind_of_task_can_be_given_by_its_name(metrics):
     assert register_metric("bias", bias, mode="min", kinds="regression").kinds == ("regression",)
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_each_says_what_it_is(metric):
+    assert metric.ideal is not None and metric.unit and metric.needs in NEEDS
+    known = {"classification": ("classes", "order", "probabilities")}.get(metric.kinds[0], ("numbers", "own unit"))
+    assert metric.needs in known
+
+
+def test_the_page_has_a_row_for_each():
+    page = (Path(__file__).resolve().parents[3] / "docs/metrics.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:6]] for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("`") for row in rows] == list(METRICS.built_in)
+    for name, title, mode, unit, needs in rows:
+        metric = METRICS[name.strip("`")]
+        assert (title, mode, unit, needs) == (metric.title, metric.mode, metric.unit, metric.needs), name

@@ -127,3 +127,19 @@ def test_numbers_as_people_write_them_are_forecast(tmp_path):
         prepare(given, "forecast")
     given.decimal = ","
     assert prepare(given, "forecast").features == ["v"]
+
+
+def test_the_season_is_what_the_user_says_or_what_is_known() -> None:
+    demand = prepare(DataSettings(source="simulated", name="demand", max_rows=2000), "forecast")
+    own = prepare(DataSettings(source="simulated", name="demand", max_rows=2000, season=14), "forecast")
+    assert (demand.season, demand.season_known, own.season) == (7, True, 14)
+    assert demand.fingerprint == own.fingerprint  # it says how errors are compared, not what is learnt
+    assert demand.naive_error is not None and 0 < demand.naive_error < 2
+
+
+def test_without_a_season_the_step_before_is_repeated(tmp_path: Path) -> None:
+    settings = DataSettings(path=_write(tmp_path, _series()), series=["a"], time="date", history=8, horizon=4)
+    prepared = prepare(settings, "forecast")
+    assert (prepared.season, prepared.season_known) == (1, False)
+    assert prepared.target_scale is not None and prepared.naive_error is not None
+    assert prepared.naive_error * float(prepared.target_scale.std[0]) == pytest.approx(2.0)  # a rises by 2 a step

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from autoact.data.preparation.windows import Track, WindowReader, window_starts
+from autoact.data.preparation.windows import Track, WindowReader, naive_error, window_starts
 
 STEPS, HISTORY, HORIZON = 60, 6, 3
 
@@ -59,3 +59,12 @@ def test_readers_survive_pickling_and_hide_their_data(track: Track) -> None:
     reader = WindowReader([track], 2, HISTORY, HORIZON)
     assert len(pickle.loads(pickle.dumps(reader))()) == len(reader) == 10
     assert repr(reader) == "WindowReader(10 windows)"
+
+
+def test_the_naive_forecast_repeats_one_season_inside_the_training_part_of_each_track(track: Track) -> None:
+    other = Track(np.tile([0.0, 1.0], STEPS // 2), track.known, track.part, track.rows, 1)
+    assert naive_error([track], 1) == 1.0 and naive_error([track], 7) == 7.0
+    assert naive_error([track, other], 2) == pytest.approx((2.0 + 0.0) / 2)
+    later = track.values + np.where(track.part > 0, 100.0 * np.arange(STEPS), 0.0)  # what comes later is not looked at
+    assert naive_error([Track(later, track.known, track.part, track.rows, 0)], 1) == 1.0
+    assert naive_error([track], 36) is None

@@ -56,7 +56,15 @@ def test_another_metric_is_refused_with_what_to_do(stored, advice):
 
 @pytest.mark.parametrize(
     ("name", "interval"),
-    [("roc_auc", (0, 1)), ("f1", (0, 1)), ("r2", (-5, 1)), ("log_loss", (0, 5)), ("mae", (0, 5))],
+    [
+        ("roc_auc", (0, 1)),
+        ("f1", (0, 1)),
+        ("r2", (-5, 1)),
+        ("log_loss", (0, 5)),
+        ("mae", (0, 5)),
+        ("ece", (0, 1)),
+        ("brier", (0, 2)),
+    ],
 )
 def test_an_interval_stays_in_the_range(name, interval):
     assert within_range(task_by(METRICS[name]), -5, 5) == interval
@@ -70,5 +78,5 @@ def test_the_range_of_a_function_of_the_users_own_is_unknown():
 def test_a_metric_that_does_not_exist_says_so_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(FloatingPointError, match="ROC AUC is nan"):
+        with pytest.raises(FloatingPointError, match="no row is of class 0"):
             silent(METRICS["roc_auc"])(np.ones(3), np.ones(3))
