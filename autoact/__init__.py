@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from autoact.study.callbacks import SearchCallback as SearchCallback
     from autoact.study.callbacks import SearchInfo as SearchInfo
     from autoact.study.confirmation.verdict import Ruling as Ruling
+    from autoact.study.outcome.group_scores import GroupGap as GroupGap
+    from autoact.study.outcome.group_scores import GroupScores as GroupScores
     from autoact.study.outcome.result import Row as Row
     from autoact.study.outcome.result import SearchResult as SearchResult
     from autoact.study.paired_statistics import Interval as Interval

@@ -77,6 +77,7 @@ UNREAD: dict[str, dict[str, str]] = {
         **_each("search", _BUDGET, "nothing is searched"),
         "confirm.*": "check trains under as many fresh seeds as seeds=N says",
         "production_model": "the recommendation is compared with its baseline",
+        "data.groups": "check compares all rows together (the final check of a search scores groups)",
         **_each("tracking", ("backend", "experiment", "children", "parent_run_id"), "check logs nothing"),
     },
     TRAIN: {
@@ -91,6 +92,7 @@ UNREAD: dict[str, dict[str, str]] = {
             "nothing is timed; only hardware.device is read",
         ),
         "production_model": "nothing is compared",
+        "data.groups": "nothing is scored on test rows",
         **_each("tracking", ("children", "parent_run_id"), "there is one run, of this training"),
     },
 }
@@ -188,10 +190,8 @@ def _scaling(config: Config) -> str:
     return ""
 
 
-def _season(config: Config) -> str:
-    if (config.metric or config.task.metric) != "mase":
-        return "metric=mase reads it, and another metric decides"
-    return _kind("forecast")(config)
+def _groups(config: Config) -> str:
+    return _kind(*TABLES)(config) or _confirmed(config)
 
 
 def _priced(config: Config) -> str:
@@ -290,7 +290,8 @@ RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
     *_each("data", ("series", "known", "history", "horizon"), _kind("forecast")).items(),
     *_each("data", ("positive", "label_strip"), _kind("classification", "sequence_classification")).items(),
     *_each("data", ("min_frequency", "max_categories"), _of_tables).items(),
-    ("data.season", _season),
+    ("data.season", _kind("forecast")),
+    ("data.groups", _groups),
     ("objectives.max_cost", _priced),
     *_each("hardware", ("currency", "price_date", "price_source", "throughput_batch"), _priced).items(),
     ("search.rungs.enabled", _rungs_enabled),

@@ -19,7 +19,7 @@ from autoact.data.preparation.cross_validation import fold_of, has_folds
 from autoact.data.prepare import KINDS, prepare
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import POINTS
-from autoact.tasks.metrics import CLASSIFICATION, OWN_UNIT, Metric, resolve
+from autoact.tasks.metrics import CLASSIFICATION, METRICS, OWN_UNIT, Metric, resolve
 from autoact.tasks.production_model import ProductionModel, find_production_model
 from autoact.tasks.reference_models import reference_rows
 from autoact.tasks.task import Task
@@ -72,6 +72,8 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
         example_input=prepared.train.x[:4],
         make_input=lambda rows: torch.randn(rows, *shape, generator=torch.Generator().manual_seed(0)),
         metric=scored,
+        also=_other_metrics(metric, kind, prepared),
+        groups=tuple(dict.fromkeys(data.groups)),
         test=prepared.test,
         trainer=dict(config.trainer),
         identity={
@@ -187,6 +189,20 @@ def in_users_unit(metric: Metric, prepared: PreparedData) -> Metric:
         return metric.function(y_true.astype("float64") * std + mean, y_score.astype("float64") * std + mean)
 
     return replace(metric, function=function_of_standardised)
+
+
+def _other_metrics(deciding: Metric, kind: str, prepared: PreparedData) -> list[Metric]:
+    """The other metrics of this kind of task that these data have; titles say where targets are standardised."""
+    like, others = {kind, KINDS.find(kind).like}, []
+    for metric in METRICS.values():
+        if metric.name == deciding.name or not like & set(metric.kinds):
+            continue
+        try:
+            scored = in_users_unit(metric, prepared)
+        except AutoactError:  # it means nothing here: nobody asked for it
+            continue
+        others.append(replace(scored, title=_unit(scored, prepared)))
+    return others
 
 
 def _unit(metric: Metric, prepared: PreparedData) -> str:

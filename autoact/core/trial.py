@@ -109,6 +109,7 @@ class TrialRecord:
         reason: why it failed or stopped.
         replicates: of a scored test part: the metric with one group of rows left out at a time (for the jackknife);
             empty where the module logs its metric itself.
+        details: of a scored test part: what else its predictions say; see ``training/score_details.py``.
         rungs: epoch of a rung -> the quality so far that was compared there.
     """
 
@@ -125,6 +126,7 @@ class TrialRecord:
     reason: str = ""
     replicates: tuple[float, ...] = ()
     rungs: Mapping[int, float] = field(default_factory=dict)
+    details: PlainData = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

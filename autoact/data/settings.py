@@ -91,6 +91,10 @@ class DataSettings:
     label_strip: str = ""
     """Characters cut off the end of labels (``.`` for the UCI Adult test file)."""
 
+    groups: list[str] = field(default_factory=list)
+    """Columns of tables, such as gender, whose values are scored each by themselves on the test rows, beside all rows.
+    They are learnt from unless ``drop`` names them, too. ``group`` is another setting: it says how rows are split."""
+
     # --- how rows are divided
     split: str = "auto"
     """``auto`` splits by the column that ``time`` names, else by that of ``group``; without either it is stratified for
@@ -258,6 +262,8 @@ def check_settings(settings: DataSettings, kind: str) -> None:
         raise AutoactError(f"data.split={settings.split} is not for forecasts: the past predicts the future (time)")
     if kind == "regression" and settings.split == "stratified":
         raise AutoactError("data.split=stratified needs classes: for regression use random, time or group")
+    if settings.groups and kind not in ("classification", "regression"):
+        raise AutoactError(f"data.groups names columns of a table whose values are scored apart: it is not for {kind}")
     if settings.source == "npz" and kind != "sequence_classification":
         raise AutoactError(f"data.source=npz holds sequences with class labels: it is not for {kind}")
     if settings.path is not None and settings.source in BRING_THEIR_DATA:
@@ -322,7 +328,7 @@ _LOCATION = frozenset(
     {"source", "path", "test_path", "name", "openml_id", "cache_dir"}
     | {"delimiter", "header", "names", "comment", "missing", "strip", "time_format"}
     | {"decimal", "thousands", "number_signs"}
-    | {"season"}
+    | {"season", "groups"}
 )
 
 

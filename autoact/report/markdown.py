@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoact.core.output_folder import for_people
 from autoact.core.result_table import ResultTable
-from autoact.study.outcome.result import SearchResult, effect_lines, final_table, tuning_line
+from autoact.study.outcome.result import SearchResult, detail_tables, effect_lines, final_table, tuning_line
 
 
 def to_markdown(result: SearchResult) -> str:
@@ -13,6 +13,8 @@ def to_markdown(result: SearchResult) -> str:
     parts = [f"# {table.title}", f"**{result.verdict}**"]
     parts += [f"- {ruling.policy}: {ruling.reason}" for ruling in result.rulings.values()]
     parts.append(table_markdown(table))
+    for beside in detail_tables(result):
+        parts += [f"## {beside.title}", table_markdown(beside)]
     said_at_the_start = [note for note in result.info.notes if note not in result.notes]
     notes = [tuning_line(result), *effect_lines(result), *table.footnotes, *result.notes, *said_at_the_start]
     parts += [f"- {note}" for note in filter(None, notes)]

@@ -6,7 +6,6 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,6 @@ from autoact.core.registry import Registry
 from autoact.data.settings import KINDS
 from autoact.tasks import classification_metrics as classes
 from autoact.tasks import regression_metrics as numbers
-
-if TYPE_CHECKING:
-    from autoact.data.prepared_data import PreparedData
 
 MetricFunction = Callable[[np.ndarray, np.ndarray], float]
 
@@ -46,7 +42,7 @@ class Metric:
         needs: what it looks at: ``classes`` (which one is predicted), ``order`` (how scores rank the rows),
             ``probabilities``, ``numbers``, or ``own unit`` (numbers that mean nothing once they are standardised);
             empty: all that a model gives.
-        of_data: gives the function and the title for some data; None where the rows are enough.
+        of_data: gives the function and the title for prepared data; None where the rows are enough.
     """
 
     name: str
@@ -57,7 +53,7 @@ class Metric:
     ideal: float | None = None
     unit: str = ""
     needs: str = ""
-    of_data: Callable[[PreparedData], tuple[MetricFunction, str]] | None = None
+    of_data: Callable[..., tuple[MetricFunction, str]] | None = None
 
     def __call__(self, y_true: np.ndarray, y_score: np.ndarray) -> float:
         """The metric's value; raises ``FloatingPointError`` where it is not finite, ``AutoactError`` for no number."""

@@ -27,6 +27,8 @@ class Task:
         example_input: what ``module(example_input)`` accepts, two rows or more; found in the first batch.
         make_input: batch size -> an input of that many rows, for timing.
         metric: computes ``monitor`` from predictions; None where the module logs it itself.
+        also: metrics that the final check computes, too, from the same predictions of test rows.
+        groups: columns whose values the final check scores each by themselves.
         test: the sealed test rows; None where there are none.
         trainer: arguments of ``lightning.Trainer``.
         make_callbacks: returns fresh callbacks for one training.
@@ -62,6 +64,8 @@ class Task:
     trivial: float | None = None
     warning: str = ""
     make_fold: Callable[[int, int, int], Any] | None = None
+    also: Sequence[Metric] = ()
+    groups: Sequence[str] = ()
 
     def datamodule(self, seed: int, fold: tuple[int, int] | None = None) -> Any:
         """The rows of a candidate: the task's own split, or one fold of a cross-validation.

@@ -15,6 +15,7 @@ from autoact.activations.registry import parameters
 from autoact.core.assignment import Assignment
 from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.study.callbacks import SearchInfo
+from autoact.study.outcome.group_scores import GroupScores
 from autoact.study.outcome.result import Row, SearchResult
 from autoact.tasks.objectives import COST, LATENCY, QUALITY
 
@@ -276,9 +277,22 @@ def result_points(result: SearchResult, at: int) -> list[Point]:
         (running if name == "best_quality" else values)[name] = value
     for row in result.rows:
         values |= {f"{row.name}/{name}": value for name, value in _row_values(row, result).items() if value is not None}
+    for groups in result.groups:
+        values |= _group_values(groups, slug(result.quality_unit))
     keys = unique(values)
     points = [Point(name, float(value), trials, at) for name, value in running.items()]
     return points + [Point(keys[name], float(value), 0, at) for name, value in values.items()]
+
+
+def _group_values(groups: GroupScores, unit: str) -> dict[str, float]:
+    """Scores, gaps and their growth, as ``row/test_unit_by_column/group``."""
+    where = f"test_{unit}_by_{groups.column}"
+    values = {f"{n}/{where}/{group}": score for n, means in groups.means.items() for group, score in means.items()}
+    values |= {f"{name}/{where}_gap": gap.size for name, gap in groups.gaps.items()}
+    for name, growth in groups.growth.items():
+        start = f"{name}/{where}_gap_growth"
+        values |= {start: growth.mean, f"{start}_low": growth.low, f"{start}_high": growth.high}
+    return values
 
 
 def _row_values(row: Row, result: SearchResult) -> dict[str, float | None]:
@@ -298,6 +312,7 @@ def _row_values(row: Row, result: SearchResult) -> dict[str, float | None]:
         names[COST]: row.cost,
         "cost_ratio": row.cost_ratio,
         **{names.get(name, key(name)): value for name, value in row.own.items()},
+        **{f"test_{slug(name)}": value for name, value in row.others.items()},
     }
     if gain is not None:
         values |= {"gain_on_test": gain.mean, "gain_on_test_low": gain.low, "gain_on_test_high": gain.high}
@@ -346,6 +361,7 @@ def summary(result: SearchResult) -> dict[str, object]:
         "test_part_opening": result.opening,
         "rows": [_plain_row(row) for row in result.rows],
         "gains_over_tuned_baseline": {name: asdict(gain) for name, gain in result.gains.items()},
+        "groups": [one.to_dict() for one in result.groups],
         "rulings": {policy: asdict(ruling) for policy, ruling in result.rulings.items()},
         "notes": list(result.notes),
     }
@@ -374,7 +390,12 @@ def _finite(data: object) -> object:
 
 def _plain_row(row: Row) -> dict[str, object]:
     plain = {name: value for name, value in vars(row).items() if name != "candidate"}
-    return {**plain, "own": dict(row.own), "candidate": row.candidate.to_dict() if row.candidate else None}
+    return {
+        **plain,
+        "own": dict(row.own),
+        "others": dict(row.others),
+        "candidate": row.candidate.to_dict() if row.candidate else None,
+    }
 
 
 def front_trials(result: SearchResult) -> list[dict[str, object]]:

@@ -39,6 +39,7 @@ from autoact.training.callbacks import (
 from autoact.training.preflight.loaded_weights import loaded_weights, sites_of
 from autoact.training.preflight.one_step import site_at_fault
 from autoact.training.quiet_lightning import quiet_lightning
+from autoact.training.score_details import score_details
 from autoact.training.state.best_epoch import Diverged, State, weights_are_finite
 from autoact.training.state.random_state import (
     RandomState,
@@ -203,6 +204,7 @@ class Run(TrainingState):
         for callback in self._callbacks:
             if isinstance(callback, PredictionScore):
                 self.replicates = callback.replicates(ordered=self.task.ordered)
+                self.details = score_details(self.task, callback, test)
         return value
 
 

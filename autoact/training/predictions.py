@@ -57,22 +57,30 @@ class Predictions:
         """How many rows were collected."""
         return sum(len(target) for target in self._targets)
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and scores of all rows."""
+        return torch.cat(self._targets).numpy(), torch.cat(self._scores).numpy()
+
     def replicates(self, *, ordered: bool) -> tuple[float, ...]:
         """The metric with one group of rows left out at a time; see ``left_out``."""
-        return left_out(self.metric, torch.cat(self._targets).numpy(), torch.cat(self._scores).numpy(), ordered=ordered)
+        return left_out(self.metric, *self.arrays(), ordered=ordered)
 
 
-def left_out(metric: Metric, targets: np.ndarray, scores: np.ndarray, *, ordered: bool) -> tuple[float, ...]:
+def left_out(
+    metric: Metric, targets: np.ndarray, scores: np.ndarray, *, ordered: bool, within: np.ndarray | None = None
+) -> tuple[float, ...]:
     """A metric with one group of rows left out at a time: the replicates of a jackknife.
 
     Where rows are ``ordered`` in time, groups are stretches of time; else a group is every n-th row. There are none
-    where the metric does not exist without some group.
+    where the metric does not exist without some group. ``within`` masks the rows that the metric is of, where these
+    are not all; the groups are those of all rows.
     """
     rows = np.arange(len(targets))
     count = min(JACKKNIFE_GROUPS, len(rows))
     group = rows * count // len(rows) if ordered else rows % count
     try:
-        return tuple(metric(targets[group != g], scores[group != g]) for g in range(count))
+        kept = [group != g if within is None else within & (group != g) for g in range(count)]
+        return tuple(metric(targets[rest], scores[rest]) for rest in kept)
     except (ValueError, ArithmeticError):
         return ()
 

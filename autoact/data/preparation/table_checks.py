@@ -16,6 +16,9 @@ from autoact.data.columns.typed_text import seconds_of
 from autoact.data.settings import DataSettings
 
 MAX_CLASSES = 100
+# More groups than these make no table that anybody reads, and are mostly numbers that are meant to be binned.
+MAX_GROUPS = 20
+NO_VALUE = "(missing)"
 
 
 def check_columns(frame: pd.DataFrame, settings: DataSettings, roles: dict[str, str | None]) -> None:
@@ -23,7 +26,7 @@ def check_columns(frame: pd.DataFrame, settings: DataSettings, roles: dict[str, 
 
     Args:
         frame: the table.
-        settings: drop, numeric, categorical are looked up.
+        settings: drop, numeric, categorical, groups are looked up.
         roles: option -> column for the columns with a role (target, time, group).
 
     Raises:
@@ -39,6 +42,7 @@ def check_columns(frame: pd.DataFrame, settings: DataSettings, roles: dict[str, 
         "data.categorical": settings.categorical,
         "data.series": settings.series,
         "data.known": settings.known,
+        "data.groups": settings.groups,
         **{option: [column] for option, column in roles.items() if column is not None},
     }
     for option, wanted in named.items():
@@ -172,6 +176,31 @@ def _no_missing(column: pd.Series, where: str) -> None:
             f"target {column.name!r}{place} has no value in {len(missing)} rows (the first is row {missing[0] + 1}): "
             f"remove those rows"
         )
+
+
+def named_groups(frame: pd.DataFrame, settings: DataSettings, target: str, where: str = "") -> dict[str, np.ndarray]:
+    """Column of ``data.groups`` -> the group of each row as text; rows without a value are a group of their own.
+
+    Raises:
+        AutoactError: the column is the target, or is not there, or holds more values than groups can be compared.
+    """
+    found: dict[str, np.ndarray] = {}
+    for name in dict.fromkeys(settings.groups):
+        if name == target:
+            raise AutoactError(f"data.groups names {name!r}, which is the target: name what tells the rows apart by")
+        if name not in frame.columns:  # possible in an official test file only
+            raise unknown(f"column of {where}: group", name, [str(c) for c in frame.columns])
+        column = frame[name]
+        count = column.nunique()
+        if count > MAX_GROUPS:
+            number = pd.api.types.is_numeric_dtype(column.dtype)
+            advice = "put its numbers into bins, in a column of their own" if number else "name a column of fewer"
+            raise AutoactError(
+                f"data.groups: column {name!r} holds {count} distinct values, more than the {MAX_GROUPS} groups "
+                f"allowed: {advice}"
+            )
+        found[name] = as_text(column).fillna(NO_VALUE).to_numpy(dtype=object).astype(str)
+    return found
 
 
 def idle_declarations(settings: DataSettings, roles: dict[str, str | None]) -> list[str]:

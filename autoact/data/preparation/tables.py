@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -32,6 +32,7 @@ from autoact.data.preparation.table_checks import (
     class_labels,
     class_names,
     idle_declarations,
+    named_groups,
     remarks,
     target_numbers,
 )
@@ -50,10 +51,12 @@ class TableReader:
     y: np.ndarray
     rows: np.ndarray
     preprocessing: ColumnTransformer
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __call__(self) -> Part:
         """Preprocess and hand over."""
-        return Part(torch.from_numpy(encode(self.preprocessing, self.frame)), torch.tensor(self.y), self.rows)
+        x = torch.from_numpy(encode(self.preprocessing, self.frame))
+        return Part(x, torch.tensor(self.y), self.rows, groups=self.groups)
 
     def __repr__(self) -> str:
         return f"TableReader({len(self.rows)} rows)"
@@ -66,7 +69,7 @@ class Typed:
     ``raw`` and ``raw_test`` hold all columns, dropped ones too: what identifies rows whatever is set around them.
     ``forms`` tells how numbers are written where programs write them otherwise, ``amounts`` which categories are
     numbers and no text, ``meanings`` which numbers stand for truth values, times or durations, ``notes`` what is worth
-    a look.
+    a look. ``named`` holds the group of each row by column of ``data.groups``, ``named_test`` those of the test file.
     """
 
     features: pd.DataFrame
@@ -83,6 +86,8 @@ class Typed:
     amounts: tuple[str, ...] = ()
     meanings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    named: dict[str, np.ndarray] = field(default_factory=dict)
+    named_test: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def prepare_table(table: LoadedTable, settings: DataSettings, kind: str, *, whole: bool = False) -> PreparedData:
@@ -175,7 +180,8 @@ def _readers(
     )
     if typed.test is not None:
         test = reader(*typed.test, np.arange(len(typed.test[1])))
-    return train, validation, test
+        return train, validation, replace(test, groups=typed.named_test)
+    return train, validation, replace(test, groups={name: of[split.test] for name, of in typed.named.items()})
 
 
 def _test_notes(frame: pd.DataFrame, preprocessing: ColumnTransformer) -> list[str]:
@@ -241,10 +247,13 @@ def check_table(table: LoadedTable, settings: DataSettings, kind: str) -> Typed:
         labels = class_labels(raw[target], settings)
         classes = class_names(labels, settings)
         y = class_indices(labels, classes)
+    named = named_groups(frame, settings, target)
+    named_test: dict[str, np.ndarray] = {}
     test = test_frame = None
     if table.test_frame is not None:
         test_frame = tidy(table.test_frame, settings.missing, settings.strip)
         test = _check_test(test_frame, target, columns, classes, settings, target_form)
+        named_test = named_groups(test_frame, settings, target, "the test file")
         test_frame = _identity(test_frame, settings)
     order = order_of(raw[settings.time], settings.time_format) if settings.time is not None else None
     groups = _groups(raw[settings.group]) if settings.group is not None else None
@@ -257,9 +266,10 @@ def check_table(table: LoadedTable, settings: DataSettings, kind: str) -> Typed:
         notes.append("data.decimal, data.thousands and data.number_signs change nothing: no column is written so")
     amounts = amounts_of(features, schema)
     meanings = meanings_of(table.frame, schema)
-    return Typed(
+    found = Typed(
         done, y, schema, target, classes, raw, test, order, groups, test_frame, forms, amounts, meanings, notes
     )
+    return replace(found, named=named, named_test=named_test)
 
 
 def meanings_of(frame: pd.DataFrame, schema: Mapping[str, str]) -> dict[str, str]:

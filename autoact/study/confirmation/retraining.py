@@ -43,6 +43,7 @@ class RetrainedCandidate:
         best_epochs: epoch of the kept weights, by turn.
         failures: reasons, by turn.
         replicates: the metric with one group of the judging rows left out at a time, by turn; empty where unknown.
+        details: what else the predictions of test rows say, by turn; see ``training/score_details.py``.
     """
 
     candidate: Candidate
@@ -52,6 +53,7 @@ class RetrainedCandidate:
     seconds: Mapping[SeedFold, float] = field(default_factory=dict)
     failures: Mapping[SeedFold, str] = field(default_factory=dict)
     replicates: Mapping[SeedFold, tuple[float, ...]] = field(default_factory=dict)
+    details: Mapping[SeedFold, PlainData] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -74,6 +76,7 @@ class RetrainedCandidate:
                 "best_epoch": self.best_epochs[turn],
                 "seconds": self.seconds[turn],
                 "without_a_group_of_rows": list(self.replicates[turn]),
+                **({"details": details} if (details := self.details.get(turn)) else {}),
             }
             for turn, score in self.scores.items()
         ]
@@ -127,7 +130,7 @@ class Retraining:
         wanted = set(names.values())
         # Seed by seed: candidates that share a seed share its batches in a population.
         every = [(key, turn) for turn in turns for key in self._unique if key in wanted]
-        missing = [(key, turn) for key, turn in every if str(turn) not in self._known[key]]
+        missing = [(key, turn) for key, turn in every if not self._has(key, turn)]
         for key, turn in every:
             if (key, turn) not in missing:
                 self._say(key, turn)
@@ -153,6 +156,14 @@ class Retraining:
         found = {key: self._retrained(key, turns) for key in self._unique if key in wanted}
         return {name: found[key] for name, key in names.items()}
 
+    def _has(self, key: str, turn: SeedFold) -> bool:
+        """Whether a training is noted, with the scores of all groups that are asked for now."""
+        entry = self._known[key].get(str(turn))
+        if entry is None:
+            return False
+        wanted = self.trainer.task.groups if self.test is not None and entry["score"] is not None else ()
+        return set(wanted) <= set(entry.get("details", {}).get("groups", {}))
+
     def _keep(self, ended: Sequence[tuple[str, SeedFold, TrialRecord]], scores: Mapping[int, float]) -> None:
         for key, turn, record in ended:
             score = scores.get(record.number) if self.test is not None else record.quality
@@ -163,6 +174,7 @@ class Retraining:
                 "seconds": record.seconds,
                 "reason": record.reason,
                 "replicates": list(record.replicates),
+                **({"details": record.details} if record.details else {}),
             }
         for key in dict.fromkeys(key for key, _, _ in ended):
             self.ledger.note(self._note(key), self._known[key])
@@ -190,5 +202,6 @@ class Retraining:
             best_epochs={turn: entry["best_epoch"] for turn, entry in good.items()},
             seconds={turn: entry["seconds"] for turn, entry in good.items()},
             replicates={turn: tuple(entry["replicates"]) for turn, entry in good.items()},
+            details={turn: entry["details"] for turn, entry in good.items() if "details" in entry},
             failures={turn: entry["reason"] for turn, entry in known.items() if turn not in good},
         )

@@ -14,6 +14,7 @@ from autoact.study.confirmation.end_to_end_timing import timed_ratios
 from autoact.study.confirmation.verdict import Ruling, interval_text, kept, rule
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.evidence import SearchEvidence
+from autoact.study.outcome.group_scores import GroupScores, group_scores
 from autoact.study.outcome.result import Row, SearchResult
 from autoact.study.outcome.table_rows import final_rows, reference_note
 from autoact.study.settings import ConfirmSettings
@@ -35,6 +36,9 @@ def conclude(
     wanted = settings.references or task.facts.get("production_model")
     fitted = task.references if wanted and not evidence.unfinished else None
     references = fitted(confirmation is not None) if fitted is not None else []
+    groups: list[GroupScores] = []
+    if confirmation is not None:
+        groups = group_scores(confirmation.entries, list(rulings), task.groups, task.mode)
     ideal = task.metric.ideal if task.metric is not None else None
     rows = final_rows(evidence, predicted, rulings, references, ideal)
     notes = [task.warning, *_about_trials(evidence.records), predicted.table.quietness]
@@ -45,6 +49,9 @@ def conclude(
     if confirmation is not None:
         assert evidence.chosen is not None, "what is claimed was chosen"
         notes += [evidence.chosen.how, *_about_check(confirmation, task, settings.confidence)]
+        notes += [*_about_details(confirmation), *_about_groups(groups, rows, rulings, task.quality_unit)]
+    elif task.groups:
+        notes.append(f"the groups of {', '.join(task.groups)} are scored by the final check, which was not made")
     notes += [*_about_production(rows, rulings, task), reference_note(rows, task.mode, task.quality_unit)]
     return SearchResult(
         info=info,
@@ -63,7 +70,9 @@ def conclude(
         seeds=confirmation.seeds if confirmation else 0,
         kept=kept(selection),
         confidence=1 - confirmation.alpha if confirmation else 0.0,
-        trainings=_trainings(evidence),
+        groups=groups,
+        others={metric.title: metric.mode for metric in task.also},
+        trainings=_trainings(evidence, groups),
         fresh=evidence.chosen.over if evidence.chosen else "",
     )
 
@@ -133,13 +142,29 @@ def _about_trials(records: Sequence[TrialRecord]) -> list[str]:
     return notes
 
 
-def _trainings(evidence: SearchEvidence) -> PlainData:
+def _trainings(evidence: SearchEvidence, groups: Sequence[GroupScores]) -> PlainData:
     stages: PlainData = {}
     if evidence.chosen is not None:
         stages["choosing"] = {name: entry.to_dict() for name, entry in evidence.chosen.trained.items()}
     if evidence.confirmation is not None:
         stages["claim"] = {name: entry.to_dict() for name, entry in evidence.confirmation.entries.items()}
+    if groups:
+        stages["groups"] = [one.to_dict() for one in groups]
     return stages
+
+
+def _about_groups(
+    groups: Sequence[GroupScores], rows: Sequence[Row], rulings: Mapping[str, Ruling], unit: str
+) -> list[str]:
+    won = {row.name: row.title for row in rows if row.name in rulings and rulings[row.name].recommend}
+    return [note for one in groups for note in one.notes(unit, won)]
+
+
+def _about_details(confirmation: Confirmation) -> list[str]:
+    """Metrics beside the deciding one that do not exist on these test rows, with the first reason."""
+    details = [one for entry in confirmation.entries.values() for one in entry.details.values()]
+    absent = {name: why for one in reversed(details) for name, why in one["absent"].items()}
+    return [f"{name} does not exist on these test rows: {why}" for name, why in absent.items()]
 
 
 def _about_check(confirmation: Confirmation, task: Task, confidence: float) -> list[str]:

@@ -15,6 +15,7 @@ from autoact.core.trial import Candidate, TrialRecord
 from autoact.recommendation import Recommendation, load_recommendation
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.verdict import Ruling, signed
+from autoact.study.outcome.group_scores import GroupScores, group_table
 from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
 from autoact.tasks.objectives import COST
@@ -54,6 +55,7 @@ class Row:
         fresh: mean quality on validation rows over the fresh seeds of the first stage; None where not trained there.
         finished: trainings on test rows that ended well; 0 where not confirmed.
         own: values of the user's own objectives.
+        others: other metrics -> mean over fresh seeds on the sealed test rows.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Row:
     fresh: float | None = None
     finished: int = 0
     own: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,6 +103,8 @@ class SearchResult:
         confidence: at which the intervals of the gains stand, over all challengers; 0 where there are none.
         kept: which baseline is kept where nothing is recommended: ``tuned`` or ``configured``.
         trainings: stage of the final check -> name -> every training of it, as plain data.
+        groups: the scores of named groups of test rows, by column of ``data.groups``.
+        others: the metrics that the rows give beside the one that decides -> ``max`` or ``min``, which is better.
         fresh: what the rows' means on validation rows are over (``10 fresh seeds``); empty where no stage chose.
         files: what was written, by name: absolute paths.
     """
@@ -122,6 +127,8 @@ class SearchResult:
     confidence: float = 0.0
     trainings: Mapping[str, object] = field(default_factory=dict)
     fresh: str = ""
+    groups: Sequence[GroupScores] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def row(self, name: str) -> Row | None:
@@ -154,7 +161,7 @@ class SearchResult:
         rulings = [f"{one.policy}: {one.reason}" for one in self.rulings.values()]
         files = [f"{name}: {for_people(path)}" for name, path in self.files.items()]
         lines = [*rulings, tuning_line(self), *effect_lines(self), *self.notes, *files]
-        return to_html(self.verdict, [final_table(self)] if self.rows else [], lines)
+        return to_html(self.verdict, [final_table(self), *detail_tables(self)] if self.rows else [], lines)
 
     @property
     def recommendation(self) -> Recommendation | None:
@@ -194,9 +201,15 @@ def _plain_trial(record: TrialRecord, on_front: bool) -> dict[str, object]:
 
 
 def _plain_row(row: Row) -> dict[str, object]:
-    plain = {one.name: getattr(row, one.name) for one in fields(row) if one.name not in ("candidate", "own")}
+    plain = {one.name: getattr(row, one.name) for one in fields(row) if one.name not in ("candidate", "own", "others")}
     assignment = None if row.candidate is None else row.candidate.assignment.summary()
-    return {**plain, "activations": assignment, **(row.candidate.settings if row.candidate else {}), **row.own}
+    return {
+        **plain,
+        "activations": assignment,
+        **(row.candidate.settings if row.candidate else {}),
+        **row.own,
+        **row.others,
+    }
 
 
 def final_table(result: SearchResult) -> ResultTable:
@@ -220,6 +233,28 @@ def final_table(result: SearchResult) -> ResultTable:
     if result.selection is not None and (sites := result.selection.configured.candidate.assignment):
         footnotes.append(f"Activations in the order of {', '.join(sites)}; one name means the same one everywhere.")
     return ResultTable(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
+
+
+def detail_tables(result: SearchResult) -> list[ResultTable]:
+    """What the final check's predictions of test rows say beside the metric that decides."""
+    titles = {row.name: row.title for row in result.rows}
+    groups = [group_table(one, result.quality_unit, titles) for one in result.groups]
+    return [*_other_metrics(result), *groups]
+
+
+def _other_metrics(result: SearchResult) -> list[ResultTable]:
+    """The other metrics of this kind of task, a row each, for the candidates that differ; no table without any."""
+    rows = [row for row in result.rows if row.others and row.name in ("configured", "tuned", *result.rulings)]
+    differing = [row for i, row in enumerate(rows) if all(row.candidate != other.candidate for other in rows[:i])]
+    if not differing:
+        return []
+    metrics = list(dict.fromkeys(metric for row in differing for metric in row.others))
+    cells = [
+        [metric, result.others.get(metric, "-"), *(number(row.others.get(metric)) for row in differing)]
+        for metric in metrics
+    ]
+    title = f"Other metrics, means over {result.seeds} fresh seeds, on test rows"
+    return [ResultTable(title, ["metric", "better", *(row.title for row in differing)], cells)]
 
 
 def _footnotes(result: SearchResult, better: str, timed: bool) -> list[str]:

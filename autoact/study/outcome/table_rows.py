@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from autoact.core.trial import TrialRecord
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.end_to_end_timing import Measured, every_ratio
+from autoact.study.confirmation.retraining import RetrainedCandidate
 from autoact.study.confirmation.verdict import Ruling
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.evidence import SearchEvidence
@@ -97,8 +99,16 @@ def _row(
         error_reduction=_error_reduction(gain, confirmation, ideal),
         fresh=None if fresh is None else _finite(fresh.mean),
         finished=len(entry.scores) if entry else 0,
+        others=_others(entry),
         own={key: value for key, value in record.values.items() if key not in BUILT_IN},
     )
+
+
+def _others(entry: RetrainedCandidate | None) -> dict[str, float]:
+    """The means of the other metrics over those seeds on which they exist."""
+    found = [details["metrics"] for details in entry.details.values()] if entry else []
+    names = dict.fromkeys(name for metrics in found for name in metrics)
+    return {name: fmean(metrics[name] for metrics in found if name in metrics) for name in names}
 
 
 def _finite(value: float | None) -> float | None:

@@ -120,13 +120,13 @@ class Population:
         for member in complete:
             member.module.to(self.options.device)
         trainer.validate(module, datamodule=test, verbose=False)
-        scores = module.scores()
+        scores = module.scores(test)
         for member in complete:
             member.module._trainer = None
             if member.failure is not None:
                 member.failure = (FAILED, f"on the test rows: {member.failure[1]}")
             elif member.number in scores:
-                member.replicates = scores[member.number][1]
+                _, member.replicates, member.details = scores[member.number]
         return {m.number: scores[m.number][0] for m in complete if m.failure is None and m.number in scores}
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 import lightning
+from lightning import LightningDataModule
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autoact.core.errors import AutoactError
 from autoact.core.trial import RAISED, STOPPED, Role
-from autoact.core.value_holders import Batch
+from autoact.core.value_holders import Batch, PlainData
 from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 from autoact.training.log_standins import logging_to
@@ -25,6 +26,7 @@ from autoact.training.population.optimizers import clip
 from autoact.training.population.vmap.errors import CannotBatchError, SeedsApartError
 from autoact.training.population.vmap.stacked_parameters import names_of
 from autoact.training.predictions import Predictions
+from autoact.training.score_details import score_details
 from autoact.training.state.best_epoch import Diverged, weights_are_finite
 from autoact.training.state.random_state import RandomState, random_state, restore_random_state, same_random_state
 from autoact.training.state.unsaved_state import Unsaved
@@ -320,13 +322,16 @@ class PopulationModule(lightning.LightningModule):
             member.epoch_ended(fresh[member.number], self._validated.get(member.number), epoch)
         return fresh
 
-    def scores(self) -> dict[int, tuple[float, tuple[float, ...]]]:
-        """After ``Trainer.validate``: the monitored value of each member, and its jackknife replicates."""
-        scores = {}
+    def scores(self, test: LightningDataModule) -> dict[int, tuple[float, tuple[float, ...], PlainData]]:
+        """After ``Trainer.validate``: each member's monitored value, its jackknife replicates and details."""
+        scores: dict[int, tuple[float, tuple[float, ...], PlainData]] = {}
         for number, logged in self._validated.items():
-            predictions = self._predictions.get(number)
-            replicates = () if predictions is None else predictions.replicates(ordered=self.task.ordered)
-            scores[number] = (logged[self.task.monitor], replicates)
+            value, predictions = logged[self.task.monitor], self._predictions.get(number)
+            if predictions is None:
+                scores[number] = (value, (), {})
+                continue
+            replicates = predictions.replicates(ordered=self.task.ordered)
+            scores[number] = (value, replicates, score_details(self.task, predictions, test))
         return scores
 
     def _hook(self, member: Member, name: str, batch: Batch, *arguments: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, STOPPED, Candidate, TrialRecord
+from autoact.core.value_holders import PlainData
 from autoact.tasks.task import Task
 from autoact.training.state.best_epoch import Best
 
@@ -15,6 +16,7 @@ class TrainingState:
         seconds: wall-clock seconds of its training.
         failure: status and reason, where it failed.
         replicates: of a scored test part, see ``TrialRecord``.
+        details: of a scored test part, see ``TrialRecord``.
         restarts: it is paused and will train from its start, since a checkpoint would lose something (see ``Unsaved``).
     """
 
@@ -28,6 +30,7 @@ class TrainingState:
         self.failure: tuple[str, str] | None = None
         self.finished = False
         self.replicates: tuple[float, ...] = ()
+        self.details: PlainData = {}
         self.restarts = False
 
     @property
@@ -67,4 +70,5 @@ class TrainingState:
             seconds=self.seconds,
             reason=reason,
             replicates=self.replicates,
+            details=self.details,
         )

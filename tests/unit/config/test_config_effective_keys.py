@@ -112,6 +112,7 @@ SEARCH = {
 LATER = {
     "data.openml_id": "data/sources/load.py",
     "data.cache_dir": "data/sources/load.py",
+    "data.groups": "config/recipe_task.py",
     "objectives.own": "workflows/task_source.py",
     "objectives.margin": "workflows/searching/run_search.py",
     "objectives.latency.max_ms": "tasks/constraints.py",
@@ -185,8 +186,9 @@ IDLE = [
       ("data.positive=yes", "data.label_strip=.", "data.min_frequency=3", "data.max_categories=9")),
     *(([C, CSV, Y], word, "and task.kind is classification") for word in
       ("data.series=[a]", "data.known=[a]", "data.history=9", "data.horizon=9")),
-    (SERIES, "data.season=7", "another metric decides"),
-    ([C, CSV, Y, "metric=mase"], "data.season=7", "and task.kind is classification"),
+    ([C, CSV, Y], "data.season=7", "and task.kind is classification"),
+    (SERIES, "data.groups=[c]", "and task.kind is forecast"),
+    ([*BASE, "confirm=none"], "data.groups=[c]", "no final check"),
     (SERIES, "data.scaling=none", "forecasts are always standardised"),
     (ARRAYS, "data.scaling=quantile", "scaled by channel"),
     ([C, CSV, Y], "data.time_format=%d", "data.time is not set"),

@@ -308,3 +308,34 @@ def test_what_a_registered_kind_may_not_do(kinds: Registry[TaskKind]) -> None:
         register_task_kind("forecast", lambda settings, whole: None, like="forecast")
     with pytest.raises(AutoactError, match=r"^task.kind=fourth needs a function \(settings, whole\)"):
         register_task_kind("fourth", lambda: None, like="forecast")  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize("drop", [[], ["colour"]])
+def test_the_opened_test_part_knows_its_groups_whether_they_are_learnt_from_or_not(
+    tmp_path: Path, drop: list[str]
+) -> None:
+    frame = _table(200)
+    plain = DataSettings(path=_csv(tmp_path, frame), target="sold", drop=drop)
+    prepared = prepare(replace(plain, groups=["colour"]), "classification")
+    part = prepared.test.open("try").prepared.validation
+    assert part.groups["colour"].tolist() == frame["colour"].to_numpy()[part.rows].tolist()
+    assert ("colour_red" in prepared.features) == (not drop)
+    assert prepared.fingerprint == prepare(plain, "classification").fingerprint
+    copied = pickle.loads(pickle.dumps(prepared.test)).open("in a worker").prepared.validation
+    assert copied.groups["colour"].tolist() == part.groups["colour"].tolist()
+
+
+def test_the_groups_of_an_official_test_file_are_its_own(tmp_path: Path) -> None:
+    test = _table(60).iloc[::-1]
+    paths = {"path": _csv(tmp_path, _table(200)), "test_path": _csv(tmp_path, test, "test.csv")}
+    settings = DataSettings(**paths, target="sold", groups=["colour"], drop=["colour"])
+    part = prepare(settings, "classification").test.open("try").prepared.validation
+    assert part.groups["colour"].tolist() == test["colour"].tolist()
+    _csv(tmp_path, test.drop(columns="colour"), "test.csv")
+    with pytest.raises(AutoactError, match="unknown column of the test file: group 'colour'"):
+        prepare(settings, "classification")
+
+
+def test_groups_are_for_tables() -> None:
+    with pytest.raises(AutoactError, match=r"data\.groups names columns of a table"):
+        prepare(DataSettings(source="simulated", name="demand", groups=["product"]), "forecast")

@@ -15,6 +15,7 @@ from autoact.report.markdown import to_markdown
 from autoact.report.terminal import TerminalView, print_result
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.verdict import Ruling
+from autoact.study.outcome.group_scores import GroupGap, GroupScores
 from autoact.study.outcome.result import Row, SearchResult, effect_lines, final_table, tuning_line
 from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
@@ -192,3 +193,26 @@ def test_a_seed_that_failed_is_said_beside_the_mean() -> None:
     found = result()
     rows = [dataclasses.replace(row, finished=2) if row.name == "quality" else row for row in found.rows]
     assert "0.8500 ± 0.003 (2 of 3 seeds)" in final_table(dataclasses.replace(found, rows=rows)).rows[-1]
+
+
+def test_the_report_lists_the_other_metrics_and_the_groups_of_what_differs() -> None:
+    given = result()
+    others = {"tuned": {"F1": 0.5, "ECE": 0.02}, "quality": {"F1": 0.6, "ECE": 0.03}}
+    rows = [dataclasses.replace(row, others=others.get(row.name, {})) for row in given.rows]
+    groups = GroupScores(
+        "gender",
+        {"f": 700, "m": 709},
+        means={"tuned": {"f": 0.83, "m": 0.85}, "quality": {"f": 0.84, "m": 0.87}},
+        gaps={"tuned": GroupGap("m", "f", 0.02), "quality": GroupGap("m", "f", 0.03)},
+        growth={"quality": Interval(0.01, -0.002, 0.022, 0.005, 2)},
+    )
+    done = dataclasses.replace(given, rows=rows, groups=[groups], others={"F1": "max", "ECE": "min"})
+    text = to_markdown(done)
+    assert "## Other metrics, means over 3 fresh seeds, on test rows" in text
+    assert (
+        "| metric | better | tuned baseline | recommended: quality |" in text and "| ECE | min | 0.02 | 0.03 |" in text
+    )
+    assert "## ROC AUC by gender, on test rows" in text and "| m | 709 | 0.8500 | 0.8700 |" in text
+    assert "| +0.0100 (-0.0020 to +0.0220) |" in text
+    assert "Other metrics" in done._repr_html_() and "Other metrics" not in to_markdown(given)
+    assert done.to_dataframe("rows")["F1"].tolist()[1] == 0.5

@@ -193,3 +193,52 @@ def test_the_best_values(kit):
     assert result.best["best_quality"] == max(record.quality for record in result.records)
     assert result.best["tuned_baseline_quality"] == result.selection.tuned.quality
     assert dataclasses.replace(result, selection=None).best == {}
+
+
+def detailed(kit: Any, groups: bool = True) -> Any:
+    """A search whose final check scores groups: m gains from tanh, and f does not."""
+
+    class Detailed(kit.Planted):  # type: ignore[misc, name-defined]
+        def run(self, job: Any) -> Any:
+            outcome = super().run(job)
+            if job.test is None:
+                return outcome
+            return dataclasses.replace(outcome, records=tuple(self.with_details(one) for one in outcome.records))
+
+        def with_details(self, record: Any) -> Any:
+            candidate = record.candidate
+            gain = 0.1 * ("tanh" in candidate.assignment.summary())
+            noise = [0.001 * kit.draw(candidate.seed, candidate.label(), group) for group in "fm"]
+            scores = {"f": 0.7 + noise[0], "m": 0.7 + gain + noise[1]}
+            of = {name: {"rows": 50, "score": value, "replicates": []} for name, value in scores.items()}
+            of["x"] = {"rows": 4, "why": "fewer than 30 rows"}
+            details = {"metrics": {"F1": 0.5 + gain}, "absent": {"ECE": "no reason"}, "groups": {"gender": of}}
+            return dataclasses.replace(record, details=details)
+
+    given = {"settings": SearchSettings(trials=14, tuning=3, refine=0.35), "extra": {"relu": 0.5}}
+    task = kit.task(groups=("gender",) if groups else ())
+    return kit.Bench(**given, task=task).search(Detailed(kit.plant({"tanh": 0.06}, 0.001))).run()
+
+
+def test_a_gap_between_groups_that_grows_with_what_is_recommended_is_one_note(kit):
+    result = detailed(kit)
+    assert result.rulings["quality"].recommend
+    (groups,) = result.groups
+    assert groups.column == "gender" and groups.growth["quality"].mean == pytest.approx(0.1, abs=0.01)
+    lines = [note for note in result.notes if "gender" in note]
+    assert len([one for one in lines if "less alike than the tuned baseline" in one]) == 1
+    assert "groups of gender without a score of their own: 'x' (4 test rows: fewer than 30 rows)" in lines
+    assert result.trainings["groups"] == [groups.to_dict()]
+
+
+def test_other_metrics_are_means_over_the_seeds_and_one_that_does_not_exist_is_said(kit):
+    result = detailed(kit, groups=False)
+    assert result.row("tuned").others == {"F1": pytest.approx(0.5)}
+    assert result.row("quality").others == {"F1": pytest.approx(0.6)}
+    assert "ECE does not exist on these test rows: no reason" in result.notes
+    assert not result.groups and "groups" not in result.trainings
+
+
+def test_groups_without_a_final_check_are_said_not_to_be_scored(kit):
+    result = result_of(kit, task=kit.task(groups=("gender",)), confirm=ConfirmSettings(seeds=0, references=False))
+    assert "the groups of gender are scored by the final check, which was not made" in result.notes

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from autoact.core.assignment import Assignment
+from autoact.study.outcome.group_scores import GroupGap, GroupScores
+from autoact.study.paired_statistics import Interval
 from autoact.tasks.objectives import Objective
 from autoact.tracking.payloads import (
     PARAM,
@@ -232,3 +234,23 @@ def test_a_searched_parameter_is_a_number_of_its_own_defaults_included(made):
     assert (params["act.a.act"], params["act.a.act.sine.omega"]) == ("sine", "1")
     assert (params["act.b.act"], params["act.b.act.sine.omega"]) == ("sine(omega=5.57)", "5.57")
     assert not any("omega" in name for name in trial_entries(record, made.info(), 0).params)
+
+
+def test_other_metrics_and_groups_are_metrics_of_the_parent_run(made):
+    given = made.result(made.info(), [made.record(0), made.record(1)])
+    rows = [replace(row, others={"F1": 0.6, "ECE": 0.03} if row.name == "tuned" else {}) for row in given.rows]
+    groups = GroupScores(
+        "gender",
+        {"f": 70, "m": 80},
+        means={"tuned": {"f": 0.7, "m": 0.8}, "balanced": {"f": 0.7, "m": 0.9}},
+        gaps={"tuned": GroupGap("m", "f", 0.1), "balanced": GroupGap("m", "f", 0.2)},
+        growth={"balanced": Interval(0.1, 0.05, 0.15, 0.01, 3)},
+    )
+    done = replace(given, rows=rows, groups=[groups])
+    found = values(result_points(done, 0))
+    assert (found["tuned/test_f1"], found["tuned/test_ece"]) == (0.6, 0.03)
+    assert found["balanced/test_roc_auc_by_gender/m"] == 0.9
+    assert found["balanced/test_roc_auc_by_gender_gap"] == 0.2
+    assert found["balanced/test_roc_auc_by_gender_gap_growth_low"] == 0.05
+    plain = summary(done)
+    assert plain["groups"][0]["means"]["tuned"] == {"f": 0.7, "m": 0.8} and plain["rows"][0]["others"]["F1"] == 0.6

@@ -12,6 +12,7 @@ from autoact.data.preparation.table_checks import (
     class_indices,
     class_labels,
     class_names,
+    named_groups,
     remarks,
     target_numbers,
 )
@@ -105,3 +106,30 @@ def test_what_a_regression_says_of_its_target_can_be_done(values: list[object], 
     with pytest.raises(AutoactError, match=message) as caught:
         target_numbers(column)
     assert "categorical" not in str(caught.value) and "data.missing" not in str(caught.value)
+
+
+def test_named_groups_are_text_and_rows_without_a_value_are_a_group_of_their_own() -> None:
+    frame = pd.DataFrame({"gender": ["f", None, "m"], "senior": [0, 1, 1], "y": [1, 2, 3]})
+    found = named_groups(frame, DataSettings(groups=["gender", "senior", "gender"]), "y")
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "gender": ["f", "(missing)", "m"],
+        "senior": ["0", "1", "1"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        (["gendr"], "unknown column in data.groups 'gendr': did you mean gender"),
+        (["y"], "data.groups names 'y', which is the target"),
+        (["age"], "column 'age' holds 40 distinct values, more than the 20 groups allowed: put its numbers into bins"),
+        (["street"], "column 'street' holds 40 distinct values, more than the 20 groups allowed: name a column of few"),
+    ],
+)
+def test_groups_that_cannot_be_compared_are_refused(groups: list[str], said: str) -> None:
+    streets = [f"street {k}" for k in range(40)]
+    frame = pd.DataFrame({"gender": ["f", "m"] * 20, "age": range(40), "street": streets, "y": range(40)})
+    settings = DataSettings(groups=groups)
+    with pytest.raises(AutoactError, match=said):
+        check_columns(frame, settings, {"data.target": "y"})
+        named_groups(frame, settings, "y")

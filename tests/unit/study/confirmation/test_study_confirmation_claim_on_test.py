@@ -443,3 +443,14 @@ def test_raw_results_are_plain_data(kit):
     assert [row["seed"] for row in plain["trainings"]] == SEEDS
     assert [row["score"] for row in plain["trainings"]] == list(entry.scores.values())
     assert plain["candidate"]["assignment"] == {"a": "tanh", "b": "tanh"} and plain["failed"] == []
+
+
+def test_groups_that_are_asked_for_later_are_scored_by_training_again_under_the_same_opening(kit):
+    bench, engine = kit.Bench(), kit.Planted(quality(kit))
+    first = checked(kit, bench, engine)
+    count = len(engine.scored)
+    assert checked(kit, bench, engine).opening == first.opening and len(engine.scored) == count
+    asking = dataclasses.replace(bench, task=kit.task(groups=("gender",)))
+    again = checked(kit, asking, engine)
+    assert len(engine.scored) == 2 * count, "nothing is known of these groups"
+    assert again.opening.number == first.opening.number
