@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoact.study.storage.leases import living
-from autoact.tracking.payloads import TAG, cut
+from autoact.tracking.mlflow_names import TAG, cut
 from autoact.tracking.runs import PARENT
 from autoact.tracking.store import Store, StoreError, answered, sqlite_file
 

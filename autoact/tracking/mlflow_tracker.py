@@ -20,7 +20,8 @@ from autoact.tasks.objectives import QUALITY
 from autoact.tracking import payloads
 from autoact.tracking.abandoned_runs import say_abandoned
 from autoact.tracking.background_writer import PAUSE, BackgroundWriter
-from autoact.tracking.payloads import TAG, Entries, Point, cut, key
+from autoact.tracking.mlflow_names import TAG, cut, key, renamed
+from autoact.tracking.payloads import Entries, Point
 from autoact.tracking.runs import PARENT, Child, Runs
 from autoact.tracking.settings import TrackingSettings
 from autoact.tracking.store import PATIENCE, TRAINING, Store, StoreError, environment, reason_of, shown, sqlite_file
@@ -256,7 +257,7 @@ class MlflowTracker(SearchCallback):
             tags = {**entries.tags, PARENT: self._parent, **_source()}
             run_id = self._runs.start(payloads.trial_name(record), tags, started)
             child = self._children[record.number] = Child(run_id, started, tags=tags)
-            if (sentence := payloads.renamed(payloads.trial_keys(record, self._info))) and not self._renamed:
+            if (sentence := renamed(payloads.trial_keys(record, self._info))) and not self._renamed:
                 _say(sentence)
                 self._renamed = True
         self._runs.write(child.run_id, Entries(entries.params, entries.points))

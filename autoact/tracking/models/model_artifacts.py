@@ -18,8 +18,8 @@ from torch import nn
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.value_holders import Batch
 from autoact.sites.tracing.dry_run import tensors_in
+from autoact.tracking.mlflow_names import PARAM, cut, unique
 from autoact.tracking.models.model_registry import Registry, Version, is_registry_uri, using
-from autoact.tracking.payloads import PARAM, cut, unique
 from autoact.tracking.store import Store, failing, reach, reason_of, shown
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from autoact.data.preprocessing_file import FILE, SavedPreprocessing
 from autoact.recommendation import Recommendation
 from autoact.tasks.task import Task
 from autoact.tracking.abandoned_runs import say_abandoned
+from autoact.tracking.mlflow_names import renamed, unique
 from autoact.tracking.models.model_artifacts import WEIGHTS, keep_model, log_model
 from autoact.tracking.models.model_registry import Registry
-from autoact.tracking.payloads import renamed, unique
 from autoact.tracking.store import Store
 from autoact.workflows.load_recommendation import FILE as RECOMMENDED
 from autoact.workflows.models.train_recommended import TrainedModel, output_form

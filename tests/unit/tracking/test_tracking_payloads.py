@@ -9,17 +9,13 @@ from autoact.core.assignment import Assignment
 from autoact.study.outcome.group_scores import GroupGap, GroupScores
 from autoact.study.paired_statistics import Interval
 from autoact.tasks.objectives import Objective
+from autoact.tracking.mlflow_names import PARAM, TAG, cut, key, renamed, unique
 from autoact.tracking.payloads import (
-    PARAM,
-    TAG,
     as_json,
     chosen_tags,
-    cut,
     flatten,
     front_trials,
-    key,
     metric_names,
-    renamed,
     result_points,
     result_tags,
     search_params,
@@ -27,7 +23,6 @@ from autoact.tracking.payloads import (
     summary,
     trial_entries,
     trial_name,
-    unique,
 )
 
 
