@@ -107,7 +107,7 @@ MISTAKES = {
     "no monitor": (["task=", "module=mine:Net", "datamodule=mine:Data", "trust=mine"], "needs monitor=NAME"),
     "no datamodule": (["task=", "module=mine:Net"], "needs datamodule="),
     "task and module": (["module=mine:Net"], "exclude each other"),
-    "nothing": (["task="], "name a task (task=NAME: cancer, churn"),
+    "nothing": (["task="], "name a task (task=NAME: bike, cancer, churn"),
 }
 
 

@@ -53,7 +53,7 @@ def test_a_search_is_what_the_verb_prints(words: list[str], searched: Any) -> No
     assert shown.startswith(f"<div><p><strong>{html.escape(result.verdict)}</strong>")
     assert "<th>latency ms (ratio)</th>" in shown
     assert repr(result).startswith("SearchResult(") and "\n" not in repr(result)
-    with pytest.raises(autoact.AutoactError, match=r"unknown of 'trails': did you mean trials"):
+    with pytest.raises(autoact.AutoactError, match=r"unknown table 'trails': did you mean trials"):
         result.to_dataframe("trails")  # type: ignore[arg-type]
 
 

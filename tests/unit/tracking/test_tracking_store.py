@@ -134,11 +134,18 @@ def test_an_output_folder_that_is_a_file_is_no_fault_of_mlflow(tmp_path):
         Store(TrackingSettings(), file)
 
 
-@pytest.mark.parametrize("uri", ["bogus://x", "file:///tmp/mlruns", "sqlite:////proc/none/x.db"])
+@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "sqlite:////proc/none/x.db"])
 def test_a_store_that_cannot_be_is_named(uri, tmp_path):
     with pytest.raises(AutoactError, match=f"cannot reach MLflow at {uri}: ") as caught:
         Store(TrackingSettings(uri=uri), tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_scheme_that_mlflow_does_not_know_is_refused_where_it_is_written():
+    with pytest.raises(
+        AutoactError, match=r"^unknown scheme of tracking.uri 'bogus': Allowed: http, https, file, sqlite"
+    ):
+        TrackingSettings(uri="bogus://x")
 
 
 def test_an_experiment_is_created_once(output):
