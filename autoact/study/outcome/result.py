@@ -331,7 +331,8 @@ def _effects(row: Row, result: SearchResult) -> list[str]:
     found = []
     if row.error_reduction is not None:
         word = "less" if row.error_reduction >= 0 else "more"
-        found.append(f"{abs(row.error_reduction):.1%} {word} {result.quality_unit} error".replace("%", " %"))
+        error = result.quality_unit.removesuffix(" error") + " error"
+        found.append(f"{abs(row.error_reduction):.1%} {word} {error}".replace("%", " %"))
     if row.training_ratio is not None:
         found.append(f"a training step takes {row.training_ratio:.2f}x")
     if row.p99_ms is not None:
