@@ -130,7 +130,7 @@ METRICS: Registry[Metric] = Registry(
             NUMBERS,
             of_data=numbers.scaled_by_naive,
         ),
-        Metric("psnr", "PSNR in dB", "max", numbers.psnr, ("image",), 120.0, "dB", NUMBERS),
+        Metric("psnr", "PSNR in dB", "max", numbers.psnr, ("image",), None, "dB", NUMBERS),
         Metric("relative_l2", "relative L2 error", "min", numbers.relative_l2, REGRESSION, 0.0, "share", NUMBERS),
     ],
     check=_check_metric,
