@@ -32,7 +32,7 @@ def prepare_image(settings: DataSettings, *, whole: bool = False) -> PreparedDat
     Example:
         >>> prepared = prepare_image(DataSettings(source="image", name="china", max_rows=2000))
         >>> prepared.input_shape, prepared.outputs, sum(prepared.sizes.values())
-        ((2,), 3, 1938)
+        ((2,), 3, 1944)
     """
     refuse_columns(settings, "image")
     values, name, description, notes = read_image(settings)

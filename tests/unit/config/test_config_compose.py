@@ -59,7 +59,7 @@ def test_every_task_has_a_recipe_that_takes_its_arguments_and_a_metric_of_its_ki
 def test_candidates_are_in_the_catalogue_and_different(choice):
     names = read(f"candidates={choice}").space.candidates
     assert len(names) > 5
-    assert [name for name in names if not get(name).searchable] == []
+    assert [name for name in names if not get(canonical(name).name).searchable] == []
     assert len({function_key(canonical(name)) for name in names}) == len(names)
 
 
