@@ -34,6 +34,25 @@ FINAL_CHECK = "the final check"
 LOCK = ".driver-{}.lock"
 
 
+def agree(mine: str, write: Callable[[str], None], rivals: Callable[[], Mapping[str, str]]) -> bool:
+    """Hold what is wanted (true), or give way to another who wants it (false); written down as a state each time.
+
+    Args:
+        mine: the name of the one who asks: of two that choose at one moment, the lower name holds.
+        write: writes a state down where the others read it.
+        rivals: name -> state of those who want the same now.
+    """
+    write(CHOOSING)
+    while found := rivals():
+        if any(state == HELD or name < mine for name, state in found.items()):
+            write(FREE)
+            return False
+        # It gives way, or it read before this one wrote and holds: in a moment it is known.
+        time.sleep(CHOOSING_POLL_SECONDS)
+    write(HELD)
+    return True
+
+
 @dataclass(eq=False)
 class Leases:
     """What this driver, by its ``driver_id``, has in training, and what others have.
@@ -125,17 +144,14 @@ class Leases:
 
     def _agree(self, batch: list[PlainData], what: str, wanted: Collection[Hashable]) -> bool:
         """Write down what is wanted, read what others want, and hold it or give way."""
-        self._write(CHOOSING, batch, what)
-        while True:
-            rivals = {d: claim for d, claim in self._others().items() if self._wanted(claim) & set(wanted)}
-            if not rivals:
-                self._write(HELD, batch, what)
-                return True
-            if any(claim["state"] == HELD or driver < self.driver for driver, claim in rivals.items()):
-                self._write(FREE, [])
-                return False
-            # It gives way, or it read before this driver wrote and holds: in a moment it is known.
-            time.sleep(CHOOSING_POLL_SECONDS)
+
+        def write(state: str) -> None:
+            self._write(state, *(([], "") if state == FREE else (batch, what)))
+
+        def rivals() -> dict[str, str]:
+            return {d: claim["state"] for d, claim in self._others().items() if self._wanted(claim) & set(wanted)}
+
+        return agree(self.driver, write, rivals)
 
     def _wanted(self, claim: Mapping[str, Any]) -> set[Hashable]:
         keys: set[Hashable] = {self.key(Candidate.from_dict(data)) for data in claim["batch"]}

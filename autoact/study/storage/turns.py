@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from autoact.core.value_holders import PlainData
-from autoact.study.storage.leases import CHOOSING, CHOOSING_POLL_SECONDS, FREE, HELD
+from autoact.study.storage.leases import CHOOSING_POLL_SECONDS, FREE, agree
 from autoact.study.storage.study_notes import StudyNotes
 
 PREFIX = "turn:"
@@ -33,28 +33,16 @@ def turn(notes: StudyNotes) -> Iterator[None]:
     def write(state: str) -> None:
         notes.note(key, {"state": state, "time": time.time()})
 
+    def rivals() -> dict[str, str]:
+        found = notes.noted_everywhere(PREFIX).items()
+        return {name: one["state"] for name, one in found if name != mine and _alive(one)}
+
     try:
-        while not _held(notes, mine, write):
+        while not agree(mine, write, rivals):
             time.sleep(CHOOSING_POLL_SECONDS * (1 + random.random()))
         yield
     finally:
         write(FREE)
-
-
-def _held(notes: StudyNotes, mine: str, write: Callable[[str], None]) -> bool:
-    """Write down that a turn is wanted, read who else wants one, and hold it or give way."""
-    write(CHOOSING)
-    while True:
-        rivals = {name: one["state"] for name, one in notes.noted_everywhere(PREFIX).items() if _alive(one)}
-        rivals.pop(mine, None)
-        if not rivals:
-            write(HELD)
-            return True
-        if any(state == HELD or name < mine for name, state in rivals.items()):
-            write(FREE)
-            return False
-        # It gives way, or it read before this one wrote and holds: in a moment it is known.
-        time.sleep(CHOOSING_POLL_SECONDS)
 
 
 def _alive(one: PlainData) -> bool:
