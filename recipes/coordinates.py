@@ -10,31 +10,16 @@ where 0.001 was asked for; ReLU, whose curvature is 0, stays above 0.1. The sear
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import grad
 
-import autoact
-from autoact.recipes.supervised import Supervised
+from autoact.recipes.tabular import TabularRegressor
 
 
-class Layer(nn.Module):
-    """Linear, activation."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(inputs, outputs)
-        self.act = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """**Shape**: ``[points, inputs]`` -> ``[points, outputs]``."""
-        return self.act(self.linear(x))
-
-
-class ImageFit(Supervised):
+class ImageFit(TabularRegressor):
     """Values from 0 to 1 at coordinates from -1 to 1: SIREN's network (Sitzmann et al., 2020), Adam, a cosine schedule.
 
     Args:
@@ -46,6 +31,7 @@ class ImageFit(Supervised):
         weight_decay: of AdamW.
 
     Example:
+        >>> import autoact
         >>> model = ImageFit(inputs=2, outputs=3)
         >>> model(torch.zeros(4, 2)).shape
         torch.Size([4, 3])
@@ -64,11 +50,7 @@ class ImageFit(Supervised):
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(learning_rate, weight_decay)
-        widths = [inputs] + [width] * depth
-        self.layers = nn.ModuleList(Layer(a, b) for a, b in itertools.pairwise(widths))
-        self.head = nn.Linear(widths[-1], outputs)
-        autoact.initialise_(self, torch.zeros(2, inputs))
+        super().__init__(inputs, outputs, width, depth, 0.0, learning_rate, weight_decay)
 
     def forward(self, x: Tensor) -> Tensor:
         """**Shape**: ``[points, inputs]`` -> ``[points, outputs]``; 0 of the last layer is a medium grey."""
@@ -76,9 +58,7 @@ class ImageFit(Supervised):
 
     def network(self, x: Tensor) -> Tensor:
         """The layers alone."""
-        for layer in self.layers:
-            x = layer(x)
-        return self.head(x)
+        return super().forward(x)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Adam without decay) with a cosine to 0 over all steps."""

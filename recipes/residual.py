@@ -8,6 +8,7 @@ averages them.
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import rtdl_num_embeddings
@@ -53,7 +54,7 @@ class NumberEmbeddings(nn.Module):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The .*-th feature has just two bin edges", UserWarning)
             self.embed = rtdl_num_embeddings.PiecewiseLinearEmbeddings(
-                [_edges(column, bins) for column in numbers.T.contiguous()], width, activation=False, version="B"
+                _edges(numbers, bins), width, activation=False, version="B"
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,11 +62,18 @@ class NumberEmbeddings(nn.Module):
         return torch.cat([self.embed(x[:, : self.columns]).flatten(1), x[:, self.columns :]], 1)
 
 
-def _edges(column: Tensor, bins: int) -> Tensor:
-    """The edges of a column's bins, each once, ascending; a constant column has one bin of width 1."""
-    steps = torch.linspace(0, 1, bins // 2 + 1, dtype=column.dtype, device=column.device)
-    edges = torch.cat([torch.quantile(values, steps) for values in (column, column.unique())]).unique()
-    return edges if len(edges) > 1 else torch.cat([edges, edges + 1])
+@functools.lru_cache(maxsize=4)
+def _edges(numbers: Tensor, bins: int) -> list[Tensor]:
+    """The edges of each column's bins, each once, ascending; a constant column has one bin of width 1.
+
+    They are found once for a tensor: a search builds the network hundreds of times for the same rows.
+    """
+    steps = torch.linspace(0, 1, bins // 2 + 1, dtype=numbers.dtype, device=numbers.device)
+    found = []
+    for column in numbers.T.contiguous():
+        edges = torch.cat([torch.quantile(values, steps) for values in (column, column.unique())]).unique()
+        found.append(edges if len(edges) > 1 else torch.cat([edges, edges + 1]))
+    return found
 
 
 class ResidualRegressor(Supervised):
