@@ -37,6 +37,16 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 ** min(digits, 4) else f"{value:.{digits}g}"
 
 
+def short(value: float) -> str:
+    """A number in a sentence: four significant digits, and no exponent from 1,000 on.
+
+    Example:
+        >>> short(0.85712), short(3167.2)
+        ('0.8571', '3,167')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def to_html(verdict: str, tables: Iterable[ResultTable] = (), lines: Iterable[str] = ()) -> str:
     """A result as a notebook shows it: the verdict, plain tables, then a paragraph for each line that is not empty.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoact.core.result_table import number
+from autoact.core.result_table import short
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
@@ -83,7 +83,7 @@ def _ruling(
     gain, entry = confirmation.gains.get(policy), confirmation.entries[policy]
     if selection.policies[policy].candidate.assignment == selection.tuned.candidate.assignment:
         within = " within your limits" if selection.limited else ""
-        return Ruling(policy, False, _OWN[policy].format(within=within, margin=number(selection.margin)))
+        return Ruling(policy, False, _OWN[policy].format(within=within, margin=short(selection.margin)))
     if broken:
         return Ruling(policy, False, broken)
     if entry.failures:
@@ -110,7 +110,7 @@ def _but(policy: str, gain: Interval, task: Task, selection: Selection, confirma
         same = f"beside the baseline's own activations with the same training settings: {interval_text(twin, task)}"
         if policy == "quality":
             return f"the gain may be that of its training settings, not of its activations: {same}"
-        return f"it may lose more than {number(selection.margin)} {same}"
+        return f"it may lose more than {short(selection.margin)} {same}"
     configured = confirmation.gains.get("configured")
     if configured is not None:
         # Tuning can mislead: what the tuned baseline lost must not count as the challenger's gain.
@@ -143,8 +143,8 @@ def _by_economy(policy: str, gain: Interval, ratios: Mapping[str, Ratio], margin
         dearer = [name for name, r in ratios.items() if r.dearer]
         return Ruling(policy, False, f"cheaper in {' and '.join(cheaper)}, dearer in {' and '.join(dearer)} ({shown})")
     if gain.low < -margin:
-        return Ruling(policy, False, f"cheaper ({shown}), but it may lose more than {number(margin)}: {text}")
-    return Ruling(policy, True, f"cheaper ({shown}) and within the margin of {number(margin)}: {text}")
+        return Ruling(policy, False, f"cheaper ({shown}), but it may lose more than {short(margin)}: {text}")
+    return Ruling(policy, True, f"cheaper ({shown}) and within the margin of {short(margin)}: {text}")
 
 
 def is_cheaper(policy: str, ratios: Mapping[str, Ratio]) -> bool:

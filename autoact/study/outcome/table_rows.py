@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from autoact.core.result_table import short
 from autoact.core.trial import TrialRecord
 from autoact.study.confirmation.claim_on_test import Confirmation
 from autoact.study.confirmation.end_to_end_timing import Measured, every_ratio
@@ -53,13 +54,9 @@ def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:
         return ""
     score, name = max(references)
     return (
-        f"{name} ({unit} {_short(sign * score)}) does better on the test rows than every network here "
-        f"(at best {_short(sign * max(networks))}): consider it before any activation"
+        f"{name} ({unit} {short(sign * score)}) does better on the test rows than every network here "
+        f"(at best {short(sign * max(networks))}): consider it before any activation"
     )
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _row(
