@@ -195,3 +195,9 @@ class ResidualClassifier(Classification, ResidualRegressor):
             out = torch.cat([torch.zeros_like(out), out], -1)
         both = F.log_softmax(out, -1).logsumexp(0)  # up to a constant, which no softmax sees
         return both if self.outputs > 1 else both[:, 1:] - both[:, :1]
+
+
+if __name__ == "__main__":
+    from autoact.recipes.script import main
+
+    main(ResidualRegressor, ResidualClassifier)

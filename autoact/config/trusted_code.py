@@ -27,13 +27,13 @@ def check_trusted(reference: str, key: str, trust: Sequence[str]) -> None:
     Args:
         reference: ``package.module:name``, or ``package.module.name``.
         key: the configuration key that holds it, for messages.
-        trust: packages whose code may run; autoact's own recipes always may.
+        trust: packages whose code may run; autoact's own recipes always may, and so may the script that runs.
 
     Raises:
         AutoactError: the package is not trusted.
     """
     module = reference.partition(":")[0]
-    allowed = ["autoact", *trust]
+    allowed = ["autoact", "__main__", *trust]
     if not any(module == name or module.startswith(f"{name}.") for name in allowed):
         top = module.partition(".")[0]
         raise AutoactError(f"{key}={reference} runs code from {top!r}: allow it with trust={top}")

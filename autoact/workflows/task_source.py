@@ -30,7 +30,7 @@ from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings
 from autoact.workflows.searching.unused_settings import idle_here
 
 # What a task that is given as an object holds already.
-_OF_TASKS = (
+OF_TASKS = (
     *("task", "data", "recipe", "trainer", "metric", "metric_mode", "module", "module_arguments", "datamodule"),
     *("datamodule_arguments", "monitor", "mode", "callbacks", "production_model"),
 )
@@ -143,7 +143,7 @@ def configured(task: TaskSource | None, overrides: Sequence[str] = (), verb: str
     words = of_python(None, overrides)
     config, keys = typed(words.config()), keys_given(words.overrides)
     for one in keys:
-        if one.key.partition(".")[0] in _OF_TASKS:
+        if one.key.partition(".")[0] in OF_TASKS:
             raise AutoactError(f"{one.text} has no effect: the task is an object, which holds its own data and model")
     # What a recipe alone reads cannot act beside the user's own task either.
     return Configured(config, task, keys, idle(keys, replace(config, module=task.name), verb))

@@ -1,0 +1,98 @@
+"""A recipe's file as a training script: plain Lightning, with the activations and settings that a search recommends.
+
+    python -m autoact.recipes.residual task=houses
+    python -m autoact.recipes.residual task=houses recommendation=recommended.yaml
+
+So does a copy of the file in a folder of one's own, with whatever is changed in it. The test part stays sealed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+import autoact
+
+
+def main(*recipes: type[lightning.LightningModule]) -> None:
+    """Train one of a file's recipes as the command's words say, and print where its weights are."""
+    try:
+        print(train(recipes, sys.argv[1:]))
+    except autoact.AutoactError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def train(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[str]) -> str:
+    """Train on the training rows and keep the best epoch on the validation rows.
+
+    Args:
+        recipes: the file's networks; the first one for the task's kind is trained.
+        words: settings as on the command line, ``task=NAME`` or ``data.path=FILE`` among them, and
+            ``recommendation=FILE`` for the configuration that a search recommends.
+
+    Returns:
+        The validation score, and the checkpoint's file.
+
+    Raises:
+        autoact.AutoactError: a key or value that does not exist, or no recipe of this file is for such a task.
+    """
+    named = [word.partition("=")[2] for word in words if word.startswith("recommendation=")]
+    chosen = autoact.load_recommendation(named[-1]) if named else None
+    words = [word for word in words if not word.startswith("recommendation=")]
+    if chosen is not None:
+        words = [*(f"recipe.arguments.{name}={value!r}" for name, value in chosen.policy().settings.items()), *words]
+    task = autoact.load_task(overrides=[*words, *_of_this_file(recipes, words)])
+
+    lightning.seed_everything(0, verbose=False)
+    network, data = task.make_module(), task.make_datamodule(0)
+    best = ModelCheckpoint(dirpath=task.name, filename="best", monitor="val_loss", enable_version_counter=False)
+    validated = Validated()
+    callbacks: list[lightning.Callback] = [best, validated]
+    if chosen is not None:
+        callbacks.append(autoact.ApplyActivations(chosen, example_input=task.example_input, rescale=True))
+    shown = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = lightning.Trainer(callbacks=callbacks, **{**shown, **task.trainer})
+    trainer.fit(network, datamodule=data)
+    trainer.validate(network, datamodule=data, ckpt_path=best.best_model_path, verbose=False)
+    assert task.metric is not None  # a recipe's task has one
+    reached = validated.score(task.metric)
+    return f"validation {task.quality_unit} {reached:,.6g} with seed 0; weights in {best.best_model_path}"
+
+
+def _of_this_file(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[str]) -> list[str]:
+    """The words that name the recipe of this file for the task's kind."""
+    names = [word.partition("=")[2] for word in words if word.startswith("task=")]
+    tasks = {task.name: task for task in autoact.list_tasks().tasks}
+    if not names or names[-1] not in tasks:
+        return []  # what is wrong is said where tasks are read
+    kind = tasks[names[-1]].kind
+    kinds = {recipe: getattr(recipe, "kinds", ()) for recipe in recipes}
+    fitting = [recipe for recipe in recipes if kind in kinds[recipe]]
+    if not fitting:
+        has = ", ".join(f"{recipe.__name__} for {' and '.join(kinds[recipe])}" for recipe in recipes)
+        raise autoact.AutoactError(f"task={names[-1]} is {kind}, and this file has {has}")
+    return [f"recipe.module={fitting[0].__module__}:{fitting[0].__name__}"]
+
+
+class Validated(lightning.Callback):
+    """Scores and targets of the validation rows, as the last pass found them."""
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Forget the pass before."""
+        self.parts: list[dict[str, Tensor]] = []
+
+    def on_validation_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        """What ``validation_step`` returns for a batch."""
+        self.parts.append(outputs)
+
+    def score(self, metric: autoact.Metric) -> float:
+        """The metric of all rows, in its own unit."""
+        target, scores = (torch.cat([part[name] for part in self.parts]).numpy() for name in ("target", "score"))
+        return float(metric.function(target, scores))
