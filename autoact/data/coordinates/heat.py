@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.data.coordinates.points import points, refuse_columns
+from autoact.data.coordinates.points import FEWEST, points, refuse_columns
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 
@@ -18,7 +18,6 @@ EQUATIONS = ("heat",)
 DIFFUSIVITY = 0.1
 """k in ``u_t = k u_xx``."""
 INSIDE, RIM, HELD_OUT = 1536, 512, 2000
-_FEWEST = 16
 
 
 def solution(x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -49,8 +48,8 @@ def prepare_heat(settings: DataSettings, *, whole: bool = False) -> PreparedData
     _check_name(settings)
     inside, rim, held = INSIDE, RIM, HELD_OUT
     if settings.max_rows is not None and settings.max_rows < inside + rim + held:
-        if settings.max_rows < _FEWEST:
-            raise AutoactError(f"data.max_rows={settings.max_rows} must be {_FEWEST} or more: points inside and out")
+        if settings.max_rows < FEWEST:
+            raise AutoactError(f"data.max_rows={settings.max_rows} must be {FEWEST} or more: points inside and out")
         share = settings.max_rows / (inside + rim + held)
         rim, held = max(int(rim * share), 4), max(int(held * share), 4)
         inside = settings.max_rows - rim - held

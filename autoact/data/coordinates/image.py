@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from autoact.core.errors import AutoactError, unknown
-from autoact.data.coordinates.points import points, refuse_columns
+from autoact.data.coordinates.points import FEWEST, points, refuse_columns
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import DataSettings
 from autoact.data.sources.load import existing_file
@@ -35,7 +37,13 @@ def prepare_image(settings: DataSettings, *, whole: bool = False) -> PreparedDat
         ((2,), 3, 1944)
     """
     refuse_columns(settings, "image")
+    if settings.max_rows is not None and settings.max_rows < FEWEST:
+        raise AutoactError(f"data.max_rows={settings.max_rows} must be {FEWEST} or more: points to learn and between")
     values, name, description, notes = read_image(settings)
+    if math.prod(values.shape[:-1]) < FEWEST:
+        raise AutoactError(
+            f"{description} holds {math.prod(values.shape[:-1])} points: give {FEWEST} or more, to learn and between"
+        )
     grid, axes = values.shape[:-1], values.ndim - 1
     index = np.stack(np.meshgrid(*(np.arange(n) for n in grid), indexing="ij"), -1).reshape(-1, axes)
     learnt = index.sum(1) % 2 == 0
@@ -96,27 +104,65 @@ def read_image(settings: DataSettings) -> tuple[np.ndarray, str, str, list[str]]
 
 
 def _pixels(file: Path, most: int | None) -> tuple[np.ndarray, list[str]]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(file) as opened:
-            grey = opened.mode in ("1", "L", "I", "F", "I;16")
-            image = opened.convert("L" if grey else "RGB")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+        with warnings.catch_warnings():
+            # PIL doubts large files, as strangers' uploads; this one is the user's own and is made smaller below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as opened:
+                notes, mode = _left_out(opened), opened.mode
+                deep = mode in ("I", "F") or mode.startswith("I;16")
+                image = ImageOps.exif_transpose(opened)  # as every viewer shows it
+                image = image.convert("F" if deep else "L" if mode in ("1", "L", "LA") else "RGB")
+    except Image.DecompressionBombError as error:
+        raise AutoactError(f"data.path={file.name} is larger than PIL reads: make it smaller ({error})") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise AutoactError(
             f"data.path={file.name} cannot be read as an image: give jpg, png or another image, or a signal as npz"
         ) from error
-    notes = []
     wide, high = image.size
     if most is not None and wide * high > most:
         share = math.sqrt(most / (wide * high))
-        small = max(int(wide * share), 2), max(int(high * share), 2)
+        small = max(int(wide * share), min(wide, 2)), max(int(high * share), min(high, 2))
         image = image.resize(small, Image.Resampling.BOX)
         notes.append(
             f"the image of {wide} x {high} pixels was made smaller, to {small[0]} x {small[1]} (data.max_rows={most})"
         )
-    values = np.asarray(image, dtype=np.float32) / 255
-    return values.reshape(*values.shape[:2], -1), notes
+    values = np.asarray(image, dtype=np.float32)
+    values = values.reshape(*values.shape[:2], -1)
+    if not deep:
+        _check_varied(values, file)
+        return values / 255, notes
+    if mode in ("I", "F"):
+        values, note = _scaled(values, file)
+        return values, [*notes, note]
+    _check_varied(values, file)
+    return values / 65535, notes
+
+
+def _left_out(image: Any) -> list[str]:
+    """What of an opened image is not learnt."""
+    frames = getattr(image, "n_frames", 1)
+    return [
+        *(["the transparency of the image is left out: its colours alone are learnt"] * image.has_transparency_data),
+        *([f"the first of {frames} frames is learnt, the others are left out"] if frames > 1 else []),
+    ]
+
+
+def _check_varied(values: np.ndarray, file: Path) -> None:
+    if (low := float(values.min())) == float(values.max()):
+        raise AutoactError(f"{file.name} holds one value only, {low:g}: there is nothing to learn")
+
+
+def _scaled(values: np.ndarray, file: Path) -> tuple[np.ndarray, str]:
+    """Values of a range that the file does not state, from 0 to 1, and a note on it."""
+    if not np.isfinite(values).all():
+        raise AutoactError(f"{file.name} holds missing or infinite values: fill them before")
+    _check_varied(values, file)
+    low, high = float(values.min()), float(values.max())
+    note = f"values from {low:g} to {high:g} were scaled to 0 to 1: the PSNR is one of the scaled values"
+    return ((values - low) / (high - low)).astype(np.float32), note
 
 
 def _from_npz(settings: DataSettings) -> tuple[np.ndarray, str, str, list[str]]:
@@ -130,30 +176,21 @@ def _from_npz(settings: DataSettings) -> tuple[np.ndarray, str, str, list[str]]:
     if len(arrays) != 1:
         raise AutoactError(f"{file.name} holds {len(arrays)} arrays ({', '.join(arrays)}): give one")
     values = next(iter(arrays.values()))
-    if values.ndim not in (1, 2, 3) or not np.issubdtype(values.dtype, np.number) or min(values.shape, default=0) < 1:
+    real = np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)
+    if values.ndim not in (1, 2, 3) or not real or min(values.shape, default=0) < 1:
         raise AutoactError(
-            f"{file.name} holds {values.dtype} {list(values.shape)}: give numbers [time], [height, width] or "
+            f"{file.name} holds {values.dtype} {list(values.shape)}: give real numbers [time], [height, width] or "
             "[height, width, channels]"
         )
     values = values.astype(np.float64)
     values = values if values.ndim == 3 else values[..., None]
-    if not np.isfinite(values).all():
-        raise AutoactError(f"{file.name} holds missing or infinite values: fill them before")
+    scaled, note = _scaled(values, file)
     if settings.max_rows is not None and math.prod(values.shape[:-1]) > settings.max_rows:
         raise AutoactError(
             f"{file.name} holds {math.prod(values.shape[:-1]):,} points and data.max_rows={settings.max_rows}: "
             "data.max_rows=null reads them all"
         )
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        raise AutoactError(f"{file.name} holds one value only, {low:g}: there is nothing to learn")
-    note = f"values from {low:g} to {high:g} were scaled to 0 to 1: the PSNR is one of the scaled values"
-    return (
-        ((values - low) / (high - low)).astype(np.float32),
-        settings.name or file.stem,
-        f"npz file {file.name}",
-        [note],
-    )
+    return scaled, settings.name or file.stem, f"npz file {file.name}", [note]
 
 
 def _channels(count: int) -> list[str]:

@@ -16,6 +16,8 @@ from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import PreparedTest
 from autoact.data.settings import DataSettings
 
+# Points, below which no part is worth its name.
+FEWEST = 16
 # What speaks of columns of a table.
 _COLUMNS = ("target", "time", "group", "drop", "numeric", "categorical", "positive", "series", "known")
 

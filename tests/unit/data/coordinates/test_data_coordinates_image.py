@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from autoact.core.errors import AutoactError, SealedError
-from autoact.data.coordinates.image import image_table, prepare_image
+from autoact.data.coordinates.image import image_table, prepare_image, read_image
 from autoact.data.settings import DataSettings
 
 
@@ -52,6 +52,54 @@ def test_an_image_of_ones_own_is_read_in_colour_and_in_grey(tmp_path):
     assert grey.outputs == 1 and grey.train.y.ndim == 1
 
 
+RAMP = np.tile(np.linspace(0, 255, 9), (4, 1))
+
+
+@pytest.mark.parametrize(
+    ("file", "pixels", "scaled"),
+    [
+        ("grey.png", RAMP.astype(np.uint8), False),
+        ("deep.png", (RAMP * 257).astype(np.uint16), False),
+        ("whole.tiff", (RAMP * 1000).astype(np.int32), True),
+        ("real.tiff", (RAMP / 500).astype(np.float32), True),
+    ],
+)
+def test_grey_of_every_depth_keeps_its_values(tmp_path, file, pixels, scaled):
+    Image.fromarray(pixels).save(tmp_path / file)
+    values, _, _, notes = read_image(settings(path=str(tmp_path / file)))
+    np.testing.assert_allclose(values[..., 0] * 255, RAMP, atol=1)
+    assert any("were scaled to 0 to 1" in note for note in notes) == scaled
+
+
+def test_what_an_image_holds_beside_its_colours_is_told_or_respected(tmp_path):
+    grey = RAMP.astype(np.uint8)
+    Image.fromarray(np.dstack([grey] * 4)).save(tmp_path / "clear.png")
+    Image.fromarray(grey).convert("LA").save(tmp_path / "clear_grey.png")
+    Image.fromarray(grey).save(tmp_path / "film.gif", save_all=True, append_images=[Image.fromarray(255 - grey)])
+    turned = Image.fromarray(grey)
+    turned.getexif()[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=turned.getexif())
+    read = {file.stem: read_image(settings(path=str(file))) for file in tmp_path.iterdir()}
+    assert "transparency of the image is left out" in read["clear"][3][0] and read["clear_grey"][0].shape == (4, 9, 1)
+    assert "first of 2 frames" in read["film"][3][0]
+    assert read["turned"][0].shape == (9, 4, 1) and read["turned"][3] == []
+
+
+def test_an_image_that_cannot_serve_is_refused(tmp_path, monkeypatch):
+    file = str(tmp_path / "a.png")
+    Image.fromarray(np.full((9, 9), 7, np.uint8)).save(file)
+    with pytest.raises(AutoactError, match="holds one value only, 7"):
+        prepare_image(settings(path=file))
+    Image.fromarray(RAMP[:1].astype(np.uint8)).save(file)
+    with pytest.raises(AutoactError, match="holds 9 points: give 16 or more"):
+        prepare_image(settings(path=file))
+    with pytest.raises(AutoactError, match=r"data\.max_rows=4 must be 16 or more"):
+        prepare_image(settings(max_rows=4))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+    with pytest.raises(AutoactError, match=r"a\.png is larger than PIL reads"):
+        prepare_image(settings(path=file))
+
+
 def test_a_signal_is_scaled_and_says_so(tmp_path):
     np.savez(tmp_path / "signal.npz", np.sin(np.arange(50.0)) * 3)
     signal = prepare_image(settings(path=str(tmp_path / "signal.npz")))
@@ -79,7 +127,9 @@ def test_mistakes(given, message):
     [
         (np.ones(9), "holds one value only"),
         (np.array([1.0, np.nan, 2.0]), "missing or infinite"),
-        (np.ones((2, 2, 2, 2)), "give numbers"),
+        (np.ones((2, 2, 2, 2)), "give real numbers"),
+        (np.arange(30) * 1j, "give real numbers"),
+        (np.arange(5.0), "holds 5 points: give 16 or more"),
         (np.arange(3000.0), "data.max_rows=null reads them all"),
     ],
 )
