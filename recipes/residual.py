@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Mapping
+from typing import ClassVar
 
 import rtdl_num_embeddings
 import torch
@@ -104,6 +106,7 @@ class ResidualRegressor(Supervised):
     """
 
     kinds: tuple[str, ...] = ("regression",)
+    least: ClassVar[Mapping[str, float]] = {**Supervised.least, "members": 1, "bins": 2, "embedding_width": 0}
 
     def __init__(
         self,
@@ -124,6 +127,8 @@ class ResidualRegressor(Supervised):
         super().__init__(learning_rate, weight_decay)
         if norm not in NORMS:
             raise ValueError(f"norm={norm} is none of {', '.join(NORMS)}")
+        if not expansion > 0:
+            raise ValueError(f"expansion={expansion} must be above 0")
         self.embeddings: nn.Module = nn.Identity()
         if numbers is not None and numbers.shape[1] > 0 and embedding_width > 0:
             self.embeddings = NumberEmbeddings(numbers, bins, embedding_width)

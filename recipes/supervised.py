@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import lightning
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,15 @@ class Supervised(lightning.LightningModule):
         learning_rate: of AdamW.
         weight_decay: of AdamW.
     """
+
+    least: ClassVar[Mapping[str, float]] = {
+        "width": 1,
+        "depth": 1,
+        "kernel": 1,
+        "learning_rate": 0.0,
+        "weight_decay": 0.0,
+    }
+    """The smallest values that arguments of a recipe may have, as whole numbers or not."""
 
     def __init__(self, learning_rate: float, weight_decay: float) -> None:
         super().__init__()

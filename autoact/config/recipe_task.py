@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch
 from autoact.config.schema import Config
 from autoact.config.trusted_code import load_trusted
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.typed_values import unfit
 from autoact.data.datamodule import TensorDataModule
 from autoact.data.preparation.cross_validation import fold_of, has_folds
 from autoact.data.prepare import KINDS, prepare
@@ -57,9 +58,12 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
 
     def make_module() -> Any:
         try:
-            return recipe(**shapes, **settings.arguments)
+            module = recipe(**shapes, **settings.arguments)
         except (TypeError, ValueError, ZeroDivisionError) as error:
             raise AutoactError(f"recipe.arguments do not fit {settings.module}: {error}") from error
+        if settings.batch_size == 1 and len(shape) == 1:
+            _check_batch_norm(module, _parameters(recipe))
+        return module
 
     return Task(
         name=config.task.name or kind,
@@ -123,12 +127,25 @@ def check_recipe(recipe: Any, config: Config) -> None:
             f"recipe.module={settings.module} is for {' and '.join(kinds)}, and task.kind is {kind}: "
             f"recipe={' or recipe='.join(fitting)}"
         )
-    taken = _parameters(recipe) - {NUMBERS}
+    taken = _parameters(recipe)
+    taken.pop(NUMBERS, None)
+    least = getattr(recipe, "least", {})
     for name, value in settings.arguments.items():
         if taken and name not in taken:
             raise unknown("argument of the recipe", name, sorted(taken), advice="recipe.arguments.NAME=VALUE")
-        if name in ("width", "depth", "kernel") and not (type(value) is int and value >= 1):
-            raise AutoactError(f"recipe.arguments.{name}={value} must be a whole number, 1 or more")
+        declared = taken.get(name) or type(least.get(name))
+        wanted = unfit(value, declared)
+        if declared in (int, float) and name in least and (wanted or value < least[name]):
+            wanted = f"{'a whole number' if declared is int else 'a number'}, {least[name]:g} or more"
+        if wanted:
+            raise AutoactError(f"recipe.arguments.{name}={value} must be {wanted}")
+
+
+def _check_batch_norm(module: torch.nn.Module, taken: Collection[str]) -> None:
+    norm = next((name for name, one in module.named_modules() if isinstance(one, torch.nn.BatchNorm1d)), None)
+    if norm is not None:
+        advice = "recipe.batch_size=2 or more" + (", or recipe.arguments.norm=layer" if "norm" in taken else "")
+        raise AutoactError(f"recipe.batch_size=1 and the batch norm {norm}: one row has no variance; {advice}")
 
 
 # The packaged recipes, with the kind of task that each is for.
@@ -144,18 +161,27 @@ _RECIPES = {
 }
 
 
-def _parameters(recipe: Any) -> set[str]:
-    """The arguments that a recipe takes beside inputs and outputs; empty where it does not tell."""
-    found: set[str] = set()
+def _parameters(recipe: Any) -> dict[str, Any]:
+    """The arguments that a recipe takes beside inputs and outputs, with their types; empty where it does not tell."""
+    found: dict[str, Any] = {}
     for base in inspect.getmro(recipe) if inspect.isclass(recipe) else (recipe,):
         function = base.__dict__.get("__init__") if inspect.isclass(base) else base
         if function is None:
             continue
         parameters = inspect.signature(function).parameters.values()
-        found |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        types = _types(function)
+        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        found = {name: types.get(name) for name in named} | found
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return found - {"self", "inputs", "outputs"}
-    return set()
+            return {name: kind for name, kind in found.items() if name not in ("self", "inputs", "outputs")}
+    return {}
+
+
+def _types(function: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # names that exist for type checkers alone
+        return {}
 
 
 def task_metric(config: Config, kind: str) -> Metric:

@@ -74,7 +74,7 @@ def check_value(value: object, kind: object, name: str) -> None:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise AutoactError(f"{name}={value!r} must be names with values, such as {{'name': 1}}")
         return
-    if wanted := _wanted(value, kind):
+    if wanted := unfit(value, kind):
         raise AutoactError(f"{name}={value!r} must be {wanted}")
 
 
@@ -94,8 +94,13 @@ def takes(function: Callable[..., object], *arguments: object, **named: object) 
     return True
 
 
-def _wanted(value: object, kind: object) -> str:
-    """What is allowed, in words; empty where the value is."""
+def unfit(value: object, kind: object) -> str:
+    """What is allowed, in words, where a value is not of a plain type; empty where it is, or the type is another.
+
+    Example:
+        >>> unfit(2.5, int), unfit(2, float)
+        ('a whole number', '')
+    """
     if kind is bool:
         return "" if isinstance(value, bool) else "true or false"
     if kind is str:

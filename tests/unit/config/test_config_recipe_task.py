@@ -137,6 +137,9 @@ def test_mistakes(overrides, message):
         task_of(*overrides).make_module()
 
 
+RESIDUAL = ["recipe=tabular_classification"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -147,6 +150,14 @@ def test_mistakes(overrides, message):
         (["recipe.arguments.width=0"], "recipe.arguments.width=0 must be a whole number, 1 or more"),
         (["recipe.arguments.width=-3"], "recipe.arguments.width=-3 must be a whole number, 1 or more"),
         (["recipe.arguments.depth=1.5"], "recipe.arguments.depth=1.5 must be a whole number, 1 or more"),
+        ([*RESIDUAL, "recipe.arguments.members=0"], "recipe.arguments.members=0 must be a whole number, 1 or more"),
+        ([*RESIDUAL, "recipe.arguments.members=2.5"], "recipe.arguments.members=2.5 must be a whole number, 1 or more"),
+        ([*RESIDUAL, "recipe.arguments.members=true"], "recipe.arguments.members=True must be a whole number"),
+        ([*RESIDUAL, "recipe.arguments.bins=1"], "recipe.arguments.bins=1 must be a whole number, 2 or more"),
+        ([*RESIDUAL, "recipe.arguments.embedding_width=-1"], "embedding_width=-1 must be a whole number, 0 or more"),
+        ([*RESIDUAL, "recipe.arguments.dropout=much"], "recipe.arguments.dropout=much must be a finite number"),
+        ([*RESIDUAL, "recipe.arguments.norm=3"], "recipe.arguments.norm=3 must be text"),
+        ([*RESIDUAL, "recipe.arguments.learning_rate=-1"], "learning_rate=-1 must be a number, 0 or more"),
         (["metric=json:loads", "metric_mode=max", "trust=json"], "metric=json:loads takes (s, *, "),
         (["metric=math:pi", "metric_mode=max", "trust=math"], "metric=math:pi is a float, not a function"),
         (["metric=operator:add", "metric_mode=max", "trust=operator"], "the metric add gives ndarray, not one number"),
@@ -155,6 +166,27 @@ def test_mistakes(overrides, message):
 def test_a_recipe_or_a_metric_that_cannot_serve_is_one_line(overrides, message):
     with pytest.raises(AutoactError, match=re.escape(message)):
         recipe_task(settings(compose(["task=cancer", *overrides])))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["recipe.arguments.norm=bach"], "norm=bach is none of batch, layer, none"),
+        (["recipe.arguments.expansion=0"], "expansion=0 must be above 0"),
+        (
+            ["recipe.batch_size=1"],
+            "one row has no variance; recipe.batch_size=2 or more, or recipe.arguments.norm=layer",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_made_or_trained_is_one_line(overrides, message):
+    with pytest.raises(AutoactError, match=re.escape(message)):
+        task_of("task=cancer", *RESIDUAL, *overrides).make_module()
+
+
+def test_batches_of_one_row_are_taken_by_networks_without_batch_norm():
+    for given in (["recipe.arguments.norm=layer", *RESIDUAL], []):
+        task_of("task=cancer", "recipe.batch_size=1", *given).make_module()
 
 
 def test_the_recipe_that_a_refusal_advises_is_taken():
