@@ -1,6 +1,6 @@
 """What rungs cost: which members of the front are given up early, and how many epochs are saved.
 
-    python -m benchmarks.rungs train telco --path Telco-Customer-Churn.csv --out telco-curves.json
+    python -m benchmarks.rungs train telco --out telco-curves.json
     python -m benchmarks.rungs replay telco-curves.json california-curves.json
 
 ``train`` runs random candidates of the search space to their end and keeps their learning curves. ``replay`` sends them

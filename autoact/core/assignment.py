@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autoact.core.errors import AutoactError
+from autoact.core.typed_values import unfit
 
 _FORM = re.compile(r"^\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*$")
 
@@ -38,7 +39,9 @@ class Choice:
         """
         if isinstance(text, Choice):
             return text
-        match = _FORM.match(str(text))
+        if wanted := unfit(text, str):
+            raise AutoactError(f"an activation is given as {text!r}: it must be {wanted}")
+        match = _FORM.match(text)
         if match is None:
             raise AutoactError(f"cannot read the activation {text!r}: write name or name(param=number)")
         params: dict[str, float] = {}
@@ -54,7 +57,10 @@ class Choice:
             except ValueError:
                 number = None
             if not separator or number is None or key.strip() in params:
-                raise AutoactError(f"cannot read {part!r} in the activation {text!r}: write param=number, each once")
+                raise AutoactError(
+                    f"cannot read {part!r} in the activation {text!r}: write param=number, each once"
+                    " (among the candidates of a search also param=low..high)"
+                )
             params[key.strip()] = number
         return cls(match.group(1), tuple(sorted(params.items())))
 

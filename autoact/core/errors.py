@@ -33,15 +33,15 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def nearest(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:
-    """The allowed names that look most like ``given``, best first.
+def nearest(given: str, allowed: Iterable[str], count: int = 3, alike: float = 0.5) -> list[str]:
+    """The allowed names that look most like ``given``, best first; ``alike`` is the least similarity, 0 to 1.
 
     Example:
         >>> nearest("geluu", ["relu", "gelu", "tanh"], count=1)
         ['gelu']
     """
     by_key = {name.lower(): name for name in allowed}
-    hits = difflib.get_close_matches(str(given).lower(), list(by_key), n=count, cutoff=0.5)
+    hits = difflib.get_close_matches(str(given).lower(), list(by_key), n=count, cutoff=alike)
     return [by_key[hit] for hit in hits]
 
 
@@ -51,10 +51,12 @@ def unknown(kind: str, given: object, allowed: Iterable[str], *, advice: str = "
     Example:
         >>> str(unknown("metric", "acc", ["accuracy", "f1"]))
         "unknown metric 'acc': did you mean accuracy? Allowed: accuracy, f1"
+        >>> str(unknown("metric", None, ["accuracy", "f1"]))
+        'no metric is named: Allowed: accuracy, f1'
     """
     names = list(allowed)
-    close = nearest(str(given), names)
-    parts = [f"unknown {kind} {str(given)!r}:"]
+    close = [] if given is None else nearest(str(given), names)
+    parts = [f"no {kind} is named:" if given is None else f"unknown {kind} {str(given)!r}:"]
     if close:
         parts.append(f"did you mean {' or '.join(close)}?")
     if names:

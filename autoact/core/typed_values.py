@@ -94,17 +94,25 @@ def takes(function: Callable[..., object], *arguments: object, **named: object) 
     return True
 
 
+def _by_name(value: object) -> str:
+    """The text that a class, a function or an object that is called, such as a module, is named by."""
+    name = getattr(value, "__name__", type(value).__name__)
+    return f", such as {name!r}" if callable(value) else ""
+
+
 def unfit(value: object, kind: object) -> str:
     """What is allowed, in words, where a value is not of a plain type; empty where it is, or the type is another.
 
     Example:
         >>> unfit(2.5, int), unfit(2, float)
         ('a whole number', '')
+        >>> unfit(print, str)
+        "text, such as 'print'"
     """
     if kind is bool:
         return "" if isinstance(value, bool) else "true or false"
     if kind is str:
-        return "" if isinstance(value, str) else "text"
+        return "" if isinstance(value, str) else f"text{_by_name(value)}"
     if kind is int:
         if isinstance(value, bool) or not isinstance(value, Integral):
             return "a whole number"

@@ -79,7 +79,10 @@ def suggest(
         raise AutoactError(f"autoact.suggest takes the objective's trial first, not {type(trial).__name__}")
     settings = SpaceSettings(
         granularity=granularity,
-        candidates=[str(choice) for choice in ([candidates] if isinstance(candidates, str) else candidates)],
+        candidates=[
+            str(choice) if isinstance(choice, Choice) else choice
+            for choice in ([candidates] if isinstance(candidates, str | Choice) else candidates)
+        ],
         include=list(include),
         exclude=list(exclude),
         learning_rate=[],

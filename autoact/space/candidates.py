@@ -185,7 +185,10 @@ def _range(row: Activation, part: str) -> ParameterRange:
             f"layers: name each value as a candidate of its own, such as {several}"
         )
     if not low < high:
-        raise AutoactError(f"{row.name}: {part} must begin with the lower number and end with a higher one")
+        raise AutoactError(
+            f"{row.name}: {part} must begin with the lower number and end with a higher one; "
+            f"it reads {low:g} to {high:g}"
+        )
     if not parameter.low <= low < high <= parameter.high:
         raise AutoactError(f"{row.name}: {part} is not allowed, choose within {parameter.low:g} .. {parameter.high:g}")
     return ParameterRange(name, low, high, log=parameter.search is not None and parameter.search.log and low > 0)

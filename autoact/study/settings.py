@@ -9,6 +9,7 @@ from typing import Any, Optional
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_values
 from autoact.tasks.constraints import Limits
+from autoact.tasks.objectives import refuse_misspelt
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 BY_REFERENCE = "or an Optuna sampler by its whole name, such as optuna.samplers.QMCSampler"
@@ -184,11 +185,12 @@ class ObjectiveSettings:
 
     def __post_init__(self) -> None:
         check_values(self, "objectives")
-        # Whose names these are is asked in the search: an objective may be declared where the module is imported.
         if not self.use:
             raise AutoactError("no objective is left: objectives.use is empty")
         if len(set(self.use)) != len(self.use):
             raise AutoactError(f"objectives.use names an objective twice: {', '.join(self.use)}")
+        if not self.own:
+            refuse_misspelt(self.use)
         if not 0 <= self.margin < 1:
             raise AutoactError(f"objectives.margin={self.margin} is a share: it must be 0 or more and below 1")
         if self.max_cost is not None and not self.max_cost > 0:

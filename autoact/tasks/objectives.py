@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import AutoactError, nearest, unknown
 
 QUALITY, LATENCY, COST = "quality", "latency", "cost"
 BUILT_IN = (QUALITY, LATENCY, COST)
@@ -91,6 +91,22 @@ def own(name: str) -> Objective:
     if name not in _OWN:
         raise unknown("objective", name, [*BUILT_IN, *_OWN], advice="declare your own with autoact.objective")
     return _OWN[name]
+
+
+def refuse_misspelt(names: Sequence[str]) -> None:
+    """Refuse a name that nobody declared and that is all but one of autoact's own, where it is written.
+
+    Any other may still be declared, by a module that the search imports.
+
+    Raises:
+        AutoactError: no such objective.
+
+    Example:
+        >>> refuse_misspelt(["quality", "parameters"])
+    """
+    for name in names:
+        if name not in (*BUILT_IN, *_OWN) and nearest(name, BUILT_IN, count=1, alike=0.8):
+            own(name)
 
 
 def choose_objectives(

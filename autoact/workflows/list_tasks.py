@@ -14,6 +14,7 @@ from autoact.config.groups import conf_dir, options, search_path
 from autoact.config.schema import Config
 from autoact.core.errors import unknown
 from autoact.core.result_table import ResultTable, to_html
+from autoact.core.typed_values import check_value
 from autoact.data.coordinates.heat import heat_table
 from autoact.data.coordinates.image import IMAGES, image_table
 from autoact.data.settings import BRING_THEIR_DATA, DataSettings
@@ -97,8 +98,9 @@ class TaskList:
     @property
     def table(self) -> ResultTable:
         """As the command line prints it."""
+        count = f"{len(self.tasks)} {'task' if len(self.tasks) == 1 else 'tasks'}"
         return ResultTable(
-            f"{len(self.tasks)} tasks, {len(self.names)} of which bring their data along",
+            f"{count}, {len(self.names)} of which bring their data along",
             COLUMNS,
             [task.cells() for task in self.tasks],
             [f"{task.name}: {task.best_known}. Source: {task.best_known.source}" for task in self if task.best_known],
@@ -134,6 +136,8 @@ def list_tasks(names: Sequence[str] | None = None, *, config_dirs: Sequence[str]
         >>> print(tasks.to_dataframe().set_index("name").loc["houses", "metric"])
         RMSE
     """
+    if names is not None:
+        check_value(names, list[str], "names")
     folders = search_path(config_dirs, "config")
     choices = options("task", config_dirs)
     if unknown_names := [name for name in names or () if name not in choices]:

@@ -1,6 +1,6 @@
 """Seconds to equal hypervolume and full-budget trials per minute, against plain scripts and Ray Tune.
 
-    python -m benchmarks.throughput --telco Telco-Customer-Churn.csv --california housing.csv
+    python -m benchmarks.throughput
 
 The competitors (``--arms``), one after the other, each in a process of its own that imports before its clock starts:
 
@@ -131,8 +131,6 @@ def problems(options: argparse.Namespace) -> list[Problem]:
     found = []
     for repeat in range(options.repeats):
         for data in options.data.split(","):
-            if data == "california" and not options.california:
-                continue
             for width in map(int, options.widths.split(",")):
                 found.append(
                     Problem(
@@ -140,7 +138,7 @@ def problems(options: argparse.Namespace) -> list[Problem]:
                         width,
                         options.seed + repeat,
                         options.trials,
-                        paths[data] and str(Path(paths[data]).resolve()),
+                        paths.get(data) and str(Path(paths[data]).resolve()),
                         epochs=options.epochs,
                         threads=options.threads,
                         latency_batch=options.latency_batch,
@@ -179,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = found.add_argument
     add("--telco", metavar="CSV", help="the IBM Telco file; the packaged one unless given")
-    add("--california", metavar="CSV", help="the California housing file; left out unless given")
+    add("--california", metavar="CSV", help="the California housing file; the packaged one unless given")
     add("--data", default=",".join(DATA), help="which data sets (default: %(default)s)")
     add("--widths", default="32,64,128", help="of the recipe (default: %(default)s)")
     add("--arms", default=",".join(ARMS), help="competitors (default: %(default)s)")
@@ -216,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if not options.report:
         notebook.write("origin", origin())
-    print(tables(notebook.entries, california=bool(options.california) or options.report))
+    print(tables(notebook.entries))
     if options.json:
         options.json.write_text(json.dumps(notebook.entries, indent=1), encoding="utf-8")
     if not finished:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import unknown
 
 # Names in the table.
 DATA = ("telco", "california")
@@ -27,7 +27,7 @@ class Problem:
         width: of every hidden layer.
         seed: of the sampler, the initial weights and the order of batches.
         trials: full-budget trials that a competitor has.
-        path: the file; None: the packaged one for ``telco``; ``california`` needs its file.
+        path: the file; None: the packaged one.
         epochs: most epochs of a training.
         patience: epochs without a better validation value before a training stops.
         threads: CPU threads of one training.
@@ -54,12 +54,10 @@ class Problem:
         """Refuse what cannot be run.
 
         Raises:
-            AutoactError: an unknown data set, or one whose file is not given.
+            AutoactError: an unknown data set.
         """
         if self.data not in DATA:
             raise unknown("data set", self.data, DATA)
-        if self.data == "california" and self.path is None:
-            raise AutoactError("california needs its file: --california housing.csv; nothing stands in for it")
 
     def overrides(self) -> list[str]:
         """The task as on autoact's command line."""

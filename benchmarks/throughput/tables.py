@@ -64,14 +64,12 @@ def trials_per_minute(run: Run) -> float:
     return 60.0 * sum(trial.complete for trial in run.trials) / run.seconds
 
 
-def tables(entries: Mapping[str, Any], *, california: bool) -> str:
+def tables(entries: Mapping[str, Any]) -> str:
     """Everything as Markdown."""
     runs = [Run.from_dict(value) for name, value in entries.items() if name.startswith("run ")]
     parts = ["### Throughput: seconds to equal hypervolume, trials per minute", ""]
     if "origin" in entries:
         parts += [origin_lines(entries["origin"]), ""]
-    if not california:
-        parts += ["California was left out: its file was not given (--california).", ""]
     groups: dict[tuple[str, int], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.problem.data, run.problem.width)):
         groups.setdefault((run.problem.data, run.problem.width), []).append(run)

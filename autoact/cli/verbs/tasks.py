@@ -25,8 +25,15 @@ flags:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
-    name = next((word for word in arguments[:1] if not word.startswith("-") and "=" not in word), None)
-    found = read(arguments[name is not None :], ("--names", "--json"), ("--config-dir",), configured=False)
+    words = list(arguments)
+    name = words.pop(0) if words and not words[0].startswith("-") else None
+    if wrong := [word for word in (name, *words[:1]) if word and "=" in word]:
+        raise AutoactError(
+            f"tasks takes no settings, but {wrong[0]!r}: python -m autoact tasks {wrong[0].split('=')[1]}"
+        )
+    if name is not None and words and not words[0].startswith("-"):
+        raise AutoactError(f"tasks shows one task, and {name} and {words[0]} are given: leave out one")
+    found = read(words, ("--names", "--json"), ("--config-dir",), configured=False)
     asked = sorted({"--names", "--json"} & found.flags.keys())
     if len(asked) + (name is not None) > 1:
         raise AutoactError(f"tasks: {' and '.join([*([name] if name else []), *asked])} exclude each other: give one")
@@ -37,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     from autoact.workflows.list_tasks import list_tasks
 
-    tasks = list_tasks([name] if name else None, config_dirs=found.config_dirs)
+    tasks = list_tasks(None if name is None else [name], config_dirs=found.config_dirs)
     if "--json" in asked:
         print(json.dumps([asdict(task) for task in tasks], indent=2, ensure_ascii=False))
     elif name is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.core.override_text import override
 from autoact.data.column_notes import counting
 from autoact.data.columns.category_levels import as_levels
 from autoact.data.columns.column_types import as_text
@@ -36,19 +37,25 @@ def check_columns(frame: pd.DataFrame, settings: DataSettings, roles: dict[str, 
     repeated = sorted({c for c in columns if columns.count(c) > 1})
     if repeated:
         raise AutoactError(f"the table has {columns.count(repeated[0])} columns named {repeated[0]!r}: rename them")
-    named = {
+    lists = {
         "data.drop": settings.drop,
         "data.numeric": settings.numeric,
         "data.categorical": settings.categorical,
         "data.series": settings.series,
         "data.known": settings.known,
         "data.groups": settings.groups,
+    }
+    named = {
+        **lists,
         **{option: [column] for option, column in roles.items() if column is not None},
     }
     for option, wanted in named.items():
         for column in wanted:
             if column not in columns:
-                raise unknown(f"column in {option}", column, columns)
+                rest = override(option, [name for name in wanted if name in columns])
+                raise unknown(
+                    f"column in {option}", column, columns, advice=f"{rest} leaves it out" if option in lists else ""
+                )
     for option, role in roles.items():
         if role is not None and role in settings.drop:
             raise AutoactError(f"column {role!r} is both {option} and in data.drop: keep one")

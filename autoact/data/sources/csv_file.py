@@ -88,6 +88,7 @@ def _names(file: Path, settings: DataSettings, remedy: str) -> list[str]:
     names = [str(v).strip() if settings.strip else str(v) for v in first.iloc[0]] if len(first) else []
     _check_delimiter(file, names, settings, remedy)
     if settings.names is not None:
+        _check_header(file, names, settings, remedy)
         return _given_names(file, settings.names, len(names))
     if not settings.header:
         return [f"c{k}" for k in range(len(names))]
@@ -253,6 +254,18 @@ def _check_delimiter(file: Path, names: list[str], settings: DataSettings, remed
                 f"{file.name} has one column when cut at {settings.delimiter!r}; its first line holds {shown}: "
                 f"{remedy or f'set data.delimiter={shown}'}"
             )
+
+
+def _check_header(file: Path, first: list[str], settings: DataSettings, remedy: str) -> None:
+    """Refuse names for a file whose first line holds the same ones and is read as data, or has another order."""
+    given, held = ([name.casefold() for name in names] for names in (settings.names or [], first))
+    if not settings.header and 2 * len(set(given) & set(held)) > len(given):
+        raise AutoactError(
+            f"the first line of {file.name} holds column names, not values: {remedy or 'data.header=true'}"
+        )
+    if settings.header and given != held and sorted(given) == sorted(held):
+        advice = remedy or "data.names=null takes the header's"
+        raise AutoactError(f"data.names lists the columns of {file.name} in another order than its header: {advice}")
 
 
 def _given_names(file: Path, names: list[str], width: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from autoact.core.errors import AutoactError
@@ -55,13 +55,15 @@ def number_opening(
     why: str,
     trials: int = 0,
     recurring: bool = False,
+    tell: Callable[[str], object] | None = None,
 ) -> NumberedOpening:
     """Number the next opening of a task's test rows, and note what it is for: who, why and when.
 
     The latest opening is repeated, not numbered anew, for the same candidates and seeds after as many trials. Where the
     purpose is ``recurring``, this holds for every earlier opening: of checks that builds repeat in turn, none of which
     chooses what is claimed. ``candidates`` are keys that are equal for equal trainings, ``confidence`` is that of all
-    openings together, and ``why`` is for people. Processes that share the storage number one after the other.
+    openings together, and ``why`` is for people. Processes that share the storage number one after the other;
+    a wait of more than some seconds is said to ``tell``, or warned of.
 
     Raises:
         AutoactError: there are no test rows, or the storage cannot be written.
@@ -75,7 +77,7 @@ def number_opening(
         return bool(one["test"] == rows if "test" in one else data is not None and one.get("data") == data)
 
     purpose = {"trials": trials, "candidates": sorted(candidates), "seeds": seeds, "data": data}
-    with turn(notes):
+    with turn(notes) if tell is None else turn(notes, tell):
         openings: list[PlainData] = notes.noted(OPENINGS) or []
         own = [one for one in openings if opens_these(one)]
         same_rows = [one for study in notes.noted_elsewhere(OPENINGS) for one in study if opens_these(one)]

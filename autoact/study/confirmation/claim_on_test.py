@@ -94,6 +94,11 @@ class StageTwo:
         named = finalists(selection)
         comparisons = self._comparisons(selection)
         keys = {same(candidate) for candidate in named.values()}
+
+        def tell(message: str) -> None:
+            for observer in observers:
+                observer.preparing(message)
+
         opening = number_opening(
             ledger,
             self.task,
@@ -102,6 +107,7 @@ class StageTwo:
             self.settings.confidence,
             why=f"final check of {ledger.name}",
             trials=len(ledger.records()),
+            tell=tell,
         )
         foresight = self._foresee(chosen, comparisons, opening.alpha)
         stated = "" if foresight is None else foresight.text(self.task.quality_unit)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from autoact.core.value_holders import PlainData
@@ -15,14 +16,21 @@ from autoact.study.storage.study_notes import StudyNotes
 PREFIX = "turn:"
 # Seconds after which a turn that was not given back counts as that of a killed process.
 LAPSE = 120.0
+# Seconds of waiting after which it is said.
+PATIENCE = 3.0
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=2)
 
 
 @contextmanager
-def turn(notes: StudyNotes) -> Iterator[None]:
+def turn(notes: StudyNotes, tell: Callable[[str], object] = _warn) -> Iterator[None]:
     """Inside, no other process that waits for a turn in this storage is inside too.
 
     Args:
         notes: of any study in the storage.
+        tell: gets a sentence, once, where waiting takes longer than some seconds; a warning unless given.
 
     Raises:
         AutoactError: the storage cannot be written.
@@ -37,8 +45,16 @@ def turn(notes: StudyNotes) -> Iterator[None]:
         found = notes.noted_everywhere(PREFIX).items()
         return {name: one["state"] for name, one in found if name != mine and _alive(one)}
 
+    late = time.monotonic() + PATIENCE
+    told = False
     try:
         while not agree(mine, write, rivals):
+            if not told and time.monotonic() > late:
+                told = True
+                tell(
+                    "Waiting for another process that numbers its opening of the test part in this storage; if it was "
+                    f"killed, {LAPSE:g} seconds at most"
+                )
             time.sleep(CHOOSING_POLL_SECONDS * (1 + random.random()))
         yield
     finally:

@@ -31,7 +31,6 @@ def test_the_race_is_to_the_hypervolume_that_the_rival_ends_with():
             run("autoact", ["relu", "gelu", "gelu"], 0.5),
             run("autoact-full", ["relu", "gelu", "gelu"], 1.0),
         ),
-        california=True,
     )
     assert "| plain | 30.0 | 20.0 | 1.0 | 1 of 1 | 30 | 20 |" in text
     assert (
@@ -42,30 +41,26 @@ def test_the_race_is_to_the_hypervolume_that_the_rival_ends_with():
 
 
 def test_a_goal_that_is_never_reached_is_a_miss():
-    text = tables(entries(run("plain", ["gelu"], 10.0), run("autoact", ["relu"], 0.5)), california=True)
+    text = tables(entries(run("plain", ["gelu"], 10.0), run("autoact", ["relu"], 0.5)))
     assert "0 of 1" in text and "missed: 0x (bar: at least 20x)" in text
 
 
 def test_what_is_missing_is_said():
-    assert "California was left out" in tables({}, california=False) and "Nothing has been run" in tables(
-        {}, california=False
-    )
+    assert "Nothing has been run" in tables({})
     raced = entries(run("plain", ["relu"], 1.0))
     del raced["judge telco 64"]
-    assert "have not been re-scored yet" in tables(raced, california=True)
-    assert "telco" in tables(raced, california=True)
+    assert "have not been re-scored yet" in tables(raced)
+    assert "telco" in tables(raced)
 
 
-def test_the_plan_repeats_with_other_seeds_and_leaves_california_out_without_its_file(tmp_path):
+def test_the_plan_repeats_with_other_seeds_on_the_sets_that_come_along():
     options = parser().parse_args(["--widths", "32,64", "--repeats", "2", "--seed", "5"])
     assert [(p.data, p.width, p.seed) for p in problems(options)] == [
-        ("telco", 32, 5),
-        ("telco", 64, 5),
-        ("telco", 32, 6),
-        ("telco", 64, 6),
+        (data, width, seed) for seed in (5, 6) for data in ("telco", "california") for width in (32, 64)
     ]
-    with pytest.raises(AutoactError, match="needs its file"):
-        Problem("california", 64, 0, 1)
+    assert "task=houses" in Problem("california", 64, 0, 1).overrides()
+    with pytest.raises(AutoactError, match="did you mean telco"):
+        problems(parser().parse_args(["--data", "telko"]))
     with pytest.raises(AutoactError, match="did you mean telco"):
         Problem("telko", 64, 0, 1)
 

@@ -6,6 +6,7 @@ import copy
 import pickle
 
 import pytest
+from torch import nn
 
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
@@ -94,6 +95,14 @@ def test_an_assignment_does_not_follow_the_mapping_it_was_made_of():
 def test_uniform_and_summary(choices, uniform, summary):
     assert Assignment(choices).uniform is uniform
     assert Assignment(choices).summary() == summary
+
+
+def test_an_activation_that_is_no_text_is_answered_with_its_name():
+    for given in (nn.GELU, nn.GELU()):
+        with pytest.raises(AutoactError, match="it must be text, such as 'GELU'"):
+            Assignment({"act": given})
+    with pytest.raises(AutoactError, match=r"it must be text$"):
+        Choice.parse(3)
 
 
 def test_round_trips():

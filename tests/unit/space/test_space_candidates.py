@@ -85,6 +85,7 @@ def test_values_of_a_choice_are_known_within_the_range_alone() -> None:
     ("text", "message"),
     [
         ("sine(omega=30..1)", "sine: omega=30..1 must begin with the lower number and end with a higher one"),
+        ("sine(omega=1...30)", "it reads 1 to 0.3"),
         ("sine(omega=3..3)", "must begin with the lower number"),
         ("relu(x=1..2)", "relu has no parameters: write relu without x=1..2"),
         ("sine(omga=1..2)", "unknown parameter of sine 'omga': did you mean omega"),

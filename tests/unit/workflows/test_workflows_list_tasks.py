@@ -56,3 +56,8 @@ def test_a_task_of_ones_own_is_listed_and_its_file_is_not_read(tmp_path):
 def test_an_unknown_task_is_answered_with_the_nearest():
     with pytest.raises(autoact.AutoactError, match="unknown task 'hoses': did you mean houses"):
         list_tasks(["hoses"])
+
+
+def test_a_name_alone_is_no_list():
+    with pytest.raises(autoact.AutoactError, match=r"names='churn' must be a list, such as \['churn'\]"):
+        list_tasks("churn")

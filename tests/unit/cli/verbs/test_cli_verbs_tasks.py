@@ -41,7 +41,9 @@ def test_json(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["hoses"], "unknown task 'hoses': did you mean houses"),
-        (["houses", "bike"], "cannot read 'bike'"),
+        (["houses", "bike"], "tasks shows one task, and houses and bike are given: leave out one"),
+        (["task=houses"], "tasks takes no settings, but 'task=houses': python -m autoact tasks houses"),
+        ([""], "unknown task ''"),
         (["houses", "--json"], "tasks: houses and --json exclude each other: give one"),
         (["--names", "--json"], "tasks: --json and --names exclude each other: give one"),
         (["--naems"], "unknown flag '--naems': did you mean --names"),

@@ -29,6 +29,13 @@ def test_names_that_no_column_has_answer_with_the_nearest() -> None:
         check_columns(frame, DataSettings(drop=["Churn"]), {"data.target": "Churn"})
 
 
+def test_what_a_list_names_too_much_is_left_out_by_the_setting_that_is_advised() -> None:
+    frame = pd.DataFrame({"a": [1], "b": [2]})
+    with pytest.raises(AutoactError, match=r"\(data\.drop=\[a\] leaves it out\)"):
+        check_columns(frame, DataSettings(drop=["a", "id"]), {})
+    check_columns(frame, DataSettings(drop=["a"]), {})
+
+
 def test_repeated_columns() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     with pytest.raises(AutoactError, match="2 columns named 'a'"):

@@ -30,6 +30,12 @@ def _write(folder: Path, content: str | bytes) -> Path:
         (b"a,b\n1,2\n1,2,3\n", {}, "line 3 holds 3 fields where 2 were expected"),
         (b"a,b\n1,2,3\n1,2,3\n", {}, "rows hold more fields than the first line's 2"),
         (b"a,b,a\n1,2,3\n", {}, "2 columns named 'a'"),
+        (
+            b"Age,pay\n3,4\n",
+            {"header": False, "names": ["age", "pay"]},
+            "holds column names, not values: data.header=true",
+        ),
+        (b"b,a\n3,4\n", {"names": ["a", "b"]}, "in another order than its header: data.names=null takes the header's"),
         (b"1,2\n3,4\n", {"header": False, "names": ["a"]}, "data.names lists 1 names; data.csv has 2 columns"),
         (b"1,2\n3,4\n", {"header": False, "names": ["a", "a"]}, "lists 'a' more than once"),
     ],

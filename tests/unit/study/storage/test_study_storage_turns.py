@@ -32,6 +32,22 @@ def test_a_killed_process_does_not_keep_its_turn() -> None:
         pass
 
 
+def test_a_long_wait_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoact.study.storage.turns.PATIENCE", 0.1)
+    storage = optuna.storages.InMemoryStorage()
+    notes_of(storage, "holder").note(f"{PREFIX}0", {"state": HELD, "time": time.time() - LAPSE + 0.6})
+    said: list[str] = []
+    with turn(notes_of(storage, "one"), said.append):
+        pass
+    assert len(said) == 1 and "if it was killed, 120 seconds at most" in said[0]
+    with turn(notes_of(storage, "two"), said.append):
+        pass
+    assert len(said) == 1
+    notes_of(storage, "holder").note(f"{PREFIX}0", {"state": HELD, "time": time.time() - LAPSE + 0.6})
+    with pytest.warns(UserWarning, match="Waiting for another process"), turn(notes_of(storage, "three")):
+        pass
+
+
 def test_who_comes_second_waits() -> None:
     storage = optuna.storages.InMemoryStorage()
     holder = f"{PREFIX}0"
