@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -77,12 +77,10 @@ def suggest(
     """
     if not isinstance(trial, BaseTrial):
         raise AutoactError(f"autoact.suggest takes the objective's trial first, not {type(trial).__name__}")
+    given = candidates if isinstance(candidates, Iterable) and not isinstance(candidates, str) else [candidates]
     settings = SpaceSettings(
         granularity=granularity,
-        candidates=[
-            str(choice) if isinstance(choice, Choice) else choice
-            for choice in ([candidates] if isinstance(candidates, str | Choice) else candidates)
-        ],
+        candidates=[str(choice) if isinstance(choice, Choice) else choice for choice in given],
         include=list(include),
         exclude=list(exclude),
         learning_rate=[],

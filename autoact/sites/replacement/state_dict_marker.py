@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import torch
@@ -12,27 +13,36 @@ from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
 
 MARKER = "autoact:"
-# The names of buffers hold no dots.
-_WRITTEN = (("%", "%25"), (".", "%2E"))
+# The names of buffers hold no dots, and transformers reads parentheses in the names of weights as those of a pattern.
+_WRITTEN = (("%", "%25"), (".", "%2E"), ("(", "%28"), (")", "%29"))
+# As written before that.
+_PLAIN = (("%28", "("), ("%29", ")"))
 
 
 def mark_(module: nn.Module, choice: Choice) -> None:
     """Give an activation module an empty buffer whose name says which activation it is.
 
-    Weights saved with it do not load into the unchanged class: ``load_state_dict`` names the unexpected key. Weights of
-    the unchanged class do not load into the changed model either, for the key is missing.
+    Weights saved with it, or with the name that earlier versions wrote, load into such a model. They do not load into
+    the unchanged class: ``load_state_dict`` names the unexpected key. Weights of the unchanged class do not load into
+    the changed model either, for the key is missing.
 
     Example:
         >>> from autoact.activations.modules import build
         >>> module = build("leaky_relu(negative_slope=0.2)")
         >>> mark_(module, module.choice)
         >>> list(module.state_dict())
-        ['autoact:leaky_relu(negative_slope=0%2E2)']
+        ['autoact:leaky_relu%28negative_slope=0%2E2%29']
     """
-    text = str(choice)
-    for plain, written in _WRITTEN:
-        text = text.replace(plain, written)
-    module.register_buffer(f"{MARKER}{text}", torch.empty(0, dtype=torch.uint8))
+    text = _replaced(str(choice), _WRITTEN)
+    name = f"{MARKER}{text}"
+    module.register_buffer(name, torch.empty(0, dtype=torch.uint8))
+    if (earlier := _replaced(name, _PLAIN)) != name:
+        module.register_load_state_dict_pre_hook(functools.partial(_rename, earlier, name))
+
+
+def _rename(earlier: str, name: str, module: nn.Module, state_dict: dict[str, object], prefix: str, *_: object) -> None:
+    if prefix + earlier in state_dict:
+        state_dict[prefix + name] = state_dict.pop(prefix + earlier)
 
 
 def assignment_in(keys: Iterable[str]) -> Assignment:
@@ -50,13 +60,17 @@ def assignment_in(keys: Iterable[str]) -> Assignment:
         site, _, name = key.rpartition(".")
         if not name.startswith(MARKER):
             continue
-        text = name.removeprefix(MARKER)
-        for plain, written in reversed(_WRITTEN):
-            text = text.replace(written, plain)
+        text = _replaced(name.removeprefix(MARKER), [(written, plain) for plain, written in reversed(_WRITTEN)])
         if site in found:
             raise AutoactError(f"the weights carry two activations at {site!r}: {found[site]} and {text}")
         found[site] = Choice.parse(text)
     return Assignment(found)
+
+
+def _replaced(text: str, pairs: Iterable[tuple[str, str]]) -> str:
+    for before, after in pairs:
+        text = text.replace(before, after)
+    return text
 
 
 def is_marker(key: str) -> bool:

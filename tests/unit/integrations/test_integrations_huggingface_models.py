@@ -108,7 +108,7 @@ def mixed_in(names, choices):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("choices", [("tanh", "relu"), ("sine",), ("prelu", "swiglu")], ids="-".join)
+@pytest.mark.parametrize("choices", [("tanh", "relu"), ("sine(omega=2.5)",), ("prelu", "swiglu")], ids="-".join)
 @pytest.mark.parametrize("name", ["BertForSequenceClassification", "GPT2LMHeadModel", "LlamaForCausalLM"])
 def test_what_a_real_configuration_cannot_say_is_saved_beside_the_weights(transformers, name, choices, tmp_path):
     if "swiglu" in choices and not name.startswith("Bert"):
@@ -121,7 +121,7 @@ def test_what_a_real_configuration_cannot_say_is_saved_beside_the_weights(transf
     assert getattr(changed.config, attribute) == before, "the model's own configuration stays"
     with pytest.raises(KeyError, match=r"load with autoact.from_pretrained"):
         type(model).from_pretrained(tmp_path)
-    known = {} if choices in (("tanh", "relu"), ("sine",)) else {"example_input": example}
+    known = {} if choices in (("tanh", "relu"), ("sine(omega=2.5)",)) else {"example_input": example}
     again, loading = autoact.from_pretrained(type(model), tmp_path, output_loading_info=True, **known)
     assert not any(loading.values()), "no key is missing, none is too many"
     again.save_pretrained(tmp_path / "second")

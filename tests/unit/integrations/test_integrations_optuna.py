@@ -252,3 +252,9 @@ def test_a_given_parameter_is_taken_and_one_beyond_the_range_is_refused() -> Non
         autoact.AutoactError, match=r"has no value of the parameter autoact\.1\.softplus\.beta: give it"
     ):
         autoact.suggest(optuna.trial.FixedTrial({"autoact.1": "softplus"}), _two_layers(), RANGED)
+
+
+@pytest.mark.parametrize("candidates", [nn.GELU, [nn.GELU], [nn.GELU()]])
+def test_a_class_among_the_candidates_is_answered_with_its_name(candidates) -> None:
+    with pytest.raises(autoact.AutoactError, match="must be text, such as 'GELU'"):
+        autoact.suggest(optuna.trial.FixedTrial({}), _two_layers(), candidates)

@@ -26,10 +26,21 @@ def test_the_state_dict_carries_the_assignment():
     assert autoact.assignment_in(net().state_dict()).to_dict() == {}
     assert set(net().state_dict()) <= set(changed.state_dict()), "all other keys stay"
     assert [key for key in changed.state_dict() if is_marker(key)] == [
-        "1.autoact:leaky_relu(negative_slope=0%2E2)",
+        "1.autoact:leaky_relu%28negative_slope=0%2E2%29",
         "3.autoact:tanh",
     ]
     assert sum(value.numel() for key, value in changed.state_dict().items() if is_marker(key)) == 0
+
+
+def test_weights_that_an_earlier_version_marked_load():
+    changed = autoact.apply(net(), MIXED)
+    written = {key.replace("%28", "(").replace("%29", ")"): value for key, value in changed.state_dict().items()}
+    assert "1.autoact:leaky_relu(negative_slope=0%2E2)" in written
+    for fresh in (autoact.apply(net(), MIXED), autoact.restore_(net(), written), pickle.loads(pickle.dumps(changed))):
+        fresh.load_state_dict(written)
+        torch.testing.assert_close(fresh(X), changed(X))
+    with pytest.raises(RuntimeError, match="leaky_relu"):
+        net().load_state_dict(written)
 
 
 def test_a_site_that_stays_as_it_was_carries_nothing():
