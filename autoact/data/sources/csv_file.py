@@ -27,6 +27,9 @@ _FORMATS = {
     b"\x1f\x8b": "compressed: give it the ending .gz",
     b"ARRO": "an Arrow file: save it as parquet",
     b"FEA1": "a Feather file: save it as parquet",
+    b'{"': "JSON: save it as csv",
+    b"{\n": "JSON: save it as csv",
+    b"[{": "JSON: save it as csv",
     b"SQLi": "a database: write the table as csv",
 }
 # Bytes that are looked at in one go.
@@ -263,9 +266,12 @@ def _check_header(file: Path, first: list[str], settings: DataSettings, remedy: 
         raise AutoactError(
             f"the first line of {file.name} holds column names, not values: {remedy or 'data.header=true'}"
         )
-    if settings.header and given != held and sorted(given) == sorted(held):
-        advice = remedy or "data.names=null takes the header's"
-        raise AutoactError(f"data.names lists the columns of {file.name} in another order than its header: {advice}")
+    moved = [name for name in given if name in held and held.index(name) != given.index(name)]
+    if settings.header and moved:
+        raise AutoactError(
+            f"{file.name} has the column {first[held.index(moved[0])]!r} in another place than data.names: "
+            + (remedy or "data.names=null takes the names of the header")
+        )
 
 
 def _given_names(file: Path, names: list[str], width: int) -> list[str]:
