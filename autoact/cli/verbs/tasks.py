@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -59,12 +60,20 @@ def _list(tasks: TaskList) -> None:
 
     from autoact.report.console import console
 
-    shown = tasks.table
-    table = Table(*shown.columns, pad_edge=False)
+    shown, out = tasks.table, console()
+    # The longest word of each column: what is narrower would cut names that are to be typed.
+    every = zip(shown.columns, *shown.rows, strict=True)
+    widths = [max(len(word) for cell in cells for word in cell.split()) for cells in every]
+    reached = itertools.accumulate(width + 3 for width in widths)  # with a rule and two blanks each
+    count = max(1, sum(total < out.width for total in reached))
+    table = Table(pad_edge=False)
+    for name, width in zip(shown.columns[:count], widths, strict=False):
+        table.add_column(name, min_width=width)
     for row in shown.rows:
-        table.add_row(*row)
-    out = console()
+        table.add_row(*row[:count])
     out.print(table)
+    if left_out := shown.columns[count:]:
+        out.print(f"This window is too narrow for: {', '.join(left_out)}.", markup=False)
     out.print(f"{shown.title}. One in full: python -m autoact tasks churn", markup=False)
     for line in shown.footnotes:
         out.print(line, markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import rich.console
 
 from autoact.cli.main import main
 from autoact.config.groups import options
@@ -12,7 +13,16 @@ def test_the_list_names_every_task_and_every_source(capsys):
     assert main(["tasks"]) == 0
     out = capsys.readouterr().out
     assert [name for name in options("task") if f"{name} " not in out] == []
+    assert "…" not in out and "too narrow" not in out
     assert "bring their data along" in out and "Source: Gorishniy et al., TabM" in out
+
+
+def test_a_narrow_window_cuts_no_name_and_says_what_it_leaves_out(capsys, monkeypatch):
+    monkeypatch.setattr("autoact.report.console.console", lambda: rich.console.Console(width=60))
+    assert main(["tasks"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"{name} " in out for name in options("task")) and "…" not in out
+    assert "This window is too narrow for: target, metric, recipe," in out
 
 
 def test_names_alone(capsys):
