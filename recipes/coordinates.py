@@ -72,7 +72,7 @@ class HeatEquation(ImageFit):
     """A physics-informed network (Raissi et al., 2019) for ``u_t = 0.1 u_xx`` on a rod that is cold at both ends.
 
     The loss is the square of ``u_t - k u_xx`` at points inside, and that of the distance to the given temperature at
-    points of the rim. Candidates train one by one: populations do not batch derivatives of second order by the inputs.
+    points of the rim.
 
     Args:
         inputs: 2, place and time, both from 0 to 1.
@@ -119,6 +119,10 @@ class HeatEquation(ImageFit):
 
     def residual(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The temperature and ``u_t - k u_xx`` at points, ``[points]`` each."""
-        slopes = grad(lambda at: self(at).sum())
-        curvature = grad(lambda at: slopes(at)[:, 0].sum())(x)[:, 0]
-        return self(x)[:, 0], slopes(x)[:, 1] - self.diffusivity * curvature
+
+        def slope(at: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            slopes, u = grad(lambda at: ((u := self(at)).sum(), u), has_aux=True)(at)
+            return slopes[:, 0].sum(), (slopes, u)
+
+        seconds, (slopes, u) = grad(slope, has_aux=True)(x)
+        return u[:, 0], slopes[:, 1] - self.diffusivity * seconds[:, 0]

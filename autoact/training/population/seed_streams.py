@@ -146,14 +146,15 @@ class StreamDropout(nn.Module):
         """Each stream's own mask in training, the identity otherwise."""
         if not self.training or self.p == 0.0 or x.numel() == 0:
             return x
-        return outside(x, self.member, self.drop)
+        # Drawn apart from x, a mask is a number to whatever differentiates by x inside the step.
+        return x * outside(x.detach(), self.member, self.masks)
 
-    def drop(self, x_k: Tensor) -> Tensor:
-        """**Shape**: ``[members, ...]``, kept."""
+    def masks(self, x_k: Tensor) -> Tensor:
+        """0 where an input is dropped, what it is multiplied by elsewhere; **Shape**: ``[members, ...]``, kept."""
         keep = 1.0 - self.p
         if not self.streams:
             mask = torch.empty_like(x_k[0]).bernoulli_(keep)
-            return x_k * (mask.div_(keep) if keep else mask)
+            return (mask.div_(keep) if keep else mask).expand_as(x_k)
         masks = torch.stack([stream.draw(x_k[0], keep) for stream in self.streams])
         masks = masks.div_(keep) if keep else masks
-        return x_k * masks.index_select(0, self.stream_of)
+        return masks.index_select(0, self.stream_of)

@@ -6,7 +6,13 @@ from autoact.core.imports import private_name_gone
 
 try:
     from torch._C._functorch import _add_batch_dim as add_batch_dim
-    from torch._C._functorch import get_unwrapped, is_batchedtensor, maybe_get_bdim, maybe_get_level
+    from torch._C._functorch import (
+        get_unwrapped,
+        is_batchedtensor,
+        is_functorch_wrapped_tensor,
+        maybe_get_bdim,
+        maybe_get_level,
+    )
     from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter as current_interpreter
     from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 
@@ -27,6 +33,7 @@ __all__ = [
     "fused_adamw_",
     "get_unwrapped",
     "is_batchedtensor",
+    "is_functorch_wrapped_tensor",
     "maybe_get_bdim",
     "maybe_get_level",
     "tree_flatten",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,9 @@ from autoact.activations import registry
 from autoact.activations.functional.pointwise import HALF
 from autoact.activations.modules import LearnableActivation, recognise
 from autoact.core.assignment import Choice
+from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.escape import outside
+from autoact.training.state._compat_torch import is_functorch_wrapped_tensor
 
 Part = Callable[[Tensor, slice], Tensor]
 """The activation of some members of a group that lie side by side: their inputs, and which of the group they are."""
@@ -96,7 +99,7 @@ def part_of(module: nn.Module, parameters: dict[str, Tensor], *, pointwise: bool
     Where it is ``pointwise`` and has no weights, it is called as it is; a ``stochastic`` one has a single member.
     """
     if stochastic:
-        return lambda x_r, _: module(x_r.squeeze(0)).unsqueeze(0)
+        return partial(_alone, module)
     if type(module) is LearnableActivation:
         return lambda x_r, where: module.activation.function(x_r, *_theta(module, parameters, where, x_r.dim()))
     if parameters:
@@ -119,6 +122,18 @@ def shared_by(choice: Choice, module: nn.Module) -> Hashable:
     if type(module) is LearnableActivation:
         return (row.name, module.channels, module.channel_dim)
     return choice
+
+
+def _alone(module: nn.Module, x_r: Tensor, _: slice) -> Tensor:
+    """The activation of one member, which draws random numbers.
+
+    Raises:
+        CannotBatchError: the step differentiates it, for which it is called once more and would draw others.
+    """
+    if is_functorch_wrapped_tensor(x_r):
+        raise CannotBatchError(f"training_step differentiates {type(module).__name__}, which draws random numbers")
+    found: Tensor = module(x_r.squeeze(0)).unsqueeze(0)
+    return found
 
 
 def part_of_values(choices: Sequence[Choice]) -> Part:
