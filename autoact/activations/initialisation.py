@@ -11,8 +11,9 @@ Schoenholz et al., Deep Information Propagation, 2017). The plain rule is ``s = 
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,9 @@ from autoact.activations.gain import expectation, gain
 from autoact.activations.spec import Activation
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
+
+VERSION = 1
+"""Of the rules: one more whenever a row of the catalogue, or what is done with its numbers, draws other weights."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,50 @@ def moments(choice: str | Choice, size: float = 1.0) -> Moments:
     """
     choice = registry.canonical(choice)
     return _moments(registry.get(choice.name), choice.params, size)
+
+
+def rules_of(choices: Iterable[str | Choice]) -> dict[str, str]:
+    """A name for the rule of each choice: where two are equal, the weights around it are drawn alike.
+
+    Numbers count to four digits, so that other machines find the same names.
+
+    Raises:
+        AutoactError: unknown choice.
+
+    Example:
+        >>> found = rules_of(["relu", "sine(omega=20)", "sin(omega=20)"])
+        >>> list(found), found["relu"] == found["sine(omega=20)"]
+        (['relu', 'sine(omega=20)'], False)
+    """
+    every = dict.fromkeys(registry.canonical(choice) for choice in choices)
+    return {str(choice): _named(choice) for choice in every}
+
+
+def _named(choice: Choice) -> str:
+    rule, size, taken = registry.get(choice.name).initialisation, scale(choice), shift(choice)
+    try:
+        factor = f"{gain_after(choice, size, taken):.4g}"
+    except AutoactError:  # such as that of a function that is zero everywhere, which no search tries
+        factor = "none"
+    numbers = (VERSION, f"{size:.4g}", f"{taken:.4g}", factor, rule.critical, rule.first, rule.quiet_end)
+    return hashlib.sha256(repr(numbers).encode()).hexdigest()[:8]
+
+
+def other_rules(noted: Mapping[str, str]) -> tuple[str, ...]:
+    """The choices around which weights are drawn otherwise today than ``noted``, by ``rules_of``, says.
+
+    One that is unknown today is among them.
+
+    Example:
+        >>> other_rules({**rules_of(["relu"]), "tanh": "00000000", "gone": "00000000"})
+        ('tanh', 'gone')
+    """
+    return tuple(text for text, name in noted.items() if _today(text) != name)
+
+
+def _today(text: str) -> str | None:
+    choice = Choice.parse(text)
+    return rules_of([choice])[text] if choice.name in registry.names() else None
 
 
 @functools.lru_cache(maxsize=4096)

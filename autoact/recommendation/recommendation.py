@@ -66,6 +66,8 @@ class Recommendation:
         baseline: the tuned baseline, in the same form.
         sites: site name -> current activation, shape, channels and channel dimension, as the search saw the model.
         rescale: whether initial weights were changed by each activation's rule.
+        initialisation: activation -> name of the rule by which the weights around it were drawn; empty where they were
+            not, and in files of versions that did not note it.
         activation_rate: factor of the learning rate of the weights that activations bring along, which then have no
             weight decay; 1: they train as all others.
         simulated: whether the data were simulated.
@@ -95,6 +97,7 @@ class Recommendation:
     not_searched: tuple[str, ...] = ()
     source: PlainData = field(default_factory=dict, compare=False)
     activation_rate: float = 1.0
+    initialisation: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make a label of the task's name, so that what is saved can be read."""
@@ -137,6 +140,31 @@ class Recommendation:
         if self.activation_rate == 1.0 or not any(get(choice.name).learnable for choice in policy.assignment.values()):
             return ""
         return f"{self.activation_rate:g} times the learning rate, and no weight decay, for weights of activations"
+
+    def drawn_otherwise(self) -> str:
+        """What is said where a training draws initial weights by other rules than the search did; empty: by the same.
+
+        Example:
+            >>> policy = Policy(True, Assignment({"1": "tanh"}), {}, 12, "better by ...")
+            >>> rec = Recommendation("demo", "2026-01-01T00:00:00Z", "...", {}, {"quality": policy}, policy, {})
+            >>> rec.drawn_otherwise()
+            'the recommendation does not note by which rules its search drew initial weights: ...'
+        """
+        from autoact.activations.initialisation import other_rules
+
+        if not self.rescale:
+            return ""
+        advice = (
+            "a training may end elsewhere than the file says; python -m autoact confirm recommendation=FILE, with the "
+            "task and the data, tells what it is worth by the rules of today"
+        )
+        if not self.initialisation:
+            return (
+                "the recommendation does not note by which rules its search drew initial weights: it was written by an "
+                f"earlier version of autoact, and {advice}"
+            )
+        others = ", ".join(other_rules(self.initialisation))
+        return f"weights around {others} are drawn by other rules than in the search: {advice}" if others else ""
 
     def apply(
         self,
@@ -202,6 +230,8 @@ class Recommendation:
             )
         if not changed(self.sites, fitting):
             return model
+        if rescale and (told := self.drawn_otherwise()):
+            warnings.warn(told, UserWarning, stacklevel=_depth)
         sites = as_searched(self.sites, found) if example_input is None else None
         return apply_(model, fitting, example_input=example_input, sites=sites, rescale=rescale)
 
@@ -224,6 +254,7 @@ class Recommendation:
             "rescale": self.rescale,
             # Left out where it says nothing: files of earlier releases keep their digests.
             **({} if self.activation_rate == 1.0 else {"activation_rate": self.activation_rate}),
+            **({"initialisation": dict(self.initialisation)} if self.initialisation else {}),
             "sites": {name: dict(site) for name, site in self.sites.items()},
             "not_searched": list(self.not_searched),
             "about": dict(self.about),
@@ -263,6 +294,7 @@ class Recommendation:
         names = ("task", "created", "verdict", "metric", "sites", "rescale", "simulated", "about")
         plain = {name: data[name] for name in names}
         plain["activation_rate"] = float(data.get("activation_rate", 1.0))
+        plain["initialisation"] = dict(data.get("initialisation", {}))
         return cls(**plain, policies=policies, baseline=baseline, not_searched=tuple(data["not_searched"]))
 
 

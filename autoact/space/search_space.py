@@ -150,6 +150,13 @@ class SearchSpace:
         return tuple(str(self.ranged.get(str(choice), choice)) for choice in self.candidates)
 
     @property
+    def tried(self) -> tuple[str, ...]:
+        """The activations of the model and on offer; of one that is searched in a range, the values tried first."""
+        spans = self.ranged.values()
+        every = [*self.baseline.values(), *self.candidates, *(c for span in spans for c in (span.start, *span.spread))]
+        return tuple(dict.fromkeys(map(str, every)))
+
+    @property
     def learnable(self) -> tuple[str, ...]:
         """The candidates that bring weights along."""
         return tuple(str(choice) for choice in self.candidates if get(choice.name).learnable)

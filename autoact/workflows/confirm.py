@@ -108,7 +108,8 @@ def _of_study(source: Configured, study: str) -> PreparedSearch:
     prepared = prepared_search(replace(source, config=replace(config, search=search)))
     if prepared.identity.name != study:
         raise AutoactError(
-            f"with these settings the study is {prepared.identity.name}, not {study}: data, model or space changed"
+            f"with these settings the study is {prepared.identity.name}, not {study}: data, model or space changed, or "
+            "the rules by which this version of autoact draws initial weights"
         )
     return prepared
 

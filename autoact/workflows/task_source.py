@@ -89,19 +89,19 @@ class Configured:
         return load_recommendation(source, tracking_uri=self.config.tracking.uri, runs=self.config.output)
 
     def as_in_search(self, recommendation: Recommendation) -> Configured:
-        """The same, with each column of a table read as the search did.
+        """The same, with each column of a table read as the search did, and a note of initial weights drawn otherwise.
 
-        A module of the user's own, and data that are no table, are left as they are.
+        The data of a module of the user's own, and data that are no table, are left as they are.
 
         Raises:
             AutoactError: the table cannot be found or read.
         """
-        config = self.config
+        config, told = self.config, [*self.notes, *filter(None, [recommendation.drawn_otherwise()])]
         if not self.recipe or config.task.name is None or config.task.kind not in TABULAR:
-            return self
+            return replace(self, notes=told)
         profile = recommendation.about.get("data", {}).get("profile") or {}
         data, notes = as_searched(config.data, profile)
-        return replace(self, config=replace(config, data=data), notes=[*self.notes, *notes])
+        return replace(self, config=replace(config, data=data), notes=[*told, *notes])
 
 
 # How every workflow lets its task be named.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from autoact.activations import get
+from autoact.activations.initialisation import rules_of
 from autoact.core.value_holders import PlainData
 from autoact.recommendation import Policy, Recommendation
 from autoact.sites import Sites
@@ -35,9 +36,8 @@ def recommendation(
             evidence = {**baseline.evidence, "challenger": challenger}
             mine = replace(baseline, reason=f"keep the baseline: {ruling.reason}", evidence=evidence)
         policies[name] = mine
-    learnt = any(
-        get(choice.name).learnable for policy in [*policies.values(), baseline] for choice in policy.assignment.values()
-    )
+    choices = [choice for policy in [*policies.values(), baseline] for choice in policy.assignment.values()]
+    learnt = any(get(choice.name).learnable for choice in choices)
     return Recommendation(
         task=result.info.task,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -56,6 +56,7 @@ def recommendation(
         },
         rescale=rescale,
         activation_rate=activation_rate if learnt else 1.0,
+        initialisation=rules_of([*choices, *(site.current for site in sites.searchable)]) if rescale else {},
         simulated=result.info.simulated,
         about={"study": result.info.study, "opening": result.opening, **about},
         not_searched=tuple(_left_alone(sites)),

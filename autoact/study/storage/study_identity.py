@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from autoact.activations.initialisation import VERSION
 from autoact.space.search_space import SearchSpace
 from autoact.tasks.objectives import Objective
 from autoact.tasks.task import Task
@@ -29,12 +30,14 @@ class Identity:
     """A study's name, and its family: equal for studies that differ in their space alone and can seed each other.
 
     ``activation_rate`` is the factor of the learning rate of the weights that activations bring along: it decides which
-    trials of the family fit.
+    trials of the family fit. So do the rules of ``initialisation`` by which the weights around each activation on offer
+    are drawn; there are none where weights stay as the model draws them.
     """
 
     name: str
     family: str
     activation_rate: float = 1.0
+    initialisation: Mapping[str, str] = field(default_factory=dict)
 
 
 def identify(
@@ -44,6 +47,7 @@ def identify(
     training: Mapping[str, Any],
     hardware: Any,
     activation_rate: float = 1.0,
+    initialisation: Mapping[str, str] | None = None,
 ) -> Identity:
     """The identity of a search; ``training`` holds what else changes a trial's result: seed, patience, ..."""
     family = digest(
@@ -60,4 +64,7 @@ def identify(
     described = space.describe()
     if space.learnable and activation_rate != 1.0:  # studies without such weights keep their names
         described["activation_rate"] = activation_rate
-    return Identity(f"{task.name}-{digest([family, described])}", family, activation_rate)
+    if initialisation and VERSION > 1:  # studies of versions that did not note their rules keep their names
+        described["initialisation"] = VERSION
+    name = f"{task.name}-{digest([family, described])}"
+    return Identity(name, family, activation_rate, dict(initialisation or {}))

@@ -14,8 +14,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from autoact.activations import get
+from autoact.activations.initialisation import other_rules
+from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
-from autoact.core.trial import COMPLETE, FAILED, PRUNED, TrialRecord
+from autoact.core.trial import COMPLETE, FAILED, PRUNED, Candidate, TrialRecord
 from autoact.space.point import Point
 from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
 from autoact.study.settings import SearchSettings
@@ -26,7 +28,7 @@ from autoact.study.storage.study_notes import StudyNotes, cannot_open
 from autoact.tasks.constraints import UNLIMITED, Limits
 from autoact.tasks.objectives import Objective
 
-SEEDED, RATE = "seeded_from", "activation_rate"
+SEEDED, RATE, RULES = "seeded_from", "activation_rate", "initialisation"
 STATES = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
 
 
@@ -34,7 +36,9 @@ class TrialStore(StudyNotes):
     """Remembers what came of trials, in this process and in the storage that other drivers may share.
 
     The study is opened, or created with the trials of its family that fit. ``records`` and ``spent`` answer from
-    memory; ``refresh`` reads what other drivers have written since.
+    memory; ``refresh`` reads what other drivers have written since. ``drawn_otherwise`` counts trials with activations
+    around which initial weights were drawn by other rules than today's, or by rules that nobody noted: a new study has
+    left them to another one, one that goes on has them among its own.
 
     Args:
         space: gives a record's point; its costs replace what another study's table said of adopted trials.
@@ -75,11 +79,12 @@ class TrialStore(StudyNotes):
             raise cannot_open(storage, error) from error
         super().__init__(study, backend)
         self._study_id = self._backend.get_study_id_from_name(identity.name)
-        self.seeded = 0
+        self.seeded = self.drawn_otherwise = 0
         self.new = identity.name not in names
         if self.new:
             self.study.set_user_attr("family", identity.family)
             self.study.set_user_attr(RATE, identity.activation_rate)
+            self.study.set_user_attr(RULES, dict(identity.initialisation))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self.study.set_metric_names([objective.name for objective in self.objectives])
@@ -87,6 +92,9 @@ class TrialStore(StudyNotes):
         else:
             self._settle_stale()
         self.refresh()
+        if identity.initialisation and not self.new:
+            drawn_alike = _drawn_alike(self.study.user_attrs.get(RULES, {}))
+            self.drawn_otherwise = sum(not _all_in(drawn_alike, record.candidate) for record in self._records.values())
 
     def refresh(self) -> None:
         """Read the records that other drivers have written."""
@@ -161,11 +169,22 @@ class TrialStore(StudyNotes):
             if other.user_attrs.get("family") != identity.family:
                 continue
             alike = other.user_attrs.get(RATE, 1.0) == identity.activation_rate
+            drawn_alike = _drawn_alike(other.user_attrs.get(RULES, {})) if identity.initialisation else None
             for trial in other.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-                self._adopt(trial, name, taken, alike)
+                self._adopt(trial, name, taken, alike, drawn_alike)
 
-    def _adopt(self, trial: FrozenTrial, source: str, taken: set[tuple[Point, int]], alike: bool) -> None:
-        """Take over a trial that fits; ``alike``: weights of activations were trained there as they are here."""
+    def _adopt(
+        self,
+        trial: FrozenTrial,
+        source: str,
+        taken: set[tuple[Point, int]],
+        alike: bool,
+        drawn_alike: frozenset[str] | None,
+    ) -> None:
+        """Take over a trial that fits; ``alike``: weights of activations were trained there as they are here.
+
+        Around activations that ``drawn_alike`` names, all where it is None, initial weights were drawn as here.
+        """
         if _everywhere(trial.distributions) != _everywhere(self._dimensions) or "record" not in trial.user_attrs:
             return
         old = TrialRecord.from_json(trial.user_attrs["record"])
@@ -183,9 +202,22 @@ class TrialStore(StudyNotes):
             return
         if (point, candidate.seed) in taken:
             return
+        if drawn_alike is not None and not _all_in(drawn_alike, candidate):
+            self.drawn_otherwise += 1
+            return
         self.study.add_trial(adopted)
         taken.add((point, candidate.seed))
         self.seeded += 1
+
+
+def _drawn_alike(noted: Mapping[str, str]) -> frozenset[str]:
+    """The activations around which a study drew weights as they are drawn today."""
+    other = {Choice.parse(text).name for text in other_rules(noted)}
+    return frozenset({Choice.parse(text).name for text in noted} - other)
+
+
+def _all_in(names: frozenset[str], candidate: Candidate) -> bool:
+    return names.issuperset(choice.name for choice in candidate.assignment.values())
 
 
 def _everywhere(dimensions: Mapping[str, BaseDistribution]) -> set[str]:

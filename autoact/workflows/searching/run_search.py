@@ -139,6 +139,14 @@ def _info(prepared: PreparedSearch, known: PredictedCosts, ledger: TrialStore, s
         notes.append(f"{ledger.seeded} trials of an earlier study with another space fit this one and are reused")
     elif done:
         notes.append(f"the study goes on from {done} trials")
+    if ledger.drawn_otherwise:
+        rules = "whose initial weights another version of autoact drew, perhaps by other rules"
+        notes.append(
+            f"{ledger.drawn_otherwise} trials of an earlier study are not reused, {rules}"
+            if ledger.new
+            else f"the study holds {ledger.drawn_otherwise} trials {rules}: they are compared as they are, and its "
+            f"finalists train anew by today's; search.seed={settings.search.seed + 1} begins a study of today's alone"
+        )
     notes += filter(None, [shape.note])
     return SearchInfo(
         task=prepared.task.name,

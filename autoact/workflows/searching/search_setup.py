@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from autoact.activations.initialisation import rules_of
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
@@ -131,7 +132,8 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         "threads": settings.hardware.threads,
     }
     rate, learnt = settings.space.activation_rate, space.learnable
-    identity = identify(task, space, objectives, training, hardware, rate)
+    rules = rules_of(space.tried) if settings.space.rescale else {}
+    identity = identify(task, space, objectives, training, hardware, rate, rules)
     lines = (
         *task.facts.get("notes", ()),
         drawn,

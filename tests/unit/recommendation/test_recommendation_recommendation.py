@@ -14,6 +14,7 @@ import torch
 import yaml
 from torch import nn
 
+from autoact.activations.initialisation import rules_of
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.data.preparation import drift
@@ -54,6 +55,20 @@ def test_the_rate_of_activations_weights_is_said_where_it_says_something(tmp_pat
     assert learnt.digest != plain.digest
     with pytest.raises(AutoactError, match="'activation_rate' holds 0: it must be more than 0"):
         Recommendation.from_dict({**plain.to_dict(), "activation_rate": 0})
+
+
+def test_the_rules_of_initial_weights_are_noted_and_told_where_weights_are_drawn(tmp_path: Path) -> None:
+    noted = replace(recommendation(), initialisation=rules_of(["relu", "tanh"]))
+    assert load_recommendation(noted.save(tmp_path / "new.yaml")) == noted
+    x = torch.zeros(2, 4)
+    noted.apply(model(), rescale=True, example_input=x)
+    old = load_recommendation(recommendation().save(tmp_path / "old.yaml"))
+    assert "initialisation" not in old.to_dict()
+    old.apply(model(), example_input=x)  # trained weights stay: nothing is drawn
+    with pytest.warns(UserWarning, match="does not note by which rules"):
+        old.apply(model(), rescale=True, example_input=x)
+    with pytest.warns(UserWarning, match="weights around tanh are drawn by other rules"):
+        replace(noted, initialisation={"tanh": "0" * 8}).apply(model(), rescale=True, example_input=x)
 
 
 def test_apply_gives_a_copy_that_computes_the_assignment() -> None:

@@ -238,6 +238,7 @@ class Bench:
     repeatable: bool = False
     driver: str = "main"
     activation_rate: float = 1.0
+    initialisation: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -250,7 +251,8 @@ class Bench:
 
     def ledger(self) -> TrialStore:
         training = {"seed": self.settings.seed}
-        identity = identify(self.task, self.space, self.objectives, training, "bench", self.activation_rate)
+        rate, rules = self.activation_rate, self.initialisation
+        identity = identify(self.task, self.space, self.objectives, training, "bench", rate, rules)
         space = self.space.with_costs(self.known.values)
         return TrialStore(self.storage, identity, space, self.objectives, self.settings)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from autoact.activations.initialisation import rules_of
 from autoact.config.compose import compose
 from autoact.config.compose import settings as typed
 from autoact.config.schema import Config
@@ -17,9 +18,24 @@ from autoact.recommendation import Policy, Recommendation
 from autoact.workflows.task_source import Configured, configured, make_task
 
 
-def recommendation(about: dict[str, object]) -> Recommendation:
+def recommendation(about: dict[str, object], **fields: Any) -> Recommendation:
     kept = Policy(False, Assignment({}), {}, 3, "kept")
-    return Recommendation("t", "2026-01-01T00:00:00Z", "kept", {}, {"quality": kept}, kept, {}, about=about)
+    fields = {"initialisation": rules_of(["relu"]), "about": about, **fields}
+    return Recommendation("t", "2026-01-01T00:00:00Z", "kept", {}, {"quality": kept}, kept, {}, **fields)
+
+
+def test_initial_weights_that_were_drawn_by_other_rules_are_told_once() -> None:
+    today, mine = rules_of(["relu", "tanh"]), make_task(typed(compose(["task=cancer"])))
+    for source in (configured("cancer"), configured(mine)):  # with a table, and with a task of one's own
+
+        def told(**fields: Any) -> list[str]:
+            return list(source.as_in_search(recommendation({}, **fields)).notes)  # noqa: B023
+
+        assert told(initialisation=today) == told(initialisation={}, rescale=False) == []
+        (unknown,) = told(initialisation={})
+        assert "does not note by which rules" in unknown and "confirm recommendation=FILE" in unknown
+        (other,) = told(initialisation={**today, "tanh": "0" * 8})
+        assert other.startswith("weights around tanh are drawn by other rules than in the search")
 
 
 def test_columns_are_read_as_in_the_search(tmp_path: Path) -> None:

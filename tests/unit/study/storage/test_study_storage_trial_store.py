@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from autoact.activations.initialisation import rules_of
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import PRUNED, Candidate
@@ -220,6 +221,41 @@ def test_weights_of_activations_that_trained_at_another_rate_are_not_taken_over(
     told(kit, slow.ledger(), slow.known, 6, seed=8)
     learnt = [r for r in wider.ledger().records() if "prelu" in r.candidate.assignment.to_dict().values()]
     assert learnt and all(r.candidate not in [one.candidate for one in old.records()] for r in learnt)
+
+
+def test_trials_whose_weights_were_drawn_by_other_rules_are_not_taken_over(kit):
+    today = rules_of(["relu", "gelu", "tanh"])
+    bench = kit.Bench(initialisation={**today, "tanh": "0" * 8})
+    old = bench.ledger()
+    told(kit, old, bench.known, 12)
+    same = [r for r in old.records() if "tanh" not in r.candidate.assignment.to_dict().values()]
+    assert 0 < len(same) < 12
+    wider = changed(bench, initialisation=today, space=kit.space(candidates=("relu", "gelu", "tanh", "silu")))
+    new = wider.ledger()
+    assert [r.candidate for r in new.records()] == [r.candidate for r in same]
+    assert (new.seeded, new.drawn_otherwise) == (len(same), 12 - len(same))
+    assert wider.ledger().drawn_otherwise == 0, "what was taken over is by today's rules"
+
+
+def test_a_study_that_goes_on_counts_what_other_rules_drew(kit):
+    """A study of a version that noted no rules keeps its name, and all of its trials count."""
+    today = rules_of(["relu", "gelu", "tanh"])
+    bench = kit.Bench()
+    old = bench.ledger()
+    told(kit, old, bench.known, 5)
+    again = changed(bench, initialisation=today).ledger()
+    assert (again.name, again.new, again.drawn_otherwise) == (old.name, False, 5)
+    noted = changed(bench, initialisation=today, storage=optuna.storages.InMemoryStorage())
+    told(kit, noted.ledger(), bench.known, 5)
+    assert noted.ledger().drawn_otherwise == 0
+
+
+def test_another_version_of_the_rules_is_another_study(kit, monkeypatch):
+    bench = kit.Bench(initialisation=rules_of(["relu", "gelu", "tanh"]))
+    name = bench.ledger().name
+    monkeypatch.setattr("autoact.study.storage.study_identity.VERSION", 2)
+    assert bench.ledger().name != name
+    assert changed(bench, initialisation={}).ledger().name == name, "where weights stay as the model draws them"
 
 
 def test_trials_are_not_handed_on_twice(kit):
