@@ -10,6 +10,7 @@ where 0.001 was asked for; ReLU, whose curvature is 0, stays above 0.1. The sear
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -71,21 +72,22 @@ class ImageFit(TabularRegressor):
 class HeatEquation(ImageFit):
     """A physics-informed network (Raissi et al., 2019) for ``u_t = 0.1 u_xx`` on a rod that is cold at both ends.
 
-    The loss is the square of ``u_t - k u_xx`` at points inside, and that of the distance to the given temperature at
-    points of the rim.
+    The temperature is ``sin(pi x) + t x (1 - x) N(x, t)`` with a network N: whatever N says, it starts as given and the
+    ends stay cold (Lagaris et al., 1998), so that the loss is the square of ``u_t - k u_xx`` alone. The curvature of a
+    network of ReLU is 0 almost everywhere: what bends its temperature is the factor ``x (1 - x)``, which is not enough.
 
     Args:
         inputs: 2, place and time, both from 0 to 1.
         outputs: 1, the temperature.
         width: of every hidden layer.
         depth: number of hidden layers.
-        rim_weight: of the squares at points of the rim.
         learning_rate: of Adam, from which a cosine goes to 0.
         weight_decay: of AdamW.
 
     Example:
-        >>> HeatEquation(inputs=2, outputs=1)(torch.zeros(4, 2)).shape
-        torch.Size([4, 1])
+        >>> start, end = HeatEquation(inputs=2, outputs=1)(torch.tensor([[0.5, 0.0], [1.0, 0.3]])).tolist()
+        >>> round(start[0], 4), abs(end[0]) < 1e-6
+        (1.0, True)
     """
 
     kinds = ("heat",)
@@ -97,23 +99,20 @@ class HeatEquation(ImageFit):
         outputs: int,
         width: int = 32,
         depth: int = 2,
-        rim_weight: float = 3.0,
         learning_rate: float = 1e-2,
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(inputs, outputs, width, depth, learning_rate, weight_decay)
-        self.rim_weight = rim_weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """**Shape**: ``[points, 2]`` -> ``[points, 1]``; place and time run from -1 to 1 inside."""
-        return self.network(2 * x - 1)
+        """**Shape**: ``[points, 2]`` -> ``[points, 1]``; place and time run from -1 to 1 inside the network."""
+        place, time = x[:, :1], x[:, 1:]
+        return torch.sin(math.pi * place) + time * place * (1 - place) * self.network(2 * x - 1)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """One batch of points inside and on the rim."""
-        x, y = batch
-        u, residual = self.residual(x)
-        rim = (x[:, 1] == 0) | (x[:, 0] == 0) | (x[:, 0] == 1)
-        loss = torch.where(rim, self.rim_weight * (u - y).square(), residual.square()).mean()
+        """One batch of points, of which the places and times alone are used."""
+        _, residual = self.residual(batch[0])
+        loss = residual.square().mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 from torchmetrics.classification import BinaryAccuracy
 
+from autoact.activations import registry
 from autoact.core.assignment import Assignment
 from autoact.core.trial import COMPLETE, FAILED, Candidate
 from autoact.data.datamodule import TensorDataModule
@@ -29,6 +30,7 @@ from autoact.recipes.residual import ResidualClassifier, ResidualRegressor
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
 from autoact.recipes.tabular import TabularClassifier, TabularRegressor
 from autoact.sites import find_sites
+from autoact.space.candidates import ranged
 from autoact.tasks.metrics import METRICS
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession, SessionOptions
@@ -318,6 +320,25 @@ def test_every_rule_of_initialisation_trains_as_if_alone():
     triples = [*((name, name, name) for name in rules), ("sine(omega=9)", "relu", "tanh"), ("relu", "sine", "selu")]
     sites = [f"layers.{place}.act" for place in range(3)]
     given = [(n, Candidate(Assignment(dict(zip(sites, names, strict=True))))) for n, names in enumerate(triples)]
+    assert len(compare(task, given)._populations) == 1
+
+
+def test_averaged_networks_of_embedded_numbers_train_as_if_alone_with_every_rule_and_searched_numbers():
+    """``members=3`` of the residual recipe: shared weights, heads of their own, and embeddings before them."""
+    numbers = draw(50, 3, seed=3)
+    task = recipe_task(
+        lambda: ResidualRegressor(5, 1, numbers, width=6, norm="layer", members=3, embedding_width=4, bins=8),
+        draw(100, 5),
+        draw(100, seed=2),
+        "rmse",
+    )
+    spans = [ranged(text) for text in ("softplus(beta=0.3..10)", "sine(omega=1..30)")]
+    searched = [str(choice) for span in spans for choice in (span.start, *span.spread)]
+    rules = {row.initialisation: row.name for row in registry.all() if row.searchable and not row.gated}
+    names = [*searched, *rules.values()]
+    sites = ("blocks.0.act", "blocks.1.act", "act")
+    triples = [[names[(place + shift) % len(names)] for shift in (0, 1, 2)] for place in range(len(names))]
+    given = [(n, Candidate(Assignment(dict(zip(sites, triple, strict=True))))) for n, triple in enumerate(triples)]
     assert len(compare(task, given)._populations) == 1
 
 

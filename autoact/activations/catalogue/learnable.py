@@ -94,6 +94,7 @@ ROWS = (
         family="learnable",
         formula=r"x \operatorname{erf}(\alpha e^{\beta x})",
         parameters=(
+            # Comparisons of later papers, such as RoSwish's, start both weights of ErfAct here.
             Parameter("alpha", 0.75, -100.0, 100.0, "how far the gate is open at zero"),
             Parameter("beta", 0.75, -100.0, 100.0, "sharpness of the gate"),
         ),

@@ -59,7 +59,7 @@ def prepare_heat(settings: DataSettings, *, whole: bool = False) -> PreparedData
     start, left, right = (edge[k::4] for k in (0, 1, 2))
     start[:, 1], left[:, 0], right[:, 0] = 0.0, 0.0, 1.0
     edge[3::4, 1] = 0.0
-    # The rim holds its coordinate exactly: the recipe tells the two sorts of points by it.
+    # The rim holds its coordinate exactly: a recipe that learns it can tell the two sorts of points by that.
     y = solution(x[:, 0], x[:, 1])
     y[:inside] = 0.0
     y[inside : inside + rim][1::4] = y[inside : inside + rim][2::4] = 0.0

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.func import grad
 
 import autoact
 from autoact.config.compose import compose, settings
@@ -44,23 +45,30 @@ def test_derivatives_are_those_of_a_known_function():
 
 def test_the_solution_leaves_no_loss():
     model = HeatEquation(2, 1)
-
-    def solution(at):
-        return torch.exp(-0.1 * math.pi**2 * at[:, 1:]) * torch.sin(math.pi * at[:, :1])
-
-    model.forward = solution  # type: ignore[method-assign]
+    model.forward = lambda at: torch.exp(-0.1 * math.pi**2 * at[:, 1:]) * torch.sin(math.pi * at[:, :1])  # type: ignore[method-assign]
     model.log = lambda *_, **__: None  # type: ignore[method-assign]
-    inside = torch.rand(5, 2) * 0.8 + 0.1
-    start = torch.tensor([[0.25, 0.0], [0.0, 0.5], [1.0, 0.5]])
-    y = torch.cat([torch.zeros(5), solution(start)[:, 0]])
-    loss = model.training_step((torch.cat([inside, start]), y), 0)
-    assert float(loss) < 1e-10
+    assert float(model.training_step((torch.rand(8, 2), torch.zeros(8)), 0)) < 1e-10
 
 
-def test_relu_leaves_the_curvature_out():
-    _, residual = (model := HeatEquation(2, 1)).residual(points := torch.rand(6, 2))
-    model.diffusivity = 100.0
-    torch.testing.assert_close(model.residual(points)[1], residual)
+def test_every_network_holds_what_is_given_at_the_rim():
+    start, ends = torch.tensor([[0.25, 0.0], [0.5, 0.0]]), torch.tensor([[0.0, 0.4], [1.0, 1.0]])
+    model = HeatEquation(2, 1)
+    torch.testing.assert_close(model(start)[:, 0], torch.sin(math.pi * start[:, 0]))
+    torch.testing.assert_close(model(ends), torch.zeros(2, 1), atol=1e-6, rtol=0)
+    within = model(torch.tensor([[0.3, 0.5]])).detach()
+    assert float((within - math.sin(0.3 * math.pi)).abs()) > 1e-3
+
+
+def test_a_network_of_relu_has_no_curvature_of_its_own():
+    """Its temperature bends as sin(pi x) and x (1 - x) do, the network being a plane around almost every point."""
+    model, points = HeatEquation(2, 1).double(), torch.rand(6, 2, dtype=torch.float64)
+    _, residual = model.residual(points)
+    x, t = points.T
+    value = model.network(2 * points - 1)[:, 0]
+    slope = grad(lambda at: model.network(2 * at - 1).sum())(points)
+    bend = -(math.pi**2) * torch.sin(math.pi * x) + t * (-2 * value + 2 * (1 - 2 * x) * slope[:, 0])
+    moves = x * (1 - x) * (value + t * slope[:, 1])
+    torch.testing.assert_close(residual, moves - 0.1 * bend)
 
 
 @pytest.mark.parametrize("overrides", [["task=heat", "recipe=tabular_regression"], ["task=diabetes", "recipe=heat"]])
@@ -78,9 +86,8 @@ def test_a_sine_fits_an_image_better_than_relu_after_few_epochs():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:candidates train one by one, not together. HeatEquation")
 def test_the_numbers_in_the_header_are_reached():
     relu, sine = quality_of(["task=image-fit"], ["relu", "sine(omega=20)"])
     assert relu == pytest.approx(19.0, abs=0.5) and sine == pytest.approx(25.6, abs=0.5)
     relu, sine = quality_of(["task=heat"], ["relu", "sine(omega=5)"])
-    assert sine <= 1e-3 and relu > 0.1
+    assert sine <= 3e-4 and relu > 0.01
