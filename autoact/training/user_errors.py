@@ -15,7 +15,8 @@ _MEANINGS = {
     "it must override the setup_context staticmethod": "an autograd.Function cannot be batched",
     "support the deepcopy protocol": "a module holds a computed tensor, as torch.nn.utils.weight_norm does "
     "(torch.nn.utils.parametrizations.weight_norm does not)",
-    "call Tensor.requires_grad_()": "gradients are asked for inside the step (requires_grad_)",
+    "call Tensor.requires_grad_()": "gradients are asked for inside the step by requires_grad_ (torch.func.grad in its "
+    "place can be batched)",
     "inplace arithmetic(self, *extra_args) is not possible": "a candidate's values are written into a tensor made in "
     "the step, which is one for all",
 }

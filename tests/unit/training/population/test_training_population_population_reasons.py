@@ -93,7 +93,7 @@ STEPS = {
     uses_a_metric: rf"a metric is used for more than self\.log {HERE}",
     selects: rf"dynamic shape {HERE}",
     asks_the_optimizer: rf"asks for the optimiser, whose param_groups are each candidate's own {HERE}",
-    own_gradients: rf"gradients are asked for inside the step \(requires_grad_\) {HERE}",
+    own_gradients: rf"inside the step by requires_grad_ \(torch\.func\.grad in its place can be batched\) {HERE}",
     draws_a_share: rf"an autograd.Function cannot be batched {HERE}",
     fills: rf"written into a tensor made in the step, which is one for all {HERE}",
 }
