@@ -29,6 +29,8 @@ REPEATS_BEFORE_SETTLED = 10
 # Trials of the baseline from which TPE proposes its settings; before, they are spread evenly.
 ENOUGH_FOR_TPE = 4
 MOST_SPREAD = 10_000
+# Settings of the baseline, spread over the ranges, the worst of which bounds what an activation may lose by them.
+ENOUGH_FOR_WORST = 8
 # Irrational steps around the unit circle that no fraction comes near: the golden ratio, and the root of two.
 IRRATIONAL_STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
 # The last trials of a search try the training settings of its best trials on the baseline: what good settings bring
@@ -123,7 +125,29 @@ class Planner:
         settings, seed = self._tuned_settings(records), self.settings.seed
         every = [Candidate(assignment, settings, seed, Role.UNIFORM) for assignment in self.space.uniform()]
         points = map(self.space.point_of, every)
-        return [c for c, p in zip(every, points, strict=True) if p.functions not in tried and self._allowed(p)]
+        due = [c for c, p in zip(every, points, strict=True) if p.functions not in tried and self._allowed(p)]
+        return due or self._collapsed(records, others)
+
+    def _collapsed(self, records: Sequence[TrialRecord], others: Sequence[Candidate]) -> list[Candidate]:
+        """Uniform assignments that the baseline's settings ruined, with those of the model as configured.
+
+        A sine of a high frequency needs a tenth of the learning rate that a ReLU likes best. Ruined is what did worse
+        than the baseline under any setting that it was tried with, where it had enough of them.
+        """
+        mine = [r for r in records if r.complete and r.candidate.role in (Role.CONFIGURED, Role.TUNING)]
+        sign = 1.0 if self.task.mode == "max" else -1.0
+        if len(mine) < ENOUGH_FOR_WORST:
+            return []
+        floor = min(sign * (r.quality or 0.0) for r in mine)
+        behind = [
+            r.candidate
+            for r in records
+            if r.candidate.role == Role.UNIFORM and r.quality is not None and sign * r.quality < floor
+        ]
+        keys = {self.key(c) for c in [*(r.candidate for r in records), *others]}
+        settings, seed = self.space.configured_settings(), self.settings.seed
+        again = [Candidate(c.assignment, settings, seed, Role.UNIFORM) for c in behind]
+        return [c for c in again if self.key(c) not in keys]
 
     def _proposed(
         self, records: Sequence[TrialRecord], others: Sequence[Candidate], count: int, left: float

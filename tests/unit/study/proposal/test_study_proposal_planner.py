@@ -64,6 +64,23 @@ def test_uniform_assignments_get_the_tuned_settings(kit, mode, pick):
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+def test_what_the_baselines_settings_ruin_is_tried_with_those_of_the_model_as_configured(kit, mode, sign):
+    """Tanh does worse than the baseline under any setting; gelu does not."""
+    settings = SearchSettings(trials=40, tuning=8, refine=0.35)
+
+    def quality(candidate: Candidate) -> float:
+        tuned = candidate.settings != kit.configured
+        values = {"relu": 0.6 if tuned else 0.5, "gelu": 0.5, "tanh": 0.3 if tuned else 0.9}
+        return 1.0 + sign * values[candidate.assignment["a"].name]
+
+    bench = kit.Bench(task=kit.task(mode), settings=settings)
+    tried = [c for c in explore(kit, bench, 16, quality) if c.role == "uniform"]
+    assert [c.assignment.summary() for c in tried] == ["gelu", "tanh", "tanh"]
+    assert (dict(tried[1].settings) != kit.configured, dict(tried[2].settings)) == (True, kit.configured)
+    assert not planner_of(bench)._collapsed(bench.ledger().records(), []), "once"
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
 def test_tuning_learns_from_the_baselines_trials(kit, mode, sign):
     # Good rates are high: once four random trials are known, TPE goes there.
     settings = SearchSettings(trials=60, tuning=14, batch=1)
