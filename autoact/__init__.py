@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from autoact.sites import initialise_ as initialise_
     from autoact.sites import rescale_ as rescale_
     from autoact.sites import restore_ as restore_
+    from autoact.sites.replacement.dropout import set_dropout_ as set_dropout_
     from autoact.sites.replacement.parameter_groups import put_activations_apart_ as put_activations_apart_
     from autoact.sites.rewriting.method_rewrite import MethodCall as MethodCall
     from autoact.sites.site import LinearLayer as LinearLayer

@@ -213,9 +213,9 @@ def _rungs_enabled(config: Config) -> str:
 
 
 def _tuning(config: Config) -> str:
-    if config.space.learning_rate or config.space.weight_decay:
+    if config.space.learning_rate or config.space.weight_decay or config.space.dropout:
         return ""
-    return "no training setting is searched (space.learning_rate and space.weight_decay are empty)"
+    return "no training setting is searched (space.learning_rate, space.weight_decay and space.dropout are empty)"
 
 
 def _confirmed(config: Config) -> str:

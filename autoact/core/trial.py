@@ -46,8 +46,8 @@ class Candidate:
 
     Attributes:
         assignment: the activation of each searched site.
-        settings: training settings by name (``learning_rate``, ``weight_decay``); one that is missing stays as the
-            user configured it.
+        settings: training settings by name (``learning_rate``, ``weight_decay``, ``dropout``); a missing one stays
+            as the user configured it.
         seed: seeds the initial weights and the order of batches.
         role: why it is tried.
         fold: of a cross-validation, and of how many; None where rows are split once.

@@ -34,7 +34,8 @@ class Policy:
     Attributes:
         recommend: true: the assignment replaces the baseline's; false: it is the baseline's own (keep the baseline).
         assignment: what to use.
-        settings: training settings (``learning_rate``, ``weight_decay``) to train it with.
+        settings: training settings (``learning_rate``, ``weight_decay``, ``dropout``) to train it with; one that is
+            missing is as configured.
         epochs: median best epoch of the fresh seeds.
         reason: why, in one sentence.
         evidence: metric, interval, latency, cost and ratios, as plain data.

@@ -19,8 +19,14 @@ from autoact.space.candidates import RangedChoice, read_candidates
 from autoact.space.groups import groups_of, listed
 from autoact.space.point import Condition, Parameter, Parameters, Point
 from autoact.space.settings import SpaceSettings
-
-LEARNING_RATE, WEIGHT_DECAY = "learning_rate", "weight_decay"
+from autoact.space.training_settings import (
+    DROPOUT,
+    LEARNING_RATE,
+    WEIGHT_DECAY,
+    decays_offered,
+    dropouts_offered,
+    rates_offered,
+)
 
 
 def _no_costs(_: Assignment) -> Mapping[str, float]:
@@ -44,6 +50,7 @@ class SearchSpace:
         candidates: the activations on offer, in canonical form.
         rate_range: lowest and highest learning rate; None: not searched.
         decays: weight decays on offer; empty: not searched.
+        dropouts: values on offer of ``p`` of ``nn.Dropout``; empty: not searched.
         refused: dimension -> candidates that are not on offer there, each with the reason: layer-level choices where
             the layers cannot change their widths.
         merged: candidates that compute what another one computes -> that one, which is tried.
@@ -59,6 +66,7 @@ class SearchSpace:
     configured: Mapping[str, float]
     rate_range: tuple[float, float] | None
     decays: tuple[float, ...]
+    dropouts: tuple[float, ...] = ()
     refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     merged: Mapping[str, str] = field(default_factory=dict, compare=False)
     ranged: Mapping[str, RangedChoice] = field(default_factory=dict)
@@ -85,9 +93,7 @@ class SearchSpace:
             dimensions[name] = next(one for one in span.ranges if one.name == condition.parameter).distribution
         if self.rate_range:
             dimensions[LEARNING_RATE] = FloatDistribution(*self.rate_range, log=True)
-        if self.decays:
-            dimensions[WEIGHT_DECAY] = CategoricalDistribution(self.decays)
-        return dimensions
+        return dimensions | {name: CategoricalDistribution(values) for name, values in self.listed_settings.items()}
 
     @cached_property
     def conditions(self) -> dict[str, Condition]:
@@ -189,7 +195,7 @@ class SearchSpace:
             self._chosen[chosen] = Assignment(
                 {site: self._chosen_at(group, params) for group, sites in self.groups.items() for site in sites}
             )
-        settings = {name: float(params[name] or 0.0) for name in (LEARNING_RATE, WEIGHT_DECAY) if name in params}
+        settings = {name: float(params[name] or 0.0) for name in self.setting_names if name in params}
         return self._point(self._chosen[chosen], settings, params if not self.ranged else None)
 
     def _chosen_at(self, group: str, params: Parameters) -> str | Choice:
@@ -238,7 +244,12 @@ class SearchSpace:
     @property
     def setting_names(self) -> tuple[str, ...]:
         """The training settings that are searched too."""
-        return (LEARNING_RATE,) * (self.rate_range is not None) + (WEIGHT_DECAY,) * bool(self.decays)
+        return (LEARNING_RATE,) * (self.rate_range is not None) + tuple(self.listed_settings)
+
+    @property
+    def listed_settings(self) -> dict[str, tuple[float, ...]]:
+        """The searched training settings that are one of several values, with these values."""
+        return {name: each for name, each in ((WEIGHT_DECAY, self.decays), (DROPOUT, self.dropouts)) if each}
 
     def configured_settings(self) -> dict[str, float]:
         """The searched training settings as they are configured."""
@@ -302,14 +313,15 @@ class SearchSpace:
             **({"parameters": searched} if searched else {}),
             "learning_rate": list(self.rate_range or ()),
             "weight_decay": list(self.decays),
+            **({"dropout": list(self.dropouts)} if self.dropouts else {}),
         }
 
 
 def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, float]) -> SearchSpace:
-    """The search space of a model, whose learning rate and weight decay as they are are ``configured``.
+    """The search space of a model, whose training settings as they are are ``configured``.
 
     Raises:
-        AutoactError: no site to search, unknown names, or candidates that cannot be searched.
+        AutoactError: no site to search, unknown names, or candidates or a dropout that cannot be searched.
     """
     groups = groups_of(sites, settings)
     read = read_candidates(settings.candidates, stated=settings.parameters)
@@ -323,8 +335,9 @@ def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, 
         candidates=candidates,
         baseline=baseline,
         configured=dict(configured),
-        rate_range=_rate_range(settings.learning_rate, configured),
-        decays=_decays(settings.weight_decay, configured),
+        rate_range=rates_offered(settings.learning_rate, configured),
+        decays=decays_offered(settings.weight_decay, configured),
+        dropouts=dropouts_offered(settings.dropout, configured),
         merged=read.merged,
         ranged=read.ranged,
         refused={group: reasons for group, reasons in refused.items() if reasons},
@@ -377,17 +390,3 @@ def _check_offered(
 
 def _is_identity(choice: Choice) -> bool:
     return function_key(choice) == function_key("identity")
-
-
-def _rate_range(factors: Sequence[float], configured: Mapping[str, float]) -> tuple[float, float] | None:
-    if not factors or LEARNING_RATE not in configured:
-        return None
-    if not configured[LEARNING_RATE] > 0:
-        raise AutoactError(f"the configured learning rate is {configured[LEARNING_RATE]:g}: it must be above 0")
-    return configured[LEARNING_RATE] * factors[0], configured[LEARNING_RATE] * factors[1]
-
-
-def _decays(values: Sequence[float], configured: Mapping[str, float]) -> tuple[float, ...]:
-    if not values or WEIGHT_DECAY not in configured:
-        return ()
-    return tuple(sorted({*map(float, values), configured[WEIGHT_DECAY]}))

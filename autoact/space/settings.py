@@ -24,6 +24,8 @@ class SpaceSettings:
         exclude: globs of site names to leave alone.
         learning_rate: lowest and highest multiple of the configured learning rate; empty: not searched.
         weight_decay: values to try beside the configured one; empty: not searched.
+        dropout: values of ``p`` to try beside the configured one, in the network's ``nn.Dropout`` layers (see
+            ``autoact.set_dropout_``); empty: not searched.
         rescale: change the initial weights around each activation by its rule (see ``autoact.rescale_``).
         activation_rate: factor of the learning rate of the weights that activations bring along, which then have no
             weight decay (0.1 in RealMLP); 1: they train as all others.
@@ -39,6 +41,7 @@ class SpaceSettings:
     exclude: list[str] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=lambda: [0.1, 10.0])
     weight_decay: list[float] = field(default_factory=lambda: [0.0, 1e-4, 1e-3, 1e-2, 1e-1])
+    dropout: list[float] = field(default_factory=list)
     rescale: bool = True
     activation_rate: float = 1.0
 
@@ -58,3 +61,7 @@ class SpaceSettings:
             )
         if any(value < 0 for value in self.weight_decay):
             raise AutoactError(f"space.weight_decay={list(self.weight_decay)} holds a negative value")
+        if any(not 0 <= value < 1 for value in self.dropout):
+            raise AutoactError(
+                f"space.dropout={list(self.dropout)} must hold shares from 0 to below 1, e.g. [0, 0.1, 0.3]"
+            )

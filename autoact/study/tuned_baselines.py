@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
-from autoact.space.search_space import LEARNING_RATE, SearchSpace
+from autoact.space.search_space import SearchSpace
+from autoact.space.training_settings import LEARNING_RATE
 from autoact.study.confirmation.retraining import same
 from autoact.study.selection import Selection, stands
 from autoact.tasks.objectives import QUALITY

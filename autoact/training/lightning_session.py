@@ -26,6 +26,7 @@ from autoact.latency.model_call import to_device
 from autoact.latency.timer import fixed_threads
 from autoact.sites import apply_
 from autoact.sites.initialise import holding
+from autoact.sites.replacement.dropout import set_dropout_
 from autoact.tasks.task import Task
 from autoact.training.callbacks import (
     BestEpoch,
@@ -297,7 +298,11 @@ class LightningSession:
 
 
 def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules: bool = True) -> LightningModule:
-    """A fresh module of the task that carries the candidate's assignment, at sites that are modules by default."""
+    """A fresh module of the task with the candidate's assignment and dropout; sites are modules by default.
+
+    Raises:
+        AutoactError: the candidate has a dropout, and the module no layer where it could be set.
+    """
     module: LightningModule = task.make_module()
     module.configure_model()
     if candidate.assignment:
@@ -310,6 +315,8 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
                 rescale=rescale,
                 as_modules=as_modules,
             )
+    if (dropout := candidate.settings.get("dropout")) is not None:
+        set_dropout_(module, dropout)
     return module
 
 

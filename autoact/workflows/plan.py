@@ -184,8 +184,8 @@ def _settings(prepared: PreparedSearch) -> str:
     parts = []
     if space.rate_range:
         parts.append(f"learning rate {space.rate_range[0]:.3g} to {space.rate_range[1]:.3g}")
-    if space.decays:
-        parts.append(f"weight decay {', '.join(f'{decay:g}' for decay in space.decays)}")
+    for name, values in space.listed_settings.items():
+        parts.append(f"{name.replace('_', ' ')} {', '.join(f'{value:g}' for value in values)}")
     return "; ".join(parts) or "as configured"
 
 

@@ -276,6 +276,45 @@ def test_seeds_share_a_population_each_with_its_own_batches_and_masks(name):
     assert len(session._populations[0].streams) == 3
 
 
+def with_dropout(given: list[tuple[int, Candidate]]) -> list[tuple[int, Candidate]]:
+    """Each seed with every dropout, none of it among them."""
+    every = itertools.cycle((0.0, 0.1, 0.5, 0.1))
+    return [(n, replace(one, settings={**one.settings, "dropout": next(every)})) for n, one in given]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("name", tasks())
+def test_members_of_different_dropout_share_a_population_each_with_its_own_masks(name, seeds):
+    task = tasks()[name]()
+    session = compare(task, with_dropout(candidates(task, 8, seeds=seeds)))
+    assert len(session._populations) == 1
+    assert len(session._populations[0].streams) == (3 if seeds == 1 else 7)
+
+
+def test_dropout_is_in_force_alone_and_together():
+    task = tasks()["own, adamw"]()
+    (_, one), *_ = candidates(task, 1)
+    given = [(n, replace(one, settings={**one.settings, "dropout": p})) for n, p in enumerate((0.0, 0.3, 0.6))]
+    session = compare(task, [*given, (3, one)])
+    curves = [[epoch["val_loss"] for epoch in record.curve] for record in session.records()]
+    assert curves[1] == pytest.approx(curves[3], rel=CLOSE)  # as it is configured
+    assert curves[0] != pytest.approx(curves[1], rel=1e-3)
+    assert curves[2] != pytest.approx(curves[1], rel=1e-3)
+
+
+def test_members_of_different_dropout_pause_and_go_on_elsewhere():
+    task = tasks()["own, adamw"]()
+    given = with_dropout(candidates(task, 4))
+    whole, first, second = PopulationSession(task), PopulationSession(task), PopulationSession(task)
+    whole.start(given)
+    first.start(given)
+    first.advance(1)
+    second.resume(first.checkpoint())
+    for one, other in zip(whole.advance(), second.advance(), strict=True):
+        assert other.candidate == one.candidate
+        assert other.quality == pytest.approx(one.quality, rel=CLOSE)
+
+
 @pytest.mark.parametrize("name", [name for name in tasks() if not name.startswith("own")])
 def test_folds_share_a_population_each_with_its_own_rows(name):
     task = tasks()[name]()

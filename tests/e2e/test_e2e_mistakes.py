@@ -77,6 +77,10 @@ MISTAKES = {
     "unknown metric": (["metric=acuracy"], "unknown metric 'acuracy': did you mean accuracy"),
     "metric of another kind": (["metric=rmse"], "the metric rmse does not fit a classification task"),
     "unknown activation": (["candidates=[geluu]"], "unknown activation 'geluu': did you mean gelu"),
+    "dropout of all": (
+        ["space.dropout=[1]"],
+        "space.dropout=[1.0] must hold shares from 0 to below 1, e.g. [0, 0.1, 0.3]",
+    ),
     "unknown parameter": (["candidates=[leaky_relu(slope=1)]"], "did you mean negative_slope"),
     "range backwards": (["candidates=[relu,sine(omega=30..1)]"], "omega=30..1 must begin with the lower number"),
     "range of nothing": (["candidates=[relu,relu(x=1..2)]"], "relu has no parameters: write relu without x=1..2"),

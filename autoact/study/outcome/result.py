@@ -219,7 +219,13 @@ def final_table(result: SearchResult) -> ResultTable:
     own = [o for o in result.info.objectives if o.compute is not None]
     better = "higher is better" if result.mode == "max" else "lower is better"
     fresh = f", {result.fresh}" if result.fresh else ""
-    columns = ["setting", "activations", "learning rate, weight decay", f"validation {result.quality_unit}{fresh}"]
+    settings = _settings_of(result)
+    columns = [
+        "setting",
+        "activations",
+        ", ".join(name.replace("_", " ") for name in settings),
+        f"validation {result.quality_unit}{fresh}",
+    ]
     if result.seeds:
         columns.append(f"test {result.quality_unit}, {result.seeds} fresh seeds")
     timed = any(row.measured for row in result.rows)
@@ -233,6 +239,12 @@ def final_table(result: SearchResult) -> ResultTable:
     if result.selection is not None and (sites := result.selection.configured.candidate.assignment):
         footnotes.append(f"Activations in the order of {', '.join(sites)}; one name means the same one everywhere.")
     return ResultTable(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
+
+
+def _settings_of(result: SearchResult) -> tuple[str, ...]:
+    """The training settings that the table shows: a dropout where it is searched."""
+    searched = any("dropout" in row.candidate.settings for row in result.rows if row.candidate is not None)
+    return ("learning_rate", "weight_decay", *(("dropout",) if searched else ()))
 
 
 def detail_tables(result: SearchResult) -> list[ResultTable]:
@@ -281,7 +293,7 @@ def _cells(row: Row, result: SearchResult, with_cost: bool, own: Sequence[str]) 
     cells = [
         row.title,
         row.candidate.assignment.summary() if row.candidate else "-",
-        f"{number(settings.get('learning_rate'), 3)}, {number(settings.get('weight_decay'), 3)}" if settings else "-",
+        ", ".join(number(settings.get(name), 3) for name in _settings_of(result)) if settings else "-",
         _validation(row, result),
     ]
     if result.seeds:

@@ -14,7 +14,8 @@ from optuna.samplers import TPESampler
 
 from autoact.core.trial import Candidate, Role, TrialRecord
 from autoact.space.point import Point
-from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
+from autoact.space.search_space import SearchSpace
+from autoact.space.training_settings import LEARNING_RATE
 from autoact.study.proposal.observations import Axis
 from autoact.study.proposal.optuna_samplers import Memory, sampler_factory
 from autoact.study.proposal.sampler import Proposal, Proposer
@@ -31,8 +32,8 @@ ENOUGH_FOR_TPE = 4
 MOST_SPREAD = 10_000
 # Settings of the baseline, spread over the ranges, the worst of which bounds what an activation may lose by them.
 ENOUGH_FOR_WORST = 8
-# Irrational steps around the unit circle that no fraction comes near: the golden ratio, and the root of two.
-IRRATIONAL_STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
+# Irrational steps around the unit circle, one for each training setting: the golden ratio, the roots of two and three.
+IRRATIONAL_STEPS = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1, math.sqrt(3) - 1)
 # The last trials of a search try the training settings of its best trials on the baseline: what good settings bring
 # must not pass for what activations bring.
 HANDED_DOWN = 3
@@ -190,8 +191,8 @@ class Planner:
     def tuning(self, records: Sequence[TrialRecord], count: int, pending: Sequence[Candidate] = ()) -> list[Candidate]:
         """The baseline's own activations under other training settings; fewer where all settings were tried.
 
-        The first ones are spread evenly; later TPE proposes, on the baseline's trials alone. Where the weight decay
-        alone is searched, its values are taken in turn.
+        The first ones are spread evenly; later TPE proposes, on the baseline's trials alone. Where no learning
+        rate is searched, the values of the others are taken in turn.
         """
         if count <= 0 or not self.space.setting_names:
             return []
@@ -207,13 +208,15 @@ class Planner:
             if not repeats:
                 taken.add(point)
                 found.append(candidate)
-            if len(found) == count or repeats > REPEATS_BEFORE_SETTLED + len(self.space.decays):
+            if len(found) == count or repeats > REPEATS_BEFORE_SETTLED + math.prod(
+                map(len, self.space.listed_settings.values())
+            ):
                 break
         return found
 
     def _settings(self, mine: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, float]]:
         if self.space.rate_range is None:
-            return iter([{WEIGHT_DECAY: decay} for decay in self.space.decays])
+            return _in_turn(self.space.listed_settings)
         complete = [record for record in mine if record.complete]
         if len({self.space.point_of(record.candidate) for record in complete}) < ENOUGH_FOR_TPE:
             return self._spread(len(mine) + len(pending))
@@ -240,12 +243,12 @@ class Planner:
         assert self.space.rate_range is not None
         low, high = self.space.rate_range
         shift = random.Random(self.settings.seed)
-        starts = shift.random(), shift.random()
+        starts = [shift.random() for _ in IRRATIONAL_STEPS]
         for index in range(start, start + MOST_SPREAD):
-            u, v = ((begin + index * step) % 1.0 for begin, step in zip(starts, IRRATIONAL_STEPS, strict=True))
+            u, *others = ((begin + index * step) % 1.0 for begin, step in zip(starts, IRRATIONAL_STEPS, strict=True))
             params: dict[str, float] = {LEARNING_RATE: min(high, low * (high / low) ** u)}
-            if self.space.decays:
-                params[WEIGHT_DECAY] = self.space.decays[int(v * len(self.space.decays))]
+            for v, (name, values) in zip(others, self.space.listed_settings.items(), strict=False):
+                params[name] = values[int(v * len(values))]
             yield params
 
     def _tpe(self, complete: Sequence[TrialRecord], pending: Sequence[Candidate]) -> Iterator[Mapping[str, float]]:
@@ -295,6 +298,19 @@ class Planner:
     def _best_settings(self, complete: Sequence[TrialRecord]) -> dict[str, float]:
         pick = max if self.task.mode == "max" else min
         return dict(pick(complete, key=lambda record: record.quality or 0.0).candidate.settings)
+
+
+def _in_turn(listed: Mapping[str, Sequence[float]]) -> Iterator[Mapping[str, float]]:
+    """All that the values of settings make together, so that the first ones hold every value of each.
+
+    Example:
+        >>> [tuple(one.values()) for one in _in_turn({"weight_decay": (0.0, 0.1), "dropout": (0.2, 0.3)})]
+        [(0.0, 0.2), (0.1, 0.3), (0.0, 0.3), (0.1, 0.2)]
+    """
+    turns = itertools.product(*(range(len(values)) for values in listed.values()))
+    for first, *shifts in sorted(turns, key=lambda turn: turn[1:]):
+        places = [first, *(first + shift for shift in shifts)]
+        yield {name: each[place % len(each)] for place, (name, each) in zip(places, listed.items(), strict=True)}
 
 
 def _even(most: int, left: float) -> int:

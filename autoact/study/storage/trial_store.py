@@ -19,7 +19,8 @@ from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.core.trial import COMPLETE, FAILED, PRUNED, Candidate, TrialRecord
 from autoact.space.point import Point
-from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
+from autoact.space.search_space import SearchSpace
+from autoact.space.training_settings import LEARNING_RATE
 from autoact.study.settings import SearchSettings
 from autoact.study.storage._compat_optuna import CONSTRAINTS_KEY
 from autoact.study.storage.optuna_storage import DIRECTIONS, open_storage, storage_errors
@@ -223,7 +224,7 @@ def _all_in(names: frozenset[str], candidate: Candidate) -> bool:
 def _everywhere(dimensions: Mapping[str, BaseDistribution]) -> set[str]:
     """The dimensions that every trial has: not those of the parameters of single activations."""
     categorical = {name for name, one in dimensions.items() if isinstance(one, CategoricalDistribution)}
-    return categorical | (dimensions.keys() & {LEARNING_RATE, WEIGHT_DECAY})
+    return categorical | (dimensions.keys() & {LEARNING_RATE})
 
 
 def peek(storage: str, study: str, key: str) -> Any:

@@ -29,7 +29,7 @@ from autoact.training.log_standins import logging_to, nowhere
 from autoact.training.population.hooks import BEFORE, WITHIN_STEP, StepTrainer, hand_trainer, has_hook
 from autoact.training.population.member import Member
 from autoact.training.population.optimizers import configure
-from autoact.training.population.seed_streams import Stream
+from autoact.training.population.seed_streams import Key, Stream
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.side_effects import Kept
 from autoact.training.population.vmap.stacked_parameters import Stack, names_of, slot_of
@@ -321,9 +321,8 @@ def _draws(task: Task, options: SessionOptions) -> bool:
     with connected(task, options.device, member.module, datamodule) as trainer:
         begin([member], trainer, options.device)
         template = Template(member.module, [], streams=True, trainer=StepTrainer(trainer, None))
-        for dropout in template.dropouts:
-            stream = Stream((0, None), datamodule, random_state())
-            dropout.streams, dropout.stream_of = [stream], torch.zeros(1, dtype=torch.long, device=options.device)
+        stream = Stream(Key(0), datamodule, random_state())
+        template.seat([member.module], [stream], torch.zeros(1, dtype=torch.long, device=options.device))
         before = random_state()
         template.run(Stack([member.module], [], {}), batch, 0, own_batches=False)
         return not same_random_state(before, random_state())

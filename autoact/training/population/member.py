@@ -59,8 +59,8 @@ class Member(TrainingState):
 
     @property
     def key(self) -> Key:
-        """Its seed and its fold."""
-        return self.candidate.seed, self.candidate.fold
+        """Its seed, its fold and its dropout."""
+        return Key(self.candidate.seed, self.candidate.fold, self.candidate.settings.get("dropout"))
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:

@@ -115,8 +115,8 @@ class Members:
         self._template.learning({site for (site, _), entries in self.stack.grouped.items() if entries})
         keys = [stream.key for stream in self.streams]
         self._stream_of = torch.tensor([keys.index(m.key) for m in members], device=self._device)
-        for dropout in self._template.dropouts if self.own_batches else ():
-            dropout.streams, dropout.stream_of = self.streams, self._stream_of
+        streams = self.streams if self.own_batches else ()
+        self._template.seat([member.module for member in members], streams, self._stream_of)
         self.stepper = Stepper(members)
         self._first = True
 

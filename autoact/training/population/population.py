@@ -34,7 +34,7 @@ class Population:
         self.options = options
         self.all = list(members)
         self.streams = [
-            Stream(key, task.datamodule(*key), _random(members, key))
+            Stream(key, task.datamodule(key.seed, key.fold), _random(members, key))
             for key in dict.fromkeys(member.key for member in members)
         ]
 

@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import lightning
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from autoact.core.value_holders import Batch
 from autoact.data.datamodule import TensorBatches
 from autoact.training._compat_lightning import set_sampler_epoch
-from autoact.training.population.vmap.escape import outside
 from autoact.training.state.random_state import RandomState, preserved_random_state, random_state, restore_random_state
 
-Key = tuple[int, tuple[int, int] | None]
-"""A candidate's seed and fold: members that share both see the same batches."""
 Loader = DataLoader[Batch] | TensorBatches
 _T = TypeVar("_T")
 
 
+class Key(NamedTuple):
+    """What members share that see the same batches and draw the same random numbers: seed, fold and dropout.
+
+    The dropout is that of the candidate's settings. How much is drawn depends on it: nothing where it is 0.
+    """
+
+    seed: int
+    fold: tuple[int, int] | None = None
+    dropout: float | None = None
+
+
 class Stream:
-    """One seed's data and random numbers, of one fold where there are folds.
+    """One seed's data and random numbers, of one fold where there are folds, and of one dropout where it is searched.
 
     ``random`` is the state of the random numbers between two of its turns; None before its first.
     """
@@ -38,7 +46,7 @@ class Stream:
     def begin(self) -> None:
         """Put the random numbers where a training of this seed begins, or went on."""
         if self.random is None:
-            lightning.seed_everything(self.key[0], verbose=False)
+            lightning.seed_everything(self.key.seed, verbose=False)
         else:
             restore_random_state(self.random)
 
@@ -121,40 +129,3 @@ class StreamValidation:
                 with stream.drawing():
                     batch = next(iterator)
                 yield position, number, batch
-
-
-class StreamDropout(nn.Module):
-    """``nn.Dropout`` in a population: members of one seed share a mask.
-
-    The mask is drawn in the order of memory that one member's input has, as in a training of its own: behind a
-    transposition that is another order than the one that ``vmap`` draws in.
-
-    Attributes:
-        streams: the seeds, where there are several; with one, masks are drawn from torch's own generator.
-        stream_of: ``[members]``, the position of each member's stream.
-        member: each member's number under ``vmap``.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-        self.streams: Sequence[Stream] = ()
-        self.stream_of = torch.zeros(0, dtype=torch.long)
-        self.member: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Each stream's own mask in training, the identity otherwise."""
-        if not self.training or self.p == 0.0 or x.numel() == 0:
-            return x
-        # Drawn apart from x, a mask is a number to whatever differentiates by x inside the step.
-        return x * outside(x.detach(), self.member, self.masks)
-
-    def masks(self, x_k: Tensor) -> Tensor:
-        """0 where an input is dropped, what it is multiplied by elsewhere; **Shape**: ``[members, ...]``, kept."""
-        keep = 1.0 - self.p
-        if not self.streams:
-            mask = torch.empty_like(x_k[0]).bernoulli_(keep)
-            return (mask.div_(keep) if keep else mask).expand_as(x_k)
-        masks = torch.stack([stream.draw(x_k[0], keep) for stream in self.streams])
-        masks = masks.div_(keep) if keep else masks
-        return masks.index_select(0, self.stream_of)

@@ -19,7 +19,7 @@ from autoact.training.memory import Footprint, free_bytes
 from autoact.training.population.eligibility import begin, first_batch, set_up, why_not
 from autoact.training.population.member import Member
 from autoact.training.population.member_group import Members
-from autoact.training.population.seed_streams import Stream
+from autoact.training.population.seed_streams import Key, Stream
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.random_state import preserved_random_state
 from autoact.training.thread_count import fastest_threads
@@ -183,7 +183,7 @@ def seconds_per_step(
         every = [Candidate(assignments[i % len(assignments)]) for i in range(size)]
         built = [Member(i, candidate, task, options) for i, candidate in enumerate(every)]
         datamodule = set_up(task)
-        members = Members(built, [Stream((0, None), datamodule)])
+        members = Members(built, [Stream(Key(0), datamodule)])
         with connected(task, options.device, built[0].module, datamodule) as trainer:
             begin(built, trainer, options.device)
             members.stack_up(options.device, trainer)

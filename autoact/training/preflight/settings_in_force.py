@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
+from autoact.sites.replacement.dropout import configured_dropout, plain_dropout
 from autoact.sites.replacement.parameter_groups import no_groups_in
 from autoact.tasks.task import Task
 from autoact.training.callbacks import OptimizerSettings, optimizer_settings
@@ -43,6 +44,7 @@ class _Watch(lightning.Callback):
 
     Attributes:
         history: as it was set, then after each step: by then everything that writes a rate has done so.
+        dropouts: ``p`` of each ``nn.Dropout`` layer by name: of the module as it was built, then as in ``history``.
         configured: the settings as the optimisers have them at the start; empty where there is no optimiser.
         trained: ids of the parameters that the optimisers hold.
         refusals: why an optimiser cannot have a parameter group more; an empty text for each that can.
@@ -55,6 +57,7 @@ class _Watch(lightning.Callback):
     def __init__(self, steps: int) -> None:
         self.steps = steps
         self.history: list[Groups] = []
+        self.dropouts: list[dict[str, float]] = []
         self.configured: dict[str, float] = {}
         self.trained: set[int] = set()
         self.refusals: list[str] = []
@@ -71,8 +74,12 @@ class _Watch(lightning.Callback):
             optimizer.register_step_post_hook(lambda *_: self._note(trainer))
 
     def _note(self, trainer: Trainer) -> None:
+        self.note_dropout(trainer.lightning_module)
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         self.history.append([(float(group["lr"]), float(group.get("weight_decay", math.nan))) for group in groups])
+
+    def note_dropout(self, module: LightningModule) -> None:
+        self.dropouts.append({name: float(layer.p) for name, layer in plain_dropout(module).items()})
 
     def on_train_batch_end(self, trainer: object, module: object, outputs: object, batch: object, index: int) -> None:
         if len(self.history) > self.steps or index + 1 >= BATCHES:
@@ -83,15 +90,17 @@ class _Watch(lightning.Callback):
 
 
 def configured_settings(task: Task, device: torch.device) -> dict[str, float]:
-    """Learning rate of the first parameter group and largest weight decay, as the module configures them.
+    """Learning rate of the first parameter group, largest weight decay and largest dropout, as the module has them.
 
-    A Trainer asks the module, so that whatever ``configure_optimizers`` wants to know of its Trainer is there.
+    The weight decay is missing where the optimisers take none, the dropout where there is no ``nn.Dropout`` layer. A
+    Trainer asks the module, so that whatever ``configure_optimizers`` wants to know of its Trainer is there.
 
     Raises:
         AutoactError: the module configures no optimiser, or refuses its own settings.
     """
     watch, module = _Watch(0), task.make_module()
-    name = type(module).__name__
+    module.configure_model()
+    name, dropout = type(module).__name__, configured_dropout(module)
     try:
         with quiet_lightning():
             trainer_from(task.trainer, device, [watch]).fit(module, datamodule=task.make_datamodule(0))
@@ -101,7 +110,7 @@ def configured_settings(task: Task, device: torch.device) -> dict[str, float]:
         raise AutoactError(f"{name}.configure_optimizers: {error}") from error
     if not watch.configured:
         raise AutoactError(f"{name}.configure_optimizers returns nothing: there is nothing to train")
-    return watch.configured
+    return watch.configured | ({} if dropout is None else {"dropout": dropout})
 
 
 def settings_in_force(
@@ -130,6 +139,14 @@ def settings_in_force(
         lost = [after[p][1] for before, after in pairs for p in places if _close(before[p][1], after[p][1])]
         if lost:
             overwritten["weight_decay"] = f"{lost[0]:.3g} where {other['weight_decay']:.3g} was set"
+    if "dropout" in other:
+        names = [name for name, p in changed.dropouts[0].items() if p != base.dropouts[0].get(name)]
+        later = zip(base.dropouts[1:], changed.dropouts[1:], strict=True)
+        lost = [
+            after[name] for before, after in later for name in names if name in after and before[name] == after[name]
+        ]
+        if lost:
+            overwritten["dropout"] = f"{lost[0]:.3g} where {other['dropout']:.3g} was set"
     return overwritten
 
 
@@ -167,7 +184,8 @@ def _watched(
     try:
         with preserved_random_state(), quiet_lightning():
             lightning.seed_everything(0, verbose=False)
-            watch.module = build_module(task, Candidate(assignment or Assignment({})), rescale=False)
+            watch.module = build_module(task, Candidate(assignment or Assignment({}), settings), rescale=False)
+            watch.note_dropout(watch.module)
             trainer = trainer_from(task.trainer, device, [*callbacks, OptimizerSettings(settings), watch])
             trainer.fit(watch.module, datamodule=task.make_datamodule(0))
     except _EnoughError:

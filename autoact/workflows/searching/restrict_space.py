@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from autoact.activations import registry
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
-from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY, SearchSpace
+from autoact.space.search_space import SearchSpace
+from autoact.space.training_settings import DROPOUT, LEARNING_RATE, WEIGHT_DECAY
 from autoact.tasks.task import Task
 from autoact.training.preflight.settings_in_force import SetUpError, settings_in_force, untrained_weights
 
-_WORDS = {LEARNING_RATE: "learning rate", WEIGHT_DECAY: "weight decay"}
+_LEFT_OUT: Mapping[str, dict[str, Any]] = {
+    LEARNING_RATE: {"rate_range": None},
+    WEIGHT_DECAY: {"decays": ()},
+    DROPOUT: {"dropouts": ()},
+}
 
 
 def narrowed(task: Task, space: SearchSpace, device: torch.device, name: str) -> tuple[SearchSpace, tuple[str, ...]]:
@@ -27,12 +34,15 @@ def narrowed(task: Task, space: SearchSpace, device: torch.device, name: str) ->
     notes: list[str] = []
     other = _other(space)
     for setting, seen in (settings_in_force(task, device, space.configured, other) if other else {}).items():
-        word = _WORDS[setting]
+        word = setting.replace("_", " ")
+        written, held = f"its optimiser's {word}s", "let the optimiser or its scheduler hold them"
+        if setting == DROPOUT:
+            written, held = "p of its nn.Dropout layers", "leave it as it was built"
         notes.append(
-            f"the {word} is not searched: {name}, or a callback, writes its optimiser's {word}s itself "
-            f"({seen}, after a few steps); let the optimiser or its scheduler hold them to have the {word} searched"
+            f"the {word} is not searched: {name}, or a callback, writes {written} itself ({seen}, after a few steps); "
+            f"{held} to have the {word} searched"
         )
-        space = replace(space, rate_range=None) if setting == LEARNING_RATE else replace(space, decays=())
+        space = replace(space, **_LEFT_OUT[setting])
     space, reasons = _trained(task, space, device, name)
     if reasons and space.size() == 1 and not space.setting_names:
         raise AutoactError(f"nothing is left to search: {'; '.join([*notes, *reasons])}")
@@ -48,9 +58,9 @@ def _other(space: SearchSpace) -> dict[str, float]:
         other[LEARNING_RATE] = low if rate / low > high / rate else high
         if other[LEARNING_RATE] == rate:
             del other[LEARNING_RATE]
-    decays = [decay for decay in space.decays if decay != space.configured[WEIGHT_DECAY]]
-    if decays:
-        other[WEIGHT_DECAY] = max(decays)
+    for name, values in space.listed_settings.items():
+        if others := [value for value in values if value != space.configured[name]]:
+            other[name] = max(others)
     return other
 
 

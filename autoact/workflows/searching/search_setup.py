@@ -17,6 +17,7 @@ from autoact.engines.job import AskedHere
 from autoact.latency.hardware import resolve_device
 from autoact.sites import Sites
 from autoact.sites.discovery.model_copies import check_hidden_copies, copies_told
+from autoact.sites.replacement.dropout import dropout_layers, other_dropout
 from autoact.space.candidates import ParameterRange
 from autoact.space.groups import listed
 from autoact.space.search_space import SearchSpace, build_space
@@ -141,6 +142,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         *copies_told(sites),
         *space.notes,
         *narrow,
+        dropout_note(module) if space.dropouts else "",
         loaded_note(loaded) if settings.space.rescale else "",
         rate_note(learnt, rate, rate_refusal(task, device) if learnt else ""),
     )
@@ -163,6 +165,17 @@ def rate_note(learnt: Sequence[str], rate: float, refusal: str) -> str:
         return f"space.activation_rate={rate:g} is not in force, {_first_of(learnt)} train as all else: {refusal}"
     with_rate = f"{rate:g} times the learning rate and without weight decay (space.activation_rate)"
     return f"{_first_of(learnt)}: their weights train with {with_rate}"
+
+
+def dropout_note(module: torch.nn.Module) -> str:
+    """Where a searched dropout acts, and what stays as it is.
+
+    Example:
+        >>> dropout_note(torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Dropout1d(0.2)))
+        'dropout searched at 0; as they are stay calls of F.dropout, and 1 (Dropout1d, 0.2)'
+    """
+    others = ["calls of F.dropout", *([_first_of(found)] if (found := other_dropout(module)) else [])]
+    return f"dropout searched at {_first_of(list(dropout_layers(module)))}; as they are stay {', and '.join(others)}"
 
 
 def check_name(name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from autoact.config.effective_keys import Given
 from autoact.data.columns.column_types import CATEGORY
-from autoact.space.search_space import LEARNING_RATE, WEIGHT_DECAY
+from autoact.space.training_settings import LEARNING_RATE, WEIGHT_DECAY
 from autoact.tasks.objectives import QUALITY
 
 if TYPE_CHECKING:

@@ -89,6 +89,7 @@ SEARCH = {
     "space.exclude": ([*BASE, "recipe.arguments.depth=2"], "space.exclude=[*0*]"),
     "space.learning_rate": (BASE, "space.learning_rate=[]"),
     "space.weight_decay": (BASE, "space.weight_decay=[]"),
+    "space.dropout": (BASE, "space.dropout=[0.2]"),
     "space.activation_rate": ([*BASE, "candidates=[relu,prelu]"], "space.activation_rate=0.5"),
     "space.rescale": (BASE, "space.rescale=false"),
     "objectives.use": (BASE, "objectives.use=[quality]"),

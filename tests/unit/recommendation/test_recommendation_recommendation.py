@@ -217,6 +217,10 @@ AGAINST_THE_SCHEMA = {
         r"unknown field in .*baseline\.settings 'weight_decai': did you mean weight_decay",
     ),
     "no learning rate": (deep("baseline", "settings", "learning_rate", value=0), "holds 0: it must be more than 0"),
+    "more than everything dropped": (
+        deep("baseline", "settings", "dropout", value=1.5),
+        "holds 1.5: it must be 1 or less",
+    ),
     "negative decay": (deep("baseline", "settings", "weight_decay", value=-0.1), "holds -0.1: it must be 0 or more"),
     "direction": (deep("metric", "mode", value="up"), "metric: the field 'mode' holds 'up': it must be max or min"),
     "data": (deep("about", value={"data": "x"}), "about: the field 'data' holds 'x': it must be a mapping"),

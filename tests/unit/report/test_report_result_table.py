@@ -216,3 +216,19 @@ def test_the_report_lists_the_other_metrics_and_the_groups_of_what_differs() -> 
     assert "| +0.0100 (-0.0020 to +0.0220) |" in text
     assert "Other metrics" in done._repr_html_() and "Other metrics" not in to_markdown(given)
     assert done.to_dataframe("rows")["F1"].tolist()[1] == 0.5
+
+
+def test_a_dropout_is_shown_where_it_is_searched():
+    found = result()
+    assert final_table(found).columns[2] == "learning rate, weight decay"
+    searched = [
+        dataclasses.replace(
+            row, candidate=dataclasses.replace(row.candidate, settings={**row.candidate.settings, "dropout": 0.3})
+        )
+        if row.candidate
+        else row
+        for row in found.rows
+    ]
+    table = final_table(dataclasses.replace(found, rows=searched))
+    assert table.columns[2] == "learning rate, weight decay, dropout"
+    assert [row[2] for row in table.rows] == ["0.002, 0.01, 0.3"] * 2 + ["-", "0.002, 0.01, 0.3"]

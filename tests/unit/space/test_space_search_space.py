@@ -263,6 +263,34 @@ def test_an_optimiser_without_weight_decay_has_no_such_dimension():
     assert "weight_decay" not in space.distributions()
 
 
+def dropped(values: list[float], configured: float | None = 0.1) -> SearchSpace:
+    found = CONFIGURED if configured is None else {**CONFIGURED, "dropout": configured}
+    return build_space(DEEP, SpaceSettings(candidates=["gelu"], dropout=values), found)
+
+
+def test_a_dropout_is_a_dimension_where_it_is_asked_for():
+    space = dropped([0.3, 0])
+    assert space.distributions()["dropout"] == CategoricalDistribution((0.0, 0.1, 0.3))
+    assert space.setting_names == ("learning_rate", "weight_decay", "dropout")
+    assert space.configured_settings() == {**CONFIGURED, "dropout": 0.1}
+    params = {**space.point_of(Candidate(space.baseline, {"dropout": 0.3})).params}
+    assert space.point(params).settings == {**CONFIGURED, "dropout": 0.3}
+
+
+def test_without_it_a_space_is_described_as_ever():
+    assert "dropout" not in dropped([]).distributions()
+    assert dropped([]).describe() == dropped([], None).describe()
+    assert "dropout" not in dropped([]).describe()
+    assert dropped([0.3]).describe() != dropped([0.2]).describe()
+
+
+def test_a_dropout_that_cannot_act_is_refused():
+    with pytest.raises(AutoactError, match=r"^space\.dropout=\[0\.3\] has no effect: the network has no nn\.Dropout"):
+        dropped([0.3], None)
+    with pytest.raises(AutoactError, match=r"^space\.dropout=\[0\.1\] has no effect: it is the configured dropout"):
+        dropped([0.1])
+
+
 @pytest.mark.parametrize("factors", [[0.1], [2.0, 10.0], [0.1, 0.5], [0.0, 10.0], [10.0, 0.1], [-1.0, 2.0]])
 def test_learning_rate_factors_surround_one(factors):
     with pytest.raises(AutoactError, match="multiples of the configured rate"):
@@ -271,7 +299,14 @@ def test_learning_rate_factors_surround_one(factors):
 
 @pytest.mark.parametrize(
     "given",
-    [{"granularity": "layer"}, {"learning_rate": [10.0, 0.1]}, {"learning_rate": [0.1]}, {"weight_decay": [-1.0]}],
+    [
+        {"granularity": "layer"},
+        {"learning_rate": [10.0, 0.1]},
+        {"learning_rate": [0.1]},
+        {"weight_decay": [-1.0]},
+        {"dropout": [1.0]},
+        {"dropout": [-0.1]},
+    ],
 )
 def test_settings_are_refused_where_they_are_made(given: dict[str, Any]) -> None:
     with pytest.raises(AutoactError, match=f"{next(iter(given))}.*{re.escape(str(next(iter(given.values()))))}"):

@@ -49,7 +49,8 @@ def space_of(
 ) -> SearchSpace:
     """A space over sites ``a`` and ``b`` unless told otherwise."""
     found = Sites([Site(name, Choice.parse(now)) for name, now in (sites or {"a": "relu", "b": "relu"}).items()])
-    return build_space(found, SpaceSettings(candidates=list(candidates), **settings), CONFIGURED)
+    configured = {**CONFIGURED, "dropout": 0.1}
+    return build_space(found, SpaceSettings(candidates=list(candidates), **settings), configured)
 
 
 class GivenTest(TestSet):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoact.training.population.seed_streams import StreamDropout
+from autoact.training.population.vmap.dropout import StreamDropout
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.state._compat_torch import get_unwrapped, is_batchedtensor, maybe_get_bdim
 from autoact.training.state.module_state import attributes_of, is_plain, parts_of, token_of
@@ -69,6 +69,8 @@ class Kept:
         for path, part in [*parts_of(self._base), *dropouts]:
             mine = [module.get_submodule(path) for module in self.modules]
             for key in dict.fromkeys(key for one in mine for key, value in vars(one).items() if is_plain(key, value)):
+                if key == "p" and isinstance(part, StreamDropout):  # it looks at the members' own
+                    continue
                 if key in _ACTIVATION and isinstance(part, _TRANSFORMERS):
                     continue
                 values = [vars(one).get(key, _MISSING) for one in mine]

@@ -14,10 +14,12 @@ from torch.func import vmap
 from torchmetrics import Metric, MetricCollection
 
 from autoact.core.value_holders import Batch
+from autoact.sites.replacement.dropout import plain_dropout
 from autoact.sites.tracing.torch_transformer import mend_copy_
 from autoact.training.log_standins import LogOptions, TakeLogged, log_calls
-from autoact.training.population.seed_streams import StreamDropout
+from autoact.training.population.seed_streams import Stream
 from autoact.training.population.vmap.activation_groups import GroupedActivation
+from autoact.training.population.vmap.dropout import StreamDropout
 from autoact.training.population.vmap.errors import CannotBatchError
 from autoact.training.population.vmap.escape import one_by_one
 from autoact.training.population.vmap.stacked_parameters import Slot, Stack, names_of, slot_of
@@ -235,11 +237,11 @@ class Template:
         for site in sites:
             self.activations[site] = GroupedActivation()
             _replace(self.base, self.base.get_submodule(site), self.activations[site])
-        self.dropouts: list[StreamDropout] = []
+        self._dropouts: dict[str, StreamDropout] = {}
         if streams or module.device.type == "cpu":  # a GPU draws in an order of its own
-            for dropout in [m for m in self.base.modules() if type(m) is nn.Dropout]:
-                self.dropouts.append(StreamDropout(dropout.p).train(dropout.training))
-                _replace(self.base, dropout, self.dropouts[-1])
+            for path, dropout in plain_dropout(self.base).items():
+                self._dropouts[path] = StreamDropout(dropout)
+                _replace(self.base, dropout, self._dropouts[path])
         self._metric_calls: list[MetricCall] = []
         for name, metric in _metrics(self.base):
             kind = _CollectionStandIn if isinstance(metric, MetricCollection) else _SingleStandIn
@@ -250,6 +252,12 @@ class Template:
             object.__setattr__(self.base, name, call)
         self._takes_index = len(inspect.signature(self.base.training_step).parameters) > 1
         self._slots = [(name, _aliases(self.base, name)) for name in names_of(self.base)]
+
+    def seat(self, modules: Sequence[nn.Module], streams: Sequence[Stream], stream_of: Tensor) -> None:
+        """Let dropout be drawn for the members of these modules; ``streams`` where there are several."""
+        for path, dropout in self._dropouts.items():
+            own = [module.get_submodule(path) for module in modules]
+            dropout.seat([layer for layer in own if isinstance(layer, nn.Dropout)], streams, stream_of)
 
     def learning(self, sites: Collection[str]) -> None:
         """At these sites some member's activation learns: a step must not walk over the template's parameters."""
@@ -322,7 +330,7 @@ class Template:
         """Tell what steps out of ``vmap`` which member it is called for."""
         for activation in self.activations.values():
             activation.member = member
-        for dropout in self.dropouts:
+        for dropout in self._dropouts.values():
             dropout.member = member
 
     def _release(self) -> None:

@@ -229,6 +229,28 @@ def test_weight_decays_alone_are_tuned_in_turn_and_once(kit):
     assert planner_of(bench).tuning(bench.ledger().records(), 3) == []
 
 
+def test_the_baseline_is_tuned_over_the_dropout_too(kit):
+    bench = kit.Bench(space=kit.space(dropout=[0.0, 0.3]), settings=SearchSettings(trials=99, tuning=12))
+    tried = explore(kit, bench, 60, lambda c: 1.0 - abs(c.settings["dropout"] - 0.3))
+    tuning = [c for c in tried if c.role == "tuning"]
+    first = [c.settings for c in tuning[:6]]
+    assert {one["dropout"] for one in first} == {0.0, 0.1, 0.3}
+    assert len({one["weight_decay"] for one in first}) > 3
+    uniform = [c for c in tried if c.role == "uniform"]
+    assert {c.settings["dropout"] for c in uniform} == {0.3}, "as suits the baseline best"
+    assert all("dropout" in c.settings for c in tried)
+
+
+@pytest.mark.parametrize("decays", [[], [0.0, 0.1]])
+def test_listed_settings_alone_are_tuned_in_turn_and_once(kit, decays):
+    space = kit.space(learning_rate=[], weight_decay=decays, dropout=[0.0, 0.3])
+    bench = kit.Bench(space=space, settings=SearchSettings(trials=99, tuning=20))
+    tuning = [c.settings for c in explore(kit, bench, 25) if c.role == "tuning"]
+    every = {(one.get("weight_decay"), one["dropout"]) for one in tuning}
+    assert len(every) == len(tuning) == 3 * (len(decays) + 1 if decays else 1) - 1, "all but the configured one"
+    assert len({one["dropout"] for one in tuning[:3]}) > 1
+
+
 def test_weight_decay_alone_is_searched_to_the_end(kit):
     bench = kit.Bench(
         space=kit.space(learning_rate=[], weight_decay=[0.0, 0.1]), settings=SearchSettings(trials=99, tuning=2)

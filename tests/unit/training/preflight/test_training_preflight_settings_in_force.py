@@ -90,6 +90,39 @@ def test_what_was_seen_is_told(tiny, net):
     assert found == {"learning_rate": "0.0025 where 0.00025 was set"}
 
 
+def anneal(self: Any) -> None:
+    self.dropout.p = 0.5 / (1 + self.current_epoch)
+
+
+def scaled(self: Any) -> None:
+    self.dropout.p *= 0.5
+
+
+def built_anew(self: Any, stage: str) -> None:
+    self.dropout = torch.nn.Dropout(0.1)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "configured", "lost"),
+    [
+        ({}, 0.1, {}),
+        ({}, 0.0, {}),
+        ({"on_train_epoch_start": scaled}, 0.1, {}),
+        ({"on_train_epoch_start": anneal}, 0.1, {"dropout": "0.5 where 0.3 was set"}),
+        ({"setup": built_anew}, 0.1, {"dropout": "0.1 where 0.3 was set"}),
+    ],
+    ids=["in force", "none configured", "scaled", "annealed", "built anew"],
+)
+def test_a_dropout_that_is_overwritten_is_found(tiny, net, attributes, configured, lost):
+    module = type("Mine", (net,), {"configure_optimizers": plain, **attributes})
+    task = tiny(lambda: module(dropout=configured))
+    assert settings_in_force(task, CPU, {**CONFIGURED, "dropout": configured}, {"dropout": 0.3}) == lost
+    if configured:
+        assert (
+            settings_in_force(task, CPU, {**CONFIGURED, "dropout": configured}, {"dropout": 0.0}).keys() == lost.keys()
+        )
+
+
 def test_a_training_that_fails_is_left_to_the_search(tiny, net):
     def broken(self: Any, *_: Any) -> None:
         raise RuntimeError("the user's")

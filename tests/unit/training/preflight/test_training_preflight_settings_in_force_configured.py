@@ -25,7 +25,18 @@ def test_learning_rate_of_the_first_group_and_largest_decay(tiny, net):
         groups[1]["weight_decay"] = 0.3
         return torch.optim.AdamW(groups, weight_decay=0.0)
 
-    assert settings_of(tiny, net, configure) == {"learning_rate": 0.01, "weight_decay": 0.3}
+    assert settings_of(tiny, net, configure) == {"learning_rate": 0.01, "weight_decay": 0.3, "dropout": 0.0}
+
+
+def test_the_dropout_is_that_of_the_layers(tiny, net):
+    assert configured_settings(tiny(lambda: net(dropout=0.2)), CPU)["dropout"] == 0.2
+
+    class Without(net):
+        def __init__(self):
+            super().__init__()
+            self.dropout = torch.nn.Identity()
+
+    assert "dropout" not in configured_settings(tiny(Without), CPU)
 
 
 def test_a_schedule_that_asks_the_trainer_for_its_length(tiny, net):
