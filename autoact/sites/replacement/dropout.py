@@ -33,7 +33,9 @@ def set_dropout_(module: Module, p: float) -> Module:
         raise AutoactError(f"dropout={p} must be a share from 0 to below 1")
     configured = configured_dropout(module)
     if configured is None:
-        raise AutoactError(f"dropout={p:g} cannot be set: {type(module).__name__} has no nn.Dropout layer")
+        raise AutoactError(
+            f"dropout={p:g} cannot be set: {type(module).__name__} has no nn.Dropout layer, as the searched network had"
+        )
     if p != configured:
         for layer in dropout_layers(module).values():
             layer.p = p

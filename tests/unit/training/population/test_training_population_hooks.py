@@ -221,6 +221,24 @@ def test_modes_that_differ_between_candidates(agree, tiny, net):
         agree(tiny(lambda: with_hooks(net, on_train_epoch_start=evaluate)(dropout=0.5)))
 
 
+def drops_less(self: Any, batch: Any, batch_idx: int) -> Any:
+    self.dropout.p = 0.5 / (1 + batch_idx)
+    return loss_of(self, batch)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_step_that_says_what_is_dropped(agree, tiny, net, seeds):
+    assert agree(tiny(with_hooks(net, training_step=drops_less)), seeds=seeds).reason == ""
+
+
+def test_a_dropout_that_differs_between_candidates_of_a_seed(agree, tiny, net):
+    def drop_by_rate(self: Any) -> None:
+        self.dropout.p = 0.1 if self.optimizers().param_groups[0]["lr"] > 0.025 else 0.5
+
+    with pytest.warns(UserWarning, match=r"p of nn\.Dropout differs between candidates"):
+        agree(tiny(with_hooks(net, on_train_epoch_start=drop_by_rate)))
+
+
 def by_epoch(self: Any) -> None:
     self.log(f"began/{self.current_epoch}", 1.0)
 

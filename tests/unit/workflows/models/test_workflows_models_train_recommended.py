@@ -117,5 +117,5 @@ def test_the_dropout_that_the_file_says_is_in_force(rows: str) -> None:
 
 @pytest.mark.parametrize("rows", ROWS)
 def test_a_dropout_that_the_network_cannot_have_is_refused(rows: str) -> None:
-    with pytest.raises(AutoactError, match=r"^dropout=0\.3 cannot be set: Net has no nn\.Dropout layer$"):
+    with pytest.raises(AutoactError, match=r"^dropout=0\.3 cannot be set: Net has no nn\.Dropout layer, as the sea"):
         recommended_with_dropout(Net, rows, 0.3)

@@ -24,7 +24,7 @@ from autoact.workflows.searching.restrict_space import narrowed
 from autoact.workflows.searching.search_setup import RunSettings, prepare_search
 
 CPU = torch.device("cpu")
-CONFIGURED = {"learning_rate": 0.01, "weight_decay": 0.1}
+CONFIGURED = {"learning_rate": 0.01, "weight_decay": 0.1, "dropout": 0.1}
 
 
 class Net(lightning.LightningModule):
@@ -92,6 +92,23 @@ def test_a_rate_that_the_module_writes_itself():
     assert len(notes) == 1
     said = "the learning rate is not searched: Net, or a callback, writes its optimiser's learning rates itself (0.01 "
     assert notes[0].startswith(said)
+
+
+def test_a_dropout_that_the_module_writes_itself():
+    class Annealed(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = nn.Dropout(0.1)
+
+        def on_train_epoch_start(self) -> None:
+            self.drop.p = 0.4 / (1 + self.current_epoch)
+
+    space, notes = narrow(Annealed, dropout=[0.0, 0.3])
+    assert space.setting_names == ("learning_rate", "weight_decay")
+    assert notes == (
+        "the dropout is not searched: Net, or a callback, writes p of its nn.Dropout layers itself (0.4 where 0.3 was "
+        "set, after a few steps); leave it as it was built to have the dropout searched",
+    )
 
 
 def by_hand(net: Any) -> Any:
