@@ -165,3 +165,21 @@ def test_a_parameter_is_searched_and_its_values_stand_in_the_files(small, cli, t
     assert cli("search", *words, output).code == 0 and len(trainings) == count
     assert cli("search", *words, "space.candidates=[relu,softplus(beta=1..5)]", "confirm.seeds=0", output).code == 0
     assert len(list(tmp_path.glob("*/trials.jsonl"))) == 2
+
+
+def test_a_dropout_is_searched_for_the_baseline_and_all_others(small, cli, tmp_path, trainings):
+    words = [*small, "space.dropout=[0.2,0.4]", "search.trials=10", "search.tuning=4", f"output={tmp_path}"]
+    assert "dropout 0, 0.2, 0.4" in cli("search", *words, "--plan").out
+    del trainings[:]
+    done = cli("search", *words, "confirm.seeds=2")
+    assert done.code == 0, done.err
+    assert "dropout searched at layers.0.dropout" in done.out
+    assert "learning rate, weight decay, dropout" in " ".join(done.out.split())
+    tuned = [one.settings["dropout"] for _, one in trainings if one.role == "tuning"]
+    assert len(set(tuned)) > 1, "the baseline is tuned over it too"
+    file = next(tmp_path.glob("*/recommended.yaml"))
+    chosen = autoact.load_recommendation(file).policy()
+    assert chosen.settings["dropout"] in (0.0, 0.2, 0.4)
+    trained = cli("train", *small, f"recommendation={file}", "tracking=none", f"output={tmp_path}")
+    assert trained.code == 0, trained.err
+    assert f"dropout={chosen.settings['dropout']:g}" in trained.out
