@@ -66,7 +66,7 @@ def function_key(choice: str | Choice) -> str:
 
     Learnable activations are equal where they start as equal functions, have equally many weights, and are equal
     again once these have moved. Stochastic ones are equal where they draw equally in training. Gated ones are equal to
-    gated ones alone.
+    gated ones alone. Normalisations are equal where their names and parameters are.
 
     Raises:
         AutoactError: unknown choice.
@@ -76,4 +76,5 @@ def function_key(choice: str | Choice) -> str:
         (True, False)
     """
     choice = registry.canonical(choice)
-    return _fingerprint(registry.get(choice.name), choice.params)
+    row = registry.get(choice.name)
+    return str(choice) if row.normalisation else _fingerprint(row, choice.params)

@@ -48,6 +48,16 @@ class ActivationModule(nn.Module):
             return self.activation.function(x, **self._named, training=self.training)
         return self.activation.function(x, **self._named)
 
+    def weights(self) -> list[nn.Parameter]:
+        """The weights that it brings along: a normalisation's own scale and shift are none.
+
+        Example:
+            >>> len(build("prelu", channels=3).weights()), build("tanh").weights()
+            (1, [])
+        """
+        named = (self._parameters.get(name) for name in self.activation.parameter_names)
+        return [weight for weight in named if weight is not None]
+
     def extra_repr(self) -> str:
         """The choice."""
         return str(self.choice)
@@ -164,7 +174,7 @@ def build(
     the last axis.
 
     Raises:
-        AutoactError: unknown choice, or a learnable one per channel without ``channels``.
+        AutoactError: unknown choice, a normalisation's, or a learnable one per channel without ``channels``.
 
     Example:
         >>> build("tanh")
@@ -175,9 +185,15 @@ def build(
     if per not in ("channel", "site"):
         raise unknown("value of per", per, ["channel", "site"])
     choice = registry.canonical(choice)
-    if registry.get(choice.name).gated:
+    row = registry.get(choice.name)
+    if row.normalisation:
+        raise AutoactError(
+            f"{choice} stands at normalisations, and has the scale and shift of the one that it replaces: "
+            f"autoact.apply(model, {{'norm': {str(choice)!r}}}) puts it in the place of the normalisation 'norm'"
+        )
+    if row.gated:
         return GatedActivation(choice)
-    if not registry.get(choice.name).learnable:
+    if not row.learnable:
         return ActivationModule(choice)
     if per == "site":
         return LearnableActivation(choice)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autoact.activations.catalogue import ROWS
+from autoact.activations.catalogue import NORMALISATIONS, ROWS
 from autoact.activations.spec import Activation, Function, Parameter
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError, unknown
@@ -41,13 +41,36 @@ def names(*, searchable_only: bool = False) -> list[str]:
 
 
 def all() -> list[Activation]:
-    """Every row, in the catalogue's order, then those registered later.
+    """Every activation's row, in the catalogue's order, then those registered later; normalisations are apart.
 
     Example:
         >>> len(all()) >= 40
         True
     """
-    return list(ACTIVATIONS.values())
+    return [row for row in ACTIVATIONS.values() if not row.normalisation]
+
+
+def normalisations() -> list[Activation]:
+    """The rows that stand at normalisations: those that models have, and what a search may put in their place.
+
+    Example:
+        >>> [row.name for row in normalisations()][:4]
+        ['layer_norm', 'rms_norm', 'dynamic_tanh', 'derf']
+    """
+    return [row for row in ACTIVATIONS.values() if row.normalisation]
+
+
+def any_normalisation(choices: Iterable[str | Choice]) -> bool:
+    """Whether one of these choices stands at a normalisation.
+
+    Raises:
+        AutoactError: an unknown name.
+
+    Example:
+        >>> any_normalisation(["relu", "layer_norm"]), any_normalisation(["relu"])
+        (True, False)
+    """
+    return any(get(Choice.parse(choice).name).normalisation for choice in choices)
 
 
 def _parameters_of(function: Function) -> tuple[Parameter, ...]:
@@ -102,6 +125,8 @@ def _check(row: Activation) -> None:
     if row.searchable:
         _check_gradient(row, x)
     if row.stochastic:
+        if row.normalisation:
+            raise AutoactError(f"activation {row.name!r}: what stands for a normalisation cannot be stochastic")
         return
     alone = torch.stack([row.function(number.reshape(1), **row.values()) for number in x.flatten()]).reshape(x.shape)
     if not torch.allclose(alone, y, rtol=1e-5, atol=1e-6, equal_nan=True):
@@ -154,7 +179,9 @@ def name_key(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
-ACTIVATIONS = Registry("activation", "autoact.activations", Activation, ROWS, check=_check, key=name_key)
+ACTIVATIONS = Registry(
+    "activation", "autoact.activations", Activation, (*ROWS, *NORMALISATIONS), check=_check, key=name_key
+)
 
 
 def register(

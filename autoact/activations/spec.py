@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from autoact.core.errors import AutoactError
 
-FAMILIES = ("pointwise", "learnable", "gated")
+FAMILIES = ("pointwise", "learnable", "gated", "normalisation")
 """``pointwise`` holds no weights; ``learnable`` turns each parameter into a weight that starts at the given value;
-``gated`` makes each output channel of several input channels, so the layers around it change their widths."""
+``gated`` makes each output channel of several input channels, so the layers around it change their widths;
+``normalisation`` stands at normalisations, and nowhere else: each parameter is one weight of the whole layer, whose
+scale and shift per channel stay."""
 
 Function = Callable[..., Tensor]
 
@@ -210,7 +212,12 @@ class Activation:
     @property
     def learnable(self) -> bool:
         """Whether its parameters are weights."""
-        return self.family == "learnable"
+        return self.family == "learnable" or (self.normalisation and bool(self.parameters))
+
+    @property
+    def normalisation(self) -> bool:
+        """Whether it stands at normalisations, and not where activations are applied."""
+        return self.family == "normalisation"
 
     @property
     def gated(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from autoact.activations import registry
-from autoact.activations.catalogue import ROWS
+from autoact.activations.catalogue import NORMALISATIONS, ROWS
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.trial import FAILED, STOPPED, Candidate, TrialRecord
 from autoact.tasks.objectives import Objective
@@ -153,8 +153,8 @@ class WorkerContext:
 
     def __getstate__(self) -> State:
         """What travels: no opened test part, and the user's activations, which the registry there does not know."""
-        fixed = {row.name for row in ROWS}
-        own = [row for row in registry.all() if row.name not in fixed]
+        fixed = {row.name for row in (*ROWS, *NORMALISATIONS)}
+        own = [row for row in [*registry.all(), *registry.normalisations()] if row.name not in fixed]
         return {**self.__dict__, "_opened": {}, "activations": own}
 
     def __setstate__(self, state: State) -> None:

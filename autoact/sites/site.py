@@ -12,6 +12,7 @@ from autoact.core.errors import unknown
 from autoact.sites.rewriting.method_rewrite import MethodCall
 
 NOT_RUN = "the model was not run: give an example_input"
+NORMALISATION = "a normalisation keeps its width"
 # Why the activations that make a model's output are kept.
 OUTPUT = "no layer with weights reads its result"
 
@@ -69,7 +70,7 @@ class Wiring:
 
 @dataclass(frozen=True)
 class Site:
-    """One place in a model where an activation is applied.
+    """One place in a model where an activation is applied, or, where these were asked for, a normalisation.
 
     Attributes:
         name: dotted module name, e.g. ``encoder.0.act``; empty if the model itself is the activation.
@@ -121,21 +122,35 @@ class Site:
         return (self.name, *self.shared_as)
 
     @property
+    def normalises(self) -> bool:
+        """Whether a normalisation stands here, or what was put in the place of one."""
+        return registry.get(self.current.name).normalisation
+
+    @property
     def gateable(self) -> bool:
         """Whether a layer-level choice (a gated activation or maxout) may stand here."""
         return self.wiring is not None
 
     def refusal(self, choice: str | Choice) -> str:
-        """Why ``choice`` cannot stand here for its number of pieces, in one line; empty where it can.
+        """Why ``choice`` cannot stand here by its kind, in one line; empty where it can.
 
         Example:
             >>> site = Site("act", Choice("relu"), not_gateable="it is called 2 times in one forward")
             >>> site.refusal("tanh"), site.refusal("swiglu")
             ('', 'swiglu cannot stand at act: it is called 2 times in one forward')
         """
+        place, row = self.name or "the model itself", registry.get(registry.canonical(choice).name)
+        if row.normalisation != self.normalises:
+            stands = f"the normalisation {self.current}" if self.normalises else f"the activation {self.current}"
+            allowed = ", ".join(row.name for row in registry.normalisations() if row.searchable)
+            only = f"only {allowed} can stand" if self.normalises else f"{row.name} stands at normalisations alone"
+            return f"{choice} cannot stand at {place}: {stands} does, and {only}"
+        if self.normalises:
+            here = registry.canonical(choice) == self.current or row.searchable
+            return "" if here else f"{choice} cannot be put at {place}: {row.reason_not_searchable}"
         if self.gateable or registry.pieces(choice) == registry.pieces(self.current):
             return ""
-        return f"{choice} cannot stand at {self.name or 'the model itself'}: {self.not_gateable}"
+        return f"{choice} cannot stand at {place}: {self.not_gateable}"
 
 
 @dataclass(frozen=True)

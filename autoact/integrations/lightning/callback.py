@@ -99,7 +99,7 @@ class ApplyActivations(lightning.Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Give the weights of activations their own learning rate; a resumed training's values come back after this."""
-        weights = [weight for part in pl_module.modules() if is_put_in(part) for weight in part.parameters()]
+        weights = [weight for part in pl_module.modules() if is_put_in(part) for weight in part.weights()]
         if not weights or self.activation_rate == 1.0:
             return
         for reason in filter(None, map(no_groups_in, trainer.optimizers)):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from autoact.activations import registry
+from autoact.activations.normalisation import NormalisationModule
 from autoact.core.assignment import Choice
 from autoact.sites.discovery.functional_calls import FoundCall, module_call
 from autoact.sites.discovery.functional_sites import FunctionalCalls, Kernels
@@ -67,11 +68,15 @@ class CallTracer(CallMode):
 
     def _kernel(self, name: str) -> None:
         """Note what torch runs, unless an activation module runs it."""
-        if not self._within_site():
+        if not self._hidden():
             self._functional.kernel(name, self._stack[-1][0] if self._stack else "")
 
     def _within_site(self) -> bool:
         return any(id(outer) in self._watched for _, outer in self._stack)
+
+    def _hidden(self) -> bool:
+        """Whether what runs is part of an activation, or of what stands in the place of a normalisation."""
+        return self._within_site() or any(isinstance(outer, NormalisationModule) for _, outer in self._stack)
 
     def _entering(self, name: str) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
         def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
@@ -121,7 +126,7 @@ class CallTracer(CallMode):
         inputs = [(tensor, self._layout.get(tensor)) for tensor in call.tensors]
         if inputs and ("loss" in name or "cross_entropy" in name):
             self.returned(inputs[0][0])
-        within = None if self._within_site() else self._stack[-1] if self._stack else ("", self._model)
+        within = None if self._hidden() else self._stack[-1] if self._stack else ("", self._model)
         result = self._functional.run(call, within, self._key)
         if isinstance(result, Tensor) and inputs:
             self._layout.set(result, channel_dim_after(name, inputs, result))

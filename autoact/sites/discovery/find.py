@@ -15,6 +15,7 @@ from autoact.core.errors import AutoactError
 from autoact.sites.discovery.call_tracer import CallTracer
 from autoact.sites.discovery.functional_calls import FoundCall, free_name
 from autoact.sites.discovery.model_copies import with_twins
+from autoact.sites.discovery.normalisations import with_normalisations
 from autoact.sites.discovery.placeholders import StandIns
 from autoact.sites.discovery.self_check import SelfCheck, Written
 from autoact.sites.discovery.unsupported import unreplaceable_in
@@ -22,14 +23,19 @@ from autoact.sites.rewriting.method_rewrite import MethodCall
 from autoact.sites.site import OUTPUT, Site, Sites, Unreplaceable
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.tracing.layer_wiring import WiringTracer
-from autoact.sites.tracing.locate import Located, activation_modules, check_model
+from autoact.sites.tracing.locate import Located, activation_modules, check_model, normalisation_modules
 
 _CHANGES = "putting a module in its place changes what the model computes"
 _CHANGES_IT = "as a module of the catalogue changes what the model computes"
 
 
 def find_sites(
-    model: nn.Module, example_input: object = None, *, call: Callable[[], object] | None = None, per_use: bool = False
+    model: nn.Module,
+    example_input: object = None,
+    *,
+    call: Callable[[], object] | None = None,
+    per_use: bool = False,
+    normalisations: bool = False,
 ) -> Sites:
     """The sites of ``model``, and what looks like one and cannot be replaced.
 
@@ -57,9 +63,11 @@ def find_sites(
         call: runs the model instead of ``model(example_input)``, for a model without a usable forward.
         per_use: a site for each place where one module object without weights stands or is called, instead of one for
             all its places.
+        normalisations: the model's ``nn.LayerNorm`` and ``nn.RMSNorm`` are sites too, for ``dynamic_tanh`` and
+            ``derf``; calls such as ``F.layer_norm(x, ...)`` are none, and are told.
 
     Returns:
-        The sites in the order of their first call.
+        The sites in the order of their first call, normalisations behind the activations.
 
     Raises:
         AutoactError: ``model`` is not a plain module, or its forward raised.
@@ -81,12 +89,16 @@ def find_sites(
             standins.for_functions_of_layers()
             if per_use:
                 standins.for_names(activation_modules(model))
-            return _by_type(model)
-        return _Search(model, example_input, call, standins).sites(per_use)
+            sites = _by_type(model)
+        else:
+            sites = _Search(model, example_input, call, standins).sites(per_use)
+        if normalisations:
+            sites = with_normalisations(model, sites, example_input, call)
+        return sites if example_input is None and call is None else with_twins(model, sites)
 
 
 def called_names(model: nn.Module, example_input: object) -> set[str]:
-    """The names of the activation modules that one run of the model calls.
+    """The names of the activation modules and normalisations that one run of the model calls.
 
     Raises:
         AutoactError: the model's forward raised.
@@ -96,7 +108,7 @@ def called_names(model: nn.Module, example_input: object) -> set[str]:
         >>> sorted(called_names(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), torch.zeros(2, 4)))
         ['1']
     """
-    observer = CallTracer(model, activation_modules(model))
+    observer = CallTracer(model, [*activation_modules(model), *normalisation_modules(model)])
     with undisturbed(model), observer.watching():
         run_model(model, copied(example_input), None)
     return {name for site in observer.sites(lambda _: "") for name in site.names}
@@ -176,7 +188,7 @@ class _Search:
         refused |= {item.name: _held_twice(item.name) for item in unused if item.name in modules}
         known = [*unreplaceable_in(self._model, run.located), *_unknown(first.own), *known, *refused.values()]
         unused = [item for item in unused if item.name not in refused]
-        return with_twins(self._model, Sites(sites, [*known, *unused]))
+        return Sites(sites, [*known, *unused])
 
     def _first(self, plain: _Run, check: SelfCheck, per_use: bool) -> _Run:
         """The run that shows where stand-ins are to be tried: with a module of its own for each name of a shared one.

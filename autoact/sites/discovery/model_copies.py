@@ -15,7 +15,7 @@ from autoact.sites.discovery.recognise import equal_module
 from autoact.sites.initialise import is_held
 from autoact.sites.site import Site, Sites
 from autoact.sites.tracing.dry_run import undisturbed
-from autoact.sites.tracing.locate import activation_modules, modules_with_names
+from autoact.sites.tracing.locate import activation_modules, modules_with_names, normalisation_modules
 from autoact.sites.weight_rules import Change
 
 _DEPTH = 2
@@ -33,7 +33,8 @@ def with_twins(model: nn.Module, sites: Sites) -> Sites:
     """
     found: dict[str, Site] = {site.name: site for site in sites}
     twins: list[Site] = []
-    present = {name: item.choice for item in activation_modules(model) for name in item.names}
+    located = [*activation_modules(model), *normalisation_modules(model)]
+    present = {name: item.choice for item in located for name in item.names}
     for copied, original in _pairs(model, sites):
         mine = [site for site in sites if _inside(site.name, original) and not site.twin_of]
         other = {site.name: _moved(site.name, original, copied) for site in mine}

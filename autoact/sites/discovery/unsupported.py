@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autoact.activations.modules import recognise
+from autoact.activations.normalisation import NormalisationModule
 from autoact.sites.site import Unreplaceable
 from autoact.sites.tracing.locate import Located, modules_with_names
 from autoact.sites.tracing.torch_transformer import is_layer
@@ -54,8 +55,9 @@ def _judged(module: nn.Module) -> tuple[str, str]:
 
 
 def may_be_activation(module: nn.Module) -> bool:
-    """Whether a module is worth a closer look: not one of torch's, and without submodules."""
-    return not type(module).__module__.startswith("torch.") and not any(True for _ in module.children())
+    """Whether a module is worth a closer look: not one of torch's or autoact's, and without submodules."""
+    known = type(module).__module__.startswith("torch.") or isinstance(module, NormalisationModule)
+    return not known and not any(True for _ in module.children())
 
 
 def looks_like_activation(module: nn.Module, example: Tensor) -> bool:

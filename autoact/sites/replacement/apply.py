@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from autoact.activations import registry
-from autoact.activations.modules import build
+from autoact.activations.modules import ActivationModule, build
+from autoact.activations.normalisation import NormalisationModule
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError, unknown
 from autoact.sites.discovery.find import called_names, find_sites
@@ -28,7 +29,7 @@ from autoact.sites.replacement.layer_widths import (
 from autoact.sites.replacement.save_pretrained import keep_config_true_
 from autoact.sites.replacement.state_dict_marker import mark_
 from autoact.sites.site import Site, Sites
-from autoact.sites.tracing.locate import activation_modules, put
+from autoact.sites.tracing.locate import activation_modules, normalisation_modules, put
 from autoact.sites.tracing.torch_transformer import copied_model
 from autoact.sites.tracing.weight_consumers import weight_graph
 from autoact.sites.user_hooks import take_hooks_
@@ -79,6 +80,9 @@ def apply_(
     A site that is a functional call (see ``find_sites``) becomes a submodule of the site's name. The object that calls
     it gets a subclass of its class, of the same name, with that one call exchanged; all else of it stays.
 
+    What is given to a normalisation, such as ``dynamic_tanh``, takes over its scale and shift (see
+    ``NormalisationModule``).
+
     A gated activation or maxout changes the layers around its site too (see ``plan_widths``): the hidden width shrinks
     so that the number of parameters stays, names stay, and the weights of the resized layers are drawn anew from
     torch's default generator as ``initialise_`` draws them, whatever ``rescale`` says.
@@ -116,7 +120,8 @@ def apply_(
     if rescale and example_input is None:
         raise AutoactError("rescale=True needs an example_input: it shows which weights consume which activation")
     if sites is None:
-        sites = find_sites(model, example_input, per_use=per_use)
+        wants = registry.any_normalisation(assignment.values()) if isinstance(assignment, Mapping) else False
+        sites = find_sites(model, example_input, per_use=per_use, normalisations=wants)
     wanted = _wanted(assignment, sites)
     changed = {name: choice for name, choice in wanted.items() if registry.canonical(sites[name].current) != choice}
     standins = StandIns(model)
@@ -137,7 +142,8 @@ def _stand_in(model: nn.Module, wanted: list[Site], needed: Mapping[str, Choice]
     Raises:
         AutoactError: the sites are those of another model.
     """
-    present = {name: item for item in activation_modules(model) for name in item.names}
+    located = [*activation_modules(model), *normalisation_modules(model)]
+    present = {name: item for item in located for name in item.names}
     for site in wanted:
         item = present.get(site.name)
         # Parameters are not compared: those of a PReLU change in training.
@@ -159,7 +165,7 @@ def _replace(
     Raises:
         AutoactError: see ``apply_``.
     """
-    present = {item.name: item for item in activation_modules(model)}
+    present = {item.name: item for item in [*activation_modules(model), *normalisation_modules(model)]}
     plan = plan_widths(sites, changed)
     if plan.widths and example_input is None:
         raise AutoactError(
@@ -167,7 +173,6 @@ def _replace(
         )
     check_sizes(model, sites, plan)
     twins = {name for site in sites if site.twin_of for name in (site.name, site.twin_of)}
-    new = {name: _module(model, sites[name], choice, plan, name in twins) for name, choice in changed.items()}
     old = {name: sites[name].current for name in changed}
     graph = weight_graph(model, example_input) if plan.widths or rescale else None
     held = {name for name, parameter in model.named_parameters() if is_held(parameter)}
@@ -175,6 +180,8 @@ def _replace(
     resized = {f"{name}.weight" for name in plan.linears}
     biases = kept_biases(model, {name: change for name, change in changes.items() if name in resized})
     put_back = resize_(model, plan)
+    # What stands in the place of a normalisation has its scale and shift, of the size that they have now.
+    new = {name: _module(model, sites[name], choice, plan, name in twins) for name, choice in changed.items()}
     for name, module in new.items():
         put(model, sites[name].names, module)
     if example_input is not None and new:
@@ -208,7 +215,7 @@ def _wanted(assignment: Mapping[str, str | Choice], sites: Sites) -> dict[str, C
     claims: dict[str, str] = {}
     for pattern, given in assignment.items():
         choice = registry.canonical(given)
-        for site in _claimed(pattern, sites):
+        for site in _claimed(pattern, sites, choice):
             _check_choice(pattern, site, choice)
             if site.name in claims:
                 raise AutoactError(f"site {site.name!r} is claimed twice: by {claims[site.name]!r} and by {pattern!r}")
@@ -221,15 +228,19 @@ def _is_glob(pattern: str) -> bool:
     return any(character in pattern for character in "*?[")
 
 
-def _claimed(pattern: str, sites: Sites) -> list[Site]:
+def _claimed(pattern: str, sites: Sites, choice: Choice) -> list[Site]:
     """The sites that a name or a glob means; outputs, gates and the like only where they are named.
+
+    The glob of a normalisation reaches normalisations alone, that of an activation activations alone.
 
     Raises:
         AutoactError: none, with the nearest names or the reason.
     """
     if not _is_glob(pattern):
         return [sites[pattern]]
-    matched = [site for site in sites if any(fnmatch.fnmatchcase(name, pattern) for name in site.names)]
+    kind = registry.get(choice.name).normalisation
+    alike = [site for site in sites if site.normalises == kind]
+    matched = [site for site in alike if any(fnmatch.fnmatchcase(name, pattern) for name in site.names)]
     inner = [site for site in matched if not site.kept]
     if matched and not inner:
         only = "the model's output" if matched[0].is_output else "what is better left as it is"
@@ -239,7 +250,7 @@ def _claimed(pattern: str, sites: Sites) -> list[Site]:
         )
     if not inner:
         reasons = "; ".join(item.reason for item in sites.unreplaceable if fnmatch.fnmatchcase(item.name, pattern))
-        raise unknown("site", pattern, sites.names, advice=reasons)
+        raise unknown("site", pattern, [name for site in alike for name in site.names], advice=reasons)
     return inner
 
 
@@ -258,7 +269,7 @@ def _check_choice(pattern: str, site: Site, choice: Choice) -> None:
         )
     if refusal := site.refusal(choice):
         raise DoesNotFitError(refusal)
-    if not row.learnable or site.channels is not None:
+    if not row.learnable or row.normalisation or site.channels is not None:
         return
     if site.shape is None:
         raise AutoactError(
@@ -269,7 +280,11 @@ def _check_choice(pattern: str, site: Site, choice: Choice) -> None:
 
 def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan, twin: bool) -> nn.Module:
     """The new module for ``site``, with the training flag of the old one and the dtype and device around it."""
-    module = build(choice, channels=plan.widths.get(site.name, site.channels), channel_dim=site.channel_dim)
+    replaced = model.get_submodule(site.name)
+    if site.normalises:
+        module: ActivationModule = NormalisationModule(choice, replaced)
+    else:
+        module = build(choice, channels=plan.widths.get(site.name, site.channels), channel_dim=site.channel_dim)
     like = _nearest_weight(model, site.name)
     if like is not None:
         module = module.to(device=like.device, dtype=like.dtype)
@@ -277,7 +292,6 @@ def _module(model: nn.Module, site: Site, choice: Choice, plan: Plan, twin: bool
             module.requires_grad_(False)
     mark_(module, choice)
     _protect_(module, site)
-    replaced = model.get_submodule(site.name)
     take_hooks_(module, replaced)
     return module.train(replaced.training)
 

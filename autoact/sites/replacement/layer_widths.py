@@ -20,6 +20,7 @@ from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.initialise import draw_
 from autoact.sites.site import LinearLayer, NormLayer, Site, Sites
+from autoact.sites.tracing.layer_wiring import SCALE_AND_SHIFT
 from autoact.sites.weight_rules import Change, WeightRules, held_back
 
 TOLERANCE = 0.03
@@ -308,7 +309,7 @@ def _resize_norm_(norm: nn.Module, channels: int) -> None:
                 norm._buffers[name] = buffer.new_zeros(channels if buffer.dim() else ())
     else:
         norm.normalized_shape = (channels,)  # type: ignore[assignment]
-    for name, parameter in norm._parameters.items():
-        if parameter is not None:
+    for name in SCALE_AND_SHIFT:
+        if (parameter := norm._parameters.get(name)) is not None:
             norm._parameters[name] = _parameter((channels,), parameter)
     norm.reset_parameters()  # type: ignore[operator]

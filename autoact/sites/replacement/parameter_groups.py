@@ -53,7 +53,7 @@ def put_activations_apart_(
     check_rate("factor", factor)
     if factor == 1.0:
         return
-    ours = {id(weight) for part in module.modules() if is_put_in(part) for weight in part.parameters(recurse=False)}
+    ours = {id(weight) for part in module.modules() if is_put_in(part) for weight in part.weights()}
     for optimizer in [optimizers] if isinstance(optimizers, Optimizer) else optimizers:
         for place in range(len(optimizer.param_groups)):
             if any(id(weight) in ours for weight in optimizer.param_groups[place]["params"]):

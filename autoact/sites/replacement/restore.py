@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from autoact.activations import registry
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites.discovery.find import find_sites
@@ -127,7 +128,8 @@ def put_carried_(model: nn.Module, carried: Mapping[str, Choice], example_input:
 
 def _sites(model: nn.Module, carried: Mapping[str, Choice], example_input: object, *, per_use: bool = False) -> Sites:
     """The sites of a model, and those that only the weights name."""
-    sites = find_sites(model, example_input, per_use=per_use)
+    wanted = registry.any_normalisation(carried.values())
+    sites = find_sites(model, example_input, per_use=per_use, normalisations=wanted)
     if example_input is not None:
         return sites
     return Sites([*sites, *_unrecognised(model, carried, sites)], sites.unreplaceable)

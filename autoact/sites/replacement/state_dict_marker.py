@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from typing import TypeGuard
 
 import torch
 from torch import nn
@@ -83,7 +84,7 @@ def is_marker(key: str) -> bool:
     return key.rpartition(".")[2].startswith(MARKER)
 
 
-def is_put_in(module: nn.Module) -> bool:
+def is_put_in(module: nn.Module) -> TypeGuard[ActivationModule]:
     """Whether a module is an activation that ``apply`` put in.
 
     Example:

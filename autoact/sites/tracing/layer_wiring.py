@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from autoact.activations import registry
+from autoact.activations.normalisation import NormalisationModule
 from autoact.sites.initialise import is_held
 from autoact.sites.site import LinearLayer, NormLayer, Wiring
 from autoact.sites.tracing.dry_run import tensors_in
@@ -19,8 +20,10 @@ from autoact.sites.tracing.locate import Located, modules_with_names
 from autoact.sites.tracing.tensor_tags import CallMode, TensorTags, TorchCall, first_tensor
 from autoact.sites.tracing.weight_consumers import DROPS
 
-_LAST_AXIS_NORMS = (nn.LayerNorm, nn.RMSNorm)
+_LAST_AXIS_NORMS = (nn.LayerNorm, nn.RMSNorm, NormalisationModule)
 _PASSING_MODULES = (nn.Identity, nn.modules.dropout._DropoutNd)
+SCALE_AND_SHIFT = ("weight", "bias")
+"""A normalisation's parameters of each channel."""
 _READS = frozenset({"numpy", "__array__", "tolist", "item", "__dlpack__"})
 """Functions that take the values out of torch: what is done with them there is not seen."""
 
@@ -203,7 +206,7 @@ class WiringTracer(CallMode):
         )
 
     def _norm(self, module: nn.Module) -> NormLayer:
-        return NormLayer(self._name(module), sum(1 for _ in module.parameters()))
+        return NormLayer(self._name(module), sum(module._parameters.get(name) is not None for name in SCALE_AND_SHIFT))
 
 
 def _is_plain(module: nn.Module) -> bool:

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from autoact.activations.modules import recognise
+from autoact.activations.normalisation import recognise_normalisation
 from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
-from autoact.sites.tracing.torch_transformer import hold_, is_layer, settle_
+from autoact.sites.tracing.torch_transformer import fuse_, hold_, is_layer, settle_
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,17 @@ def activation_modules(model: nn.Module) -> list[Located]:
     return found
 
 
+def normalisation_modules(model: nn.Module) -> list[Located]:
+    """The normalisations that may be sites, and what stands in the place of one, in the order of definition.
+
+    Example:
+        >>> [item.name for item in normalisation_modules(nn.Sequential(nn.LayerNorm(2), nn.ReLU(), nn.RMSNorm(2)))]
+        ['0', '2']
+    """
+    pairs = [(names, module, recognise_normalisation(module)) for names, module in modules_with_names(model)]
+    return [Located(names, module, choice) for names, module, choice in pairs if choice is not None]
+
+
 def put(model: nn.Module, names: tuple[str, ...], module: nn.Module) -> None:
     """Register ``module`` under each of ``names``, where another module stands now.
 
@@ -88,6 +100,9 @@ def put(model: nn.Module, names: tuple[str, ...], module: nn.Module) -> None:
             settle_(model)
         else:
             setattr(holder, attribute, module)
+            if is_layer(holder):
+                fuse_(holder)
+                settle_(model)
 
 
 def _described(thing: object) -> str:

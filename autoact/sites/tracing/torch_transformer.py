@@ -1,7 +1,7 @@
 """The activation of torch's transformer layers: an attribute that holds a function or a module, and a fused fast path.
 
 In evaluation ``nn.TransformerEncoderLayer`` computes in one fused kernel what it was built with, whatever stands in its
-``activation``. ``nn.TransformerDecoderLayer`` forgets an activation that is a module when it is copied or pickled.
+``activation``, ``norm1`` and ``norm2``. ``nn.TransformerDecoderLayer`` forgets an activation that is a module when it is copied or pickled.
 """
 
 from __future__ import annotations
@@ -42,10 +42,25 @@ def hold_(layer: Layer, activation: Callable[..., object]) -> None:
     else:
         layer._modules.pop("activation", None)
         vars(layer)["activation"] = activation
+    fuse_(layer)
+
+
+def fuse_(layer: Layer) -> None:
+    """Let an encoder layer take its fused path where this computes what the layer holds, and there alone.
+
+    Example:
+        >>> layer = nn.TransformerEncoderLayer(4, 1, 8)
+        >>> layer.norm1 = nn.Identity()
+        >>> fuse_(layer)
+        >>> layer.activation_relu_or_gelu
+        0
+    """
     if isinstance(layer, nn.TransformerEncoderLayer):
+        activation = layer.activation
         relu = activation is F.relu or isinstance(activation, nn.ReLU)
         gelu = activation is F.gelu or isinstance(activation, nn.GELU)
-        layer.activation_relu_or_gelu = 1 if relu else 2 if gelu else 0
+        plain = all(isinstance(norm, nn.LayerNorm) for norm in (layer.norm1, layer.norm2))
+        layer.activation_relu_or_gelu = 0 if not plain else 1 if relu else 2 if gelu else 0
 
 
 def fast_paths(model: nn.Module) -> dict[nn.TransformerEncoder, bool]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
+from autoact.activations.normalisation import NormalisationModule
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.tracing.locate import Located, activation_modules, check_model
 from autoact.sites.tracing.tensor_tags import (
@@ -128,6 +129,7 @@ class _Tracer(CallMode):
     def __init__(self, model: nn.Module, located: list[Located], inputs: list[Tensor]) -> None:
         super().__init__()
         self._located = located
+        self._normalisations = [part for part in model.modules() if isinstance(part, NormalisationModule)]
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         self._tags = TensorTags[WeightSource]()
         for tensor in inputs:
@@ -148,6 +150,9 @@ class _Tracer(CallMode):
                 entering = self._entering(item.name)
                 hooks.enter_context(item.module.register_forward_pre_hook(entering, with_kwargs=True))
                 hooks.enter_context(item.module.register_forward_hook(self._leaving(item.name)))
+            for module in self._normalisations:
+                hooks.enter_context(module.register_forward_pre_hook(self._normalising, with_kwargs=True))
+                hooks.enter_context(module.register_forward_hook(self._normalised))
             with self:
                 yield
 
@@ -204,6 +209,23 @@ class _Tracer(CallMode):
                 self._makers.set(result, None)
 
         return hook
+
+    def _normalising(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        """What stands in the place of a normalisation is followed as one: weights around it are drawn alike."""
+        if not self._depth and (x := first_tensor(args, kwargs)) is not None:
+            self._use(x, None)
+        self._depth += 1
+
+    def _normalised(self, module: nn.Module, args: tuple[object, ...], result: object) -> None:
+        self._depth -= 1
+        if not isinstance(result, Tensor) or self._depth:
+            return
+        weight, bias = (module._parameters[name] for name in ("weight", "bias"))
+        maker = self._names.get(id(weight))
+        if maker is not None:
+            self._note_bias(maker, bias)
+        self._tags.set(result, WeightSource("norm"))
+        self._makers.set(result, maker)
 
     def called(self, call: TorchCall) -> object:
         name, x = call.name, call.kwargs.get("input", first_tensor(call.args, call.kwargs))
