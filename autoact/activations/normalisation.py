@@ -32,6 +32,9 @@ class NormalisationModule(ActivationModule):
         (True, ['weight', 'bias', 'alpha'])
     """
 
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
     def __init__(self, choice: str | Choice, replaced: nn.Module) -> None:
         """Take over what ``replaced`` holds, and create the parameters.
 
@@ -87,7 +90,7 @@ def recognise_normalisation(module: nn.Module) -> Choice | None:
 
 
 def _agree(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a subclass gives what its class in torch gives, on an input with three axes before the normalised ones."""
+    """Whether a subclass gives what its class in torch gives, with three axes before the normalised ones."""
     try:
         like = next(iter(module.parameters()), torch.empty(0))
         shape = (2, 3, 5, *module.normalized_shape)  # type: ignore[misc]

@@ -68,6 +68,7 @@ UNREAD: dict[str, dict[str, str]] = {
         **_each("search", _BUDGET, "what the recommendation holds is tried, and nothing else"),
         "space.candidates": "what the recommendation holds is tried, and nothing else",
         "space.parameters": "what the recommendation holds is tried, and nothing else",
+        "space.normalisations": "what the recommendation holds is tried, and nothing else",
         "policy": "every policy that the recommendation holds is confirmed",
     },
     CHECK: {

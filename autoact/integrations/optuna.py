@@ -13,7 +13,7 @@ from optuna.trial import BaseTrial, FrozenTrial
 from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError, unknown
 from autoact.sites import apply, find_sites
-from autoact.space.search_space import build_space
+from autoact.space.build_space import build_space
 from autoact.space.settings import SpaceSettings
 from autoact.study.proposal.activation_sampler import CHOICES, SITES
 from autoact.study.storage._compat_optuna import given_parameters

@@ -209,11 +209,13 @@ class Recommendation:
         _depth: int = 2,
     ) -> nn.Module:
         """As ``apply``, in place; a model that is refused stays as it was."""
+        from autoact.activations.registry import any_normalisation
         from autoact.recommendation.site_matching import as_searched, changed, compare
         from autoact.sites import apply_, find_sites
 
         name, chosen = self.named(policy)
-        found = find_sites(model, example_input)
+        searched = any_normalisation(str(site["current"]) for site in self.sites.values())
+        found = find_sites(model, example_input, normalisations=searched)
         fit = compare(self.sites, self.not_searched, found)
         if fit.problems and strict:
             raise AutoactError(f"the recommendation for {self.task} does not fit this model: {'; '.join(fit.problems)}")

@@ -13,6 +13,8 @@ from autoact.sites.rewriting.method_rewrite import MethodCall
 
 NOT_RUN = "the model was not run: give an example_input"
 NORMALISATION = "a normalisation keeps its width"
+# The kind of what looks like a normalisation and is no site.
+NORMALISES = "normalisation"
 # Why the activations that make a model's output are kept.
 OUTPUT = "no layer with weights reads its result"
 
@@ -160,7 +162,7 @@ class Unreplaceable:
     Attributes:
         name: dotted name of the module or of its attribute.
         kind: ``softmax``, ``gated``, ``recurrent``, ``attention``, ``transformer``, ``scripted``, ``unknown``,
-            ``functional``, ``in_place``, ``differs`` or ``unused``.
+            ``functional``, ``in_place``, ``differs``, ``normalisation`` or ``unused``.
         reason: why it cannot be replaced and, where there is a way, what to do.
     """
 

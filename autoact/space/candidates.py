@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from optuna.distributions import FloatDistribution
 
 from autoact.activations import canonical, function_key, get
+from autoact.activations.registry import normalisations as all_normalisations
 from autoact.activations.registry import parameters
 from autoact.activations.spec import Activation, Parameter
 from autoact.core.assignment import RANGE, Choice
@@ -211,6 +212,23 @@ def _check_ordered(row: Activation, fixed: Choice, ranges: Mapping[str, Paramete
             )
 
 
+def _check_searchable(given: Choice | RangedChoice, row: Activation, normalisations: bool) -> None:
+    """Refuse what no search may try, an activation among normalisations, and a normalisation among activations.
+
+    Raises:
+        AutoactError: says why, and where it belongs.
+    """
+    if normalisations and not row.normalisation:
+        allowed = ", ".join(row.name for row in all_normalisations() if row.searchable)
+        raise AutoactError(f"space.normalisations={given} is an activation: allowed are {allowed}")
+    if not row.searchable:
+        raise AutoactError(f"{given} cannot be searched: {row.reason_not_searchable}")
+    if row.normalisation and not normalisations:
+        raise AutoactError(
+            f"{given} stands at normalisations, not where activations are applied: space.normalisations=[{given}]"
+        )
+
+
 @dataclass(frozen=True)
 class Candidates:
     """What a search may try.
@@ -226,12 +244,13 @@ class Candidates:
     merged: Mapping[str, str]
 
 
-def read_candidates(names: Sequence[str], *, stated: bool = False) -> Candidates:
+def read_candidates(names: Sequence[str], *, stated: bool = False, normalisations: bool = False) -> Candidates:
     """Canonical candidates, each function once.
 
     Args:
-        names: as given in ``space.candidates``.
+        names: as given in ``space.candidates``, or in ``space.normalisations``.
         stated: search the parameters for which the catalogue states a range (``space.parameters``).
+        normalisations: they are to stand at normalisations, and not where activations are applied.
 
     Raises:
         AutoactError: none is given, one cannot be read or searched, or none has a range although ranges are wanted.
@@ -257,9 +276,7 @@ def read_candidates(names: Sequence[str], *, stated: bool = False) -> Candidates
     merged: dict[str, str] = {}
     for one in read:
         choice = one.start if isinstance(one, RangedChoice) else one
-        row = get(choice.name)
-        if not row.searchable:
-            raise AutoactError(f"{one} cannot be searched: {row.reason_not_searchable}")
+        _check_searchable(one, get(choice.name), normalisations)
         if isinstance(one, RangedChoice):
             unique[str(one)] = choice
         elif (span := spans.get(choice.name)) is not None and span.values_of(choice) is not None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from autoact.activations import function_key
 from autoact.core.errors import AutoactError, unknown
-from autoact.sites import Sites
+from autoact.sites import Site, Sites
+from autoact.sites.site import NORMALISES
 from autoact.space.settings import SpaceSettings
 
 
@@ -19,7 +20,7 @@ def groups_of(sites: Sites, settings: SpaceSettings) -> dict[str, list[str]]:
     """
     groups: dict[str, list[str]] = {}
     for name in _searched(sites, settings):
-        groups.setdefault(_group_of(name, settings.granularity), []).append(name)
+        groups.setdefault(_group_of(sites[name], settings.granularity), []).append(name)
     _check_alike(sites, groups, settings.granularity)
     for group, members in groups.items():  # copies of a part have the activations of what they are copied from
         groups[group] = [*members, *(site.name for site in sites.searchable if site.twin_of in members)]
@@ -27,7 +28,7 @@ def groups_of(sites: Sites, settings: SpaceSettings) -> dict[str, list[str]]:
 
 
 def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity: str) -> None:
-    """Refuse dimensions whose sites hold different activations today.
+    """Refuse dimensions whose sites hold different activations, or normalisations, today.
 
     Raises:
         AutoactError: names one, and all sites to leave out.
@@ -41,10 +42,11 @@ def _check_alike(sites: Sites, groups: Mapping[str, Sequence[str]], granularity:
             most = max(alike.values(), key=len)
             others += [name for names in alike.values() if names is not most for name in names]
             today = "; ".join(f"{sites[names[0]].current} at {', '.join(names)}" for names in alike.values())
-            differing = differing or f"those of {group!r} hold different activations today ({today})"
+            kind = "normalisations" if sites[members[0]].normalises else "activations"
+            differing = differing or f"those of {group!r} hold different {kind} today ({today})"
     if differing:
         raise AutoactError(
-            f"space.granularity={granularity} gives all sites of a dimension one activation, but {differing}: "
+            f"space.granularity={granularity} gives all sites of a dimension one choice, but {differing}: "
             f"space.granularity=site searches each by itself, space.exclude={listed(others)} leaves out those that "
             "differ"
         )
@@ -61,7 +63,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
-    names = [site.name for site in sites.searchable if not site.twin_of]
+    own = [site for site in sites.searchable if not site.twin_of]
+    names = [site.name for site in own if not site.normalises or settings.normalisations]
+    if settings.normalisations and not any(site.normalises for site in own):
+        raise AutoactError(f"{_given(settings)} has no effect on this model: {_no_normalisation(sites)}")
     if not names:
         reasons = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable]
         for site in [site for site in sites if site.kept]:
@@ -82,17 +87,36 @@ def _searched(sites: Sites, settings: SpaceSettings) -> list[str]:
             f"space.include={settings.include} without space.exclude={settings.exclude} leaves no site. "
             f"Sites: {', '.join(names)}"
         )
+    if settings.normalisations and not any(sites[name].normalises for name in kept):
+        raise AutoactError(
+            f"{_given(settings)} has no effect: space.include={settings.include} without "
+            f"space.exclude={settings.exclude} leaves no normalisation"
+        )
     return kept
 
 
-def _group_of(name: str, granularity: str) -> str:
-    """The dimension that a site belongs to: itself, its block (up to the first index in its name), or the model."""
+def _no_normalisation(sites: Sites) -> str:
+    """Why no normalisation of a model can be searched."""
+    told = [f"{item.name or 'the model'}: {item.reason}" for item in sites.unreplaceable if item.kind == NORMALISES]
+    for site in (site for site in sites if site.normalises and site.kept):
+        told.append(f"{site.name}: kept, {site.kept}; space.include={listed(['*', site.name])} searches it")
+    return "; ".join(told) or "it holds no nn.LayerNorm and no nn.RMSNorm"
+
+
+def _given(settings: SpaceSettings) -> str:
+    return f"space.normalisations=[{','.join(settings.normalisations)}]"
+
+
+def _group_of(site: Site, granularity: str) -> str:
+    """The dimension that a site belongs to: itself, its block (up to the first index in its name), or the model.
+
+    Normalisations have dimensions of their own.
+    """
     if granularity == "model":
-        return "activation"
+        return "normalisation" if site.normalises else "activation"
     if granularity == "site":
-        return name
-    parts = name.split(".")
-    for position, part in enumerate(parts):
-        if part.isdigit():
-            return ".".join(parts[: position + 1])
-    return ".".join(parts[:-1]) or name
+        return site.name
+    parts = site.name.split(".")
+    ends = [position + 1 for position, part in enumerate(parts) if part.isdigit()] or [len(parts) - 1]
+    block = ".".join(parts[: ends[0]]) or site.name
+    return f"{block} normalisation" if site.normalises else block

@@ -12,21 +12,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from autoact.activations import canonical, function_key, get, pieces
 from autoact.core.assignment import Assignment, Choice
-from autoact.core.errors import AutoactError, unknown
+from autoact.core.errors import unknown
 from autoact.core.trial import Candidate
 from autoact.sites import DoesNotFitError, Sites, plan_widths
-from autoact.space.candidates import RangedChoice, read_candidates
-from autoact.space.groups import groups_of, listed
+from autoact.space.candidates import RangedChoice
 from autoact.space.point import Condition, Parameter, Parameters, Point
-from autoact.space.settings import SpaceSettings
-from autoact.space.training_settings import (
-    DROPOUT,
-    LEARNING_RATE,
-    WEIGHT_DECAY,
-    decays_offered,
-    dropouts_offered,
-    rates_offered,
-)
+from autoact.space.training_settings import DROPOUT, LEARNING_RATE, WEIGHT_DECAY
 
 
 def _no_costs(_: Assignment) -> Mapping[str, float]:
@@ -48,6 +39,7 @@ class SearchSpace:
     Attributes:
         groups: dimension name -> the sites that share its activation.
         candidates: the activations on offer, in canonical form.
+        normalisations: what is on offer where a normalisation stands, in canonical form.
         rate_range: lowest and highest learning rate; None: not searched.
         decays: weight decays on offer; empty: not searched.
         dropouts: values on offer of ``p`` of ``nn.Dropout``; empty: not searched.
@@ -70,6 +62,7 @@ class SearchSpace:
     refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     merged: Mapping[str, str] = field(default_factory=dict, compare=False)
     ranged: Mapping[str, RangedChoice] = field(default_factory=dict)
+    normalisations: tuple[Choice, ...] = ()
     sites: Sites | None = field(default=None, repr=False, compare=False)
     costs: Callable[[Assignment], Mapping[str, float]] = field(default=_no_costs, repr=False, compare=False)
     _fitting: dict[tuple[int, ...], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -116,11 +109,26 @@ class SearchSpace:
         own = self.baseline[self.groups[group][0]]
         current = self._holder(own)
         first = own if current is None or current in refused else Choice.parse(current)
-        for choice in (first, *self.candidates):
+        for choice in (first, *self._candidates_of(group)):
             text = str(choice)
             if text not in refused:
                 offered.setdefault(f"{text}, searched" if text in self.ranged else function_key(choice), text)
         return list(offered.values())
+
+    def _candidates_of(self, group: str) -> tuple[Choice, ...]:
+        return self.normalisations if self._normalises(group) else self.candidates
+
+    def _normalises(self, group: str) -> bool:
+        """Whether normalisations stand at the sites of a dimension."""
+        return get(self.baseline[self.groups[group][0]].name).normalisation
+
+    @cached_property
+    def _kinds(self) -> tuple[tuple[tuple[str, ...], tuple[Choice, ...]], ...]:
+        """Dimensions of activations, and of normalisations, each with what is on offer there; those that there are."""
+        kinds: dict[bool, list[str]] = {}
+        for group in self.groups:
+            kinds.setdefault(self._normalises(group), []).append(group)
+        return tuple((tuple(mine), self._candidates_of(mine[0])) for mine in kinds.values())
 
     def _holder(self, choice: Choice) -> str | None:
         """The candidate whose ranges hold a choice, by the text that it has among the candidates."""
@@ -153,7 +161,15 @@ class SearchSpace:
     @property
     def candidate_texts(self) -> tuple[str, ...]:
         """The candidates as they were given, with their ranges."""
-        return tuple(str(self.ranged.get(str(choice), choice)) for choice in self.candidates)
+        return self._texts(self.candidates)
+
+    @property
+    def normalisation_texts(self) -> tuple[str, ...]:
+        """What stands in the place of normalisations as it was given."""
+        return self._texts(self.normalisations)
+
+    def _texts(self, choices: Sequence[Choice]) -> tuple[str, ...]:
+        return tuple(str(self.ranged.get(str(choice), choice)) for choice in choices)
 
     @property
     def tried(self) -> tuple[str, ...]:
@@ -165,7 +181,8 @@ class SearchSpace:
     @property
     def learnable(self) -> tuple[str, ...]:
         """The candidates that bring weights along."""
-        return tuple(str(choice) for choice in self.candidates if get(choice.name).learnable)
+        every = (*self.candidates, *self.normalisations)
+        return tuple(str(choice) for choice in every if get(choice.name).learnable)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -258,13 +275,19 @@ class SearchSpace:
     def uniform(self) -> list[Assignment]:
         """The uniform assignments that change something and fit at every site, in the order of the candidates.
 
-        Behind them those of activations whose parameters are searched, with other values.
+        One activation at every site of activations, with the normalisations as they are; then one choice in the place
+        of every normalisation, with the activations as they are. Behind each of the two those of choices whose
+        parameters are searched, with other values.
         """
-        sites = [site for group in self.groups.values() for site in group]
-        everywhere = [c for c in self.candidates if not any(str(c) in refused for refused in self.refused.values())]
-        further = [one for c in everywhere if str(c) in self.ranged for one in self.ranged[str(c)].spread]
-        every = [Assignment(dict.fromkeys(sites, choice)) for choice in (*everywhere, *further)]
+        every = [one for groups, candidates in self._kinds for one in self._everywhere(groups, candidates)]
         return [assignment for assignment in every if self.allowed(assignment) and not self.is_baseline(assignment)]
+
+    def _everywhere(self, groups: Sequence[str], candidates: Sequence[Choice]) -> list[Assignment]:
+        """Each candidate at all sites of some dimensions, the others as they are."""
+        sites = [site for group in groups for site in self.groups[group]]
+        fit = [c for c in candidates if not any(str(c) in self.refused.get(group, {}) for group in groups)]
+        further = [one for c in fit if str(c) in self.ranged for one in self.ranged[str(c)].spread]
+        return [Assignment({**self.baseline, **dict.fromkeys(sites, choice)}) for choice in (*fit, *further)]
 
     def allowed(self, assignment: Assignment) -> bool:
         """Whether the assignment may be tried.
@@ -272,7 +295,8 @@ class SearchSpace:
         Not the identity everywhere, which makes the network linear; and no layer-level choices whose widths, planned
         together, would change the number of parameters.
         """
-        return not all(_is_identity(choice) for choice in assignment.values()) and self._fits(assignment)
+        acting = [choice for choice in assignment.values() if not get(choice.name).normalisation]
+        return not (acting and all(map(is_identity, acting))) and self._fits(assignment)
 
     def _fits(self, assignment: Assignment) -> bool:
         """Whether the layers can change their widths as the assignment needs; remembered, as it is asked often."""
@@ -281,7 +305,7 @@ class SearchSpace:
             return True
         key = (*needed, *map(hash, assignment))
         if key not in self._fitting:
-            self._fitting[key] = _refusal(self.sites, assignment) == ""
+            self._fitting[key] = width_refusal(self.sites, assignment) == ""
         return self._fitting[key]
 
     def key(self, assignment: Mapping[str, Choice]) -> tuple[str, ...]:
@@ -293,8 +317,17 @@ class SearchSpace:
         return self.key(assignment) == self.key(self.baseline)
 
     def is_uniform_alternative(self, assignment: Mapping[str, Choice]) -> bool:
-        """Whether one activation, which differs from the baseline somewhere, stands at every site."""
-        return len(set(self.key(assignment))) == 1 and not self.is_baseline(assignment)
+        """Whether one activation, which differs from the baseline somewhere, stands at every site of activations.
+
+        Or, with all activations as they are, one choice in the place of every normalisation.
+        """
+        changed = []
+        for groups, _ in self._kinds:
+            sites = [site for group in groups for site in self.groups[group]]
+            key = [function_key(assignment[site]) for site in sites]
+            if key != [function_key(self.baseline[site]) for site in sites]:
+                changed.append(key)
+        return len(changed) == 1 and len(set(changed[0])) == 1
 
     def size(self) -> int:
         """The number of assignments by name: each of the activations whose parameters are searched counts once."""
@@ -317,38 +350,7 @@ class SearchSpace:
         }
 
 
-def build_space(sites: Sites, settings: SpaceSettings, configured: Mapping[str, float]) -> SearchSpace:
-    """The search space of a model, whose training settings as they are are ``configured``.
-
-    Raises:
-        AutoactError: no site to search, unknown names, or candidates or a dropout that cannot be searched.
-    """
-    groups = groups_of(sites, settings)
-    read = read_candidates(settings.candidates, stated=settings.parameters)
-    candidates = read.choices
-    every = [name for members in groups.values() for name in members]
-    baseline = Assignment({name: canonical(sites[name].current) for name in every})
-    refused = {group: _refused(sites, members, candidates) for group, members in groups.items()}
-    _check_offered(sites, candidates, groups, refused)
-    space = SearchSpace(
-        groups={group: tuple(members) for group, members in groups.items()},
-        candidates=candidates,
-        baseline=baseline,
-        configured=dict(configured),
-        rate_range=rates_offered(settings.learning_rate, configured),
-        decays=decays_offered(settings.weight_decay, configured),
-        dropouts=dropouts_offered(settings.dropout, configured),
-        merged=read.merged,
-        ranged=read.ranged,
-        refused={group: reasons for group, reasons in refused.items() if reasons},
-        sites=sites,
-    )
-    if not read.ranged and all(map(_is_identity, candidates)):
-        raise AutoactError("identity at every site makes a linear network: name other activations in space.candidates")
-    return space
-
-
-def _refusal(sites: Sites, assignment: Mapping[str, Choice]) -> str:
+def width_refusal(sites: Sites, assignment: Mapping[str, Choice]) -> str:
     """Why layers cannot change their widths for an assignment, in one line; empty where they can, or need not."""
     try:
         plan_widths(sites, assignment)
@@ -357,36 +359,6 @@ def _refusal(sites: Sites, assignment: Mapping[str, Choice]) -> str:
     return ""
 
 
-def _refused(sites: Sites, members: Sequence[str], candidates: Sequence[Choice]) -> dict[str, str]:
-    every = {str(choice): _refusal(sites, dict.fromkeys(members, choice)) for choice in candidates}
-    return {name: reason for name, reason in every.items() if reason}
-
-
-def _check_offered(
-    sites: Sites,
-    candidates: Sequence[Choice],
-    groups: Mapping[str, Sequence[str]],
-    refused: Mapping[str, Mapping[str, str]],
-) -> None:
-    """Refuse a candidate that is on offer nowhere.
-
-    Raises:
-        AutoactError: names it and says why, for each dimension, and which sites to leave out, where that helps.
-    """
-    for choice in candidates:
-        name = str(choice)
-        if not all(name in reasons for reasons in refused.values()):
-            continue
-        reasons = dict.fromkeys(reasons[name] for reasons in refused.values())
-        advice = ""
-        if len(groups) == 1:
-            (members,) = groups.values()
-            unfit = [member for member in members if _refusal(sites, {member: choice})]
-            if unfit and not _refusal(sites, dict.fromkeys([m for m in members if m not in unfit], choice)):
-                advice = f"; space.exclude={listed(unfit)} leaves out the sites that it does not fit"
-            advice = advice if len(unfit) < len(members) else ""
-        raise AutoactError(f"{name} can be tried nowhere in this model: {'; '.join(reasons)}{advice}")
-
-
-def _is_identity(choice: Choice) -> bool:
+def is_identity(choice: Choice) -> bool:
+    """Whether a choice computes the identity."""
     return function_key(choice) == function_key("identity")

@@ -20,6 +20,8 @@ class SpaceSettings:
         candidates: activations to try, by name or ``name(param=number)``; ``name(param=low..high)`` searches that
             parameter, too.
         parameters: search the parameters of all candidates for which the catalogue states a range.
+        normalisations: what to try in the place of each ``nn.LayerNorm`` and ``nn.RMSNorm``, beside the normalisation
+            itself: ``dynamic_tanh``, ``derf``; empty: normalisations are not searched.
         include: globs of site names to search; the others stay as they are.
         exclude: globs of site names to leave alone.
         learning_rate: lowest and highest multiple of the configured learning rate; empty: not searched.
@@ -37,6 +39,7 @@ class SpaceSettings:
     granularity: str = "site"
     candidates: list[str] = field(default_factory=list)
     parameters: bool = False
+    normalisations: list[str] = field(default_factory=list)
     include: list[str] = field(default_factory=lambda: ["*"])
     exclude: list[str] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=lambda: [0.1, 10.0])

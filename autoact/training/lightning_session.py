@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from autoact.activations.registry import any_normalisation
 from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError, first_line
 from autoact.core.trial import FAILED, RAISED, STOPPED, Candidate, Role, TrialRecord
@@ -311,7 +312,7 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
                 module,
                 candidate.assignment,
                 example_input=task.example_input,
-                sites=sites_of(task),
+                sites=sites_of(task, normalisations=any_normalisation(candidate.assignment.values())),
                 rescale=rescale,
                 as_modules=as_modules,
             )

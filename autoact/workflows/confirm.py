@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from autoact.activations import get
 from autoact.config.command_words import of_python
 from autoact.config.effective_keys import AGAIN, ELSEWHERE
 from autoact.config.schema import Config
@@ -125,10 +126,16 @@ def _of_recommendation(source: Configured, given: str | Path | Recommendation | 
     included = [
         Candidate(policy.assignment, dict(policy.settings), config.search.seed, Role.INCLUDED) for policy in policies
     ]
-    names = sorted({str(choice) for policy in policies for choice in policy.assignment.values()})
+    held = {choice for policy in policies for choice in policy.assignment.values()}
+    normalisations = {choice for choice in held if get(choice.name).normalisation}
     config = replace(
         config,
-        space=replace(config.space, candidates=names, parameters=False),
+        space=replace(
+            config.space,
+            candidates=sorted(map(str, held - normalisations)),
+            normalisations=sorted(str(choice) for choice in normalisations if get(choice.name).searchable),
+            parameters=False,
+        ),
         search=replace(config.search, trials=1 + len(included), minutes=None, tuning=0),
     )
     prepared = prepared_search(replace(source, config=config), included)

@@ -108,7 +108,8 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
         ("data", prepared.task.facts.get("summary", prepared.task.name)),
         ("sites", ", ".join(space.baseline)),
         ("today", space.baseline.summary()),
-        ("activations to try", ", ".join(space.candidate_texts)),
+        ("activations to try", ", ".join(space.candidate_texts) or "none"),
+        *([("in place of normalisations", ", ".join(space.normalisation_texts))] if space.normalisations else []),
         (
             "assignments in the space",
             f"{space.size():,}{' by name, each with values of its parameters' * bool(space.ranged)}",

@@ -18,7 +18,8 @@ from autoact.latency.hardware import HardwareSettings
 from autoact.latency.latency_table import BatchTable, Estimate, LatencyTable
 from autoact.latency.timer import Timing
 from autoact.sites import Site, Sites
-from autoact.space.search_space import SearchSpace, build_space
+from autoact.space.build_space import build_space
+from autoact.space.search_space import SearchSpace
 from autoact.space.settings import SpaceSettings
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.end_to_end_timing import Measured

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 
 from autoact.sites.discovery.call_tracer import CallTracer
-from autoact.sites.site import NORMALISATION, Site, Sites, Unreplaceable
+from autoact.sites.site import NORMALISATION, NORMALISES, Site, Sites, Unreplaceable
 from autoact.sites.tracing.dry_run import copied, run_model, tensors_in, undisturbed
 from autoact.sites.tracing.locate import Located, activation_modules, modules_with_names, normalisation_modules
 from autoact.sites.tracing.tensor_tags import TorchCall
@@ -54,7 +54,7 @@ class _Tracer(CallTracer):
             name, module = self._stack[-1] if self._stack else ("", self._model)
             if not _is_called_one(module):
                 reason = f"{type(module).__name__} calls {call.name}(): make it a module to have it replaced"
-                self.told[Unreplaceable(name, "normalisation", reason)] = None
+                self.told[Unreplaceable(name, NORMALISES, reason)] = None
         return super().called(call)
 
 
@@ -63,7 +63,7 @@ def _others(model: nn.Module, located: Iterable[Located]) -> list[Unreplaceable]
     known = {id(item.module) for item in located}
     reason = "{0} has a forward of its own: nn.LayerNorm or nn.RMSNorm in its place can be replaced"
     return [
-        Unreplaceable(names[0], "normalisation", reason.format(type(module).__name__))
+        Unreplaceable(names[0], NORMALISES, reason.format(type(module).__name__))
         for names, module in modules_with_names(model)
         if id(module) not in known and _is_called_one(module)
     ]

@@ -1,7 +1,8 @@
 """The activation of torch's transformer layers: an attribute that holds a function or a module, and a fused fast path.
 
 In evaluation ``nn.TransformerEncoderLayer`` computes in one fused kernel what it was built with, whatever stands in its
-``activation``, ``norm1`` and ``norm2``. ``nn.TransformerDecoderLayer`` forgets an activation that is a module when it is copied or pickled.
+``activation``, ``norm1`` and ``norm2``. ``nn.TransformerDecoderLayer`` forgets an activation that is a module when it
+is copied or pickled.
 """
 
 from __future__ import annotations

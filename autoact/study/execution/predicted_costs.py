@@ -72,7 +72,7 @@ def calibrate(
             model,
             dict.fromkeys(space.groups[group], choice),
             example_input=task.example_input,
-            sites=sites_of(task),
+            sites=sites_of(task, normalisations=bool(space.normalisations)),
         ),
         hardware=hardware,
         current={group: str(space.baseline[sites[0]]) for group, sites in space.groups.items()},

@@ -14,7 +14,7 @@ from autoact.tasks.task import Task
 from autoact.training.state.random_state import preserved_random_state
 
 _loaded: weakref.WeakKeyDictionary[Callable[[], object], frozenset[str]] = weakref.WeakKeyDictionary()
-_sites: weakref.WeakKeyDictionary[Callable[[], object], Sites] = weakref.WeakKeyDictionary()
+_sites: weakref.WeakKeyDictionary[Callable[[], object], dict[bool, Sites]] = weakref.WeakKeyDictionary()
 
 
 def loaded_weights(task: Task) -> frozenset[str]:
@@ -35,10 +35,10 @@ def loaded_weights(task: Task) -> frozenset[str]:
     return loaded
 
 
-def sites_of(task: Task) -> Sites:
+def sites_of(task: Task, *, normalisations: bool = False) -> Sites:
     """The sites of a fresh module of the task, with loaded weights held; looked for once in a process.
 
-    Random numbers go on as if nothing had been drawn.
+    Random numbers go on as if nothing had been drawn; ``normalisations`` as in ``find_sites``.
 
     Raises:
         AutoactError: see ``find_sites``.
@@ -49,13 +49,13 @@ def sites_of(task: Task) -> Sites:
         >>> sites_of(SimpleNamespace(make_module=net, example_input=torch.zeros(2, 3))).names
         ('1',)
     """
-    sites = _sites.get(task.make_module)
-    if sites is None:
+    known = _sites.setdefault(task.make_module, {})
+    if normalisations not in known:
         with preserved_random_state():
             module = _made(task)
             with holding(module, loaded_weights(task)):
-                sites = _sites[task.make_module] = find_sites(module, task.example_input)
-    return sites
+                known[normalisations] = find_sites(module, task.example_input, normalisations=normalisations)
+    return known[normalisations]
 
 
 def loaded_note(names: frozenset[str]) -> str:

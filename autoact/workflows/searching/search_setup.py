@@ -18,9 +18,10 @@ from autoact.latency.hardware import resolve_device
 from autoact.sites import Sites
 from autoact.sites.discovery.model_copies import check_hidden_copies, copies_told
 from autoact.sites.replacement.dropout import dropout_layers, other_dropout
+from autoact.space.build_space import build_space
 from autoact.space.candidates import ParameterRange
 from autoact.space.groups import listed
-from autoact.space.search_space import SearchSpace, build_space
+from autoact.space.search_space import SearchSpace
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.proposal.optuna_samplers import SAMPLERS, check_sampler
 from autoact.study.storage.study_identity import Identity, identify
@@ -103,7 +104,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     module = task.make_module()
     module.configure_model()
     loaded = loaded_weights(task)
-    sites = sites_of(task).named(settings.space.include)
+    sites = sites_of(task, normalisations=bool(settings.space.normalisations)).named(settings.space.include)
     check_hidden_copies(module, sites)
     drawn = check_validation(set_up(task))
     configured = configured_settings(task, device)

@@ -19,7 +19,8 @@ from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
 from autoact.recommendation import Policy, Recommendation, load_recommendation
 from autoact.sites import find_sites
-from autoact.space.search_space import SearchSpace, build_space
+from autoact.space.build_space import build_space
+from autoact.space.search_space import SearchSpace
 from autoact.space.settings import SpaceSettings
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import LightningSession

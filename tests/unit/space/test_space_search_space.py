@@ -16,7 +16,8 @@ from autoact.core.assignment import Assignment, Choice
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
 from autoact.sites import Site, Sites, Unreplaceable, find_sites
-from autoact.space.search_space import SearchSpace, build_space
+from autoact.space.build_space import build_space
+from autoact.space.search_space import SearchSpace
 from autoact.space.settings import SpaceSettings
 
 CONFIGURED = {"learning_rate": 0.003, "weight_decay": 0.02}

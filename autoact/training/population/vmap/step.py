@@ -15,7 +15,7 @@ from torchmetrics import Metric, MetricCollection
 
 from autoact.core.value_holders import Batch
 from autoact.sites.replacement.dropout import plain_dropout
-from autoact.sites.tracing.torch_transformer import mend_copy_
+from autoact.sites.tracing.torch_transformer import fuse_, is_layer, mend_copy_
 from autoact.training.log_standins import LogOptions, TakeLogged, log_calls
 from autoact.training.population.seed_streams import Stream
 from autoact.training.population.vmap.activation_groups import GroupedActivation
@@ -238,6 +238,8 @@ class Template:
             self.activations[site] = GroupedActivation()
             _replace(self.base, self.base.get_submodule(site), self.activations[site])
         self._dropouts: dict[str, StreamDropout] = {}
+        for part in filter(is_layer, self.base.modules()):
+            fuse_(part)  # a fused path would read the weights of normalisations that are no longer there
         if streams or module.device.type == "cpu":  # a GPU draws in an order of its own
             for path, dropout in plain_dropout(self.base).items():
                 self._dropouts[path] = StreamDropout(dropout)

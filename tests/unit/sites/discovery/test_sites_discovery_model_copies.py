@@ -16,7 +16,7 @@ from autoact.core.assignment import Choice
 from autoact.core.errors import AutoactError
 from autoact.sites import apply_, find_sites, rescale_
 from autoact.sites.discovery.model_copies import check_hidden_copies, copies_told
-from autoact.space.search_space import build_space
+from autoact.space.build_space import build_space
 from autoact.space.settings import SpaceSettings
 
 X = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))

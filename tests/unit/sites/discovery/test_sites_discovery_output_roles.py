@@ -15,7 +15,7 @@ from autoact.core.errors import AutoactError
 from autoact.sites import find_sites
 from autoact.sites.discovery.output_roles import GATE, PARAMETERS, SCALE
 from autoact.sites.site import OUTPUT
-from autoact.space.search_space import build_space
+from autoact.space.build_space import build_space
 from autoact.space.settings import SpaceSettings
 
 X = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from autoact.core.errors import AutoactError
 from autoact.latency.hardware import HardwareSettings
 from autoact.sites import find_sites
-from autoact.space.search_space import SearchSpace, build_space
+from autoact.space.build_space import build_space
+from autoact.space.search_space import SearchSpace
 from autoact.space.settings import SpaceSettings
 from autoact.user_code.lightning_task import lightning_task
 from autoact.workflows.searching.restrict_space import narrowed

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from autoact.sites import find_sites
-from autoact.space.search_space import build_space
+from autoact.space.build_space import build_space
 from autoact.space.settings import SpaceSettings
 from autoact.workflows.searching.search_setup import what_is_searched
 
