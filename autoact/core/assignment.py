@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autoact.core.errors import AutoactError
 from autoact.core.typed_values import unfit
+
+LONG_RUN = 3
+"""Equal choices side by side that a summary counts and does not repeat."""
 
 _FORM = re.compile(r"^\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*$")
 
@@ -117,10 +121,16 @@ class Assignment(Mapping[str, Choice]):
         return {site: str(choice) for site, choice in self._choices.items()}
 
     def summary(self) -> str:
-        """A short text for people: one name where uniform, else the choices in site order.
+        """A short text for people: one name where uniform, else the choices in site order, long runs with their number.
 
         Example:
             >>> Assignment({"a": "tanh", "b": "relu"}).summary()
             'tanh | relu'
+            >>> Assignment({"a": "relu", "b": "relu", "c": "relu", "d": "layer_norm", "e": "derf"}).summary()
+            '3 x relu | layer_norm | derf'
         """
-        return str(next(iter(self.values()))) if self.uniform else " | ".join(str(c) for c in self.values())
+        if self.uniform:
+            return str(next(iter(self.values())))
+        runs = [(str(choice), len(list(run))) for choice, run in itertools.groupby(self.values())]
+        parts = [[f"{length} x {text}"] if length >= LONG_RUN else [text] * length for text, length in runs]
+        return " | ".join(itertools.chain.from_iterable(parts))

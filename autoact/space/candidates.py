@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from optuna.distributions import FloatDistribution
 
 from autoact.activations import canonical, function_key, get
+from autoact.activations.registry import name_key, parameters
 from autoact.activations.registry import normalisations as all_normalisations
-from autoact.activations.registry import parameters
 from autoact.activations.spec import Activation, Parameter
 from autoact.core.assignment import RANGE, Choice
 from autoact.core.errors import AutoactError, unknown
@@ -212,15 +212,26 @@ def _check_ordered(row: Activation, fixed: Choice, ranges: Mapping[str, Paramete
             )
 
 
+def _check_normalisations(names: Sequence[str]) -> None:
+    """Refuse what cannot stand in the place of a normalisation.
+
+    Raises:
+        AutoactError: names it, and what is allowed.
+    """
+    rows = all_normalisations()
+    known = {name_key(name) for row in rows for name in (row.name, *row.aliases)}
+    for text in names:
+        if name_key(name := text.partition("(")[0]) not in known:
+            allowed = [row.name for row in rows if row.searchable]
+            raise unknown("choice of space.normalisations", name, allowed)
+
+
 def _check_searchable(given: Choice | RangedChoice, row: Activation, normalisations: bool) -> None:
-    """Refuse what no search may try, an activation among normalisations, and a normalisation among activations.
+    """Refuse what no search may try, and a normalisation among activations.
 
     Raises:
         AutoactError: says why, and where it belongs.
     """
-    if normalisations and not row.normalisation:
-        allowed = ", ".join(row.name for row in all_normalisations() if row.searchable)
-        raise AutoactError(f"space.normalisations={given} is an activation: allowed are {allowed}")
     if not row.searchable:
         raise AutoactError(f"{given} cannot be searched: {row.reason_not_searchable}")
     if row.normalisation and not normalisations:
@@ -262,6 +273,8 @@ def read_candidates(names: Sequence[str], *, stated: bool = False, normalisation
     """
     if not names:
         raise AutoactError("space.candidates is empty: name at least one activation, e.g. space.candidates=[gelu,tanh]")
+    if normalisations:
+        _check_normalisations(names)
     read = [ranged(name, stated=stated) or canonical(name) for name in names]
     spans: dict[str, RangedChoice] = {}
     for one in read:

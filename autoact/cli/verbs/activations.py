@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from autoact.core.errors import AutoactError
+
+if TYPE_CHECKING:
+    from autoact.activations import Activation
 
 USAGE = """usage: python -m autoact activations            list the catalogue
        python -m autoact activations NAME       show one activation
@@ -33,19 +37,25 @@ def _list() -> None:
 
     table = Table("name", "family", "range", "gain", "flags", "reference", pad_edge=False)
     rows = registry.all()
-    for row in rows:
+    normalisations = registry.normalisations()
+    for row in (*rows, *normalisations):
         low, high = row.output_range
         table.add_row(
             row.name,
             row.family if row.searchable else f"{row.family}, not searchable",
             f"{low:.3g} .. {high:.3g}",
-            f"{gain(row.name):.4f}",
+            "-" if row.normalisation else f"{gain(row.name):.4f}",
             ", ".join(_flags(row)),
             row.reference,
         )
     out = console()
     out.print(table)
     out.print(f"{len(rows)} activations. One in full: python -m autoact activations gelu", markup=False)
+    searched = ",".join(row.name for row in normalisations if row.searchable)
+    out.print(
+        f"{len(normalisations)} stand at normalisations, and nowhere else: space.normalisations=[{searched}].",
+        markup=False,
+    )
     out.print("gain: 1/sqrt(E[f(z)^2]), z ~ N(0,1); it scales the weights that consume the output.", markup=False)
 
 
@@ -53,6 +63,11 @@ def _flags(row: object) -> list[str]:
     flags = [name for name in ("smooth", "monotonic", "bounded", "zero_centred", "stochastic") if getattr(row, name)]
     parity = getattr(row, "parity", None)
     return [flag.replace("_", "-") for flag in flags] + ([parity] if parity else [])
+
+
+def _where(row: Activation) -> str:
+    """How a search is asked for it."""
+    return f"yes, in the place of normalisations: space.normalisations=[{row.name}]" if row.normalisation else "yes"
 
 
 def _show(name: str) -> None:
@@ -70,11 +85,14 @@ def _show(name: str) -> None:
         ("output range", f"{low:.4g} .. {high:.4g}"),
         ("limits at -inf, +inf", ", ".join("-" if limit is None else f"{limit:.4g}" for limit in row.saturation)),
         ("flags", ", ".join(_flags(row)) or "-"),
-        ("gain", f"{gain(row.name):.6f}"),
-        ("searchable", "yes" if row.searchable else f"no: {row.reason_not_searchable}"),
+        ("gain", f"{gain(row.name):.6f}" if not row.normalisation else "-: weights around it are not scaled"),
+        ("searchable", _where(row) if row.searchable else f"no: {row.reason_not_searchable}"),
         ("reference", row.reference),
     ]
-    if row.learnable:
+    if row.normalisation and row.learnable:
+        lines.append(("weights", f"{len(row.parameters)} per layer; they start at these values:"))
+        lines.append(("  gamma, beta", "scale and shift of the normalisation that it stands for; kept as they are"))
+    elif row.learnable:
         lines.append(("weights", f"{len(row.parameters)} per channel, or per site; they start at these values:"))
     for parameter in row.parameters:
         bounds = f"{parameter.low:.3g} .. {parameter.high:.3g}"
