@@ -72,16 +72,46 @@ class Learnable(nn.Module):
         after = (x.dim() if self.channel_dim >= 0 else 0) - self.channel_dim - 1
         return self.function(x, *(weight.view(-1, *[1] * after) for weight in self.parameters()))
 '''
-_CLASSES = {"Pointwise": _POINTWISE, "Stochastic": _STOCHASTIC, "Learnable": _LEARNABLE}
+_NORMALISATION = '''
+class Normalisation(nn.Module):
+    """A function of each number with the scale and shift of the normalisation that it stands for."""
+
+    def __init__(self, function, **starts):
+        super().__init__()
+        self.function, self.names = function, list(starts)
+        for name, value in starts.items():
+            self.register_parameter(name, nn.Parameter(torch.full((1,), value)))
+
+    def stand_for(self, old):
+        self.weight, self.bias = old.weight, getattr(old, "bias", None)
+
+    def forward(self, x):
+        y = self.function(x, *(getattr(self, name) for name in self.names))
+        y = y if self.weight is None else y * self.weight
+        return y if self.bias is None else y + self.bias
+'''
+_CLASSES = {
+    "Pointwise": _POINTWISE,
+    "Stochastic": _STOCHASTIC,
+    "Learnable": _LEARNABLE,
+    "Normalisation": _NORMALISATION,
+}
 _APPLY = '''
 def apply_(model):
     """Put each activation in its place, under all names that the old one has; returns the model."""
     for name, make in ACTIVATIONS.items():
         old, new = model.get_submodule(name), make()
+        if hasattr(new, "stand_for"):
+            new.stand_for(old)
         for parent in list(model.modules()):
             for key, child in parent._modules.items():
                 if child is old:
                     setattr(parent, key, new)
+                    if isinstance(parent, nn.TransformerEncoderLayer):
+                        parent.activation_relu_or_gelu = 0  # its fused path computes what it was built with
+    for encoder in model.modules():
+        if isinstance(encoder, nn.TransformerEncoder):
+            encoder.use_nested_tensor = False  # only the fused path takes them
     return model
 '''
 
@@ -89,7 +119,8 @@ def apply_(model):
 def to_python(recommendation: Recommendation, policy: str | None = None) -> str:
     """Source of a module with ``ACTIVATIONS`` (site name -> what makes the module) and ``apply_(model)``.
 
-    Learnable activations become modules with weights. Gated ones become modules, too; the source then says that the
+    Learnable activations become modules with weights, and what stands for a normalisation takes its scale and shift.
+    Gated ones become modules, too; the source then says that the
     layers around them have other widths, which the model's own class has to give them. Without a ``policy`` it is the
     one that ``Recommendation.policy`` gives.
 
@@ -127,6 +158,9 @@ class _Writer:
         row, values = get(choice.name), dict(parameters(choice))
         function = self._function(row)
         settings = "".join(f", {key}={value!r}" for key, value in values.items())
+        if row.normalisation:
+            self.classes["Normalisation"] = None
+            return f"Normalisation({function}{settings})"
         if row.learnable:
             if site["channels"] is None:
                 raise AutoactError(f"{choice} has weights per channel, and the search did not see how many there are")

@@ -70,4 +70,6 @@ def _others(model: nn.Module, located: Iterable[Located]) -> list[Unreplaceable]
 
 
 def _is_called_one(module: nn.Module) -> bool:
-    return any(kind in type(module).__name__.lower() for kind in _KINDS)
+    return isinstance(module, nn.LayerNorm | nn.RMSNorm) or any(
+        kind in type(module).__name__.lower() for kind in _KINDS
+    )
