@@ -42,7 +42,7 @@ class NormalisationModule(ActivationModule):
             AutoactError: the choice is none that can stand in the place of a normalisation.
         """
         super().__init__(choice)
-        if not self.activation.learnable:
+        if not (self.activation.normalisation and self.activation.learnable):
             raise AutoactError(f"{self.choice} cannot be put in the place of a normalisation: {_allowed()}")
         self.normalized_shape = tuple(replaced.normalized_shape)  # type: ignore[arg-type]
         # Transformer layers of torch compare the eps of their two normalisations.
@@ -103,4 +103,4 @@ def _agree(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def _allowed() -> str:
-    return f"choose {' or '.join(row.name for row in registry.normalisations() if row.searchable)}"
+    return f"choose {' or '.join(row.name for row in registry.normalisations() if row.learnable)}"

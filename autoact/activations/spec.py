@@ -168,8 +168,9 @@ class Activation:
         """
         if self.family not in FAMILIES:
             raise AutoactError(f"activation {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}")
-        if self.family == "learnable" and not self.parameters:
-            raise AutoactError(f"activation {self.name!r}: a learnable one needs parameters to learn")
+        if not self.parameters and (self.family == "learnable" or (self.normalisation and self.searchable)):
+            what = "what stands for a normalisation" if self.normalisation else "a learnable one"
+            raise AutoactError(f"activation {self.name!r}: {what} needs parameters to learn")
         if self.gated and self.moment_of is None and self.stated_gain is None:
             raise AutoactError(f"activation {self.name!r}: a gated one needs gain=<number>, or moment_of=<function>")
         if not isinstance(self.initialisation, Initialisation):

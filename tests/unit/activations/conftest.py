@@ -15,7 +15,7 @@ def _registry_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
         before.what,
         before.group,
         registry.Activation,
-        registry.ROWS,
+        (*registry.ROWS, *registry.NORMALISATIONS),
         check=registry._check,
         key=registry.name_key,
     )
