@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from autoact.core.errors import AutoactError
 from autoact.core.typed_values import unfit
 
-LONG_RUN = 3
+LONG_RUN = 5
 """Equal choices side by side that a summary counts and does not repeat."""
 
 _FORM = re.compile(r"^\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*$")
@@ -126,8 +126,8 @@ class Assignment(Mapping[str, Choice]):
         Example:
             >>> Assignment({"a": "tanh", "b": "relu"}).summary()
             'tanh | relu'
-            >>> Assignment({"a": "relu", "b": "relu", "c": "relu", "d": "layer_norm", "e": "derf"}).summary()
-            '3 x relu | layer_norm | derf'
+            >>> Assignment({**dict.fromkeys("abcdef", "layer_norm"), "g": "derf"}).summary()
+            '6 x layer_norm | derf'
         """
         if self.uniform:
             return str(next(iter(self.values())))

@@ -238,7 +238,7 @@ def final_table(result: SearchResult) -> ResultTable:
     footnotes = _footnotes(result, better, timed)
     if result.selection is not None and (sites := result.selection.configured.candidate.assignment):
         counted = any(" x " in cell for row in rows for cell in row[1:2])
-        reading = f"one name means the same one everywhere{', 3 x relu three sites side by side' * counted}"
+        reading = f"one name means the same one everywhere{', 5 x relu five sites side by side' * counted}"
         footnotes.append(f"Activations in the order of {', '.join(sites)}; {reading}.")
     return ResultTable(f"{result.info.task}{simulated}: {len(result.records)} trials", columns, rows, footnotes)
 

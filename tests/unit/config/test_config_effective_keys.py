@@ -85,6 +85,7 @@ SEARCH = {
     "space.granularity": ([*BASE, "recipe.arguments.depth=2"], "space.granularity=model"),
     "space.candidates": (BASE, "space.candidates=[relu,tanh]"),
     "space.parameters": ([*BASE, "space.candidates=[relu,elu]"], "space.parameters=true"),
+    "space.normalisations": ([*BASE, "recipe.arguments.norm=layer"], "space.normalisations=[derf]"),
     "space.include": ([*BASE, "recipe.arguments.depth=2"], "space.include=[*0*]"),
     "space.exclude": ([*BASE, "recipe.arguments.depth=2"], "space.exclude=[*0*]"),
     "space.learning_rate": (BASE, "space.learning_rate=[]"),
