@@ -261,6 +261,23 @@ def test_populations_train_as_singles_do(kind: str, rate: float) -> None:
                 assert value.item() not in (0.5, 0.8), "it is trained"
 
 
+@pytest.mark.usefixtures("float64")
+def test_a_hook_on_a_normalisation_sees_one_candidate_at_a_time() -> None:
+    seen: list[int] = []
+
+    def make() -> Net:
+        net = Net("own")
+        net.body[1][0].register_forward_hook(lambda module, args, result: seen.append(result.dim()))
+        return net
+
+    session = PopulationSession(dataclasses.replace(task_of("own"), make_module=make), SessionOptions())
+    session.start([(n, Candidate(Assignment(given))) for n, given in enumerate(MIXED["own"][:2])])
+    with pytest.warns(UserWarning, match=r"one by one, not together: body\.1\.0 has a hook, which would see all"):
+        session.advance()
+    assert [record.status for record in session.records()] == [COMPLETE, COMPLETE]
+    assert set(seen) == {3}
+
+
 def test_the_rate_of_activations_is_for_what_they_bring_alone() -> None:
     model = autoact.apply(encoder(), {"layers.*": "derf"}, example_input=TOKENS)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.1)

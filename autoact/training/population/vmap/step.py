@@ -16,6 +16,7 @@ from torchmetrics import Metric, MetricCollection
 from autoact.core.value_holders import Batch
 from autoact.sites.replacement.dropout import plain_dropout
 from autoact.sites.tracing.torch_transformer import fuse_, is_layer, mend_copy_
+from autoact.sites.user_hooks import own_hooks
 from autoact.training.log_standins import LogOptions, TakeLogged, log_calls
 from autoact.training.population.seed_streams import Stream
 from autoact.training.population.vmap.activation_groups import GroupedActivation
@@ -235,6 +236,8 @@ class Template:
         vars(self.base)["_trainer"] = trainer  # declared for a Trainer
         self.activations: dict[str, GroupedActivation] = {}
         for site in sites:
+            if own_hooks(self.base.get_submodule(site)):
+                raise CannotBatchError(f"{site} has a hook, which would see all candidates")
             self.activations[site] = GroupedActivation()
             _replace(self.base, self.base.get_submodule(site), self.activations[site])
         self._dropouts: dict[str, StreamDropout] = {}
