@@ -28,6 +28,18 @@ def test_the_range_that_a_search_takes_is_shown_with_its_scale_and_source(capsys
     assert "0 .. 2, linear" in capsys.readouterr().out
 
 
+def test_normalisations_are_shown_apart(capsys):
+    assert main(["activations"]) == 0
+    out = capsys.readouterr().out
+    assert "4 stand at normalisations, and nowhere else: space.normalisations=[dynamic_tanh,derf]." in out
+    assert main(["activations", "dyt"]) == 0
+    out = capsys.readouterr().out
+    assert "yes, in the place of normalisations: space.normalisations=[dynamic_tanh]" in out
+    assert "parameter alpha        0.5" in out and "per channel" not in out
+    assert main(["activations", "layer_norm"]) == 0
+    assert "no: it is what a model has already" in capsys.readouterr().out
+
+
 def test_an_alias_is_shown_by_its_name(capsys):
     alias = next(row for row in registry.all() if row.aliases)
     assert main(["activations", alias.aliases[0]]) == 0
