@@ -10,6 +10,7 @@ from autoact.activations import get
 from autoact.config.command_words import of_python
 from autoact.config.effective_keys import AGAIN, ELSEWHERE
 from autoact.config.schema import Config
+from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.core.output_folder import for_people
 from autoact.core.trial import Candidate, Role
@@ -123,11 +124,19 @@ def _of_recommendation(source: Configured, given: str | Path | Recommendation | 
     source = source.as_in_search(recommendation)
     config = source.config
     policies = [recommendation.baseline, *recommendation.policies.values()]
-    included = [
-        Candidate(policy.assignment, dict(policy.settings), config.search.seed, Role.INCLUDED) for policy in policies
-    ]
     held = {choice for policy in policies for choice in policy.assignment.values()}
     normalisations = {choice for choice in held if get(choice.name).normalisation}
+    # Where every normalisation stays as it is, none is a site of the search.
+    left = set() if any(get(choice.name).searchable for choice in normalisations) else normalisations
+    included = [
+        Candidate(
+            Assignment({site: choice for site, choice in policy.assignment.items() if choice not in left}),
+            dict(policy.settings),
+            config.search.seed,
+            Role.INCLUDED,
+        )
+        for policy in policies
+    ]
     config = replace(
         config,
         space=replace(
