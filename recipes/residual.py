@@ -182,7 +182,7 @@ class ResidualRegressor(Supervised):
 
 
 class ResidualClassifier(Classification, ResidualRegressor):
-    """Classes from a table; what ``ResidualRegressor`` takes.
+    """Classes from a table; what ``ResidualRegressor`` takes, and what ``Classification`` takes.
 
     Example:
         >>> ResidualClassifier(inputs=10, outputs=2)(torch.zeros(4, 10)).shape
@@ -191,8 +191,9 @@ class ResidualClassifier(Classification, ResidualRegressor):
 
     kinds = ("classification",)
 
-    def __init__(self, inputs: int, outputs: int, numbers: Tensor | None = None, **arguments: float) -> None:
+    def __init__(self, inputs: int, outputs: int, numbers: Tensor | None = None, **arguments: object) -> None:
         super().__init__(inputs, self.outputs_for(outputs), numbers, **arguments)  # type: ignore[arg-type]
+        self.begin_at_shares_(*self.heads)
 
     def together(self, out: Tensor) -> Tensor:
         """The logits of the members' mean probability; shapes as for numbers."""

@@ -76,7 +76,7 @@ class Forecaster(Supervised):
 
 
 class SequenceClassifier(Classification, Forecaster):
-    """Classes from sequences.
+    """Classes from sequences; what ``Forecaster`` takes, and what ``Classification`` takes.
 
     Example:
         >>> SequenceClassifier(inputs=8, outputs=10)(torch.zeros(4, 8, 8)).shape
@@ -85,5 +85,6 @@ class SequenceClassifier(Classification, Forecaster):
 
     kinds = ("sequence_classification",)
 
-    def __init__(self, inputs: int, outputs: int, **arguments: float) -> None:
+    def __init__(self, inputs: int, outputs: int, **arguments: object) -> None:
         super().__init__(inputs, self.outputs_for(outputs), **arguments)  # type: ignore[arg-type]
+        self.begin_at_shares_(self.head)

@@ -74,7 +74,7 @@ class TabularRegressor(Supervised):
 
 
 class TabularClassifier(Classification, TabularRegressor):
-    """Classes from a table.
+    """Classes from a table; what ``TabularRegressor`` takes, and what ``Classification`` takes.
 
     Example:
         >>> TabularClassifier(inputs=10, outputs=2)(torch.zeros(4, 10)).shape
@@ -83,5 +83,6 @@ class TabularClassifier(Classification, TabularRegressor):
 
     kinds = ("classification",)
 
-    def __init__(self, inputs: int, outputs: int, **arguments: float) -> None:
+    def __init__(self, inputs: int, outputs: int, **arguments: object) -> None:
         super().__init__(inputs, self.outputs_for(outputs), **arguments)  # type: ignore[arg-type]
+        self.begin_at_shares_(self.head)

@@ -31,8 +31,10 @@ MAY_HAVE_SEEN = (
 )
 
 
-NUMBERS = "numbers"
-"""The argument of a recipe that gets the training rows of the columns that are numbers."""
+OF_DATA = ("numbers", "class_counts")
+"""Arguments that a recipe may take and gets from the prepared data: the attributes of ``PreparedData`` of that name."""
+WEIGHTS = ("balanced", "none")
+"""Of classes: what a recipe that takes ``class_counts`` knows as ``class_weights``."""
 
 
 def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
@@ -53,8 +55,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     production_model = _production_model(config, prepared, scored)
 
     shapes: dict[str, Any] = {"inputs": prepared.inputs, "outputs": prepared.outputs}
-    if NUMBERS in _parameters(recipe):
-        shapes[NUMBERS] = prepared.numbers
+    shapes |= {name: getattr(prepared, name) for name in OF_DATA if name in _parameters(recipe)}
 
     def make_module() -> Any:
         try:
@@ -128,7 +129,8 @@ def check_recipe(recipe: Any, config: Config) -> None:
             f"recipe={' or recipe='.join(fitting)}"
         )
     taken = _parameters(recipe)
-    taken.pop(NUMBERS, None)
+    for name in OF_DATA:
+        taken.pop(name, None)
     least = getattr(recipe, "least", {})
     for name, value in settings.arguments.items():
         if taken and name not in taken:
@@ -139,6 +141,9 @@ def check_recipe(recipe: Any, config: Config) -> None:
             wanted = f"{'a whole number' if declared is int else 'a number'}, {least[name]:g} or more"
         if wanted:
             raise AutoactError(f"recipe.arguments.{name}={value} must be {wanted}")
+    weights = settings.arguments.get("class_weights", "none")
+    if "class_counts" in _parameters(recipe) and weights not in WEIGHTS:
+        raise unknown("recipe.arguments.class_weights", weights, WEIGHTS)
 
 
 def _check_batch_norm(module: torch.nn.Module, taken: Collection[str]) -> None:

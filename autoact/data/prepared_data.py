@@ -129,6 +129,11 @@ class PreparedData:
         return self.train.x[:, : sum(kind == NUMERIC for kind in self.frame_schema.values())]
 
     @property
+    def class_counts(self) -> torch.Tensor | None:
+        """Training rows of each class (``[classes]``); None for numbers."""
+        return None if self.classes is None else torch.bincount(self.train.y, minlength=len(self.classes))
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Part -> number of rows."""
         return {"train": len(self.train), "validation": len(self.validation), "test": self.test.size}

@@ -41,6 +41,7 @@ NAMES = ("relu", "tanh", "gelu", "softplus", "prelu", "snake_learnable", "swish_
 EPOCHS = 3
 ROWS, VALIDATION, BATCH = 70, 30, 16
 CLOSE = 1e-9
+RARE, MANY = torch.tensor([56, 14]), torch.tensor([40, 20, 10])
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +188,20 @@ def tasks() -> dict[str, Callable[[], Task]]:
             draw(count, 5),
             classes(2),
             "roc_auc",
+        ),
+        "tabular classification, weights": lambda: recipe_task(
+            lambda: TabularClassifier(5, 2, width=12, dropout=0.2, class_counts=RARE, class_weights="balanced"),
+            draw(count, 5),
+            (torch.arange(count) % 5 == 0).long(),
+            "average_precision",
+        ),
+        "residual classification, focal": lambda: recipe_task(
+            lambda: ResidualClassifier(
+                5, 3, width=6, members=2, class_counts=MANY, class_weights="balanced", focal_gamma=2
+            ),
+            draw(count, 5),
+            classes(3),
+            "log_loss",
         ),
         "residual regression": lambda: recipe_task(
             lambda: ResidualRegressor(5, 1, draw(50, 3, seed=3), width=6, norm="layer"),
