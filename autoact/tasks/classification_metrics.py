@@ -50,35 +50,33 @@ def accuracy(y_true: np.ndarray, y_score: np.ndarray) -> float:
 
 def balanced_accuracy(y_true: np.ndarray, y_score: np.ndarray) -> float:
     """The share of rows that is found, averaged over the classes that the rows hold (Brodersen et al., 2010)."""
-    from sklearn.metrics import recall_score
-
-    held = np.unique(y_true)
-    return float(recall_score(y_true, _classes(y_score), labels=held, average="macro", zero_division=0.0))
+    hits, truth, _ = _counts(y_true, y_score)
+    held = truth > 0
+    return float((hits[held] / truth[held]).mean())
 
 
 def f1(average: str) -> Callable[[np.ndarray, np.ndarray], float]:
     """F1 of class 1 (``binary``; of several classes it is the macro average), or the mean over classes (``macro``)."""
 
     def function(y_true: np.ndarray, y_score: np.ndarray) -> float:
-        if average == "binary" and y_score.ndim == 1:
-            return _binary_f1(y_true, _no_nan(y_score))
-        from sklearn.metrics import f1_score
-
-        kind = "macro" if average == "macro" or y_score.ndim > 1 else "binary"
-        return float(f1_score(y_true, _classes(y_score), average=kind, zero_division=0.0))
+        hits, truth, claimed = _counts(y_true, y_score)
+        there = truth + claimed > 0
+        score = 2 * hits / np.where(there, truth + claimed, 1)  # van Rijsbergen (1979)
+        return float(score[1] if average == "binary" and y_score.ndim == 1 else score[there].mean())
 
     return function
 
 
-def _binary_f1(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    """Twice the hits over hits, twice counted, and misses of both kinds (van Rijsbergen, 1979); 0 without positives.
+def _counts(y_true: np.ndarray, y_score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each class: rows that are found, rows that are of it, and rows that are said to be of it.
 
-    It is computed after every epoch of every candidate, and fifty times per training of the final check.
+    They are counted after every epoch of every candidate, fifty times per training of the final check, and for every
+    threshold that is tried; scikit-learn's checks take ten times as long.
     """
-    found, truth = y_score > 0.5, y_true == 1
-    hits = int((found & truth).sum())
-    claimed = int(found.sum()) + int(truth.sum())
-    return 2 * hits / claimed if claimed else 0.0
+    found = _classes(y_score)
+    classes = max(2 if y_score.ndim == 1 else y_score.shape[1], int(y_true.max(initial=0)) + 1)
+    truth, claimed = (np.bincount(one, minlength=classes) for one in (y_true, found))
+    return np.bincount(found[found == y_true], minlength=classes), truth, claimed
 
 
 def roc_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:

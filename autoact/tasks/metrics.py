@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from autoact.core.registry import Registry
 from autoact.data.settings import KINDS
 from autoact.tasks import classification_metrics as classes
 from autoact.tasks import regression_metrics as numbers
+from autoact.tasks.decision_threshold import HALF, VALIDATION, best_threshold, decided
 
 MetricFunction = Callable[[np.ndarray, np.ndarray], float]
 
@@ -43,6 +44,8 @@ class Metric:
             ``probabilities``, ``numbers``, or ``own unit`` (numbers that mean nothing once they are standardised);
             empty: all that a model gives.
         of_data: gives the function and the title for prepared data; None where the rows are enough.
+        threshold: of two classes: the probability above which class 1 is predicted, which matters to metrics that need
+            ``classes``; ``validation``: the best one on a training's validation rows, see ``fitted``.
     """
 
     name: str
@@ -54,9 +57,31 @@ class Metric:
     unit: str = ""
     needs: str = ""
     of_data: Callable[..., tuple[MetricFunction, str]] | None = None
+    threshold: float | str = HALF
+
+    def fitted(self, y_true: np.ndarray, y_score: np.ndarray) -> Metric:
+        """The metric at the threshold that is best on these rows; itself where none is to be fitted.
+
+        Example:
+            >>> metric = replace(METRICS["f1"], threshold="validation")
+            >>> fitted = metric.fitted(np.array([0, 0, 1]), np.array([0.1, 0.2, 0.4]))
+            >>> round(fitted.threshold, 3), fitted(np.array([0, 1]), np.array([0.35, 0.45]))
+            (0.3, 0.6666666666666666)
+        """
+        if self.threshold != VALIDATION:
+            return self
+        return self.at(best_threshold(lambda cut: self.at(cut)(y_true, y_score), self.mode, y_true, y_score))
+
+    def at(self, threshold: float) -> Metric:
+        """The metric at a threshold."""
+        return replace(self, threshold=threshold)
 
     def __call__(self, y_true: np.ndarray, y_score: np.ndarray) -> float:
         """The metric's value; raises ``FloatingPointError`` where it is not finite, ``AutoactError`` for no number."""
+        # Rows that are scored must not choose their own threshold: it is fitted before.
+        assert not isinstance(self.threshold, str), f"the threshold of {self.name} is not fitted"
+        if self.needs == CLASSES and self.threshold != HALF:
+            y_score = decided(y_score, self.threshold)
         found = self.function(y_true, y_score)
         try:
             value = float(found)
@@ -175,6 +200,21 @@ def register_metric(
     metric = Metric(name, title or name, mode, function, fitting, ideal, unit, needs)
     METRICS.add(metric, replace=replace)
     return metric
+
+
+def with_threshold(metric: Metric, threshold: float | str) -> Metric:
+    """The metric of a task whose decisions have this threshold; the title says so where it matters to the metric.
+
+    Example:
+        >>> with_threshold(METRICS["f1"], 0.2).title, with_threshold(METRICS["roc_auc"], 0.2).title
+        ('F1 at threshold 0.2', 'ROC AUC')
+    """
+    if threshold == HALF:
+        return metric
+    if metric.needs != CLASSES:
+        return metric if threshold == VALIDATION else replace(metric, threshold=threshold)
+    word = "fitted threshold" if threshold == VALIDATION else f"threshold {threshold:g}"
+    return replace(metric, threshold=threshold, title=f"{metric.title} at {word}")
 
 
 def check_metric(function: object, name: str) -> MetricFunction:
