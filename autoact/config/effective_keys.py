@@ -275,6 +275,7 @@ RULES: tuple[tuple[str, Callable[[Config], str]], ...] = (
     ("mode", _mode),
     ("task.kind", _recipe),
     ("task.metric", _task_metric),
+    ("task.threshold", _recipe),
     ("recipe.*", _recipe),
     ("data.seed", _data_seed),
     *_each("data", [one.name for one in fields(DataSettings) if one.name != "seed"], _recipe).items(),

@@ -19,8 +19,9 @@ from autoact.data.datamodule import TensorDataModule
 from autoact.data.preparation.cross_validation import fold_of, has_folds
 from autoact.data.prepare import KINDS, prepare
 from autoact.data.prepared_data import PreparedData
-from autoact.data.settings import POINTS
-from autoact.tasks.metrics import CLASSIFICATION, METRICS, OWN_UNIT, Metric, resolve
+from autoact.data.settings import HALF, POINTS
+from autoact.tasks.decision_threshold import VALIDATION, check_threshold
+from autoact.tasks.metrics import CLASSES, CLASSIFICATION, METRICS, OWN_UNIT, Metric, resolve, with_threshold
 from autoact.tasks.production_model import ProductionModel, find_production_model
 from autoact.tasks.reference_models import reference_rows
 from autoact.tasks.task import Task
@@ -50,6 +51,10 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     metric = task_metric(config, kind)
     data = config.data
     prepared = prepare(data, kind) if prepared is None else prepared
+    if metric.threshold != HALF and prepared.outputs != 2:
+        raise AutoactError(
+            f"task.threshold={config.task.threshold} is for two classes, and there are {prepared.outputs}"
+        )
     scored = in_users_unit(metric, prepared)
     shape = prepared.input_shape
     production_model = _production_model(config, prepared, scored)
@@ -86,6 +91,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
             "recipe": settings.module,
             "arguments": dict(settings.arguments),
             "batch_size": settings.batch_size,
+            **({} if metric.threshold == HALF else {"threshold": metric.threshold}),
         },
         facts={
             "data": prepared.name,
@@ -194,7 +200,16 @@ def task_metric(config: Config, kind: str) -> Metric:
     name = config.metric or config.task.metric
     if ":" in name:
         load_trusted(name, "metric", config.trust)
-    return resolve(name, kind, config.metric_mode)
+    metric, threshold = resolve(name, kind, config.metric_mode), check_threshold(config.task.threshold)
+    if threshold != HALF and not {kind, KINDS.find(kind).like} & set(CLASSIFICATION):
+        raise AutoactError(f"task.threshold={threshold} is for {' and '.join(CLASSIFICATION)}, and task.kind is {kind}")
+    if threshold == VALIDATION and metric.needs != CLASSES:
+        deciding = [one.name for one in METRICS.values() if one.needs == CLASSES]
+        raise AutoactError(
+            f"task.threshold={VALIDATION} has no effect on {metric.title}, which does not judge decisions: "
+            f"metric={', '.join(deciding[:-1])} or {deciding[-1]}"
+        )
+    return with_threshold(metric, threshold)
 
 
 def in_users_unit(metric: Metric, prepared: PreparedData) -> Metric:
@@ -232,7 +247,7 @@ def _other_metrics(deciding: Metric, kind: str, prepared: PreparedData) -> list[
             scored = in_users_unit(metric, prepared)
         except AutoactError:  # it means nothing here: nobody asked for it
             continue
-        others.append(replace(scored, title=_unit(scored, prepared)))
+        others.append(with_threshold(replace(scored, title=_unit(scored, prepared)), deciding.threshold))
     return others
 
 
@@ -245,6 +260,11 @@ def _unit(metric: Metric, prepared: PreparedData) -> str:
 
 def _about_metric(metric: Metric, prepared: PreparedData) -> list[str]:
     """What the reader has to know of the metric that decides."""
+    if metric.threshold == VALIDATION:
+        return [
+            f"each training decides at the threshold that is best for {metric.name} on its validation rows: validation "
+            "values are flattered by that, for all candidates alike; on test rows the threshold is given"
+        ]
     if metric.name != "mase":
         return []
     season, series = prepared.season, 1 if prepared.target_scale is None else len(prepared.target_scale.names)
@@ -291,6 +311,6 @@ def _trivial(prepared: PreparedData, metric: Metric) -> float | None:
     else:
         score = np.broadcast_to(train.mean(axis=0), y.shape)
     try:
-        return metric(y, score)
+        return metric.fitted(y, score)(y, score)
     except (ValueError, ArithmeticError):
         return None  # the user's own metric may not take a constant

@@ -23,11 +23,14 @@ class TaskSettings:
         name: names the study.
         kind: ``classification``, ``regression``, ``sequence_classification``, ``forecast``, or a registered one.
         metric: decides; see also the top-level ``metric``.
+        threshold: of two classes: the probability above which the positive one is predicted; ``validation``: the best
+            one for the metric on the validation rows of each training.
     """
 
     name: Optional[str] = None
     kind: str = "classification"
     metric: str = "roc_auc"
+    threshold: Any = 0.5
 
 
 @dataclass

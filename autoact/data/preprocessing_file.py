@@ -27,7 +27,7 @@ from autoact.data.columns.unfamiliar_values import category_lines, gap_lines, me
 from autoact.data.preparation.preprocessing import levels_of
 from autoact.data.preparation.tables import chosen
 from autoact.data.prepared_data import PreparedData
-from autoact.data.settings import DataSettings
+from autoact.data.settings import HALF, DataSettings
 from autoact.data.sources.csv_file import read_csv
 from autoact.data.sources.load import PARQUET, existing_file, read_parquet
 
@@ -36,7 +36,8 @@ FORMAT = "autoact-preprocessing 2"
 FIRST_FORMAT = "autoact-preprocessing 1"
 FILE = "preprocessing.json"
 # What turns the network's output into scores.
-OUTPUTS = ("sigmoid", "softmax", "number")
+SIGMOID = "sigmoid"
+OUTPUTS = (SIGMOID, "softmax", "number")
 _READING = ("delimiter", "header", "names", "comment", "missing", "strip")
 
 
@@ -63,6 +64,7 @@ class SavedPreprocessing:
         amounts: columns of categories that were numbers in training, and no text that looks like them.
         meanings: numeric column -> what its numbers stand for, where that is not themselves: times, truth values.
         first_format: whether this comes from a file of format 1.
+        threshold: of two classes: the probability above which the positive one is predicted.
     """
 
     kind: str
@@ -80,9 +82,12 @@ class SavedPreprocessing:
     amounts: tuple[str, ...] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
     first_format: bool = False
+    threshold: float = HALF
 
     @classmethod
-    def of(cls, prepared: PreparedData, settings: DataSettings, output: str) -> SavedPreprocessing:
+    def of(
+        cls, prepared: PreparedData, settings: DataSettings, output: str, threshold: float = HALF
+    ) -> SavedPreprocessing:
         """Take down what was fitted.
 
         Raises:
@@ -116,6 +121,7 @@ class SavedPreprocessing:
             forms={name: asdict(form) for name, form in prepared.forms.items()},
             amounts=prepared.amounts,
             meanings=dict(prepared.meanings),
+            threshold=threshold,
         )
 
     def encode(self, frame: pd.DataFrame, where: str = "the given table") -> torch.Tensor:
@@ -219,12 +225,19 @@ class SavedPreprocessing:
             return pd.DataFrame({"prediction": out[:, 0].double().numpy() * std + mean})
         assert self.classes is not None
         names = np.array(self.classes, dtype=object)
-        if self.output == "sigmoid":
+        if self.output == SIGMOID:
             score = out[:, 0].sigmoid().double().numpy()
-            return pd.DataFrame({"score": score, "prediction": names[(score > 0.5).astype(int)]})
+            return pd.DataFrame({"score": score, "prediction": names[(score > self.threshold).astype(int)]})
         scores = out.softmax(1).double().numpy()
         columns = {f"score_{name}": scores[:, k] for k, name in enumerate(self.classes)}
         return pd.DataFrame({**columns, "prediction": names[scores.argmax(1)]})
+
+    @property
+    def decision(self) -> str:
+        """Where two classes are told apart, in words; empty where it is one half."""
+        if self.threshold == HALF or self.classes is None:
+            return ""
+        return f"{self.classes[1]!r} is predicted where the score is above {self.threshold:.4g}, the model's threshold"
 
     def read(self, path: str, option: str = "input") -> pd.DataFrame:
         """A csv or parquet file of new rows, read as the training file was; the target may be absent.
@@ -258,6 +271,8 @@ class SavedPreprocessing:
     def to_json(self) -> str:
         """The file's text."""
         fields = asdict(self)
+        if self.threshold == HALF:  # earlier versions know no other
+            fields.pop("threshold")
         return json.dumps({"format": FIRST_FORMAT if fields.pop("first_format") else FORMAT, **fields}, indent=1)
 
     @classmethod
@@ -283,6 +298,8 @@ class SavedPreprocessing:
             raise AutoactError(f"{source} cannot be read: {error}") from error
         if made.output not in OUTPUTS:
             raise AutoactError(f"{source}: output={made.output!r} is none of {', '.join(OUTPUTS)}")
+        if not isinstance(made.threshold, float | int) or not 0 <= made.threshold <= 1:
+            raise AutoactError(f"{source}: threshold={made.threshold!r} must be a number from 0 to 1")
         return made
 
 

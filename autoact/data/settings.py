@@ -16,6 +16,8 @@ BRING_THEIR_DATA = ("packaged", "sklearn", "simulated")
 # The sets that come along, and whether an official test file belongs to each.
 PACKAGED = {"churn": False, "credit": False, "income": True, "houses": False, "bike": False}
 # Kinds of task whose rows are points with coordinates; each with the source that it reads.
+# The probability above which the positive one of two classes is predicted, unless a threshold was chosen.
+HALF = 0.5
 POINTS = {"image": "image", "heat": "equation"}
 SPLITS = ("auto", "stratified", "random", "time", "group")
 SCALINGS = ("quantile", "standard", "none")

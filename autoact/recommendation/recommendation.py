@@ -39,6 +39,8 @@ class Policy:
         epochs: median best epoch of the fresh seeds.
         reason: why, in one sentence.
         evidence: metric, interval, latency, cost and ratios, as plain data.
+        threshold: of two classes: median decision threshold of the fresh seeds, each fitted on validation rows; None
+            where none was fitted (``task.threshold``).
     """
 
     recommend: bool
@@ -47,11 +49,13 @@ class Policy:
     epochs: int
     reason: str
     evidence: PlainData = field(default_factory=dict)
+    threshold: float | None = None
 
     def to_dict(self) -> PlainData:
         """Plain data."""
         nested = {"assignment": self.assignment.to_dict(), "settings": dict(self.settings)}
-        return {**vars(self), **nested, "evidence": dict(self.evidence)}
+        data = {**vars(self), **nested, "evidence": dict(self.evidence)}
+        return {name: value for name, value in data.items() if name != "threshold" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -325,6 +329,7 @@ def _read_policy(data: PlainData, where: str) -> Policy:
         epochs=int(data["epochs"]),
         reason=data["reason"],
         evidence=data["evidence"],
+        threshold=data.get("threshold"),
     )
 
 

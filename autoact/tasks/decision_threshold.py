@@ -8,8 +8,8 @@ from numbers import Real
 import numpy as np
 
 from autoact.core.errors import AutoactError, unknown
+from autoact.data.settings import HALF
 
-HALF = 0.5
 VALIDATION = "validation"
 """The threshold that is best on the validation rows of a training: each training has its own."""
 # Cuts that are tried: as many as scikit-learn's TunedThresholdClassifierCV tries.

@@ -12,10 +12,10 @@ import numpy as np
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.imports import load_reference
 from autoact.core.registry import Registry
-from autoact.data.settings import KINDS
+from autoact.data.settings import HALF, KINDS
 from autoact.tasks import classification_metrics as classes
 from autoact.tasks import regression_metrics as numbers
-from autoact.tasks.decision_threshold import HALF, VALIDATION, best_threshold, decided
+from autoact.tasks.decision_threshold import VALIDATION, best_threshold, decided
 
 MetricFunction = Callable[[np.ndarray, np.ndarray], float]
 

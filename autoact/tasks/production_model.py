@@ -14,9 +14,10 @@ from autoact.core.errors import AutoactError, nearest
 from autoact.data.columns.column_types import as_text
 from autoact.data.prepared_data import PreparedData
 from autoact.data.raw_table import TABULAR, RawTable, raw_table
-from autoact.data.settings import DataSettings
+from autoact.data.settings import HALF, DataSettings
 from autoact.data.sources.csv_file import read_csv
 from autoact.data.sources.load import existing_file
+from autoact.tasks.decision_threshold import VALIDATION
 from autoact.tasks.metrics import METRICS, Metric
 from autoact.tasks.score_conversion import as_scores
 
@@ -68,6 +69,9 @@ class ProductionModel:
         self._prepared = prepared
         self._metric = metric
         self._validation = self._score("validation")
+        self._unfitted = self._metric.threshold == VALIDATION
+        if self._unfitted:
+            self._metric = self._metric.at(HALF)
 
     def row(self, opened: bool) -> tuple[str, float | None, float | None]:
         """Name, validation score and test score; the latter only after the test part was opened.
@@ -79,7 +83,13 @@ class ProductionModel:
 
     @property
     def note(self) -> str:
-        """A warning where two classes were taken for each other: the scores rank the validation rows backwards."""
+        """What to know of its scores.
+
+        Where two classes were taken for each other, the scores rank the validation rows backwards; without scores of
+        validation rows no threshold is fitted.
+        """
+        if self._unfitted:
+            return f"{self.name} has no scores of all validation rows, to fit a threshold: its decisions are at {HALF}"
         scores, classes = self._source.scores("validation"), self._prepared.classes
         if scores is None or classes is None or scores.ndim > 1:
             return ""
@@ -100,6 +110,8 @@ class ProductionModel:
         if scores is None:
             return None
         try:
+            if part == "validation":
+                self._metric = self._metric.fitted(y, scores)
             return self._metric(y, scores)
         except (ValueError, ArithmeticError) as error:
             raise AutoactError(f"{self.name}: {self._metric.title} cannot be computed: {error}") from error

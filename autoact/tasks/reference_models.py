@@ -95,10 +95,12 @@ def _best_of(
     scored = []
     for model in models:
         model.fit(_rows(prepared.train), prepared.train.y.numpy())
-        scored.append((metric(prepared.validation.y.numpy(), _predict(model, prepared.validation)), model))
+        rows = prepared.validation.y.numpy(), _predict(model, prepared.validation)
+        fitted = metric.fitted(*rows)
+        scored.append((fitted(*rows), fitted, model))
     pick = max if metric.mode == "max" else min
-    validation, best = pick(scored, key=lambda pair: pair[0])
-    return validation, None if test is None else metric(test.y.numpy(), _predict(best, test))
+    validation, fitted, best = pick(scored, key=lambda entry: entry[0])
+    return validation, None if test is None else fitted(test.y.numpy(), _predict(best, test))
 
 
 def _rows(part: Part) -> np.ndarray:

@@ -47,6 +47,8 @@ class PredictionScore(Predictions, Callback):
             return
         value = self.value(trainer.current_epoch + 1)
         pl_module.log(self.monitor, value, on_epoch=True, prog_bar=False, batch_size=self.rows)
+        for name, threshold in self.threshold.items():
+            pl_module.log(name, threshold, on_epoch=True, prog_bar=False, batch_size=1)
 
 
 class ValidationNames(Callback):

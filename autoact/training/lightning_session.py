@@ -190,6 +190,9 @@ class Run(TrainingState):
         """The monitored value of the best epoch on the rows of ``test``; None where it is not finite: a failure."""
         if "limit_val_batches" in self.task.trainer:  # the user's limit is for the search, not for the final check
             self.trainer.limit_val_batches = self.task.trainer.get("limit_test_batches", 1.0)
+        predictions = [callback for callback in self._callbacks if isinstance(callback, PredictionScore)]
+        for callback in predictions:
+            callback.decide_as(self.best.metrics)
         try:
             self.trainer.validate(self.module, datamodule=test, verbose=False)
             value = float(self.trainer.callback_metrics[self.task.monitor])
@@ -203,10 +206,9 @@ class Run(TrainingState):
                 raise
             self.failure = (FAILED, f"on the test rows it {RAISED} {type(error).__name__}: {said(error)}")
             return None
-        for callback in self._callbacks:
-            if isinstance(callback, PredictionScore):
-                self.replicates = callback.replicates(ordered=self.task.ordered)
-                self.details = score_details(self.task, callback, test)
+        for callback in predictions:
+            self.replicates = callback.replicates(ordered=self.task.ordered)
+            self.details = score_details(self.task, callback, test)
         return value
 
 

@@ -8,11 +8,15 @@ import numpy as np
 import torch
 
 from autoact.core.errors import AutoactError
+from autoact.tasks.decision_threshold import VALIDATION
 from autoact.tasks.metrics import Metric
 from autoact.training.state.best_epoch import Diverged
 
 # Groups of test rows for the jackknife: enough degrees of freedom, few enough to cost nothing.
 JACKKNIFE_GROUPS = 50
+
+THRESHOLD = "val_threshold"
+"""Under which name a fitted decision threshold is logged beside the metric."""
 
 
 class Predictions:
@@ -20,10 +24,16 @@ class Predictions:
 
     The module's ``validation_step`` returns a mapping with ``score`` and ``target`` (as the recipes do); where it does
     not, the score is ``module(x)`` for batches ``(x, y)``.
+
+    A decision threshold that is to be fitted is fitted on these rows, unless ``decide_as`` said before which one holds.
+
+    Attributes:
+        metric: as the task has it.
+        fitted: the metric at the threshold of the last ``value``.
     """
 
     def __init__(self, metric: Metric) -> None:
-        self.metric = metric
+        self.metric = self.fitted = metric
         self._scores: list[torch.Tensor] = []
         self._targets: list[torch.Tensor] = []
 
@@ -50,7 +60,18 @@ class Predictions:
         scores, targets = torch.cat(self._scores), torch.cat(self._targets)
         if not bool(torch.isfinite(scores).all()):
             raise Diverged(f"predictions are not finite in epoch {epoch}")
-        return self.metric(targets.numpy(), scores.numpy())
+        self.fitted = self.metric.fitted(targets.numpy(), scores.numpy())
+        return self.fitted(targets.numpy(), scores.numpy())
+
+    @property
+    def threshold(self) -> dict[str, float]:
+        """The threshold that the last ``value`` fitted, by the name under which it is logged; else empty."""
+        return {THRESHOLD: float(self.fitted.threshold)} if self.metric.threshold == VALIDATION else {}
+
+    def decide_as(self, logged: Mapping[str, float]) -> None:
+        """From now on, score at the threshold that a training logged at its best epoch, where one was fitted."""
+        if self.metric.threshold == VALIDATION:
+            self.metric = self.metric.at(logged[THRESHOLD])
 
     @property
     def rows(self) -> int:
@@ -63,7 +84,7 @@ class Predictions:
 
     def replicates(self, *, ordered: bool) -> tuple[float, ...]:
         """The metric with one group of rows left out at a time; see ``left_out``."""
-        return left_out(self.metric, *self.arrays(), ordered=ordered)
+        return left_out(self.fitted, *self.arrays(), ordered=ordered)
 
 
 def left_out(

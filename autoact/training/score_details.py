@@ -12,6 +12,7 @@ from autoact.core.value_holders import PlainData
 from autoact.data.datamodule import TensorDataModule
 from autoact.data.part import Part
 from autoact.data.sealed_test import OpenedParts
+from autoact.tasks.decision_threshold import VALIDATION
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
 from autoact.training.predictions import Predictions, left_out
@@ -25,7 +26,7 @@ def score_details(task: Task, predictions: Predictions, test: LightningDataModul
 
     Empty for rows that are no opened test part of autoact's own. Plain data: ``metrics`` (title -> value), ``absent``
     (title -> why there is none), ``groups`` (column -> group -> ``rows``, and ``score`` with its jackknife
-    ``replicates``, or ``why`` it is not scored).
+    ``replicates``, or ``why`` it is not scored); ``threshold`` of all decisions where a training fitted one.
     """
     part = _opened(test)
     if part is None or task.metric is None or not (task.also or task.groups):
@@ -33,16 +34,19 @@ def score_details(task: Task, predictions: Predictions, test: LightningDataModul
     targets, scores = predictions.arrays()
     found: dict[str, float] = {}
     absent: dict[str, str] = {}
+    threshold = float(predictions.fitted.threshold)
+    fitted = {"threshold": threshold} if task.metric.threshold == VALIDATION else {}
     for metric in task.also:
+        judged = metric.at(threshold) if metric.threshold == VALIDATION else metric
         try:
-            found[metric.title] = metric(targets, scores)
+            found[metric.title] = judged(targets, scores)
         except (ValueError, ArithmeticError, TypeError, AutoactError) as error:
             absent[metric.title] = first_line(error)
     named = {name: part.groups[name][: len(targets)] for name in task.groups if name in part.groups}
     groups = {
-        name: by_group(predictions.metric, targets, scores, of, ordered=task.ordered) for name, of in named.items()
+        name: by_group(predictions.fitted, targets, scores, of, ordered=task.ordered) for name, of in named.items()
     }
-    return {"metrics": found, "absent": absent, "groups": groups}
+    return {**fitted, "metrics": found, "absent": absent, "groups": groups}
 
 
 def by_group(

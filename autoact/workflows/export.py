@@ -16,6 +16,8 @@ from autoact.core.errors import AutoactError, first_line, unknown
 from autoact.core.imports import optional
 from autoact.core.output_folder import for_people
 from autoact.core.result_table import to_html
+from autoact.data.preprocessing_file import FILE, SIGMOID, SavedPreprocessing
+from autoact.data.settings import HALF
 from autoact.sites.tracing.dry_run import tensors_in
 from autoact.tracking.models.model_artifacts import FetchedModel
 from autoact.workflows.models.fetch_model import ModelSource, fetched
@@ -26,6 +28,8 @@ ROWS = (1, 7, 1000)
 TOLERANCE = 1e-3
 INPUT, OUTPUT = "x", "out"
 FORMATS = ("onnx",)
+# The key of the metadata that says above which probability the positive one of two classes is predicted.
+DECIDES = "autoact.threshold"
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +42,8 @@ class ExportResult:
         difference: largest absolute difference to PyTorch over all compared rows.
         largest: largest absolute output among them.
         model: which model was exported.
+        threshold: of two classes: the probability (the sigmoid of the output) above which the positive one is
+            predicted, also in the file's metadata as ``autoact.threshold``; None where the model has none.
     """
 
     file: Path
@@ -45,16 +51,18 @@ class ExportResult:
     difference: float
     largest: float
     model: str = "the model"
+    threshold: float | None = None
 
     @property
-    def summary(self) -> tuple[str, str]:
-        """What was written, and how it was verified."""
+    def summary(self) -> tuple[str, ...]:
+        """What was written, how it was verified, and where it decides unless that is at one half."""
         compared = ", ".join(f"{rows:,}" for rows in ROWS)
         return (
             f"{self.model} written to {for_people(self.file)}: any number of rows of "
             f"{' x '.join(map(str, self.shape))} inputs",
             f"largest difference to PyTorch in ONNX Runtime over {compared} rows: {self.difference:.2g} "
             f"(largest output {self.largest:.3g})",
+            *([] if self.threshold in (None, HALF) else [f"{DECIDES}={self.threshold:.4g} in the file's metadata"]),
         )
 
     def __repr__(self) -> str:
@@ -127,7 +135,7 @@ def to_onnx(model: FetchedModel, path: str | Path) -> ExportResult:
             "the model draws random numbers when it is called, so what ONNX Runtime computes cannot be compared with "
             "PyTorch: nothing was written"
         )
-    count = len(once)
+    count, threshold = len(once), _threshold(model)
     outputs = [OUTPUT] if count == 1 else [f"{OUTPUT}_{number}" for number in range(count)]
     target = Path(path).expanduser()
     with tempfile.TemporaryDirectory() as folder:
@@ -138,6 +146,8 @@ def to_onnx(model: FetchedModel, path: str | Path) -> ExportResult:
                     model.graph, (example,), dynamo=True, verbose=False, input_names=[INPUT], output_names=outputs
                 )
                 assert program is not None
+                if threshold is not None:
+                    program.model.metadata_props[DECIDES] = repr(threshold)
                 program.save(made)
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
             reason = first_line(error.__cause__ or error)  # of the exporter's own errors the cause says what it was
@@ -152,7 +162,15 @@ def to_onnx(model: FetchedModel, path: str | Path) -> ExportResult:
             target.write_bytes(made.read_bytes())
         except OSError as error:
             raise AutoactError(f"output={path} cannot be written: {error.strerror or error}") from error
-    return ExportResult(target.absolute(), tuple(example.shape[1:]), difference, largest)
+    return ExportResult(target.absolute(), tuple(example.shape[1:]), difference, largest, threshold=threshold)
+
+
+def _threshold(model: FetchedModel) -> float | None:
+    """Where the model tells two classes apart; None where it has other outputs, or no preprocessing that would say."""
+    if FILE not in model.files:
+        return None
+    saved = SavedPreprocessing.from_json(model.files[FILE])
+    return saved.threshold if saved.output == SIGMOID else None
 
 
 def _compared(model: FetchedModel, example: torch.Tensor, file: Path) -> tuple[float, float]:

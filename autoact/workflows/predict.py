@@ -100,6 +100,6 @@ def predict(
     saved = preprocessing_of(found, name)
     frame = rows if isinstance(rows, pd.DataFrame) else saved.read(str(rows))
     scores = scores_of(found, frame, name)
-    notes = [renamed(input_names(saved, frame.columns)), *saved.unfamiliar(frame, "the input")]
+    notes = [saved.decision, renamed(input_names(saved, frame.columns)), *saved.unfamiliar(frame, "the input")]
     file = None if output is None else write_scores(scores, str(output)).absolute()
     return PredictResult(scores, name, list(filter(None, notes)), file)

@@ -12,9 +12,11 @@ from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config
 from autoact.core.result_table import number
 from autoact.data.prepare import prepare
+from autoact.data.settings import HALF
 from autoact.latency.hardware import resolve_device
 from autoact.recommendation import Recommendation
 from autoact.study.outcome.result import SearchResult
+from autoact.tasks.decision_threshold import VALIDATION
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
 from autoact.workflows.checking.metric_match import other_metric, said_metric
@@ -104,8 +106,9 @@ def train(
         trained.record,
         rows,
         _summary(config, made, trained, chosen),
-        [*source.notes, *_differences(chosen, made)],
+        [*source.notes, *_differences(chosen, made), *_other_threshold(trained)],
         files=files_beside(trained, delivery, prepared),
+        threshold=trained.threshold,
     )
     return deliver(result, delivery)
 
@@ -141,13 +144,35 @@ def _differences(recommendation: Recommendation, task: Task) -> list[str]:
     return lines
 
 
+def _other_threshold(trained: TrainedModel) -> list[str]:
+    """A line where the search fitted a threshold that the model does not decide at."""
+    found = trained.policy.threshold
+    if found is None or trained.rows != WHOLE or trained.threshold == found:
+        return []
+    return [
+        f"the model decides at {trained.threshold:g}, and the search fitted a threshold ({found:.4g}): "
+        f"task.threshold={VALIDATION} decides there"
+    ]
+
+
+def _said_threshold(task: Task, trained: TrainedModel) -> list[str]:
+    """Above which probability the model predicts the positive class, and why there; nothing where it is one half."""
+    if task.metric is None or task.metric.threshold == HALF:
+        return []
+    found = f"best for {task.metric.name} on the validation rows"
+    confirmed = "the median of those that the search's trainings fitted on their validation rows"
+    fitted = confirmed if trained.rows == WHOLE else found
+    why = fitted if task.metric.threshold == VALIDATION else "task.threshold"
+    return [f"predicts the positive class above {trained.threshold:.4g} ({why})"]
+
+
 def _summary(config: Config, task: Task, trained: TrainedModel, recommendation: Recommendation) -> list[str]:
     """What was trained, and how good it is as far as that is known."""
     record = trained.record
     simulated = " [SIMULATED DATA]" if task.simulated else ""
     word = "recommended" if trained.policy.recommend else "the baseline's activations"
     lines = [f"Trained {task.name}{simulated}: policy {trained.name} ({word})", record.candidate.label()]
-    lines += filter(None, [recommendation.rate_of_weights(trained.policy)])
+    lines += filter(None, [recommendation.rate_of_weights(trained.policy), *_said_threshold(task, trained)])
     if trained.rows == WHOLE:
         count = task.facts["rows"]["train"]
         seconds = f"{record.seconds:.1f} s"

@@ -95,6 +95,8 @@ def _policy(name: str, outcome: Policy, units: Mapping[str, str], rate: str) -> 
         yield f"  {site}: {choice}"
     settings = ", ".join(f"{key}={value:g}" for key, value in outcome.settings.items())
     yield f"  train it for {outcome.epochs} epochs" + (f" with {settings}" if settings else "")
+    if outcome.threshold is not None:
+        yield f"  predict the positive class above {outcome.threshold:.4g}, fitted on validation rows"
     if rate:
         yield f"  {rate}"
     yield from _evidence(outcome.evidence, units)

@@ -65,6 +65,12 @@ class RetrainedCandidate:
         """Median best epoch: how long to train in production."""
         return round(statistics.median(self.best_epochs.values())) if self.best_epochs else 0
 
+    @property
+    def threshold(self) -> float | None:
+        """Median decision threshold: where to decide in production; None where none was fitted."""
+        found = [details["threshold"] for details in self.details.values() if "threshold" in details]
+        return statistics.median(found) if found else None
+
     def to_dict(self) -> PlainData:
         """Plain data for JSON: the candidate, then a row per training."""
         done = [

@@ -56,6 +56,7 @@ class Row:
         finished: trainings on test rows that ended well; 0 where not confirmed.
         own: values of the user's own objectives.
         others: other metrics -> mean over fresh seeds on the sealed test rows.
+        threshold: median decision threshold of the fresh seeds; None where none was fitted.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Row:
     finished: int = 0
     own: Mapping[str, float] = field(default_factory=dict)
     others: Mapping[str, float] = field(default_factory=dict)
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

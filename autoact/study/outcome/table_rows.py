@@ -20,6 +20,7 @@ from autoact.study.selection import TWIN, Selection
 from autoact.study.tuned_baselines import name_of
 from autoact.tasks.objectives import BUILT_IN, COST, LATENCY
 from autoact.tasks.production_model import PRODUCTION
+from autoact.training.predictions import THRESHOLD
 
 
 def final_rows(
@@ -89,6 +90,7 @@ def _row(
         latency_ratio=timed[LATENCY].value if LATENCY in timed else None,
         cost_ratio=timed[COST].value if COST in timed else None,
         epochs=entry.epochs if entry else record.best_epoch,
+        threshold=entry.threshold if entry else record.metrics.get(THRESHOLD),
         measured=end_to_end is not None,
         p99_ms=end_to_end.latency.p99_ms if end_to_end else None,
         table_error=end_to_end.latency.median_ms / estimate["latency"] - 1 if end_to_end else None,

@@ -79,6 +79,7 @@ def _policy(result: SearchResult, name: str, *, recommend: bool, reason: str) ->
         assignment=row.candidate.assignment,
         settings=dict(row.candidate.settings),
         epochs=row.epochs,
+        threshold=row.threshold,
         reason=reason,
         evidence=_evidence(result, name, row),
     )

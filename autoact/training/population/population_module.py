@@ -210,6 +210,8 @@ class PopulationModule(lightning.LightningModule):
         self._validation = {member.number: Logged(training=False) for member in self._judged}
         if self.task.metric is not None:
             self._predictions = {member.number: Predictions(self.task.metric) for member in self._judged}
+            for member in self._judged if self.trainer.state.fn != "fit" else ():
+                self._predictions[member.number].decide_as(member.best.metrics)
         for member in self._judged:
             member.module.eval()
             for hook in VALIDATION_HOOKS[:2]:
@@ -258,6 +260,7 @@ class PopulationModule(lightning.LightningModule):
                 logged = self._validation[member.number].floats()
                 if member.number in self._predictions:
                     logged[self.task.monitor] = self._predictions[member.number].value(epoch)
+                    logged |= self._predictions[member.number].threshold
                 member.by_validation |= set(logged) - before
                 self._validated[member.number] = logged
                 if self.trainer.state.fn == "fit":

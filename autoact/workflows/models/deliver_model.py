@@ -17,6 +17,7 @@ from autoact.core.result_table import to_html
 from autoact.core.trial import TrialRecord
 from autoact.data.prepared_data import PreparedData
 from autoact.data.preprocessing_file import FILE, SavedPreprocessing
+from autoact.data.settings import HALF
 from autoact.recommendation import Recommendation
 from autoact.tasks.task import Task
 from autoact.tracking.abandoned_runs import say_abandoned
@@ -45,6 +46,7 @@ class TrainResult:
         run_id: of the MLflow run; None without MLflow.
         model_uri: ``models:/NAME/3``, or the logged model's address; None where no graph was logged.
         folder: the folder of the files, an absolute path; None with MLflow.
+        threshold: of two classes: the probability above which the positive one is predicted.
     """
 
     task: str
@@ -59,6 +61,7 @@ class TrainResult:
     run_id: str | None = None
     model_uri: str | None = None
     folder: Path | None = None
+    threshold: float = HALF
     _store: Store | None = None
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -138,7 +141,7 @@ def files_beside(trained: TrainedModel, delivery: Delivery, prepared: PreparedDa
     if prepared is not None and prepared.preprocessing is not None:
         form = output_form(trained.module, task.example_input, config.task.kind)
         if form:
-            files[FILE] = SavedPreprocessing.of(prepared, config.data, form).to_json()
+            files[FILE] = SavedPreprocessing.of(prepared, config.data, form, trained.threshold).to_json()
     return files
 
 
@@ -190,6 +193,7 @@ def _log(trained: TrainResult, delivery: Delivery, store: Store) -> TrainResult:
             **record.candidate.settings,
             "policy": trained.policy,
             "rows": trained.rows,
+            **({} if trained.threshold == HALF else {"threshold": trained.threshold}),
         },
         metrics=metrics,
         tags={

@@ -13,11 +13,14 @@ import torch
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
+from autoact.data.settings import HALF
 from autoact.latency.timer import fixed_threads
 from autoact.recommendation import Policy, Recommendation
+from autoact.tasks.decision_threshold import VALIDATION
 from autoact.tasks.task import Task
 from autoact.training.callbacks import OptimizerSettings, PredictionScore
 from autoact.training.lightning_session import LightningSession, SessionOptions, build_module, trainer_from
+from autoact.training.predictions import THRESHOLD
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.best_epoch import Diverged, weights_are_finite
 from autoact.training.thread_count import fastest_threads
@@ -37,6 +40,7 @@ class TrainedModel:
         policy: what was trained.
         name: the policy's name.
         rows: ``train+validation`` or ``train``.
+        threshold: of two classes: the probability above which the positive one is predicted.
     """
 
     module: lightning.LightningModule
@@ -44,6 +48,7 @@ class TrainedModel:
     policy: Policy
     name: str
     rows: str = TRAIN
+    threshold: float = HALF
 
 
 def chosen_rows(given: str | None, *, recipe: bool) -> str:
@@ -84,8 +89,10 @@ def train_recommended(
     end the training. With ``train+validation``, which the task then has among its training rows, it lasts for the
     confirmed number of epochs, within the trainer's ``min_epochs`` and ``max_epochs``, and the last is kept.
 
+    A decision threshold that is to be fitted is that of the best epoch with ``train``, else the recommendation's.
+
     Raises:
-        AutoactError: the recommendation does not fit the model, or training failed.
+        AutoactError: the recommendation does not fit the model or holds no threshold, or training failed.
     """
     module = task.make_module()
     module.configure_model()
@@ -99,15 +106,34 @@ def train_recommended(
         activation_rate=recommendation.activation_rate,
     )
     candidate = Candidate(chosen.assignment, chosen.settings, seed, Role.TRAIN)
+    threshold = HALF if task.metric is None else task.metric.threshold
     if rows == WHOLE:
+        if threshold == VALIDATION:
+            task, threshold = _at_confirmed_threshold(task, chosen)
         trained, record = _train_to_the_end(task, candidate, chosen.epochs, options)
-        return TrainedModel(trained, record, chosen, name, rows)
+        return TrainedModel(trained, record, chosen, name, rows, float(threshold))
     session = LightningSession(task, options)
     session.start([(0, candidate)])
     (record,) = session.advance()
     if not record.complete:
         raise AutoactError(f"training failed: {record.reason}")
-    return TrainedModel(session.modules()[0].eval().cpu(), record, chosen, name, rows)
+    threshold = record.metrics[THRESHOLD] if threshold == VALIDATION else threshold
+    return TrainedModel(session.modules()[0].eval().cpu(), record, chosen, name, rows, float(threshold))
+
+
+def _at_confirmed_threshold(task: Task, policy: Policy) -> tuple[Task, float]:
+    """The task with the threshold that the final check found, and this: rows that are learnt from fit none.
+
+    Raises:
+        AutoactError: the recommendation holds none.
+    """
+    if policy.threshold is None:
+        raise AutoactError(
+            f"task.threshold={VALIDATION}: the recommendation holds no fitted threshold: train with train.rows=train, "
+            f"which fits one, or search with task.threshold={VALIDATION}"
+        )
+    assert task.metric is not None
+    return replace(task, metric=task.metric.at(policy.threshold)), policy.threshold
 
 
 def epochs_within(confirmed: int, trainer: Mapping[str, Any]) -> int:
