@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -21,7 +21,16 @@ from autoact.data.prepare import KINDS, prepare
 from autoact.data.prepared_data import PreparedData
 from autoact.data.settings import HALF, POINTS
 from autoact.tasks.decision_threshold import VALIDATION, check_threshold
-from autoact.tasks.metrics import CLASSES, CLASSIFICATION, METRICS, OWN_UNIT, Metric, resolve, with_threshold
+from autoact.tasks.metrics import (
+    CLASSES,
+    CLASSIFICATION,
+    METRICS,
+    OWN_UNIT,
+    PROBABILITIES,
+    Metric,
+    resolve,
+    with_threshold,
+)
 from autoact.tasks.production_model import ProductionModel, find_production_model
 from autoact.tasks.reference_models import reference_rows
 from autoact.tasks.task import Task
@@ -103,6 +112,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
             "notes": [
                 *prepared.notes,
                 *_about_metric(metric, prepared),
+                *(_about_probabilities(settings.arguments, metric, prepared) if "class_counts" in shapes else ()),
                 *([] if production_model is None else filter(None, [MAY_HAVE_SEEN, production_model.note])),
             ],
             "settings": asdict(data),
@@ -274,6 +284,22 @@ def _about_metric(metric: Metric, prepared: PreparedData) -> list[str]:
         "MASE divides errors by those of the seasonal naive forecast in the training part, which repeats the value of "
         f"{season} {'step' if season == 1 else 'steps'} ago ({known}){shared}"
     ]
+
+
+def _about_probabilities(arguments: Mapping[str, Any], metric: Metric, prepared: PreparedData) -> list[str]:
+    """What probabilities mean that were learnt with class weights or the focal loss, and where decisions stay then."""
+    weighted, focal = arguments.get("class_weights") == "balanced", arguments.get("focal_gamma")
+    if not (weighted or focal):
+        return []
+    if focal or arguments.get("prior_correction") is False:
+        cause = f"focal_gamma={focal}" if focal else "class_weights=balanced with prior_correction=false"
+        advice = f", which {metric.title} tells" if metric.needs == PROBABILITIES else ""
+        return [f"{cause}: scores rank rows, and are no frequencies that could be taken at their word{advice}"]
+    line = "class_weights=balanced: probabilities are corrected to the frequencies of the classes (Elkan, 2001)"
+    if metric.needs != CLASSES or metric.threshold != HALF:
+        return [line]
+    moved = "task.threshold=validation, or " if prepared.outputs == 2 else ""
+    return [f"{line}, so weights hardly move decisions: {moved}recipe.arguments.prior_correction=false moves them"]
 
 
 def _folds(prepared: PreparedData, batch_size: int) -> Callable[[int, int, int], TensorDataModule]:

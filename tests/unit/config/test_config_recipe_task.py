@@ -1,9 +1,11 @@
 """From a configuration to a task."""
 
+import csv
 import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -43,6 +45,30 @@ def test_every_task_that_comes_along_gives_a_model_its_data(name, outputs, simul
     assert module(task.make_input(3)).shape == (3, outputs)
     assert (task.name, task.simulated) == (name, simulated)
     assert ("simulated" in task.warning) == simulated
+
+
+@pytest.fixture(scope="module")
+def payments(tmp_path_factory):
+    """A made-up file with the columns of the well-known one, labels in quotes, two of a hundred payments a fraud."""
+    draw = np.random.default_rng(0)
+    fraud = (np.arange(1200) % 50 == 0).astype(int)
+    frame = pd.DataFrame(draw.normal(size=(1200, 28)) + fraud[:, None], columns=[f"V{k}" for k in range(1, 29)])
+    frame.insert(0, "Time", np.sort(draw.integers(0, 172_792, 1200)).astype(float))
+    frame["Amount"], frame["Class"] = draw.exponential(88.0, 1200).round(2), fraud.astype(str)
+    path = tmp_path_factory.mktemp("payments") / "creditcard.csv"
+    frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
+    return path
+
+
+def test_fraud_needs_nothing_but_the_path_of_ones_file(payments):
+    task = task_of("task=fraud", f"data.path={payments}")
+    prepared = task.make_datamodule(0).prepared
+    assert (task.name, task.monitor, prepared.target, prepared.classes) == (
+        "fraud", "val_average_precision", "Class", ["0", "1"],
+    )  # fmt: skip
+    assert prepared.split == "time" and task.ordered, "fraud is found among later payments"
+    assert prepared.features == [*(f"V{k}" for k in range(1, 29)), "Amount"]
+    assert int(prepared.train.y.sum()) == 16 and task.make_module()(task.example_input).shape == (4, 1)
 
 
 def test_modules_are_fresh(cancer):
@@ -217,3 +243,66 @@ def test_mase_without_a_known_season_says_how_to_name_it(tmp_path):
 def test_smape_of_several_standardised_series_is_refused():
     with pytest.raises(AutoactError, match="metric=smape needs targets in their own unit, and the 5 series"):
         task_of("task=demand", "data.max_rows=2000", "metric=smape")
+
+
+@pytest.mark.parametrize("word", ["validation", "0.2"])
+def test_a_threshold_is_part_of_the_task_and_of_its_metrics(cancer, word):
+    task = task_of("task=cancer", "metric=f1", f"task.threshold={word}")
+    said = "at fitted threshold" if word == "validation" else "at threshold 0.2"
+    assert task.quality_unit == task.metric.title == f"F1 {said}"
+    assert str(task.metric.threshold) == str(task.identity["threshold"]) == word
+    titles = [metric.title for metric in task.also]
+    assert {f"accuracy {said}", "ROC AUC", "log loss"} <= set(titles)
+    assert "threshold" not in cancer.identity, "studies of before go on"
+
+
+def test_a_trivial_predictor_may_choose_its_threshold_too():
+    """Everything said to be positive: what F1 asks of a network is more than that."""
+    task = task_of("task=cancer", "metric=f1", "task.threshold=validation")
+    positive = task.make_datamodule(0).prepared.validation.y.double().mean().item()
+    assert task.trivial == pytest.approx(2 * positive / (1 + positive))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["task=cancer", "metric=roc_auc", "task.threshold=validation"],
+            "task.threshold=validation has no effect on ROC AUC, which does not judge decisions: metric=accuracy, "
+            "balanced_accuracy, f1 or macro_f1",
+        ),
+        (["task=cancer", "task.threshold=validation"], "no effect on log loss"),
+        (
+            ["task=digits", "task.threshold=validation"],
+            "task.threshold=validation is for two classes, and there are 10",
+        ),
+        (["task=houses", "task.threshold=0.3"], "is for classification and sequence_classification, and task.kind is"),
+        (["task=cancer", "task.threshold=1.5"], "task.threshold=1.5 must be validation, or a number between 0 and 1"),
+        (["task=cancer", "task.threshold=validaton"], "unknown task.threshold 'validaton': did you mean validation?"),
+    ],
+)
+def test_a_threshold_without_effect_is_refused(words, said):
+    with pytest.raises(AutoactError, match=re.escape(said)):
+        task_of(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["class_weights=balanced"], "corrected to the frequencies of the classes (Elkan, 2001)"),
+        (["class_weights=balanced", "prior_correction=false"], "are no frequencies that could be taken at their word"),
+        (["focal_gamma=2"], "focal_gamma=2: scores rank rows, and are no frequencies"),
+    ],
+)
+def test_what_a_loss_makes_of_probabilities_is_said(words, said):
+    task = task_of("task=cancer", *(f"recipe.arguments.{word}" for word in words))
+    assert any(said in note for note in task.facts["notes"])
+
+
+def test_weights_that_move_no_decision_say_what_does():
+    words = ["task=cancer", "metric=f1", "recipe.arguments.class_weights=balanced"]
+    notes = task_of(*words).facts["notes"]
+    assert any("task.threshold=validation, or recipe.arguments.prior_correction=false moves them" in n for n in notes)
+    notes = task_of(*words, "task.threshold=validation").facts["notes"]
+    assert not any("moves them" in note for note in notes)
+    assert not any("class_weights" in note for note in task_of("task=cancer", "metric=f1").facts["notes"])
