@@ -72,8 +72,8 @@ class Metric:
             return self
         return self.at(best_threshold(lambda cut: self.at(cut)(y_true, y_score), self.mode, y_true, y_score))
 
-    def at(self, threshold: float) -> Metric:
-        """The metric at a threshold."""
+    def at(self, threshold: float | str) -> Metric:
+        """The metric at a threshold, or at one that is to be fitted."""
         return replace(self, threshold=threshold)
 
     def __call__(self, y_true: np.ndarray, y_score: np.ndarray) -> float:

@@ -25,6 +25,7 @@ from autoact.data.part import Part
 from autoact.data.preparation.cross_validation import fold_of
 from autoact.data.prepared_data import PreparedData
 from autoact.data.sealed_test import PreparedTest
+from autoact.data.settings import HALF
 from autoact.recipes.coordinates import HeatEquation, ImageFit
 from autoact.recipes.residual import ResidualClassifier, ResidualRegressor
 from autoact.recipes.sequence import Forecaster, SequenceClassifier
@@ -145,7 +146,9 @@ def own_task(optimizer: str = "adamw", **changed: Any) -> Task:
     return Task(**(given | changed))
 
 
-def recipe_task(make: Callable[[], Any], x: torch.Tensor, y: torch.Tensor, metric: str) -> Task:
+def recipe_task(
+    make: Callable[[], Any], x: torch.Tensor, y: torch.Tensor, metric: str, threshold: float | str = HALF
+) -> Task:
     """A recipe on prepared rows, whose order of batches follows the seed and whose metric is one of all rows."""
     numbers = np.arange(len(x))
     train, validation = [Part(x[s], y[s], numbers[s]) for s in (slice(ROWS), slice(ROWS, None))]
@@ -164,7 +167,7 @@ def recipe_task(make: Callable[[], Any], x: torch.Tensor, y: torch.Tensor, metri
         quality_unit=metric,
         example_input=x[:2],
         make_input=lambda size: x[:1].expand(size, *x.shape[1:]),
-        metric=METRICS[metric],
+        metric=METRICS[metric].at(threshold),
         trainer={"max_epochs": EPOCHS},
     )
 
@@ -193,7 +196,8 @@ def tasks() -> dict[str, Callable[[], Task]]:
             lambda: TabularClassifier(5, 2, width=12, dropout=0.2, class_counts=RARE, class_weights="balanced"),
             draw(count, 5),
             (torch.arange(count) % 5 == 0).long(),
-            "average_precision",
+            "f1",
+            "validation",
         ),
         "residual classification, focal": lambda: recipe_task(
             lambda: ResidualClassifier(

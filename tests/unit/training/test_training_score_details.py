@@ -45,7 +45,7 @@ def test_numbers_have_no_classes_and_a_group_without_a_metric_says_why():
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory):
+def words(tmp_path_factory):
     draw = np.random.default_rng(1)
     x = draw.normal(size=(600, 2))
     frame = pd.DataFrame(x, columns=["p", "q"]).assign(
@@ -54,7 +54,12 @@ def task(tmp_path_factory):
     path = tmp_path_factory.mktemp("groups") / "t.csv"
     frame.to_csv(path, index=False)
     words = ["task=classification", f"data.path={path}", "data.target=y", "data.groups=[gender]", "data.drop=[gender]"]
-    return recipe_task(settings(compose([*words, "trainer.max_epochs=1", "data.test=.4"])))
+    return [*words, "trainer.max_epochs=1", "data.test=.4"]
+
+
+@pytest.fixture(scope="module")
+def task(words):
+    return recipe_task(settings(compose(words)))
 
 
 @pytest.mark.parametrize("make", [LightningSession, PopulationSession])
@@ -81,3 +86,35 @@ def test_every_way_of_training_gives_the_details_of_the_test_rows(task, make):
         held = part.groups["gender"] == "f"
         assert groups["f"]["score"] == pytest.approx(METRICS["roc_auc"](part.y.numpy()[held], score[held]), abs=1e-5)
         assert scores[record.number] == pytest.approx(METRICS["roc_auc"](part.y.numpy(), score), abs=1e-5)
+
+
+@pytest.mark.parametrize("make", [LightningSession, PopulationSession])
+def test_test_rows_are_judged_at_the_threshold_that_each_training_fitted_on_validation_rows(words, make):
+    task = recipe_task(settings(compose([*words, "metric=f1", "task.threshold=validation", "trainer.max_epochs=2"])))
+    session = make(task, SessionOptions(population=2))
+    session.start([(n, Candidate(Assignment({}), {}, n)) for n in range(2)])
+    session.advance()
+    thresholds = [record.metrics["val_threshold"] for record in session.records()]
+    assert len(set(thresholds)) == 2 and 0.5 not in thresholds
+    assert [record.curve[record.best_epoch - 1]["val_threshold"] for record in session.records()] == thresholds
+    validation = task.make_datamodule(0).prepared.validation
+    test = task.test.open("a test")
+    scores, part = session.score(test), test.prepared.validation
+    for record, threshold in zip(session.records(), thresholds, strict=True):
+        module = session.modules()[record.number].eval()
+        assert record.details["threshold"] == threshold == record.metrics["val_threshold"]
+        for rows, value in ((validation, record.quality), (part, scores[record.number])):
+            score = module(rows.x).squeeze(-1).sigmoid().detach().numpy()
+            assert value == pytest.approx(METRICS["f1"].at(threshold)(rows.y.numpy(), score), abs=1e-6)
+        wanted = (
+            METRICS["f1"]
+            .at("validation")
+            .fitted(validation.y.numpy(), module.score(module(validation.x)).detach().numpy())
+        )
+        assert wanted.threshold == threshold, "fitted on validation rows, and on no others"
+        y = part.y.numpy()
+        assert record.details["metrics"]["accuracy at fitted threshold"] == ((score > threshold) == y).mean()
+        held = part.groups["gender"] == "f"
+        found = record.details["groups"]["gender"]["f"]["score"]
+        assert found == METRICS["f1"].at(threshold)(y[held], score[held])
+        assert len(record.replicates) == 50
