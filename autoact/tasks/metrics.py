@@ -217,6 +217,24 @@ def with_threshold(metric: Metric, threshold: float | str) -> Metric:
     return replace(metric, threshold=threshold, title=f"{metric.title} at {word}")
 
 
+def titled(title: str, mode: str | None) -> Metric | None:
+    """The metric of this title and direction, with the threshold that the title names; None where there is none.
+
+    Example:
+        >>> titled("F1 at fitted threshold", "max").threshold, titled("ROC AUC", "max").name
+        ('validation', 'roc_auc')
+    """
+    for metric in METRICS.values():
+        if metric.mode == mode and title == metric.title:
+            return metric
+        if metric.mode == mode and title == with_threshold(metric, VALIDATION).title:
+            return with_threshold(metric, VALIDATION)
+        number = title.removeprefix(f"{metric.title} at threshold ")
+        if metric.mode == mode and number != title:
+            return with_threshold(metric, float(number))
+    return None
+
+
 def check_metric(function: object, name: str) -> MetricFunction:
     """The user's own metric, if it can be called with the targets and the scores.
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from autoact.core.errors import AutoactError
 from autoact.recommendation import Recommendation
-from autoact.tasks.metrics import METRICS, Metric
+from autoact.tasks.metrics import METRICS, Metric, titled
 from autoact.tasks.task import Task
 
 
@@ -46,10 +46,10 @@ def _advice(recommendation: Recommendation, task: Task) -> str:
         return f"give the task and the metric of the search (its task was {recommendation.task}), or {again}"
     if task.metric is None:
         return f"give the monitor= and mode= of the search, or {again}"
-    stored = recommendation.metric.get("name"), recommendation.metric.get("mode")
-    ours = next((metric for metric in METRICS.values() if (metric.title, metric.mode) == stored), None)
+    ours = titled(recommendation.metric.get("name") or "", recommendation.metric.get("mode"))
     if ours is not None and set(ours.kinds) & set(task.metric.kinds):
-        return f"give metric={ours.name}, or {again}"
+        moved = "" if ours.threshold == task.metric.threshold else f" task.threshold={ours.threshold}"
+        return f"give metric={ours.name}{moved}, or {again}"
     return f"give the metric of the search, or {again}"
 
 

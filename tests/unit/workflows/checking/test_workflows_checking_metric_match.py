@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from autoact.core.errors import AutoactError
-from autoact.tasks.metrics import METRICS, Metric
+from autoact.tasks.metrics import METRICS, Metric, with_threshold
 from autoact.workflows.checking.metric_match import same_metric, silent, within_range
 
 
@@ -52,6 +52,20 @@ def test_another_metric_is_refused_with_what_to_do(stored, advice):
         same_metric(recommendation_by(*stored), task_by(METRICS["roc_auc"]))
     assert f"quality is {stored[0]} ({stored[1]}), this task measures ROC AUC (max)" in str(error.value)
     assert advice in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stored", "mine", "advice"),
+    [
+        ("F1 at fitted threshold", 0.5, "give metric=f1 task.threshold=validation, or"),
+        ("F1 at threshold 0.2", 0.5, "give metric=f1 task.threshold=0.2, or"),
+        ("F1", "validation", "give metric=f1 task.threshold=0.5, or"),
+        ("accuracy at fitted threshold", "validation", "give metric=accuracy, or"),
+    ],
+)
+def test_another_threshold_is_another_metric(stored, mine, advice):
+    with pytest.raises(AutoactError, match=advice):
+        same_metric(recommendation_by(stored, "max"), task_by(with_threshold(METRICS["f1"], mine)))
 
 
 @pytest.mark.parametrize(
