@@ -100,6 +100,23 @@ def test_scores_are_those_of_the_target(tmp_path: Path) -> None:
     assert several["prediction"].tolist() == ["c"] and several.iloc[0, :3].sum() == pytest.approx(1.0)
 
 
+def test_two_classes_are_told_apart_at_the_threshold_that_is_kept(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    prepared = prepare(given, "classification")
+    out = torch.tensor([0.05, 0.2, 0.21, 0.9]).logit()[:, None]
+    for threshold, positive in ((0.5, 1), (0.205, 2), (0.1, 3)):
+        text = SavedPreprocessing.of(prepared, given, "sigmoid", threshold).to_json()
+        saved = SavedPreprocessing.from_json(text)
+        no, yes = prepared.classes
+        assert saved.scored(out)["prediction"].tolist() == [no] * (4 - positive) + [yes] * positive
+        assert ("threshold" in json.loads(text)) == (threshold != 0.5), "earlier versions read what is as it was"
+        assert saved.decision == (
+            ""
+            if threshold == 0.5
+            else f"{prepared.classes[1]!r} is predicted where the score is above {threshold}, the model's threshold"
+        )
+
+
 def test_numbers_come_back_in_the_targets_own_unit() -> None:
     given = DataSettings(source="sklearn", name="diabetes")
     prepared = prepare(given, "regression")
@@ -246,6 +263,8 @@ def test_sequences_are_refused() -> None:
         ({"format": "autoact-preprocessing 9"}, "has format 'autoact-preprocessing 9'"),
         ({"output": "exec"}, "output='exec' is none of sigmoid, softmax, number"),
         ({"more": 1}, "cannot be read: .*more"),
+        ({"threshold": "high"}, "threshold='high' must be a number from 0 to 1"),
+        ({"threshold": 1.5}, "threshold=1.5 must be a number from 0 to 1"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from autoact.core.errors import AutoactError, SealedError
 from autoact.data.prepare import prepare
 from autoact.data.settings import DataSettings
-from autoact.tasks.metrics import resolve
+from autoact.tasks.metrics import METRICS, resolve, with_threshold
 from autoact.tasks.production_model import find_production_model, production_note
 from autoact.tasks.reference_models import reference_rows
 from autoact.tasks.score_conversion import as_scores
@@ -83,6 +83,19 @@ def test_validation_rows_may_be_missing(table, tmp_path):
     assert found.row(False)[1] is None
     prepared.test.open("a test")
     assert found.row(True)[2] > 0.5
+
+
+def test_a_threshold_is_fitted_on_validation_rows_and_without_them_it_is_one_half_which_is_said(table, tmp_path):
+    low = scored(table[0], row=np.arange(200)).assign(score=lambda frame: frame["score"] / 10)
+    f1 = with_threshold(METRICS["f1"], "validation")
+    prepared = prepare(table[1], "classification")
+    whole = find_production_model(write(tmp_path, low), prepared, table[1], f1, None)
+    few = low.drop(index=prepared.validation.rows[:1])
+    lacking = find_production_model(write(tmp_path, few, "few.csv"), prepared, table[1], f1, None)
+    assert "its decisions are at 0.5" in lacking.note and whole.note == ""
+    prepared.test.open("a test")
+    assert whole.row(True)[1] > 0.5 < whole.row(True)[2]
+    assert lacking.row(True)[1:] == (None, 0.0), "no score is above one half"
 
 
 def broken(frame, what):

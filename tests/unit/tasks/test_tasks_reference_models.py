@@ -11,7 +11,7 @@ import torch
 from autoact.data.part import Part
 from autoact.data.prepare import prepare
 from autoact.data.settings import DataSettings
-from autoact.tasks.metrics import resolve
+from autoact.tasks.metrics import resolve, with_threshold
 from autoact.tasks.reference_models import reference_scores
 
 
@@ -34,6 +34,16 @@ def test_the_test_part_is_scored_where_it_is_open(wine):
     part = wine.test.open("a test").prepared.validation
     scores = reference_scores(wine, resolve("log_loss", "classification"), part)
     assert all(validation > 0 and test > 0 for _, validation, test in scores)
+
+
+def test_decisions_on_test_rows_keep_the_threshold_of_the_validation_rows():
+    prepared = prepare(DataSettings(source="sklearn", name="breast_cancer"), "classification")
+    part = prepared.test.open("a test").prepared.validation
+    metric = with_threshold(resolve("f1", "classification"), "validation")
+    plain = reference_scores(prepared, resolve("f1", "classification"), part)
+    fitted = reference_scores(prepared, metric, part)
+    assert all(mine[1] >= other[1] for mine, other in zip(fitted, plain, strict=True))
+    assert all(0.9 < test <= 1 for _, _, test in fitted)
 
 
 def test_regression_beats_the_mean():
