@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autoact.config.schema import TaskSettings
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.settings import DEFAULT_TRIALS, ConfirmSettings, RungSettings, SearchSettings
 from autoact.workflows.checking.measure_again import CheckSettings
@@ -22,6 +23,7 @@ TUNING = SHARES[round(60 / SearchSettings(trials=60).tuning_trials())]
 MOST_TUNING = SearchSettings(trials=10_000).tuning_trials()
 # The file of each statement, and what the code says.
 DEFAULTS: dict[str, set[object]] = {
+    "docs/metrics.md": {TaskSettings().threshold},
     "autoact/cli/verbs/search.py": {DEFAULT_TRIALS},
     "autoact/cli/verbs/ui.py": {5000, "127.0.0.1"},
     "autoact/workflows/search.py": {ConfirmSettings().seeds},
