@@ -72,6 +72,7 @@ PRICED = [*BASE, "hardware.price_per_hour=1", "hardware.currency=USD"]
 SEARCH = {
     "task.name": (BASE, "task.name=mine"),
     "task.metric": (BASE, "task.metric=f1"),
+    "task.threshold": ([*BASE, "metric=f1"], "task.threshold=validation"),
     "metric": (BASE, "metric=f1"),
     "data.season": (
         [F, CSV, "data.time=day", "data.series=[a]", "hardware.device=cpu", "metric=mase"],
@@ -173,7 +174,7 @@ IDLE = [
       ("module_arguments.a", "datamodule", "datamodule_arguments.a", "monitor", "mode", "callbacks")),
     *((OWN, word, "your own module and datamodule decide") for word in
       ("task.kind=regression", "recipe.batch_size=3", "recipe=forecast", "data.path=t.csv", "data=sklearn", Y,
-       "data.scaling=none", "data.split=time", "confirm.references=true", "task.metric=f1")),
+       "data.scaling=none", "data.split=time", "confirm.references=true", "task.metric=f1", "task.threshold=0.3")),
     (["task=income"], "data.test=0.3", "the official test file of income is the test part"),
     (OWN, "metric_mode=max", "direction of metric="),
     *(([C, "data=parquet", "data.path=t.parquet", Y], word, "it is for data.source=csv") for word in
