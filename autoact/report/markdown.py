@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from autoact.core.output_folder import for_people
 from autoact.core.result_table import ResultTable
-from autoact.study.outcome.result import SearchResult, detail_tables, effect_lines, final_table, tuning_line
+from autoact.study.outcome.result import (
+    SearchResult,
+    detail_tables,
+    effect_lines,
+    ensemble_line,
+    final_table,
+    tuning_line,
+)
 
 
 def to_markdown(result: SearchResult) -> str:
@@ -12,6 +19,7 @@ def to_markdown(result: SearchResult) -> str:
     table = final_table(result)
     parts = [f"# {table.title}", f"**{result.verdict}**"]
     parts += [f"- {ruling.policy}: {ruling.reason}" for ruling in result.rulings.values()]
+    parts += [f"- {line}" for line in filter(None, [ensemble_line(result)])]
     parts.append(table_markdown(table))
     for beside in detail_tables(result):
         parts += [f"## {beside.title}", table_markdown(beside)]

@@ -15,7 +15,7 @@ from autoact.core.result_table import ResultTable, number
 from autoact.core.trial import PRUNED, Role, TrialRecord
 from autoact.report.console import console
 from autoact.study.callbacks import SearchCallback, SearchInfo
-from autoact.study.outcome.result import SearchResult, effect_lines, final_table, tuning_line
+from autoact.study.outcome.result import SearchResult, effect_lines, ensemble_line, final_table, tuning_line
 
 # Something that takes long says how far it is each time that so many seconds have passed.
 SAY_EVERY_SECONDS = 10.0
@@ -160,6 +160,8 @@ def print_result(result: SearchResult, out: Console) -> None:
     for policy, ruling in result.rulings.items():
         word = "recommended" if ruling.recommend else "keep the baseline"
         out.print(f"  {policy}: {word}: {ruling.reason}", markup=False)
+    if line := ensemble_line(result):
+        out.print(f"  {line}", markup=False)
     out.print(f"{result.status.capitalize()} in {_duration(result.seconds)}.", markup=False)
     for name, path in result.files.items():
         out.print(f"  {name}: {for_people(path)}", markup=False, soft_wrap=True)

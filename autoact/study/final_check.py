@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from autoact.core.trial import Candidate
 from autoact.study.budget import Budget
 from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.choose_on_validation import Choosing
 from autoact.study.confirmation.claim_on_test import Confirmation, StageTwo, finalists
 from autoact.study.confirmation.end_to_end_timing import Measured, measure_finalists, timed_ratios
+from autoact.study.confirmation.ensembles import averaged
 from autoact.study.confirmation.retraining import same
 from autoact.study.confirmation.single_stage import chosen_at_once
-from autoact.study.confirmation.verdict import hopeful, settled
+from autoact.study.confirmation.verdict import hopeful, hopeful_ensembles, settled
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.evidence import SearchEvidence
-from autoact.study.selection import Selection, Selector
+from autoact.study.selection import ENSEMBLE, Selection, Selector
 from autoact.study.storage.trial_store import TrialStore
-from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 
-Measure = Callable[[Task, Mapping[str, Candidate], PredictedCosts], dict[str, Measured]]
+# Called as ``measure_finalists`` is.
+Measure = Callable[..., dict[str, Measured]]
 
 
 @dataclass
@@ -65,7 +65,7 @@ class FinalCheck:
         evidence.unfinished = evidence.unfinished or stop_asked()
         if evidence.selection is not None and not evidence.unfinished and compared:
             try:
-                evidence.measured = self._measured(evidence.selection)
+                evidence.measured = self._measured(evidence.selection, evidence.settings.ensemble)
                 # The table may have foreseen less.
                 timed = {name: self.selector.limits.broken(one.values) for name, one in evidence.measured.items()}
                 evidence.broken = {name: why for name, why in timed.items() if why}
@@ -76,11 +76,15 @@ class FinalCheck:
         if evidence.unfinished and not evidence.interrupted:
             evidence.out_of_time = self.budget.out_of_time(evidence.records)
 
-    def _measured(self, selection: Selection) -> dict[str, Measured]:
+    def _measured(self, selection: Selection, size: int) -> dict[str, Measured]:
         self.trainer.engine.wait_idle()
         for observer in self.observers:
             observer.before_timing()
-        return (self.measure or measure_finalists)(self.selector.task, finalists(selection), self.predicted)
+        measure, candidates = self.measure or measure_finalists, finalists(selection)
+        if not size:
+            return measure(self.selector.task, candidates, self.predicted)
+        averages = {name + ENSEMBLE: candidates[name] for name in averaged(selection)}
+        return measure(self.selector.task, candidates | averages, self.predicted, dict.fromkeys(averages, size))
 
     def _claim(self, evidence: SearchEvidence, stop_asked: Callable[[], bool]) -> Confirmation | None:
         """The second stage; what is not cheaper end to end cannot be recommended for that, and costs no certainty.
@@ -97,7 +101,10 @@ class FinalCheck:
         task, space = self.selector.task, self.selector.space
         timed = timed_ratios(chosen.selection, evidence.measured, self.selector.objectives)
         settings = evidence.settings.smaller(seeds, evidence.settings.finalists)
-        claim = StageTwo(task, space, settings, hopeful(chosen.selection, timed, evidence.broken))
+        could = hopeful(chosen.selection, timed, evidence.broken)
+        if 0 < settings.ensemble < seeds:
+            could += hopeful_ensembles(chosen.selection, evidence.broken)
+        claim = StageTwo(task, space, settings, could)
         self.budget.forecast.begin(check=True)
         try:
             return claim.run(

@@ -15,6 +15,8 @@ from autoact.tasks.task import Task
 
 # What the name of a policy's twin ends with: the baseline's own activations with that policy's training settings.
 TWIN = ": baseline with its settings"
+# What the name of a setting's ensemble ends with.
+ENSEMBLE = ": ensemble"
 
 
 @dataclass(frozen=True)

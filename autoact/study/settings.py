@@ -208,6 +208,7 @@ class ConfirmSettings:
         confidence: of all claims that are ever made on one test part, together.
         power: the probability for which the smallest difference that can be told is stated beforehand.
         references: whether reference models (linear, gradient boosting) are fitted for comparison.
+        ensemble: so many trainings of a setting are averaged, too, and claimed beside the single models; 0: none.
 
     Raises:
         AutoactError: names the setting, what was given and what is allowed.
@@ -219,6 +220,7 @@ class ConfirmSettings:
     confidence: float = 0.95
     power: float = 0.8
     references: bool = True
+    ensemble: int = 0
 
     def __post_init__(self) -> None:
         check_values(self, "confirm")
@@ -226,6 +228,11 @@ class ConfirmSettings:
             raise AutoactError(
                 f"confirm.seeds={self.seeds} must be 2 or more, since one training says nothing of the noise, "
                 "or 0 for no final check"
+            )
+        if self.ensemble and not 2 <= self.ensemble < self.seeds:
+            raise AutoactError(
+                f"confirm.ensemble={self.ensemble} must be 0 for none, or from 2 to one less than "
+                f"confirm.seeds={self.seeds}: what seeds change shows where a training is left out"
             )
         if self.finalists < 1:
             raise AutoactError(f"confirm.finalists={self.finalists} must be 1 or more")

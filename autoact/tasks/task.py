@@ -29,6 +29,8 @@ class Task:
         metric: computes ``monitor`` from predictions; None where the module logs it itself.
         also: metrics that the final check computes, too, from the same predictions of test rows.
         groups: columns whose values the final check scores each by themselves.
+        keep_predictions: whether trainings of the final check hand back what they predict for each row they are scored
+            on: its ensembles average that.
         test: the sealed test rows; None where there are none.
         trainer: arguments of ``lightning.Trainer``.
         make_callbacks: returns fresh callbacks for one training.
@@ -66,6 +68,7 @@ class Task:
     make_fold: Callable[[int, int, int], Any] | None = None
     also: Sequence[Metric] = ()
     groups: Sequence[str] = ()
+    keep_predictions: bool = False
 
     def datamodule(self, seed: int, fold: tuple[int, int] | None = None) -> Any:
         """The rows of a candidate: the task's own split, or one fold of a cross-validation.

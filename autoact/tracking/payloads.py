@@ -290,6 +290,7 @@ def summary(result: SearchResult) -> dict[str, object]:
         "gains_over_tuned_baseline": {name: asdict(gain) for name, gain in result.gains.items()},
         "groups": [one.to_dict() for one in result.groups],
         "rulings": {policy: asdict(ruling) for policy, ruling in result.rulings.items()},
+        **({} if result.ensemble is None else {"ensemble": asdict(result.ensemble)}),
         "notes": list(result.notes),
     }
 

@@ -38,6 +38,7 @@ from autoact.training.callbacks import (
     PredictionScore,
     StopWhen,
 )
+from autoact.training.ensembles.averaged_networks import AveragedNetworks
 from autoact.training.preflight.loaded_weights import loaded_weights, sites_of
 from autoact.training.preflight.one_step import site_at_fault
 from autoact.training.quiet_lightning import quiet_lightning
@@ -323,9 +324,13 @@ def build_module(task: Task, candidate: Candidate, *, rescale: bool, as_modules:
     return module
 
 
-def served_module(task: Task, candidate: Candidate, device: torch.device) -> LightningModule:
-    """A fresh module of the task as it is served and timed: a call that stays a call is timed as one."""
-    return build_module(task, candidate, rescale=False, as_modules=False).eval().to(device)
+def served_module(task: Task, candidate: Candidate, device: torch.device, size: int = 1) -> LightningModule:
+    """A fresh module of the task as it is served and timed: a call that stays a call is timed as one.
+
+    Of an ensemble, it is one module that holds ``size`` networks.
+    """
+    networks = [build_module(task, candidate, rescale=False, as_modules=False).eval() for _ in range(size)]
+    return (networks[0] if size == 1 else AveragedNetworks(networks)).to(device)
 
 
 def trainer_from(given: TrainerArguments, device: torch.device, callbacks: Sequence[lightning.Callback]) -> Trainer:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import zlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +21,34 @@ JACKKNIFE_GROUPS = 50
 
 THRESHOLD = "val_threshold"
 """Under which name a fitted decision threshold is logged beside the metric."""
+
+
+class RowScores(NamedTuple):
+    """What a training predicts for each row, and the rows' targets; see ``Metric`` for what they are.
+
+    Shape:
+        targets, scores: ``[rows]``, or ``[rows, outputs]``.
+    """
+
+    targets: np.ndarray
+    scores: np.ndarray
+
+    def packed(self) -> str:
+        """As text, which travels and is noted as plain data."""
+        kept = io.BytesIO()
+        np.savez(kept, targets=self.targets, scores=self.scores)
+        return base64.b64encode(zlib.compress(kept.getvalue())).decode("ascii")
+
+    @classmethod
+    def unpacked(cls, text: str) -> RowScores:
+        """The inverse of ``packed``.
+
+        Example:
+            >>> RowScores.unpacked(RowScores(np.array([0, 1]), np.array([0.25, 0.5])).packed()).scores
+            array([0.25, 0.5 ])
+        """
+        with np.load(io.BytesIO(zlib.decompress(base64.b64decode(text))), allow_pickle=False) as kept:
+            return cls(kept["targets"], kept["scores"])
 
 
 class Predictions:
@@ -78,9 +110,9 @@ class Predictions:
         """How many rows were collected."""
         return sum(len(target) for target in self._targets)
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+    def arrays(self) -> RowScores:
         """Targets and scores of all rows."""
-        return torch.cat(self._targets).numpy(), torch.cat(self._scores).numpy()
+        return RowScores(torch.cat(self._targets).numpy(), torch.cat(self._scores).numpy())
 
     def replicates(self, *, ordered: bool) -> tuple[float, ...]:
         """The metric with one group of rows left out at a time; see ``left_out``."""

@@ -19,18 +19,22 @@ from autoact.training.predictions import Predictions, left_out
 
 # A score of fewer rows says next to nothing of a group.
 FEWEST_ROWS = 30
+# Where the details hold what was predicted for each row.
+PREDICTIONS = "predictions"
 
 
 def score_details(task: Task, predictions: Predictions, test: LightningDataModule) -> PlainData:
     """Other metrics, and the deciding one by group, of predictions that were made for the rows of ``test``.
 
-    Empty for rows that are no opened test part of autoact's own. Plain data: ``metrics`` (title -> value), ``absent``
-    (title -> why there is none), ``groups`` (column -> group -> ``rows``, and ``score`` with its jackknife
-    ``replicates``, or ``why`` it is not scored); ``threshold`` of all decisions where a training fitted one.
+    Those are only of rows that are an opened test part of autoact's own. Plain data: ``metrics`` (title -> value),
+    ``absent`` (title -> why there is none), ``groups`` (column -> group -> ``rows``, and ``score`` with its jackknife
+    ``replicates``, or ``why`` it is not scored); ``threshold`` of all decisions where a training fitted one;
+    ``predictions`` (see ``RowScores``) where the task keeps them.
     """
+    kept = {PREDICTIONS: predictions.arrays().packed()} if task.keep_predictions else {}
     part = _opened(test)
     if part is None or task.metric is None or not (task.also or task.groups):
-        return {}
+        return kept
     targets, scores = predictions.arrays()
     found: dict[str, float] = {}
     absent: dict[str, str] = {}
@@ -46,7 +50,7 @@ def score_details(task: Task, predictions: Predictions, test: LightningDataModul
     groups = {
         name: by_group(predictions.fitted, targets, scores, of, ordered=task.ordered) for name, of in named.items()
     }
-    return {**fitted, "metrics": found, "absent": absent, "groups": groups}
+    return {**fitted, "metrics": found, "absent": absent, "groups": groups, **kept}
 
 
 def by_group(

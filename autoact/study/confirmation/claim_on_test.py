@@ -11,12 +11,13 @@ from autoact.space.search_space import SearchSpace
 from autoact.study.callbacks import SearchCallback
 from autoact.study.confirmation.alpha_spending import NumberedOpening, number_opening
 from autoact.study.confirmation.choose_on_validation import FEWEST_FOR_A_LOOK, StageOneChoice
+from autoact.study.confirmation.ensembles import EnsembleClaim, averaged, claim_ensembles, scored_settings
 from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.power import PowerAnalysis, foresee
 from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
 from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.paired_statistics import Interval
-from autoact.study.selection import Selection
+from autoact.study.selection import ENSEMBLE, Selection
 from autoact.study.settings import ConfirmSettings
 from autoact.study.storage.trial_store import TrialStore
 from autoact.study.tuned_baselines import name_of
@@ -46,6 +47,7 @@ class Confirmation:
         over_twins: policy -> paired difference to the baseline's own activations with the same training settings; none
             where these are the tuned baseline's. A claim has to hold against both, so that neither costs certainty (an
             intersection-union test: Berger, 1982).
+        ensembles: what averaging trainings scores; None where it was not asked for.
     """
 
     entries: Mapping[str, RetrainedCandidate]
@@ -58,6 +60,7 @@ class Confirmation:
     mixed: Interval | None = None
     foresight: PowerAnalysis | None = None
     over_twins: Mapping[str, Interval] = field(default_factory=dict)
+    ensembles: EnsembleClaim | None = None
 
     @property
     def seeds(self) -> int:
@@ -67,7 +70,11 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class StageTwo:
-    """The second stage; only ``hopeful`` policies, whose challenger could still be recommended, widen the intervals."""
+    """The second stage; only what is ``hopeful`` widens the intervals.
+
+    That are the policies whose challenger could still be recommended, and the settings whose ensembles could
+    (``tuned: ensemble``).
+    """
 
     task: Task
     space: SearchSpace
@@ -99,10 +106,13 @@ class StageTwo:
             for observer in observers:
                 observer.preparing(message)
 
+        size = self.settings.ensemble
+        # An ensemble is a purpose of its own: asked for later, it opens the test part once more.
+        averages = {f"ensemble of {size}: {same(named[name])}" for name in averaged(selection)} if size else set()
         opening = number_opening(
             ledger,
             self.task,
-            keys,
+            keys | averages,
             self.settings.seeds,
             self.settings.confidence,
             why=f"final check of {ledger.name}",
@@ -116,8 +126,9 @@ class StageTwo:
         assert self.task.test is not None
         # Workers open their own copies; what is scored in this process needs this one.
         self.task.test.open(opening.reason)
-        retraining = Retraining(named, ledger, trainer, observers, stage=Role.CLAIM, test=opening.reason)
-        for seeds, share in looks(self.settings.seeds, early=self.settings.early):
+        keep = scored_settings(selection) if size else ()
+        retraining = Retraining(named, ledger, trainer, observers, stage=Role.CLAIM, test=opening.reason, keep=keep)
+        for seeds, share in looks(self.settings.seeds, early=self.settings.early, least=size + 1):
             entries = retraining.run([SeedFold(FIRST_SEED + ledger.seed + index) for index in range(seeds)])
             found = self._compare(selection, entries, comparisons, opening, opening.alpha * share, foresight)
             if seeds < self.settings.seeds and decided(found):
@@ -127,7 +138,8 @@ class StageTwo:
     def _comparisons(self, selection: Selection) -> int:
         tuned = same(selection.tuned.candidate)
         hopeful = [r.candidate for policy, r in selection.policies.items() if policy in self.hopeful]
-        return max(1, len({same(candidate) for candidate in hopeful} - {tuned}))
+        averages = [name for name in averaged(selection) if name + ENSEMBLE in self.hopeful]
+        return max(1, len({same(candidate) for candidate in hopeful} - {tuned}) + len(averages))
 
     def _compare(
         self,
@@ -155,17 +167,24 @@ class StageTwo:
         quality = selection.policies["quality"].candidate.assignment
         is_uniform = self.space.is_baseline(quality) or self.space.is_uniform_alternative(quality)
         mixed = gain("quality", "uniform", 1) if "uniform" in entries and not is_uniform else None
+        ensembles, size = None, self.settings.ensemble
+        if size:
+            ensembles = claim_ensembles(
+                self.task, selection, entries, size, confidence=1 - alpha, comparisons=comparisons
+            )
+        averages = [one.entry for one in ensembles.scores.values()] if ensembles is not None else []
         return Confirmation(
             entries,
             gains,
             comparisons,
             opening,
             alpha,
-            rows_counted=all(all(entry.replicates.values()) for entry in entries.values()),
+            rows_counted=all(all(entry.replicates.values()) for entry in (*entries.values(), *averages)),
             planned=self.settings.seeds,
             mixed=mixed,
             foresight=foresight,
             over_twins=twins,
+            ensembles=ensembles,
         )
 
     def _foresee(self, chosen: StageOneChoice, comparisons: int, alpha: float) -> PowerAnalysis | None:
@@ -186,18 +205,22 @@ class StageTwo:
         )
 
 
-def looks(seeds: int, *, early: bool) -> list[tuple[int, float]]:
+def looks(seeds: int, *, early: bool, least: int = 1) -> list[tuple[int, float]]:
     """When the intervals are looked at, and which share of the opening's alpha each look may spend.
 
-    A look half way may end the check; what both looks spend adds up to the whole (Bonferroni).
+    A look half way may end the check; what both looks spend adds up to the whole (Bonferroni). Fewer than ``least``
+    seeds could not end it.
 
     Example:
         >>> looks(10, early=True), looks(4, early=True)
         ([(5, 0.2), (10, 0.8)], [(4, 1.0)])
+        >>> looks(10, early=True, least=6), looks(10, early=True, least=10)
+        ([(6, 0.2), (10, 0.8)], [(10, 1.0)])
     """
-    if not early or seeds < FEWEST_FOR_A_LOOK:
+    first = max(math.ceil(seeds / 2), least)
+    if not early or seeds < FEWEST_FOR_A_LOOK or first >= seeds:
         return [(seeds, 1.0)]
-    return [(math.ceil(seeds / 2), LOOK_SHARE), (seeds, 1.0 - LOOK_SHARE)]
+    return [(first, LOOK_SHARE), (seeds, 1.0 - LOOK_SHARE)]
 
 
 def finalists(selection: Selection) -> dict[str, Candidate]:

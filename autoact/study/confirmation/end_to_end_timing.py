@@ -61,13 +61,20 @@ def careful(hardware: HardwareSettings) -> HardwareSettings:
 
 
 def measure_finalists(
-    task: Task, candidates: Mapping[str, Candidate], predicted: PredictedCosts
+    task: Task,
+    candidates: Mapping[str, Candidate],
+    predicted: PredictedCosts,
+    ensembles: Mapping[str, int] | None = None,
 ) -> dict[str, Measured]:
-    """Time each assignment end to end, A B A B; equal assignments are timed once."""
+    """Time each assignment end to end, A B A B; equal assignments are timed once.
+
+    Those named in ``ensembles`` are so many networks of that assignment in one module, one after the other.
+    """
     hardware = careful(predicted.hardware)
     device = resolve_device(hardware.device)
-    assignments = {candidate.assignment: name for name, candidate in candidates.items()}
-    modules = {name: served_module(task, candidates[name], device) for name in assignments.values()}
+    sizes_of = ensembles or {}
+    assignments = {(candidate.assignment, sizes_of.get(name, 1)): name for name, candidate in candidates.items()}
+    modules = {name: served_module(task, candidates[name], device, size) for (_, size), name in assignments.items()}
     price, sizes = hardware.price_per_hour, {"latency": hardware.latency_batch}
     if price is not None:
         sizes["throughput"] = hardware.throughput_batch
@@ -81,10 +88,11 @@ def measure_finalists(
         )
         for batch, size in sizes.items()
     }
-    steps = _training_steps(task, {name: candidates[name].assignment for name in modules}, SessionOptions(device))
+    trained = {name: candidates[name].assignment for name in modules if name not in sizes_of}
+    steps = _training_steps(task, trained, SessionOptions(device))
     measured = {}
     for name, candidate in candidates.items():
-        timed = assignments[candidate.assignment]
+        timed = assignments[candidate.assignment, sizes_of.get(name, 1)]
         throughput, cost = None, None
         if price is not None:
             throughput = timings["throughput"][timed]

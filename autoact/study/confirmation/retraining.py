@@ -15,6 +15,7 @@ from autoact.study.execution.batch_trainer import Trainer
 from autoact.study.storage.study_identity import digest
 from autoact.study.storage.study_notes import StudyNotes
 from autoact.training.callbacks import Interrupted
+from autoact.training.score_details import PREDICTIONS
 
 
 class SeedFold(NamedTuple):
@@ -44,6 +45,7 @@ class RetrainedCandidate:
         failures: reasons, by turn.
         replicates: the metric with one group of the judging rows left out at a time, by turn; empty where unknown.
         details: what else the predictions of test rows say, by turn; see ``training/score_details.py``.
+        predictions: what each training predicts for the rows that judge, packed, by turn; empty where not kept.
     """
 
     candidate: Candidate
@@ -54,6 +56,7 @@ class RetrainedCandidate:
     failures: Mapping[SeedFold, str] = field(default_factory=dict)
     replicates: Mapping[SeedFold, tuple[float, ...]] = field(default_factory=dict)
     details: Mapping[SeedFold, PlainData] = field(default_factory=dict)
+    predictions: Mapping[SeedFold, str] = field(default_factory=dict, repr=False)
 
     @property
     def mean(self) -> float:
@@ -100,7 +103,7 @@ class Retraining:
     """Trains candidates again, equal ones once, in as few jobs as the populations hold.
 
     A ``stage`` keeps the trainings of one purpose apart from those of another. ``test`` says why the test part is
-    opened; None: validation rows judge.
+    opened; None: validation rows judge. Of the candidates named in ``keep``, predictions are noted, too.
     """
 
     candidates: Mapping[str, Candidate]
@@ -110,6 +113,7 @@ class Retraining:
     _: KW_ONLY
     stage: Role
     test: str | None = None
+    keep: Collection[str] = ()
 
     def __post_init__(self) -> None:
         self._names = {name: same(candidate) for name, candidate in self.candidates.items()}
@@ -119,6 +123,8 @@ class Retraining:
         self._known: dict[str, dict[str, PlainData]] = {
             key: self.ledger.noted(self._note(key)) or {} for key in self._unique
         }
+        kept = {self._names[name] for name in self.keep}
+        self._predictions = {key: self.ledger.noted_long(self._note_of_rows(key)) for key in kept}
         self._said: set[tuple[str, SeedFold]] = set()
 
     @property
@@ -163,9 +169,11 @@ class Retraining:
         return {name: found[key] for name, key in names.items()}
 
     def _has(self, key: str, turn: SeedFold) -> bool:
-        """Whether a training is noted, with the scores of all groups that are asked for now."""
+        """Whether a training is noted, with the scores of all groups and the predictions that are asked for now."""
         entry = self._known[key].get(str(turn))
         if entry is None:
+            return False
+        if entry["score"] is not None and str(turn) not in self._predictions.get(key, {str(turn): ""}):
             return False
         wanted = self.trainer.task.groups if self.test is not None and entry["score"] is not None else ()
         return set(wanted) <= set(entry.get("details", {}).get("groups", {}))
@@ -173,6 +181,10 @@ class Retraining:
     def _keep(self, ended: Sequence[tuple[str, SeedFold, TrialRecord]], scores: Mapping[int, float]) -> None:
         for key, turn, record in ended:
             score = scores.get(record.number) if self.test is not None else record.quality
+            details = {name: value for name, value in record.details.items() if name != PREDICTIONS}
+            if key in self._predictions and PREDICTIONS in record.details:
+                self._predictions[key][str(turn)] = record.details[PREDICTIONS]
+                self.ledger.note_long(f"{self._note_of_rows(key)}{turn}", record.details[PREDICTIONS])
             self._known[key][str(turn)] = {
                 "score": score if record.complete else None,
                 "validation": record.quality,
@@ -180,7 +192,7 @@ class Retraining:
                 "seconds": record.seconds,
                 "reason": record.reason,
                 "replicates": list(record.replicates),
-                **({"details": record.details} if record.details else {}),
+                **({"details": details} if details else {}),
             }
         for key in dict.fromkeys(key for key, _, _ in ended):
             self.ledger.note(self._note(key), self._known[key])
@@ -189,6 +201,9 @@ class Retraining:
 
     def _note(self, key: str) -> str:
         return f"{self.stage}-{key}"
+
+    def _note_of_rows(self, key: str) -> str:
+        return f"{PREDICTIONS}-{self.stage}-{key}-"
 
     def _say(self, key: str, turn: SeedFold) -> None:
         if (key, turn) in self._said:
@@ -201,6 +216,7 @@ class Retraining:
     def _retrained(self, key: str, turns: Sequence[SeedFold]) -> RetrainedCandidate:
         known = {turn: self._known[key][str(turn)] for turn in turns}
         good = {turn: entry for turn, entry in known.items() if entry["score"] is not None}
+        predictions = self._predictions.get(key, {})
         return RetrainedCandidate(
             self._unique[key],
             scores={turn: entry["score"] for turn, entry in good.items()},
@@ -209,5 +225,6 @@ class Retraining:
             seconds={turn: entry["seconds"] for turn, entry in good.items()},
             replicates={turn: tuple(entry["replicates"]) for turn, entry in good.items()},
             details={turn: entry["details"] for turn, entry in good.items() if "details" in entry},
+            predictions={turn: predictions[str(turn)] for turn in good if str(turn) in predictions},
             failures={turn: entry["reason"] for turn, entry in known.items() if turn not in good},
         )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from autoact.core.result_table import short
 from autoact.study.confirmation.claim_on_test import Confirmation
+from autoact.study.confirmation.ensembles import EnsembleClaim, averaged
 from autoact.study.paired_statistics import Interval
-from autoact.study.selection import Selection
+from autoact.study.selection import ENSEMBLE, Selection
 from autoact.tasks.task import Task
 
 # A cheaper assignment has to be cheaper by more than this, with its measurement error.
@@ -154,6 +155,64 @@ def is_cheaper(policy: str, ratios: Mapping[str, Ratio]) -> bool:
     return bool(cheaper) and (not dearer or (policy == "economy" and "cost" in cheaper))
 
 
+def rule_on_ensembles(
+    task: Task,
+    selection: Selection,
+    confirmation: Confirmation,
+    latencies: Mapping[str, Ratio],
+    broken: Mapping[str, str],
+) -> Ruling | None:
+    """Whether averaging trainings is recommended, and of which setting, with the numbers; None where it was not asked.
+
+    Ensembles of ``quality`` have to be better than the single tuned baseline and than as large ensembles of the
+    baseline's own activations; those of the tuned baseline, than a single one. ``latencies`` are relative to that one,
+    by the names of the ensembles' rows, as ``broken`` names the limits that they break.
+    """
+    claim = confirmation.ensembles
+    if claim is None:
+        return None
+    if claim.why_not:
+        return Ruling("ensemble", False, claim.why_not)
+
+    def against_one(name: str) -> str:
+        dearer = f", at {latencies[name + ENSEMBLE].value:.1f} times the latency"
+        return f"{interval_text(claim.gains[name], task)} against one of the tuned baseline{dearer}"
+
+    could = [name.removesuffix(ENSEMBLE) for name in hopeful_ensembles(selection, broken)]
+    won = [name for name in could if not confirmation.entries[name].failures and _ensemble_won(claim, name)]
+    many, own = f"{claim.size} trainings of", f"{claim.size} of the tuned baseline"
+    if "quality" in won:
+        beside = f"{interval_text(claim.over['tuned'], task)} against {own}"
+        return Ruling("ensemble", True, f"{many} quality's setting, averaged: {against_one('quality')}; {beside}")
+    more = ""
+    if "quality" in claim.gains:
+        limit = broken.get("quality" + ENSEMBLE) or selection.doubts.get("quality")
+        found = limit or f"{interval_text(claim.over['tuned'], task)} against {own}"
+        more = f"; those of quality's setting are not recommended: {found}"
+    if "tuned" + ENSEMBLE in broken:
+        return Ruling("ensemble", False, f"{own}: {broken['tuned' + ENSEMBLE]}{more}")
+    finding = "" if "tuned" in won else ", a loss" if claim.gains["tuned"].high < 0 else ", which includes zero"
+    return Ruling(
+        "ensemble", "tuned" in won, f"{many} the tuned baseline, averaged: {against_one('tuned')}{finding}{more}"
+    )
+
+
+def _ensemble_won(claim: EnsembleClaim, name: str) -> bool:
+    over = claim.over.values() if name == "quality" else ()
+    return all(gain.low > 0 for gain in (claim.gains[name], *over))
+
+
+def _ensemble_lost(claim: EnsembleClaim, name: str) -> bool:
+    over = claim.over.values() if name == "quality" else ()
+    return any(gain.high <= 0 for gain in (claim.gains[name], *over))
+
+
+def hopeful_ensembles(selection: Selection, broken: Mapping[str, str]) -> list[str]:
+    """The settings whose ensembles could be recommended, by the names of their rows."""
+    names = [name for name in averaged(selection) if name == "tuned" or name not in selection.doubts]
+    return [name + ENSEMBLE for name in names if name + ENSEMBLE not in broken]
+
+
 def hopeful(selection: Selection, ratios: Mapping[str, Mapping[str, Ratio]], broken: Mapping[str, str]) -> list[str]:
     """The policies that could be recommended, whatever their quality on test rows: times are measured before."""
     return [
@@ -183,7 +242,11 @@ def settled(
         lost, twin = _may_lose(policy, selection), confirmation.over_twins.get(policy)
         if gain is None or (gain.high > lost and (twin is None or twin.high > lost)):
             return False
-    return True
+    claim = confirmation.ensembles
+    if claim is None:
+        return True
+    names = [name.removesuffix(ENSEMBLE) for name in hopeful_ensembles(selection, broken)]
+    return all(name in claim.gains and (_ensemble_won(claim, name) or _ensemble_lost(claim, name)) for name in names)
 
 
 def interval_text(gain: Interval, task: Task) -> str:

@@ -10,14 +10,17 @@ from autoact.core.trial import FAILED, PRUNED, TrialRecord
 from autoact.core.value_holders import PlainData
 from autoact.study.callbacks import SearchInfo
 from autoact.study.confirmation.claim_on_test import Confirmation
-from autoact.study.confirmation.end_to_end_timing import timed_ratios
-from autoact.study.confirmation.verdict import Ruling, interval_text, kept, rule
+from autoact.study.confirmation.end_to_end_timing import every_ratio, timed_ratios
+from autoact.study.confirmation.verdict import Ruling, interval_text, kept, rule, rule_on_ensembles
 from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.outcome.group_scores import GroupScores, group_scores
 from autoact.study.outcome.result import Row, SearchResult
 from autoact.study.outcome.table_rows import final_rows, reference_note
+from autoact.study.paired_statistics import Interval
+from autoact.study.selection import ENSEMBLE
 from autoact.study.settings import ConfirmSettings
+from autoact.tasks.objectives import LATENCY
 from autoact.tasks.production_model import PRODUCTION, production_note
 from autoact.tasks.task import Task
 
@@ -33,6 +36,7 @@ def conclude(
     """The result of a search, with the seconds that have elapsed by then: fitting reference models takes some."""
     selection, confirmation = evidence.selection, evidence.confirmation
     rulings, verdict = _ruled(evidence, task, info, predicted)
+    on_ensembles = _on_ensembles(evidence, task)
     wanted = settings.references or task.facts.get("production_model")
     fitted = task.references if wanted and not evidence.unfinished else None
     references = fitted(confirmation is not None) if fitted is not None else []
@@ -59,8 +63,9 @@ def conclude(
         records=evidence.records,
         selection=selection,
         rows=rows,
-        gains=confirmation.gains if confirmation else {},
+        gains=_gains(confirmation) if confirmation else {},
         rulings={policy: replace(ruling, reason=info.say(ruling.reason)) for policy, ruling in rulings.items()},
+        ensemble=on_ensembles and replace(on_ensembles, reason=info.say(on_ensembles.reason)),
         verdict=info.say(verdict),
         seconds=elapsed(),
         opening=confirmation.opening.number if confirmation else 0,
@@ -97,6 +102,22 @@ def _ruled(
             "the same command goes on from here."
         )
     return rulings, verdict
+
+
+def _on_ensembles(evidence: SearchEvidence, task: Task) -> Ruling | None:
+    selection, confirmation, measured = evidence.selection, evidence.confirmation, evidence.measured
+    if selection is None or confirmation is None:
+        return None
+    latencies = {
+        name: every_ratio(one, measured["tuned"])[LATENCY] for name, one in measured.items() if name.endswith(ENSEMBLE)
+    }
+    return rule_on_ensembles(task, selection, confirmation, latencies, evidence.broken)
+
+
+def _gains(confirmation: Confirmation) -> dict[str, Interval]:
+    """The gains over the single tuned baseline, by the names of the rows."""
+    ensembles = confirmation.ensembles.gains if confirmation.ensembles else {}
+    return {**confirmation.gains, **{name + ENSEMBLE: gain for name, gain in ensembles.items()}}
 
 
 def _nothing_compared(records: Sequence[TrialRecord], predicted: PredictedCosts, info: SearchInfo) -> str:
@@ -148,6 +169,8 @@ def _trainings(evidence: SearchEvidence, groups: Sequence[GroupScores]) -> Plain
         stages["choosing"] = {name: entry.to_dict() for name, entry in evidence.chosen.trained.items()}
     if evidence.confirmation is not None:
         stages["claim"] = {name: entry.to_dict() for name, entry in evidence.confirmation.entries.items()}
+        if evidence.confirmation.ensembles is not None:
+            stages["ensembles"] = evidence.confirmation.ensembles.to_dict()
     if groups:
         stages["groups"] = [one.to_dict() for one in groups]
     return stages

@@ -57,6 +57,8 @@ class Row:
         own: values of the user's own objectives.
         others: other metrics -> mean over fresh seeds on the sealed test rows.
         threshold: median decision threshold of the fresh seeds; None where none was fitted.
+        ensemble: so many trainings are averaged; ``test`` is the mean score of such ensembles, ``test_sd`` the standard
+            deviation over those that were scored, which share trainings. 0: a single model.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Row:
     own: Mapping[str, float] = field(default_factory=dict)
     others: Mapping[str, float] = field(default_factory=dict)
     threshold: float | None = None
+    ensemble: int = 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,6 +98,7 @@ class SearchResult:
         rows: the final table.
         gains: row name -> paired difference to the tuned baseline on test rows, positive = better.
         rulings: policy -> ruling.
+        ensemble: the ruling on averaging trainings; None where it was not asked for.
         verdict: in words.
         seconds: seconds of this run.
         opening: which opening of the test part the final check was; 0 for none.
@@ -131,6 +135,7 @@ class SearchResult:
     fresh: str = ""
     groups: Sequence[GroupScores] = ()
     others: Mapping[str, str] = field(default_factory=dict)
+    ensemble: Ruling | None = None
     files: dict[str, str] = field(default_factory=dict)
 
     def row(self, name: str) -> Row | None:
@@ -162,7 +167,7 @@ class SearchResult:
     def _repr_html_(self) -> str:
         rulings = [f"{one.policy}: {one.reason}" for one in self.rulings.values()]
         files = [f"{name}: {for_people(path)}" for name, path in self.files.items()]
-        lines = [*rulings, tuning_line(self), *effect_lines(self), *self.notes, *files]
+        lines = [*rulings, ensemble_line(self), tuning_line(self), *effect_lines(self), *self.notes, *files]
         return to_html(self.verdict, [final_table(self), *detail_tables(self)] if self.rows else [], lines)
 
     @property
@@ -278,6 +283,8 @@ def _footnotes(result: SearchResult, better: str, timed: bool) -> list[str]:
     said = [f"{result.quality_unit}: {better}"]
     if any(row.test_sd is not None for row in result.rows):
         said.append("± is the standard deviation over fresh seeds")
+    if any(row.ensemble for row in result.rows):
+        said.append("of an ensemble, over those that were scored, which share trainings")
     if result.gains:
         said.append("gains are positive where better")
     found = ["; ".join(said) + "."]
@@ -335,7 +342,7 @@ def effect_lines(result: SearchResult) -> list[str]:
         return []
     lines: dict[str, str] = {}
     for row in result.rows:
-        if row.candidate is None or row.candidate.assignment == tuned.candidate.assignment:
+        if row.candidate is None or row.ensemble or row.candidate.assignment == tuned.candidate.assignment:
             continue
         said = list(filter(None, _effects(row, result)))
         if said:
@@ -356,6 +363,14 @@ def _effects(row: Row, result: SearchResult) -> list[str]:
     if row.table_error is not None:
         found.append(f"median latency {row.table_error:+.0%} against the latency table".replace("%", " %"))
     return found
+
+
+def ensemble_line(result: SearchResult) -> str:
+    """Whether averaging trainings is recommended; empty where it was not asked for."""
+    if result.ensemble is None:
+        return ""
+    word = "recommended" if result.ensemble.recommend else "not recommended"
+    return f"ensemble: {word}: {result.ensemble.reason}"
 
 
 def tuning_line(result: SearchResult) -> str:

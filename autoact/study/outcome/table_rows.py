@@ -16,7 +16,7 @@ from autoact.study.execution.predicted_costs import PredictedCosts
 from autoact.study.outcome.evidence import SearchEvidence
 from autoact.study.outcome.result import TITLES, Row
 from autoact.study.paired_statistics import Interval, mean_sd
-from autoact.study.selection import TWIN, Selection
+from autoact.study.selection import ENSEMBLE, TWIN, Selection
 from autoact.study.tuned_baselines import name_of
 from autoact.tasks.objectives import BUILT_IN, COST, LATENCY
 from autoact.tasks.production_model import PRODUCTION
@@ -42,7 +42,42 @@ def final_rows(
     described = [Row(name, name, None, validation, test) for name, validation, test in references]
     head = [rows.pop(name) for name in ("configured", "tuned", "uniform") if name in rows]
     beside = [[row, *([twins[row.name + TWIN]] if row.name + TWIN in twins else [])] for row in rows.values()]
-    return [*head, *described, *(row for pair in beside for row in pair)]
+    ensembles = _ensemble_rows(evidence, {row.name: row for row in [*head, *rows.values()]}, ideal)
+    return [*head, *described, *(row for pair in beside for row in pair), *ensembles]
+
+
+def _ensemble_rows(evidence: SearchEvidence, single: Mapping[str, Row], ideal: float | None) -> list[Row]:
+    """A row for each setting whose ensembles were claimed; its own numbers are those of averaged trainings."""
+    claim = evidence.confirmation.ensembles if evidence.confirmation else None
+    if claim is None:
+        return []
+    baseline, found = evidence.measured["tuned"], []
+    for name, gain in claim.gains.items():
+        scores, mine = claim.scores[name], evidence.measured[name + ENSEMBLE]
+        timed = every_ratio(mine, baseline)
+        setting = "the tuned baseline" if name == "tuned" else f"{name}'s setting"
+        row = Row(
+            name=name + ENSEMBLE,
+            title=f"ensemble: {claim.size} of {setting}",
+            candidate=single[name].candidate,
+            validation=None,
+            test=scores.mean,
+            test_sd=scores.sd,
+            latency_ms=mine.latency.median_ms,
+            p90_ms=mine.latency.p90_ms,
+            p99_ms=mine.latency.p99_ms,
+            cost=mine.cost,
+            latency_ratio=timed[LATENCY].value,
+            cost_ratio=timed[COST].value if COST in timed else None,
+            epochs=single[name].epochs,
+            measured=True,
+            error_reduction=_error_reduction(gain, evidence.confirmation, ideal),
+            finished=len(scores.entry.scores),
+            others=scores.others,
+            ensemble=claim.size,
+        )
+        found.append(row)
+    return found
 
 
 def reference_note(rows: Sequence[Row], mode: str, unit: str) -> str:

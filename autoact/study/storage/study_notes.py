@@ -14,6 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from autoact.core.errors import AutoactError, first_line
 from autoact.study.storage.optuna_storage import open_storage, storage_errors
 
+# Databases bound the length of an attribute: MySQL's TEXT, which Optuna takes, at 64 KiB.
+PART = 60_000
+
 
 class StudyNotes:
     """Notes of an Optuna study, as its attributes."""
@@ -52,6 +55,23 @@ class StudyNotes:
         """What ``note`` kept, or None."""
         text = self.study.user_attrs.get(key)
         return None if text is None else json.loads(text)
+
+    def note_long(self, key: str, text: str) -> None:
+        """Keep a text of any length, in parts that every storage takes.
+
+        Raises:
+            AutoactError: the storage cannot be written.
+        """
+        parts = range(0, len(text), PART)
+        for number, at in enumerate(parts):
+            self.note(f"{key}/{number}", text[at : at + PART])
+        self.note(key, len(parts))  # last: what is whole is noted
+
+    def noted_long(self, prefix: str) -> dict[str, str]:
+        """The texts that ``note_long`` kept under keys with a prefix, by the rest of the key."""
+        notes = self.noted_under(prefix)
+        whole = {key: count for key, count in notes.items() if isinstance(count, int)}
+        return {key: "".join(notes[f"{key}/{number}"] for number in range(count)) for key, count in whole.items()}
 
     def noted_under(self, prefix: str) -> dict[str, Any]:
         """Everything that ``note`` kept under keys with a prefix, by the rest of the key."""

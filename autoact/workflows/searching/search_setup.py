@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -100,6 +100,8 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     """
     check_trainer(task.trainer)
     check_name(task.name)
+    if settings.confirm.ensemble:
+        task = averageable(task, settings.confirm.ensemble)
     device = resolve_device(settings.hardware.device)
     module = task.make_module()
     module.configure_model()
@@ -149,6 +151,20 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
     )
     notes = tuple(filter(None, (task.warning, note, *lines)))
     return PreparedSearch(task, settings, sites, space, objectives, identity, device, notes)
+
+
+def averageable(task: Task, size: int) -> Task:
+    """The task whose final check keeps predictions, which its ensembles average.
+
+    Raises:
+        AutoactError: the module logs the deciding metric itself, so that its predictions are unknown.
+    """
+    if task.metric is None:
+        raise AutoactError(
+            f"confirm.ensemble={size} averages predictions, and {task.monitor} is logged by the module itself: let "
+            "autoact compute the metric (metric=NAME instead of monitor=), or leave confirm.ensemble out"
+        )
+    return replace(task, keep_predictions=True)
 
 
 def rate_note(learnt: Sequence[str], rate: float, refusal: str) -> str:

@@ -85,6 +85,6 @@ RULES: dict[str, Callable[[PreparedSearch], str]] = {
     "space.learning_rate": _learning_rate,
     "space.weight_decay": _weight_decay,
     "space.activation_rate": _activation_rate,
-    **{f"confirm.{name}": _tested for name in ("seeds", "finalists", "early", "confidence", "power")},
+    **{f"confirm.{name}": _tested for name in ("seeds", "finalists", "early", "confidence", "power", "ensemble")},
     **dict.fromkeys(("data.min_frequency", "data.max_categories"), _categories),
 }

@@ -147,6 +147,7 @@ LATER = {
     "confirm.confidence": "study/confirmation/claim_on_test.py",
     "confirm.power": "study/confirmation/claim_on_test.py",
     "confirm.references": "config/recipe_task.py",
+    "confirm.ensemble": "study/confirmation/claim_on_test.py",
     "tracking.backend": "tracking/factory.py",
     "tracking.uri": "tracking/store.py",
     "tracking.experiment": "tracking/mlflow_tracker.py",

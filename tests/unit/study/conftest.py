@@ -150,6 +150,7 @@ class Planted:
     values: Callable[[Candidate], Mapping[str, float]] = lambda candidate: {}
     replicates: Callable[[Candidate, float], Sequence[float]] = lambda candidate, score: ()
     validated: Callable[[Candidate, float], Sequence[float]] = lambda candidate, score: ()
+    details: Callable[[Candidate], Mapping[str, Any]] = lambda candidate: {}
     jobs: list[Job] = field(default_factory=list)
     workers: int = 1
     closed: bool = False
@@ -186,7 +187,7 @@ class Planted:
             if job.test is not None and record.complete:
                 scores[number] = (self.test_quality or self.quality)(candidate)
                 rows = tuple(self.replicates(candidate, scores[number]))
-                record = dataclasses.replace(record, replicates=rows)
+                record = dataclasses.replace(record, replicates=rows, details=self.details(candidate))
             if job.validate and record.complete:
                 rows = tuple(self.validated(candidate, record.quality))
                 record = dataclasses.replace(record, replicates=rows)
@@ -318,12 +319,18 @@ def timing(ms: float, wobble: float = 0.001) -> Timing:
 def timed_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Finalists run as fast as the table says."""
 
-    def measure(task: Task, candidates: Mapping[str, Candidate], known: PredictedCosts) -> dict[str, Measured]:
+    def measure(
+        task: Task,
+        candidates: Mapping[str, Candidate],
+        known: PredictedCosts,
+        ensembles: Mapping[str, int] | None = None,
+    ) -> dict[str, Measured]:
         found = {}
         for name, candidate in candidates.items():
-            values = known.values(candidate.assignment)
+            values, size = known.values(candidate.assignment), (ensembles or {}).get(name, 1)
             throughput = known.table.predict(candidate.assignment, "throughput").ms
-            found[name] = Measured(timing(values["latency"]), timing(throughput), values.get("cost"))
+            cost = size * values["cost"] if "cost" in values else None
+            found[name] = Measured(timing(size * values["latency"]), timing(size * throughput), cost)
         return found
 
     monkeypatch.setattr(final_check_module, "measure_finalists", measure)

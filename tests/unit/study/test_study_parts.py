@@ -79,7 +79,20 @@ def test_the_budget_and_the_share_of_tuning(settings, budget, tuning):
     assert SearchSettings(**settings).tuning_trials() == tuning
 
 
-@pytest.mark.parametrize("settings", [{"seeds": 1}, {"seeds": -1}, {"confidence": 1.0}, {"confidence": 0.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"seeds": 1},
+        {"seeds": -1},
+        {"confidence": 1.0},
+        {"confidence": 0.0},
+        {"ensemble": 1},
+        {"ensemble": -2},
+        {"ensemble": 10},
+        {"ensemble": 2, "seeds": 2},
+        {"ensemble": 2, "seeds": 0},
+    ],
+)
 def test_final_checks_that_cannot_be_meant(settings):
     with pytest.raises(AutoactError, match=rf"confirm\.{next(iter(settings))}="):
         ConfirmSettings(**settings)
@@ -88,6 +101,8 @@ def test_final_checks_that_cannot_be_meant(settings):
 def test_final_checks_that_can():
     for seeds in (0, 2, 3):
         ConfirmSettings(seeds=seeds)
+    ConfirmSettings(ensemble=9)
+    ConfirmSettings(seeds=3, ensemble=2)
 
 
 @pytest.mark.parametrize(("margin", "fine"), [(0.0, True), (0.05, True), (-0.1, False), (1.0, False)])

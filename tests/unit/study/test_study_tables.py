@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autoact.core.assignment import Choice
@@ -12,10 +13,12 @@ from autoact.latency.timer import Timing
 from autoact.sites import Site, Sites
 from autoact.study.confirmation.choose_on_validation import FIRST_SEED
 from autoact.study.confirmation.end_to_end_timing import Measured
-from autoact.study.outcome.result import Row, final_table
+from autoact.study.outcome.result import Row, ensemble_line, final_table
 from autoact.study.outcome.table_rows import reference_note
 from autoact.study.outcome.to_recommendation import recommendation
 from autoact.study.settings import ConfirmSettings, SearchSettings
+from autoact.tasks.metrics import Metric
+from autoact.training.predictions import RowScores, left_out
 
 pytestmark = pytest.mark.usefixtures("timed_by_table")
 
@@ -95,6 +98,42 @@ def test_rows_tell_what_was_measured(kit):
     assert quality.measured
     assert quality.validation == result.selection.policies["quality"].quality
     assert result.row("nothing") is None
+
+
+def test_an_ensemble_is_a_row_and_a_line(kit):
+    accuracy = Metric("auc", "AUC", "max", lambda y, s: 1 - float(abs(y - s).mean()), ("classification",), 1.0)
+    targets = np.linspace(0, 1, 40)
+
+    def rows(c: Any) -> RowScores:
+        draws = np.random.default_rng(c.seed)
+        return RowScores(targets, targets + (0.3 if c.assignment.summary() == "tanh" else 0.4) * draws.normal(size=40))
+
+    engine = kit.Planted(
+        kit.plant({"tanh": 0.05}),
+        test_quality=lambda c: accuracy(*rows(c)),
+        replicates=lambda c, score: left_out(accuracy, *rows(c), ordered=False),
+        details=lambda c: {"predictions": rows(c).packed()},
+    )
+    told = ConfirmSettings(seeds=4, ensemble=3, references=False)
+    result = kit.run(kit.Bench(task=kit.task(metric=accuracy), confirm=told), engine)
+    assert [row.name for row in result.rows][-2:] == ["tuned: ensemble", "quality: ensemble"]
+    row, single = result.row("quality: ensemble"), result.row("quality")
+    assert (row.title, row.ensemble, row.finished) == ("ensemble: 3 of quality's setting", 3, 4)
+    assert row.candidate == single.candidate
+    assert (
+        row.test > single.test
+        and row.test_sd == result.trainings["ensembles"]["scores"]["quality"]["sd_over_ensembles"]
+    )
+    assert (row.latency_ms, row.cost) == (3 * single.latency_ms, 3 * single.cost)
+    assert row.latency_ratio == pytest.approx(3 * single.latency_ratio) and row.measured
+    assert result.gains["quality: ensemble"].mean > result.gains["quality"].mean
+    assert result.ensemble.recommend and ensemble_line(result).startswith("ensemble: recommended: 3 trainings of")
+    assert any("over those that were scored" in line for line in final_table(result).footnotes)
+    assert set(result.trainings["ensembles"]["scores"]) >= {"tuned", "quality"}
+    assert "predictions" not in str(result.trainings)
+    plain = kit.run(kit.Bench(task=kit.task(metric=accuracy), confirm=dataclasses.replace(told, ensemble=0)), engine)
+    assert plain.ensemble is None and ensemble_line(plain) == ""
+    assert not any(one.ensemble for one in plain.rows)
 
 
 def test_rows_without_a_final_check_show_validation_alone(kit):
