@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from autoact.tasks.objectives import objective as objective
     from autoact.tasks.task import Task as Task
     from autoact.tracking.settings import TrackingSettings as TrackingSettings
+    from autoact.training.ensembles.averaged_networks import AveragedNetworks as AveragedNetworks
     from autoact.user_code.lightning_task import lightning_task as lightning_task
     from autoact.workflows.check import check as check
     from autoact.workflows.checking.check_result import CheckResult as CheckResult

@@ -65,10 +65,20 @@ class TrainSettings:
             stopping; ``train``: on the training rows, and the best epoch on the validation rows is kept. Recipes take
             ``train+validation`` unless given, your own module ``train``. The test part stays sealed.
         register: name of the registered model; ``<task>-autoact`` unless given; ``none`` registers nothing.
+        ensemble: so many trainings, under seeds from ``search.seed`` on, whose scores the model averages; 0: one.
+
+    Raises:
+        AutoactError: names the setting, what was given and what is allowed.
     """
 
     rows: Optional[str] = None
     register: Optional[str] = None
+    ensemble: int = 0
+
+    def __post_init__(self) -> None:
+        check_values(self, "train")
+        if self.ensemble < 0 or self.ensemble == 1:
+            raise AutoactError(f"train.ensemble={self.ensemble} must be 2 or more, or 0 for a single model")
 
 
 @dataclass

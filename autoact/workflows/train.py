@@ -10,7 +10,9 @@ from pathlib import Path
 from autoact.config.effective_keys import TRAIN, Given
 from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config
+from autoact.core.errors import AutoactError
 from autoact.core.result_table import number
+from autoact.core.typed_values import check_value
 from autoact.data.prepare import prepare
 from autoact.data.settings import HALF
 from autoact.latency.hardware import resolve_device
@@ -41,6 +43,7 @@ def train(
     *,
     overrides: Sequence[str] = (),
     policy: str | None = None,
+    ensemble: int | None = None,
 ) -> TrainResult:
     """Train a recommended configuration, log the model to MLflow and register it; the test part stays sealed.
 
@@ -54,6 +57,8 @@ def train(
         overrides: settings as on the command line, such as ``"train.rows=train"`` and ``"output=runs"``.
         policy: ``"quality"``, ``"balanced"``, ``"economy"`` or ``"baseline"``; else the first of balanced, quality and
             economy that recommends.
+        ensemble: so many trainings under different seeds become one model, which averages their scores; 2 or more, as
+            ``train.ensemble=`` among the overrides.
 
     Raises:
         AutoactError: something does not fit, training failed, or the store did not take the model.
@@ -64,7 +69,10 @@ def train(
         ...
         autoact.core.errors.AutoactError: cannot read the recommendation 'nowhere.yaml': No such file or directory
     """
+    check_value(ensemble, int | None, "ensemble")
     source = configured(task, overrides, TRAIN)
+    if ensemble is not None:
+        source = replace(source, config=_with_ensemble(source.config, ensemble))
     chosen = source.recommendation(
         recommendation, "train needs recommendation=FILE, the recommended.yaml that a search wrote"
     )
@@ -98,6 +106,7 @@ def train(
         patience=config.search.patience,
         seed=config.search.seed,
         rows=rows,
+        ensemble=config.train.ensemble,
     )
     result = TrainResult(
         made.name,
@@ -111,6 +120,17 @@ def train(
         threshold=trained.threshold,
     )
     return deliver(result, delivery)
+
+
+def _with_ensemble(config: Config, ensemble: int) -> Config:
+    """The settings with what the argument says.
+
+    Raises:
+        AutoactError: an override says something else.
+    """
+    if config.train.ensemble not in (0, ensemble):
+        raise AutoactError(f"ensemble={ensemble} and train.ensemble={config.train.ensemble} say different things")
+    return replace(config, train=replace(config.train, ensemble=ensemble))
 
 
 def bounded_by_user(trainer: Mapping[str, object], given: Sequence[Given]) -> dict[str, object]:
@@ -173,15 +193,22 @@ def _summary(config: Config, task: Task, trained: TrainedModel, recommendation: 
     word = "recommended" if trained.policy.recommend else "the baseline's activations"
     lines = [f"Trained {task.name}{simulated}: policy {trained.name} ({word})", record.candidate.label()]
     lines += filter(None, [recommendation.rate_of_weights(trained.policy), *_said_threshold(task, trained)])
+    many = len(trained.records)
+    if many > 1:
+        first = record.candidate.seed
+        lines.append(f"{many} trainings, seeds {first} to {first + many - 1}, whose scores the model averages")
+    seconds = f"{sum(one.seconds for one in trained.records):.1f} s"
     if trained.rows == WHOLE:
         count = task.facts["rows"]["train"]
-        seconds = f"{record.seconds:.1f} s"
-        lines.append(f"{record.epochs} epochs on {count:,} rows (training and validation), {seconds}")
+        each = " each" if many > 1 else ""
+        lines.append(f"{record.epochs} epochs on {count:,} rows (training and validation){each}, {seconds}")
         return [*lines, *_of_the_search(config, trained, recommendation)]
-    lines.append(
-        f"validation {task.quality_unit} {number(record.quality)} at epoch {record.best_epoch} of {record.epochs}, "
-        f"{record.seconds:.1f} s"
-    )
+    for one in trained.records:
+        alone = f"seed {one.candidate.seed} by itself: " if many > 1 else ""
+        lines.append(
+            f"{alone}validation {task.quality_unit} {number(one.quality)} at epoch {one.best_epoch} of {one.epochs}, "
+            f"{one.seconds:.1f} s"
+        )
     return lines
 
 
@@ -197,5 +224,6 @@ def _of_the_search(config: Config, trained: TrainedModel, recommendation: Recomm
     if mean is not None:
         spread = "" if sd is None else f" +- {number(sd)} over seeds"
         unit = recommendation.metric.get("name") or "the quality"
-        lines.append(f"the final check of the search found {unit} {number(mean)}{spread} on test rows")
+        single = " of single models" if len(trained.records) > 1 else ""
+        lines.append(f"the final check of the search found {unit} {number(mean)}{spread}{single} on test rows")
     return lines

@@ -20,6 +20,7 @@ policy           quality, balanced, economy or baseline; else the first of balan
 train.rows       train+validation (recipes): learn from both, for the confirmed number of epochs (within
                  trainer.min_epochs and trainer.max_epochs, where given), without early stopping
                  train (your own module): learn from the training rows, keep the best epoch on the validation rows
+train.ensemble   5: five trainings under different seeds become one model, which averages their scores
 train.register   another name for the registered model; none registers nothing
 """
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import lightning
 import torch
+from lightning import LightningModule
 from torch import nn
 from torch.nn.functional import logsigmoid
 
-from autoact.core.errors import unknown
+from autoact.core.errors import AutoactError, unknown
+from autoact.latency.model_call import call_model
 from autoact.training.state._compat_torch import tree_map
 
 FORMS = ("number", "sigmoid", "softmax")
 
 
-class AveragedNetworks(lightning.LightningModule):
-    """Gives what, turned into scores by ``form``, is the mean of the networks' scores.
+class AveragedNetworks(LightningModule):
+    """Gives what, turned into scores by ``form``, is the mean of the networks' scores; ``score`` is the networks' own.
 
     Args:
         networks: equal but for their weights; in evaluation mode.
@@ -37,16 +38,22 @@ class AveragedNetworks(lightning.LightningModule):
         True
     """
 
+    score: Callable[..., torch.Tensor]
+
     def __init__(self, networks: Sequence[nn.Module], form: str = "number") -> None:
         super().__init__()
         if form not in FORMS:
             raise unknown("form", form, FORMS)
         self.networks = nn.ModuleList(networks)
         self.form = form
+        if callable(score := getattr(networks[0], "score", None)):
+            self.score = score
         self.eval()
 
-    def forward(self, *arguments: Any, **named: Any) -> Any:
+    def forward(self, x: Any = None, *further: Any, **named: Any) -> Any:
         """The output whose scores are the mean of the networks' scores; of several tensors, each by itself."""
+        # A first argument of its own: torch.export names dimensions by argument.
+        arguments = () if x is None else (x, *further)
         return tree_map(self._mean, *(network(*arguments, **named) for network in self.networks))
 
     def _mean(self, *outputs: Any) -> Any:
@@ -59,3 +66,34 @@ class AveragedNetworks(lightning.LightningModule):
             return out.log_softmax(-1).logsumexp(0)
         # The mean probability's logit, from logarithms: probabilities near 0 and 1 keep their digits.
         return logsigmoid(out).logsumexp(0) - logsigmoid(-out).logsumexp(0)
+
+
+def averaged(networks: Sequence[LightningModule], example: Any) -> AveragedNetworks:
+    """One module whose scores are the mean of the networks' own (``score(output)``, as the recipes have it).
+
+    Networks without a method ``score`` give scores, as the metric of a module of the user's own takes them.
+
+    Args:
+        networks: equal but for their weights; in evaluation mode.
+        example: what a network takes, two rows or more.
+
+    Raises:
+        AutoactError: no form gives that mean.
+    """
+    scores = [score for network in networks if callable(score := getattr(network, "score", None))]
+    if len(scores) < len(networks):
+        return AveragedNetworks(networks)
+    with torch.no_grad():
+        wanted = torch.stack(
+            [score(call_model(one, example)) for one, score in zip(networks, scores, strict=True)]
+        ).mean(0)
+        for form in FORMS:
+            made = AveragedNetworks(networks, form)
+            found = made.score(call_model(made, example))
+            if found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-5):
+                return made
+    name = type(networks[0]).__name__
+    raise AutoactError(
+        f"{name}.score is none of {', '.join(FORMS)}, so that no output has the mean of {len(networks)} scores: train "
+        "it without train.ensemble"
+    )

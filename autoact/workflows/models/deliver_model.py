@@ -25,6 +25,7 @@ from autoact.tracking.mlflow_names import renamed, unique
 from autoact.tracking.models.model_artifacts import WEIGHTS, keep_model, log_model
 from autoact.tracking.models.model_registry import Registry
 from autoact.tracking.store import Store
+from autoact.training.ensembles.averaged_networks import AveragedNetworks
 from autoact.workflows.load_recommendation import FILE as RECOMMENDED
 from autoact.workflows.models.train_recommended import TrainedModel, output_form
 
@@ -37,7 +38,7 @@ class TrainResult:
         task: the task's name.
         policy: the policy's name.
         module: the trained module, in evaluation mode on the CPU.
-        record: what the training measured; see ``TrialRecord``.
+        record: what the training measured, see ``TrialRecord``; of an ensemble, what the first one did.
         rows: ``train+validation`` or ``train``: what was learnt from.
         summary: what was trained and how good it is, a sentence per line.
         notes: what the reader must know.
@@ -157,7 +158,11 @@ def deliver(trained: TrainResult, delivery: Delivery) -> TrainResult:
 
     def keep() -> tuple[Path, str]:
         folder = keep_model(trained.module, trained.files, Path(delivery.config.output), trained.task)
-        loading = f"autoact.restore_(module, safetensors.torch.load_file({str(folder / WEIGHTS)!r}), example_input=x)"
+        module = "module"
+        if isinstance(trained.module, AveragedNetworks):
+            count, form = len(trained.module.networks), trained.module.form
+            module = f"autoact.AveragedNetworks([make_module() for _ in range({count})], {form!r})"
+        loading = f"autoact.restore_({module}, safetensors.torch.load_file({str(folder / WEIGHTS)!r}), example_input=x)"
         return folder, f"{folder}: load it with {loading}"
 
     if delivery.store is None:
@@ -175,9 +180,11 @@ def deliver(trained: TrainResult, delivery: Delivery) -> TrainResult:
 def _log(trained: TrainResult, delivery: Delivery, store: Store) -> TrainResult:
     """Log and register the model, and say how to load it."""
     record, task, recommendation = trained.record, delivery.task, delivery.recommendation
-    summary, lines = f"{trained.policy}: {record.candidate.assignment.summary()}", []
+    ensemble = isinstance(trained.module, AveragedNetworks)
+    many = f", {len(trained.module.networks)} averaged" if isinstance(trained.module, AveragedNetworks) else ""
+    summary, lines = f"{trained.policy}: {record.candidate.assignment.summary()}{many}", []
     metrics = {"epochs": float(record.best_epoch), "train_seconds": record.seconds}
-    if record.quality is not None:
+    if record.quality is not None and not ensemble:  # a single training's value is not the ensemble's
         keys = unique([task.monitor], taken=metrics)
         metrics[keys[task.monitor]] = record.quality
         if note := renamed(keys):
@@ -194,6 +201,7 @@ def _log(trained: TrainResult, delivery: Delivery, store: Store) -> TrainResult:
             "policy": trained.policy,
             "rows": trained.rows,
             **({} if trained.threshold == HALF else {"threshold": trained.threshold}),
+            **({"ensemble": delivery.config.train.ensemble} if ensemble else {}),
         },
         metrics=metrics,
         tags={

@@ -19,6 +19,7 @@ from autoact.recommendation import Policy, Recommendation
 from autoact.tasks.decision_threshold import VALIDATION
 from autoact.tasks.task import Task
 from autoact.training.callbacks import OptimizerSettings, PredictionScore
+from autoact.training.ensembles.averaged_networks import averaged
 from autoact.training.lightning_session import LightningSession, SessionOptions, build_module, trainer_from
 from autoact.training.predictions import THRESHOLD
 from autoact.training.quiet_lightning import quiet_lightning
@@ -41,6 +42,7 @@ class TrainedModel:
         name: the policy's name.
         rows: ``train+validation`` or ``train``.
         threshold: of two classes: the probability above which the positive one is predicted.
+        records: what each training measured; of an ensemble there are several, and ``record`` is the first.
     """
 
     module: lightning.LightningModule
@@ -49,6 +51,7 @@ class TrainedModel:
     name: str
     rows: str = TRAIN
     threshold: float = HALF
+    records: tuple[TrialRecord, ...] = ()
 
 
 def chosen_rows(given: str | None, *, recipe: bool) -> str:
@@ -82,8 +85,11 @@ def train_recommended(
     patience: int | None = None,
     seed: int = 0,
     rows: str = TRAIN,
+    ensemble: int = 0,
 ) -> TrainedModel:
     """Train a policy's assignment with its settings; the test part stays sealed.
+
+    With ``ensemble``, so many trainings under seeds from ``seed`` on become one module, which averages their scores.
 
     With the rows ``train``, the best epoch on the validation rows is kept, and ``patience`` epochs without a better one
     end the training. With ``train+validation``, which the task then has among its training rows, it lasts for the
@@ -105,20 +111,32 @@ def train_recommended(
         threads=fastest_threads(task, device),
         activation_rate=recommendation.activation_rate,
     )
-    candidate = Candidate(chosen.assignment, chosen.settings, seed, Role.TRAIN)
     threshold = HALF if task.metric is None else task.metric.threshold
+    seeds = range(seed, seed + max(1, ensemble))
+    candidates = [Candidate(chosen.assignment, chosen.settings, one, Role.TRAIN) for one in seeds]
     if rows == WHOLE:
         if threshold == VALIDATION:
             task, threshold = _at_confirmed_threshold(task, chosen)
-        trained, record = _train_to_the_end(task, candidate, chosen.epochs, options)
-        return TrainedModel(trained, record, chosen, name, rows, float(threshold))
+        made = [_train_to_the_end(task, candidate, chosen.epochs, options) for candidate in candidates]
+    else:
+        made = [_train_to_the_best(task, candidate, options) for candidate in candidates]
+    modules, records = zip(*made, strict=True)
+    if threshold == VALIDATION:
+        threshold = records[0].metrics[THRESHOLD]
+    trained = averaged(modules, task.example_input) if ensemble else modules[0]
+    return TrainedModel(trained, records[0], chosen, name, rows, float(threshold), records)
+
+
+def _train_to_the_best(
+    task: Task, candidate: Candidate, options: SessionOptions
+) -> tuple[lightning.LightningModule, TrialRecord]:
+    """Train, and keep the best epoch on the validation rows."""
     session = LightningSession(task, options)
     session.start([(0, candidate)])
     (record,) = session.advance()
     if not record.complete:
         raise AutoactError(f"training failed: {record.reason}")
-    threshold = record.metrics[THRESHOLD] if threshold == VALIDATION else threshold
-    return TrainedModel(session.modules()[0].eval().cpu(), record, chosen, name, rows, float(threshold))
+    return session.modules()[0].eval().cpu(), record
 
 
 def _at_confirmed_threshold(task: Task, policy: Policy) -> tuple[Task, float]:

@@ -155,6 +155,7 @@ LATER = {
     "tracking.parent_run_id": "tracking/mlflow_tracker.py",
     "train.rows": "workflows/train.py",
     "train.register": "workflows/models/deliver_model.py",
+    "train.ensemble": "workflows/train.py",
     "module": "user_code/from_references.py",
     "module_arguments": "user_code/from_references.py",
     "datamodule": "user_code/from_references.py",
