@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # torch is imported when a model is given
 
 # Which policy is meant where none is named.
 PREFERRED = ("balanced", "quality", "economy")
+# What a policy's plain data leave out where it says nothing: files of earlier releases keep their digests.
+_SILENT = {"threshold": None, "ensemble": 0}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Policy:
         evidence: metric, interval, latency, cost and ratios, as plain data.
         threshold: of two classes: median decision threshold of the fresh seeds, each fitted on validation rows; None
             where none was fitted (``task.threshold``).
+        ensemble: so many trainings are averaged; 0: a single one. Their activations may be the baseline's own.
     """
 
     recommend: bool
@@ -50,12 +53,13 @@ class Policy:
     reason: str
     evidence: PlainData = field(default_factory=dict)
     threshold: float | None = None
+    ensemble: int = 0
 
     def to_dict(self) -> PlainData:
         """Plain data."""
         nested = {"assignment": self.assignment.to_dict(), "settings": dict(self.settings)}
-        data = {**vars(self), **nested, "evidence": dict(self.evidence)}
-        return {name: value for name, value in data.items() if name != "threshold" or value is not None}
+        plain = {name: value for name, value in vars(self).items() if name not in _SILENT or value != _SILENT[name]}
+        return {**plain, **nested, "evidence": dict(self.evidence)}
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Recommendation:
         created: ISO time, UTC.
         verdict: in words.
         metric: name, unit and mode of the quality.
-        policies: ``quality``, ``balanced``, ``economy`` where they exist.
+        policies: ``quality``, ``balanced``, ``economy`` where they exist; ``ensemble`` where one is recommended.
         baseline: the tuned baseline, in the same form.
         sites: site name -> current activation, shape, channels and channel dimension, as the search saw the model.
         rescale: whether initial weights were changed by each activation's rule.
@@ -330,6 +334,7 @@ def _read_policy(data: PlainData, where: str) -> Policy:
         reason=data["reason"],
         evidence=data["evidence"],
         threshold=data.get("threshold"),
+        ensemble=int(data.get("ensemble", 0)),
     )
 
 

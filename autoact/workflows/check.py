@@ -65,7 +65,10 @@ def check(
         recommendation, "check needs a recommendation: python -m autoact check recommended.yaml task=NAME"
     )
     policy = policy or source.config.policy
-    chosen.policy(policy)
+    if size := chosen.policy(policy).ensemble:
+        raise AutoactError(
+            f"policy={policy} averages {size} trainings, and check measures single models: name another policy"
+        )
     source = source.as_in_search(chosen)
     config, storage = source.config, None
     if test:

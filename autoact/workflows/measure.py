@@ -176,7 +176,7 @@ def _variants(
         raise AutoactError("a recommendation is measured beside one model: give the one that the search saw")
     (model,) = models.values()
     found = source if isinstance(source, Recommendation) else load_recommendation(source)
-    names = [name for name, policy in found.policies.items() if policy.recommend]
+    names = [name for name, policy in found.policies.items() if policy.recommend and not policy.ensemble]
     if not names:
         raise AutoactError(f"the recommendation of {found.task} keeps the baseline: there is nothing to compare with")
     return {name: found.apply(model, name, example_input=example) for name in names}

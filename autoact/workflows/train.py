@@ -55,10 +55,10 @@ def train(
             a search's result or its ``recommendation``; as ``recommendation=`` among the overrides unless given.
         task: a recipe's task by name, a whole ``autoact.Config``, or ``autoact.lightning_task(...)``.
         overrides: settings as on the command line, such as ``"train.rows=train"`` and ``"output=runs"``.
-        policy: ``"quality"``, ``"balanced"``, ``"economy"`` or ``"baseline"``; else the first of balanced, quality and
-            economy that recommends.
+        policy: ``"quality"``, ``"balanced"``, ``"economy"``, ``"baseline"``, or ``"ensemble"`` where one is
+            recommended; else the first of balanced, quality and economy that recommends.
         ensemble: so many trainings under different seeds become one model, which averages their scores; 2 or more, as
-            ``train.ensemble=`` among the overrides.
+            ``train.ensemble=`` among the overrides. With ``policy="ensemble"`` as many as recommended.
 
     Raises:
         AutoactError: something does not fit, training failed, or the store did not take the model.
@@ -106,7 +106,7 @@ def train(
         patience=config.search.patience,
         seed=config.search.seed,
         rows=rows,
-        ensemble=config.train.ensemble,
+        ensemble=config.train.ensemble or chosen.policy(policy).ensemble,
     )
     result = TrainResult(
         made.name,
@@ -224,6 +224,6 @@ def _of_the_search(config: Config, trained: TrainedModel, recommendation: Recomm
     if mean is not None:
         spread = "" if sd is None else f" +- {number(sd)} over seeds"
         unit = recommendation.metric.get("name") or "the quality"
-        single = " of single models" if len(trained.records) > 1 else ""
+        single = " of single models" if len(trained.records) > 1 and not policy.ensemble else ""
         lines.append(f"the final check of the search found {unit} {number(mean)}{spread}{single} on test rows")
     return lines

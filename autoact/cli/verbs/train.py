@@ -17,6 +17,7 @@ the recommendation and the preprocessing are written to a folder below output=.
 
 recommendation   a file, runs:/RUN_ID/recommended.yaml, models:/NAME/3 or models:/NAME@candidate
 policy           quality, balanced, economy or baseline; else the first of balanced, quality, economy that recommends
+                 ensemble, where one is recommended: its trainings become one model, which averages their scores
 train.rows       train+validation (recipes): learn from both, for the confirmed number of epochs (within
                  trainer.min_epochs and trainer.max_epochs, where given), without early stopping
                  train (your own module): learn from the training rows, keep the best epoch on the validation rows

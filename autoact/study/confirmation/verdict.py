@@ -15,6 +15,8 @@ from autoact.tasks.task import Task
 # A cheaper assignment has to be cheaper by more than this, with its measurement error.
 CHEAPER = 0.98
 
+# The row of the tuned baseline's ensembles.
+TUNED = "tuned" + ENSEMBLE
 # Why a policy ends at the baseline's own activations before any interval is asked.
 _OWN = {
     "quality": "no other assignment{within} did better than the baseline's own on validation rows under fresh seeds",
@@ -44,7 +46,10 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Ruling:
-    """Whether a policy's assignment replaces the baseline's, and why, in one sentence with the numbers."""
+    """Whether a policy's assignment replaces the baseline's, and why, in one sentence with the numbers.
+
+    Of ensembles, ``policy`` is the name of their row, and ``recommend`` says whether to average trainings.
+    """
 
     policy: str
     recommend: bool
@@ -162,7 +167,7 @@ def rule_on_ensembles(
     latencies: Mapping[str, Ratio],
     broken: Mapping[str, str],
 ) -> Ruling | None:
-    """Whether averaging trainings is recommended, and of which setting, with the numbers; None where it was not asked.
+    """Whether averaging trainings is recommended, and of which setting, with the numbers; None where nobody asked.
 
     Ensembles of ``quality`` have to be better than the single tuned baseline and than as large ensembles of the
     baseline's own activations; those of the tuned baseline, than a single one. ``latencies`` are relative to that one,
@@ -172,7 +177,7 @@ def rule_on_ensembles(
     if claim is None:
         return None
     if claim.why_not:
-        return Ruling("ensemble", False, claim.why_not)
+        return Ruling(TUNED, False, claim.why_not)
 
     def against_one(name: str) -> str:
         dearer = f", at {latencies[name + ENSEMBLE].value:.1f} times the latency"
@@ -183,18 +188,19 @@ def rule_on_ensembles(
     many, own = f"{claim.size} trainings of", f"{claim.size} of the tuned baseline"
     if "quality" in won:
         beside = f"{interval_text(claim.over['tuned'], task)} against {own}"
-        return Ruling("ensemble", True, f"{many} quality's setting, averaged: {against_one('quality')}; {beside}")
+        return Ruling(
+            "quality" + ENSEMBLE, True, f"{many} quality's setting, averaged: {against_one('quality')}; {beside}"
+        )
     more = ""
     if "quality" in claim.gains:
         limit = broken.get("quality" + ENSEMBLE) or selection.doubts.get("quality")
         found = limit or f"{interval_text(claim.over['tuned'], task)} against {own}"
         more = f"; those of quality's setting are not recommended: {found}"
-    if "tuned" + ENSEMBLE in broken:
-        return Ruling("ensemble", False, f"{own}: {broken['tuned' + ENSEMBLE]}{more}")
+    if TUNED in broken:
+        return Ruling(TUNED, False, f"{own}: {broken[TUNED]}{more}")
     finding = "" if "tuned" in won else ", a loss" if claim.gains["tuned"].high < 0 else ", which includes zero"
-    return Ruling(
-        "ensemble", "tuned" in won, f"{many} the tuned baseline, averaged: {against_one('tuned')}{finding}{more}"
-    )
+    said = f"{many} the tuned baseline, averaged: {against_one('tuned')}{finding}{more}"
+    return Ruling(TUNED, "tuned" in won, said)
 
 
 def _ensemble_won(claim: EnsembleClaim, name: str) -> bool:

@@ -369,8 +369,10 @@ def ensemble_line(result: SearchResult) -> str:
     """Whether averaging trainings is recommended; empty where it was not asked for."""
     if result.ensemble is None:
         return ""
-    word = "recommended" if result.ensemble.recommend else "not recommended"
-    return f"ensemble: {word}: {result.ensemble.reason}"
+    word, more = "not recommended", ""
+    if result.ensemble.recommend:
+        word, more = "recommended", " (policy=ensemble of python -m autoact train makes it one model)"
+    return f"ensemble: {word}: {result.ensemble.reason}{more}"
 
 
 def tuning_line(result: SearchResult) -> str:

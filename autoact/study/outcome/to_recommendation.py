@@ -36,6 +36,11 @@ def recommendation(
             evidence = {**baseline.evidence, "challenger": challenger}
             mine = replace(baseline, reason=f"keep the baseline: {ruling.reason}", evidence=evidence)
         policies[name] = mine
+    if (averaging := result.ensemble) is not None and averaging.recommend:
+        row = result.row(averaging.policy)
+        assert row is not None
+        mine = _policy(result, averaging.policy, recommend=True, reason=averaging.reason)
+        policies["ensemble"] = replace(mine, ensemble=row.ensemble)
     choices = [choice for policy in [*policies.values(), baseline] for choice in policy.assignment.values()]
     learnt = any(get(choice.name).learnable for choice in choices)
     return Recommendation(
@@ -92,7 +97,7 @@ def _evidence(result: SearchResult, name: str, row: Row) -> PlainData:
         "validation": row.validation,
         "validation_mean_over_fresh_seeds": row.fresh,
         "test_mean": row.test,
-        "test_sd_over_seeds": row.test_sd,
+        "test_sd_over_seeds": None if row.ensemble else row.test_sd,
         "seeds": result.seeds or None,
         "latency_ms": row.latency_ms,
         "latency_p90_ms": row.p90_ms,

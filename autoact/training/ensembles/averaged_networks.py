@@ -50,6 +50,10 @@ class AveragedNetworks(LightningModule):
             self.score = score
         self.eval()
 
+    def __len__(self) -> int:
+        """How many networks there are."""
+        return len(self.networks)
+
     def forward(self, x: Any = None, *further: Any, **named: Any) -> Any:
         """The output whose scores are the mean of the networks' scores; of several tensors, each by itself."""
         # A first argument of its own: torch.export names dimensions by argument.

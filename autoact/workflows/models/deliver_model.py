@@ -160,7 +160,7 @@ def deliver(trained: TrainResult, delivery: Delivery) -> TrainResult:
         folder = keep_model(trained.module, trained.files, Path(delivery.config.output), trained.task)
         module = "module"
         if isinstance(trained.module, AveragedNetworks):
-            count, form = len(trained.module.networks), trained.module.form
+            count, form = len(trained.module), trained.module.form
             module = f"autoact.AveragedNetworks([make_module() for _ in range({count})], {form!r})"
         loading = f"autoact.restore_({module}, safetensors.torch.load_file({str(folder / WEIGHTS)!r}), example_input=x)"
         return folder, f"{folder}: load it with {loading}"
@@ -180,11 +180,11 @@ def deliver(trained: TrainResult, delivery: Delivery) -> TrainResult:
 def _log(trained: TrainResult, delivery: Delivery, store: Store) -> TrainResult:
     """Log and register the model, and say how to load it."""
     record, task, recommendation = trained.record, delivery.task, delivery.recommendation
-    ensemble = isinstance(trained.module, AveragedNetworks)
-    many = f", {len(trained.module.networks)} averaged" if isinstance(trained.module, AveragedNetworks) else ""
+    size = len(trained.module) if isinstance(trained.module, AveragedNetworks) else 0
+    many = f", {size} averaged" if size else ""
     summary, lines = f"{trained.policy}: {record.candidate.assignment.summary()}{many}", []
     metrics = {"epochs": float(record.best_epoch), "train_seconds": record.seconds}
-    if record.quality is not None and not ensemble:  # a single training's value is not the ensemble's
+    if record.quality is not None and not size:  # a single training's value is not the ensemble's
         keys = unique([task.monitor], taken=metrics)
         metrics[keys[task.monitor]] = record.quality
         if note := renamed(keys):
@@ -201,7 +201,7 @@ def _log(trained: TrainResult, delivery: Delivery, store: Store) -> TrainResult:
             "policy": trained.policy,
             "rows": trained.rows,
             **({} if trained.threshold == HALF else {"threshold": trained.threshold}),
-            **({"ensemble": delivery.config.train.ensemble} if ensemble else {}),
+            **({"ensemble": size} if size else {}),
         },
         metrics=metrics,
         tags={

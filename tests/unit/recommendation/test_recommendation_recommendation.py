@@ -71,6 +71,20 @@ def test_the_rules_of_initial_weights_are_noted_and_told_where_weights_are_drawn
         replace(noted, initialisation={"tanh": "0" * 8}).apply(model(), rescale=True, example_input=x)
 
 
+def test_an_ensemble_is_a_policy_that_says_its_size(tmp_path: Path) -> None:
+    plain = recommendation()
+    averaged = replace(plain.policies["quality"], ensemble=5)
+    made = replace(plain, policies={**plain.policies, "ensemble": averaged})
+    read = load_recommendation(made.save(tmp_path / "recommended.yaml"))
+    assert read == made and read.policy("ensemble").ensemble == 5
+    assert read.named()[0] == "quality", "one model unless it is asked for"
+    assert "ensemble" not in plain.to_dict()["policies"]["quality"]
+    data = made.to_dict()
+    data["policies"]["ensemble"]["ensemble"] = 1
+    with pytest.raises(AutoactError, match="'ensemble' holds 1: it must be 2 or more"):
+        Recommendation.from_dict(data)
+
+
 def test_apply_gives_a_copy_that_computes_the_assignment() -> None:
     before = model()
     after = recommendation().apply(before, "quality")

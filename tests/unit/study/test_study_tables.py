@@ -129,6 +129,9 @@ def test_an_ensemble_is_a_row_and_a_line(kit):
     assert result.gains["quality: ensemble"].mean > result.gains["quality"].mean
     assert result.ensemble.recommend and ensemble_line(result).startswith("ensemble: recommended: 3 trainings of")
     assert any("over those that were scored" in line for line in final_table(result).footnotes)
+    made_of = made(result).policies["ensemble"]
+    assert (made_of.recommend, made_of.ensemble, made_of.reason) == (True, 3, result.ensemble.reason)
+    assert made_of.assignment == result.row(result.ensemble.policy).candidate.assignment
     assert set(result.trainings["ensembles"]["scores"]) >= {"tuned", "quality"}
     assert "predictions" not in str(result.trainings)
     plain = kit.run(kit.Bench(task=kit.task(metric=accuracy), confirm=dataclasses.replace(told, ensemble=0)), engine)

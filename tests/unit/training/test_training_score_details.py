@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from autoact.core.trial import Candidate
 from autoact.tasks.metrics import METRICS
 from autoact.training.lightning_session import LightningSession, SessionOptions
 from autoact.training.population import PopulationSession
+from autoact.training.predictions import RowScores
 from autoact.training.score_details import by_group
 
 DRAW = np.random.default_rng(0)
@@ -118,3 +121,16 @@ def test_test_rows_are_judged_at_the_threshold_that_each_training_fitted_on_vali
         found = record.details["groups"]["gender"]["f"]["score"]
         assert found == METRICS["f1"].at(threshold)(y[held], score[held])
         assert len(record.replicates) == 50
+
+
+@pytest.mark.parametrize("make", [LightningSession, PopulationSession])
+def test_predictions_of_each_row_are_kept_where_the_task_asks_for_them(task, make):
+    asking = dataclasses.replace(task, keep_predictions=True)
+    session = make(asking, SessionOptions())
+    session.start([(seed, Candidate(Assignment({}), seed=seed)) for seed in (1, 2)])
+    session.advance()
+    scores = session.score(task.datamodule(0))
+    for record in session.records():
+        kept = RowScores.unpacked(record.details["predictions"])
+        assert kept.scores.dtype == np.float32 and len(kept.scores) == len(kept.targets) > 50
+        assert task.metric(*kept) == pytest.approx(scores[record.number])

@@ -17,6 +17,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.trial import PRUNED, Candidate
 from autoact.study.proposal.local_search import points_at_random
 from autoact.study.settings import SearchSettings
+from autoact.study.storage.study_notes import open_notes
 from autoact.study.storage.trial_store import peek
 
 
@@ -368,3 +369,12 @@ def test_a_storage_that_cannot_be_written_says_so_in_one_line(kit, monkeypatch):
         ) as said:
             write()
         assert "\n" not in str(said.value)
+
+
+def test_a_text_of_any_length_is_noted_in_parts() -> None:
+    notes = open_notes(None, "long texts")
+    long = "".join(str(number) for number in range(50_000))
+    notes.note_long("rows-1", long)
+    notes.note_long("rows-2", "")
+    assert notes.noted_long("rows-") == {"1": long, "2": ""}
+    assert max(len(text) for text in notes.study.user_attrs.values()) < 65_536

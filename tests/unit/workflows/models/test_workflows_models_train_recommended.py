@@ -57,7 +57,7 @@ class Groups(Callback):
 SITE = {"current": "relu", "shape": [2, 4], "channels": 4, "channel_dim": -1}
 
 
-def task_of(watch: Callback) -> Task:
+def task_of(*callbacks: Callback) -> Task:
     return Task(
         name="tiny",
         make_module=Net,
@@ -68,7 +68,7 @@ def task_of(watch: Callback) -> Task:
         example_input=torch.zeros(2, 3),
         make_input=lambda size: torch.zeros(size, 3),
         trainer={"max_epochs": 2},
-        make_callbacks=lambda: [watch],
+        make_callbacks=lambda: list(callbacks),
     )
 
 
@@ -76,6 +76,7 @@ def task_of(watch: Callback) -> Task:
 @pytest.mark.parametrize("rate", [1.0, 0.1])
 def test_weights_of_activations_train_at_the_rate_that_the_file_says(rows: str, rate: float) -> None:
     watch = Groups()
+    task = task_of(watch)
     policy = Policy(True, Assignment({"act": "prelu"}), {"learning_rate": 0.02, "weight_decay": 0.3}, 2, "better")
     made = Recommendation("tiny", "2026-01-01", "v", {}, {"quality": policy}, policy, {"act": SITE})
     made = Recommendation(**{**vars(made), "activation_rate": rate})
@@ -119,3 +120,18 @@ def test_the_dropout_that_the_file_says_is_in_force(rows: str) -> None:
 def test_a_dropout_that_the_network_cannot_have_is_refused(rows: str) -> None:
     with pytest.raises(AutoactError, match=r"^dropout=0\.3 cannot be set: Net has no nn\.Dropout layer, as the sea"):
         recommended_with_dropout(Net, rows, 0.3)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_an_ensemble_averages_trainings_under_seeds_of_their_own(rows: str) -> None:
+    policy = Policy(True, Assignment({"act": "tanh"}), {"learning_rate": 0.02}, 2, "better")
+    site = {"current": "relu", "shape": [2, 4], "channels": 4, "channel_dim": -1}
+    made = Recommendation("tiny", "2026-01-01", "v", {}, {"quality": policy}, policy, {"act": site})
+    cpu, x = torch.device("cpu"), torch.randn(5, 3)
+    ensemble = train_recommended(task_of(), made, None, device=cpu, rows=rows, seed=7, ensemble=3)
+    alone = [train_recommended(task_of(), made, None, device=cpu, rows=rows, seed=seed) for seed in (7, 8, 9)]
+    assert [one.candidate.seed for one in ensemble.records] == [7, 8, 9]
+    assert [one.quality for one in ensemble.records] == [one.record.quality for one in alone]
+    outputs = torch.stack([one.module(x) for one in alone])
+    assert torch.allclose(ensemble.module(x), outputs.mean(0), atol=1e-6)
+    assert outputs.std(0).max() > 1e-3, "seeds differ"

@@ -1,12 +1,16 @@
 """What is said of a model's activations before a search."""
 
+import pytest
 import torch
 from torch import nn
 
+from autoact.core.errors import AutoactError
 from autoact.sites import find_sites
 from autoact.space.build_space import build_space
 from autoact.space.settings import SpaceSettings
-from autoact.workflows.searching.search_setup import what_is_searched
+from autoact.tasks.metrics import METRICS
+from autoact.tasks.task import Task
+from autoact.workflows.searching.search_setup import averageable, what_is_searched
 
 
 class Net(nn.Module):
@@ -27,3 +31,11 @@ def test_what_the_model_itself_holds_has_a_name() -> None:
     assert lines[1].startswith(
         "not searched: the model itself: calls cos() at test_workflows_searching_search_setup.py:"
     )
+
+
+def test_only_predictions_that_are_known_can_be_averaged() -> None:
+    logged = Task("own", None, None, "val_auc", "max", "auc", None, None)  # type: ignore[arg-type]
+    with pytest.raises(AutoactError, match=r"confirm\.ensemble=5 averages predictions, and val_auc is logged by"):
+        averageable(logged, 5)
+    known = Task("own", None, None, "val_mse", "min", "MSE", None, None, METRICS["mse"])  # type: ignore[arg-type]
+    assert averageable(known, 5).keep_predictions and not known.keep_predictions
