@@ -107,6 +107,29 @@ def test_without_a_final_check_nothing_is_recommended(small, cli, tmp_path):
         assert not any(policy.recommend for policy in autoact.load_recommendation(file).policies.values())
 
 
+def test_ensembles_are_rows_and_cost_no_training(small, cli, tmp_path):
+    words = [*small, "confirm.seeds=3", "confirm.ensemble=2", f"output={tmp_path}"]
+    done = cli("search", *words)
+    assert done.code == 0, done.err
+    assert "ensemble: 2 of the tuned baseline" in done.out and "\n  ensemble: " in done.out
+    (study,) = tmp_path.glob("cancer-*")
+    found = json.loads((study / "confirmation.json").read_text())
+    assert found["ensembles"]["size"] == 2
+    tuned = found["ensembles"]["scores"]["tuned"]
+    assert tuned["ensembles"] == 3 and "ROC AUC" in tuned["others"]
+    assert "| ensemble: 2 of the tuned baseline |" in (study / "report.md").read_text()
+    again = cli("search", *words)
+    assert again.code == 0 and json.loads((study / "confirmation.json").read_text()) == found
+    made = autoact.load_recommendation(study / "recommended.yaml")
+    assert ("ensemble" in made.policies) == ("ensemble: recommended" in done.out)
+
+
+def test_an_ensemble_of_all_seeds_is_refused(small, cli, tmp_path):
+    done = cli("search", *small, "confirm.seeds=3", "confirm.ensemble=3", f"output={tmp_path}")
+    assert done.code == 2 and done.err.count("\n") == 1
+    assert "confirm.ensemble=3 must be 0 for none, or from 2 to one less than confirm.seeds=3" in done.err
+
+
 def test_the_plan_is_printed_and_nothing_is_written(small, cli, tmp_path):
     done = cli("search", *small, "--plan", f"output={tmp_path / 'runs'}")
     assert done.code == 0

@@ -117,6 +117,17 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         del sys.modules[module]
 
 
+def test_a_metric_that_the_module_logs_has_no_predictions_to_average(
+    package: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = [f"module={package}.models:Churn", f"datamodule={package}.data:ChurnData", f"trust={package}"]
+    words = ["search", *own, "monitor=val_auc", "mode=max", *SMALL, "confirm.seeds=3", "confirm.ensemble=2"]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "confirm.ensemble=2 averages predictions, and val_auc is logged by the module itself" in error
+    assert error.count("\n") == 1 and "metric=package.module:function" in error
+
+
 def test_the_command_line_takes_a_foreign_module_all_the_way(package: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = [
         "search",

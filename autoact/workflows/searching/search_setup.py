@@ -162,7 +162,7 @@ def averageable(task: Task, size: int) -> Task:
     if task.metric is None:
         raise AutoactError(
             f"confirm.ensemble={size} averages predictions, and {task.monitor} is logged by the module itself: let "
-            "autoact compute the metric (metric=NAME instead of monitor=), or leave confirm.ensemble out"
+            "autoact compute it (metric=package.module:function), or leave confirm.ensemble out"
         )
     return replace(task, keep_predictions=True)
 

@@ -1,5 +1,6 @@
 """From a recommendation to a trained model, on the command line."""
 
+import dataclasses
 import re
 
 import pytest
@@ -52,6 +53,33 @@ def test_a_policy_is_trained(policy, recommended, small, cli, tmp_path):
     restored = autoact.restore_(module, weights, example_input=example).state_dict()
     assert all(torch.equal(restored[name], value) for name, value in weights.items())
     assert load_recommendation(folder / "recommended.yaml").digest == load_recommendation(recommended).digest
+
+
+def test_an_ensemble_is_one_model_that_averages(recommended, small, cli, tmp_path):
+    done = train(
+        cli, small, f"recommendation={recommended}", "policy=baseline", "train.ensemble=2", f"output={tmp_path}"
+    )
+    assert done.code == 0, done.err
+    assert "2 trainings, seeds 0 to 1, whose scores the model averages" in done.out
+    (folder,) = tmp_path.iterdir()
+    form = re.search(r"AveragedNetworks\(\[make_module\(\) for _ in range\(2\)\], '(\w+)'\)", done.out).group(1)
+    make = recipe_task(settings(compose(["task=cancer"]))).make_module
+    weights, x = load_file(folder / "model.safetensors"), torch.randn(6, 30)
+    module = autoact.restore_(autoact.AveragedNetworks([make(), make()], form), weights, example_input=x).eval()
+    alone = torch.stack([network(x)[:, 0].sigmoid() for network in module.networks])
+    assert torch.allclose(module.score(module(x)), alone.mean(0), atol=1e-6)
+    assert not torch.allclose(alone[0], alone[1])
+
+
+def test_an_ensemble_that_the_search_recommends_is_trained_as_large_as_it_was(recommended, small, cli, tmp_path):
+    made = load_recommendation(recommended)
+    policies = {**made.policies, "ensemble": dataclasses.replace(made.baseline, recommend=True, ensemble=3)}
+    file = dataclasses.replace(made, policies=policies).save(tmp_path / "recommended.yaml")
+    done = train(cli, small, f"recommendation={file}", "policy=ensemble", f"output={tmp_path / 'out'}")
+    assert done.code == 0, done.err
+    assert "Trained cancer: policy ensemble (recommended)" in done.out and "3 trainings, seeds 0 to 2" in done.out
+    checked = cli("check", *small, f"recommendation={file}", "policy=ensemble")
+    assert checked.code == 2 and "policy=ensemble averages 3 trainings" in checked.err
 
 
 def test_the_number_of_the_search_has_its_own_metric(recommended, small, cli, tmp_path):
