@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from autoact.core.trial import Role, TrialRecord
 from autoact.core.value_holders import PlainData
 from autoact.study.callbacks import SearchCallback
+from autoact.study.confirmation.ensembles import validation_means
 from autoact.study.confirmation.paired_differences import pairs_of
 from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
 from autoact.study.confirmation.shortlist import shortlist
@@ -50,12 +51,15 @@ class StageOneChoice:
         selection: the trials that the claim is made with; their picks go by means over fresh seeds.
         trained: name of a trial (``trial 12``) -> its trainings.
         over: what the means are over: ``10 fresh seeds``, or folds.
+        ensembles: setting -> mean score of its ensembles on validation rows, which decides nothing; none in folds,
+            since no two trainings of a setting then share their validation rows.
     """
 
     selection: Selection
     trained: Mapping[str, RetrainedCandidate]
     how: str
     over: str = ""
+    ensembles: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,12 @@ class Choosing:
         pool = list({same(record.candidate): record for record in [*short, *twins.values()]}.values())
         turns = turns_of(ledger.seed, noted["seeds"], noted["folds"])
 
+        size = 0 if noted["folds"] else self.settings.ensemble
+
         def retraining_of(wanted: Sequence[TrialRecord]) -> Retraining:
-            retraining = Retraining(
-                {name_of(r): r.candidate for r in wanted}, ledger, trainer, observers, stage=Role.CHOOSING
-            )
+            named = {name_of(r): r.candidate for r in wanted}
+            keep = named if size else ()
+            retraining = Retraining(named, ledger, trainer, observers, stage=Role.CHOOSING, keep=keep)
             for observer in observers:
                 observer.choosing(retraining.different * len(turns))
             return retraining
@@ -133,7 +139,8 @@ class Choosing:
             doubts = dict.fromkeys(chosen.policies, doubt_at(edge[0], space))
         chosen = replace(chosen, twins=own, doubts={p: why for p, why in doubts.items() if p in own})
         how = _how(len(pool), noted["seeds"], noted["folds"], dropped)
-        return StageOneChoice(chosen, trained, how, _over(noted["seeds"], noted["folds"]))
+        ensembles = validation_means(task, chosen, trained, size) if size else {}
+        return StageOneChoice(chosen, trained, how, _over(noted["seeds"], noted["folds"]), ensembles)
 
     def _edge(
         self, tried: Sequence[TrialRecord], staying: Sequence[TrialRecord], trained: Mapping[str, RetrainedCandidate]

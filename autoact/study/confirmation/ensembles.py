@@ -15,6 +15,7 @@ from autoact.study.confirmation.paired_differences import gain_of
 from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.study.paired_statistics import Interval
 from autoact.study.selection import Selection
+from autoact.study.tuned_baselines import name_of
 from autoact.tasks.metrics import Metric
 from autoact.tasks.task import Task
 from autoact.training.predictions import RowScores, left_out
@@ -98,6 +99,43 @@ def scored_settings(selection: Selection) -> list[str]:
     return names if twin is None else [*names, twin]
 
 
+def validation_means(
+    task: Task, selection: Selection, trained: Mapping[str, RetrainedCandidate], size: int
+) -> dict[str, float]:
+    """Setting -> the mean score of its ensembles on validation rows; without those of fewer trainings than they need.
+
+    Args:
+        task: its metric scores.
+        selection: what the first stage chose.
+        trained: name of a trial (``trial 12``) -> its trainings, all on the same validation rows.
+        size: trainings in an ensemble.
+    """
+    assert task.metric is not None, "asked of tasks whose predictions are known"
+    records = {"tuned": selection.tuned, **selection.policies}
+    found = {}
+    for name in averaged(selection):
+        entry = trained[name_of(records[name])]
+        rows = [RowScores.unpacked(one) for one in entry.predictions.values()]
+        if len(rows) > size and not unlike(rows):
+            drawn = _means(rows, subsets(len(rows), size))
+            found[name] = statistics.fmean(task.metric(rows[0].targets, mean) for mean in drawn)
+    return found
+
+
+def unlike(rows: Sequence[RowScores]) -> bool:
+    """Whether these are predictions of different rows, or of the same ones in different orders."""
+    first = rows[0]
+    return any(
+        one.scores.shape != first.scores.shape or not np.array_equal(one.targets, first.targets) for one in rows[1:]
+    )
+
+
+def _means(rows: Sequence[RowScores], drawn: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """What each of the ensembles predicts."""
+    predicted = np.stack([one.scores for one in rows])
+    return [predicted[list(members)].mean(axis=0, dtype=np.float64) for members in drawn]
+
+
 def claim_ensembles(
     task: Task,
     selection: Selection,
@@ -117,11 +155,9 @@ def claim_ensembles(
     if len(turns) <= size:
         return EnsembleClaim(size, why_not=f"only {len(turns)} seeds finished, and ensembles of {size} need {size + 1}")
     rows = {name: {turn: RowScores.unpacked(entries[name].predictions[turn]) for turn in turns} for name in names}
-    first = rows["tuned"][turns[0]]
-    for one in (one for of in rows.values() for one in of.values()):
-        if one.scores.shape != first.scores.shape or not np.array_equal(one.targets, first.targets, equal_nan=True):
-            why = "trainings were scored on the test rows in different orders: let test_dataloader not shuffle them"
-            return EnsembleClaim(size, why_not=why)
+    if unlike([one for of in rows.values() for one in of.values()]):
+        why = "trainings were scored on the test rows in different orders: let test_dataloader not shuffle them"
+        return EnsembleClaim(size, why_not=why)
     scores = {
         name: ensemble_scores(entries[name], rows[name], size, task.metric, ordered=task.ordered, also=task.also)
         for name in names
@@ -172,8 +208,7 @@ def ensemble_scores(
     """
     turns = list(rows)
     drawn = subsets(len(turns), size)
-    targets, predicted = rows[turns[0]].targets, np.stack([rows[turn].scores for turn in turns])
-    means = [predicted[list(members)].mean(axis=0, dtype=np.float64) for members in drawn]
+    targets, means = rows[turns[0]].targets, _means(list(rows.values()), drawn)
     whole = [metric(targets, mean) for mean in means]
     without = [left_out(metric, targets, mean, ordered=ordered) for mean in means]
     known = all(without) and len({len(one) for one in without}) == 1

@@ -173,10 +173,11 @@ class Retraining:
         entry = self._known[key].get(str(turn))
         if entry is None:
             return False
-        if entry["score"] is not None and str(turn) not in self._predictions.get(key, {str(turn): ""}):
+        if self.test is None or entry["score"] is None:
+            return True
+        if key in self._predictions and str(turn) not in self._predictions[key]:
             return False
-        wanted = self.trainer.task.groups if self.test is not None and entry["score"] is not None else ()
-        return set(wanted) <= set(entry.get("details", {}).get("groups", {}))
+        return set(self.trainer.task.groups) <= set(entry.get("details", {}).get("groups", {}))
 
     def _keep(self, ended: Sequence[tuple[str, SeedFold, TrialRecord]], scores: Mapping[int, float]) -> None:
         for key, turn, record in ended:

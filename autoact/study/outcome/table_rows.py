@@ -51,6 +51,7 @@ def _ensemble_rows(evidence: SearchEvidence, single: Mapping[str, Row], ideal: f
     claim = evidence.confirmation.ensembles if evidence.confirmation else None
     if claim is None:
         return []
+    assert evidence.chosen is not None, "what is claimed was chosen"
     baseline, found = evidence.measured["tuned"], []
     for name, gain in claim.gains.items():
         scores, mine = claim.scores[name], evidence.measured[name + ENSEMBLE]
@@ -60,7 +61,8 @@ def _ensemble_rows(evidence: SearchEvidence, single: Mapping[str, Row], ideal: f
             name=name + ENSEMBLE,
             title=f"ensemble: {claim.size} of {setting}",
             candidate=single[name].candidate,
-            validation=None,
+            validation=evidence.chosen.ensembles.get(name),
+            fresh=evidence.chosen.ensembles.get(name),
             test=scores.mean,
             test_sd=scores.sd,
             latency_ms=mine.latency.median_ms,

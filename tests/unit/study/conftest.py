@@ -190,7 +190,7 @@ class Planted:
                 record = dataclasses.replace(record, replicates=rows, details=self.details(candidate))
             if job.validate and record.complete:
                 rows = tuple(self.validated(candidate, record.quality))
-                record = dataclasses.replace(record, replicates=rows)
+                record = dataclasses.replace(record, replicates=rows, details=self.details(candidate))
             records.append(record)
         return Outcome(tuple(records), states, scores)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,9 @@ def test_an_ensemble_is_a_row_and_a_line(kit):
         row.test > single.test
         and row.test_sd == result.trainings["ensembles"]["scores"]["quality"]["sd_over_ensembles"]
     )
+    four = [rows(single.candidate.with_seed(FIRST_SEED + seed, "choosing")).scores for seed in range(4)]
+    averages = [np.mean(three, axis=0) for three in itertools.combinations(four, 3)]
+    assert row.fresh == row.validation == pytest.approx(np.mean([accuracy(targets, one) for one in averages]))
     assert (row.latency_ms, row.cost) == (3 * single.latency_ms, 3 * single.cost)
     assert row.latency_ratio == pytest.approx(3 * single.latency_ratio) and row.measured
     assert result.gains["quality: ensemble"].mean > result.gains["quality"].mean
