@@ -229,7 +229,7 @@ def _row_values(row: Row, result: SearchResult) -> dict[str, float | None]:
         f"validation_{unit}": row.validation,
         f"validation_{unit}_over_fresh_seeds": row.fresh,
         f"test_{unit}": row.test,
-        f"test_{unit}_sd_over_seeds": row.test_sd,
+        f"test_{unit}_sd_over_{'ensembles' if row.ensemble else 'seeds'}": row.test_sd,
         "latency_ms": row.latency_ms,
         "latency_p90_ms": row.p90_ms,
         "latency_p99_ms": row.p99_ms,

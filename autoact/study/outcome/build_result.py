@@ -222,7 +222,7 @@ def _about_check(confirmation: Confirmation, task: Task, confidence: float) -> l
         )
     elif opening.number > 1:
         notes.append(
-            f"this is opening {opening.number} of the test part, for other finalists or more seeds: its intervals are "
-            f"wider for that"
+            f"this is opening {opening.number} of the test part, for other finalists, more seeds or ensembles: its "
+            "intervals are wider for that"
         )
     return notes
