@@ -153,7 +153,10 @@ def claim_ensembles(
     names = scored_settings(selection)
     turns = [turn for turn in entries["tuned"].scores if all(turn in entries[name].predictions for name in names)]
     if len(turns) <= size:
-        return EnsembleClaim(size, why_not=f"only {len(turns)} seeds finished, and ensembles of {size} need {size + 1}")
+        few = f"only {len(turns)} seeds finished, and ensembles of {size} need {size + 1}"
+        return EnsembleClaim(
+            size, why_not=f"{few}: a smaller confirm.ensemble, or more search.minutes where these bound it"
+        )
     rows = {name: {turn: RowScores.unpacked(entries[name].predictions[turn]) for turn in turns} for name in names}
     if unlike([one for of in rows.values() for one in of.values()]):
         why = "trainings were scored on the test rows in different orders: let test_dataloader not shuffle them"

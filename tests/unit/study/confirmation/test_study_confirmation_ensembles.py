@@ -239,7 +239,7 @@ def test_too_few_seeds_say_so(kit):
     whole = planted.quality
     planted.quality = lambda c: None if c.seed in (20_000, 20_001) and c.assignment == TANH else whole(c)
     found = claimed(kit, planted)
-    assert found.ensembles.why_not == "only 2 seeds finished, and ensembles of 2 need 3"
+    assert found.ensembles.why_not.startswith("only 2 seeds finished, and ensembles of 2 need 3: a smaller confirm.")
     ruling = rule_on_ensembles(kit.task("min"), selection_of(kit), found, {}, {})
     assert not ruling.recommend and ruling.reason == found.ensembles.why_not
 
