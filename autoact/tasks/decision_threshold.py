@@ -39,6 +39,19 @@ def check_threshold(value: object) -> float | str:
     return float(value)
 
 
+def check_averaged(threshold: float | str, setting: str) -> None:
+    """Refuse to average trainings, each of which fits a threshold to its own probabilities; ``setting`` asks for it.
+
+    Raises:
+        AutoactError: the threshold is fitted.
+    """
+    if threshold == VALIDATION:
+        raise AutoactError(
+            f"{setting} averages probabilities, and task.threshold={VALIDATION} fits each training's own threshold: "
+            "give a number (task.threshold=0.2), or leave one of the two out"
+        )
+
+
 def decided(y_score: np.ndarray, threshold: float) -> np.ndarray:
     """The class of each row as a certain probability: 1 above the threshold, else 0; NaN stays NaN.
 

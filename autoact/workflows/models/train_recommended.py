@@ -16,7 +16,7 @@ from autoact.core.trial import COMPLETE, Candidate, Role, TrialRecord
 from autoact.data.settings import HALF
 from autoact.latency.timer import fixed_threads
 from autoact.recommendation import Policy, Recommendation
-from autoact.tasks.decision_threshold import VALIDATION
+from autoact.tasks.decision_threshold import VALIDATION, check_averaged
 from autoact.tasks.task import Task
 from autoact.training.callbacks import OptimizerSettings, PredictionScore
 from autoact.training.ensembles.averaged_networks import averaged
@@ -98,8 +98,12 @@ def train_recommended(
     A decision threshold that is to be fitted is that of the best epoch with ``train``, else the recommendation's.
 
     Raises:
-        AutoactError: the recommendation does not fit the model or holds no threshold, or training failed.
+        AutoactError: the recommendation does not fit the model or holds no threshold, an ensemble would need one, or
+            training failed.
     """
+    threshold = HALF if task.metric is None else task.metric.threshold
+    if ensemble:
+        check_averaged(threshold, f"train.ensemble={ensemble}")
     module = task.make_module()
     module.configure_model()
     name, chosen = recommendation.named(policy)
@@ -111,7 +115,6 @@ def train_recommended(
         threads=fastest_threads(task, device),
         activation_rate=recommendation.activation_rate,
     )
-    threshold = HALF if task.metric is None else task.metric.threshold
     seeds = range(seed, seed + max(1, ensemble))
     candidates = [Candidate(chosen.assignment, chosen.settings, one, Role.TRAIN) for one in seeds]
     if rows == WHOLE:

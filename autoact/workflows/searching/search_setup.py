@@ -25,6 +25,7 @@ from autoact.space.search_space import SearchSpace
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.proposal.optuna_samplers import SAMPLERS, check_sampler
 from autoact.study.storage.study_identity import Identity, identify
+from autoact.tasks.decision_threshold import check_averaged
 from autoact.tasks.objectives import QUALITY, Objective, choose_objectives
 from autoact.tasks.task import Task
 from autoact.training.lightning_session import SessionOptions
@@ -157,13 +158,15 @@ def averageable(task: Task, size: int) -> Task:
     """The task whose final check keeps predictions, which its ensembles average.
 
     Raises:
-        AutoactError: the module logs the deciding metric itself, so that its predictions are unknown.
+        AutoactError: the module logs the deciding metric itself, so that its predictions are unknown; or each training
+            fits a decision threshold of its own.
     """
     if task.metric is None:
         raise AutoactError(
             f"confirm.ensemble={size} averages predictions, and {task.monitor} is logged by the module itself: let "
             "autoact compute it (metric=package.module:function), or leave confirm.ensemble out"
         )
+    check_averaged(task.metric.threshold, f"confirm.ensemble={size}")
     return replace(task, keep_predictions=True)
 
 

@@ -76,7 +76,6 @@ def task_of(*callbacks: Callback) -> Task:
 @pytest.mark.parametrize("rate", [1.0, 0.1])
 def test_weights_of_activations_train_at_the_rate_that_the_file_says(rows: str, rate: float) -> None:
     watch = Groups()
-    task = task_of(watch)
     policy = Policy(True, Assignment({"act": "prelu"}), {"learning_rate": 0.02, "weight_decay": 0.3}, 2, "better")
     made = Recommendation("tiny", "2026-01-01", "v", {}, {"quality": policy}, policy, {"act": SITE})
     made = Recommendation(**{**vars(made), "activation_rate": rate})

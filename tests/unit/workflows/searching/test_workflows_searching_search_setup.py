@@ -39,3 +39,6 @@ def test_only_predictions_that_are_known_can_be_averaged() -> None:
         averageable(logged, 5)
     known = Task("own", None, None, "val_mse", "min", "MSE", None, None, METRICS["mse"])  # type: ignore[arg-type]
     assert averageable(known, 5).keep_predictions and not known.keep_predictions
+    fitted = Task("own", None, None, "val_f1", "max", "F1", None, None, METRICS["f1"].at("validation"))  # type: ignore[arg-type]
+    with pytest.raises(AutoactError, match=r"confirm\.ensemble=5 .* fits each training's own threshold: give a number"):
+        averageable(fitted, 5)
