@@ -45,7 +45,7 @@ class BackgroundWriter:
         self._pause = pause
         self._queue: deque[tuple[str, Callable[[], None]]] = deque()
         self._changed = threading.Condition()
-        self._pausing = self._closing = False
+        self._pausing = self._closing = self._failed = False  # failed: the first write of the queue, at its last try
         self._ended = True
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
 
@@ -106,11 +106,12 @@ class BackgroundWriter:
             if not self._queue:
                 return False
             what, write = self._queue[0]
-            self._pausing, last_try = False, self._closing
+            self._pausing, last_try = False, self._closing and self._failed
         try:
             write()
         except StoreError as failure:
             if not failure.refused:
+                self._failed = True
                 self._wait_for_store(failure, last_try)
                 return not last_try
             self.refused.append(f"{what}: {failure}")
@@ -119,6 +120,7 @@ class BackgroundWriter:
             self.refused.append(f"{what}: {type(error).__name__}: {error}")
         with self._changed:
             self._queue.popleft()
+            self._failed = False
             self._changed.notify_all()
         return True
 

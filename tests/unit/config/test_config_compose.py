@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autoact.activations import canonical, function_key, get
 from autoact.config.compose import compose, settings
 from autoact.config.groups import GROUPS, conf_dir, options
 from autoact.config.key_names import renamed, unknown_key
 from autoact.config.trusted_code import load_trusted
 from autoact.core.errors import AutoactError
+from autoact.space.candidates import read_candidates
 from autoact.tasks.metrics import resolve
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,8 +59,8 @@ def test_every_task_has_a_recipe_that_takes_its_arguments_and_a_metric_of_its_ki
 def test_candidates_are_in_the_catalogue_and_different(choice):
     names = read(f"candidates={choice}").space.candidates
     assert len(names) > 5
-    assert [name for name in names if not get(canonical(name).name).searchable] == []
-    assert len({function_key(canonical(name)) for name in names}) == len(names)
+    found = read_candidates(names)  # refuses what cannot be searched
+    assert not found.merged and len(found.choices) == len(names)
 
 
 def test_the_default_candidates_are_those_of_the_python_face():

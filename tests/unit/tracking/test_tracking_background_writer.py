@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 from autoact.tracking.background_writer import BackgroundWriter
 from autoact.tracking.store import StoreError
@@ -58,6 +59,26 @@ def test_a_failure_during_the_last_flush_has_one_more_try():
 
     writer.put("write", write)
     threading.Timer(0.05, closing.set).start()
+    assert writer.close(60.0) == [] and len(tries) == 2
+
+
+def test_a_write_that_was_never_tried_has_two_tries_at_the_end():
+    tries, begun = [], threading.Event()
+    writer = BackgroundWriter(on_failure=lambda failure: None, pause=3600.0)
+
+    def first():
+        begun.set()
+        while not writer._closing:
+            time.sleep(0.001)
+
+    def second():
+        tries.append(1)
+        if len(tries) == 1:
+            raise StoreError("away")
+
+    writer.put("first", first)
+    writer.put("second", second)
+    begun.wait(60)
     assert writer.close(60.0) == [] and len(tries) == 2
 
 
