@@ -44,7 +44,7 @@ def reference_scores(
         families = [("ridge regression", _linear(prepared.kind))] if prepared.kind == "forecast" else []
     else:
         linear = "logistic regression" if prepared.kind in CLASSIFICATION else "ridge regression"
-        families = [(linear, _linear(prepared.kind)), ("gradient boosting", _boosting(prepared.kind))]
+        families = [(linear, _linear(prepared.kind)), ("gradient boosting", _boosting(prepared))]
     return [(name, *_best_of(models, prepared, metric, test)) for name, models in families]
 
 
@@ -78,14 +78,23 @@ def _neighbours() -> list[BaseEstimator]:
     return [KNeighborsRegressor(n_neighbors=count, weights="distance") for count in (1, 2, 4, 8)]
 
 
-def _boosting(kind: str) -> list[BaseEstimator]:
+def _boosting(prepared: PreparedData) -> list[BaseEstimator]:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    make = HistGradientBoostingClassifier if kind in CLASSIFICATION else HistGradientBoostingRegressor
+    classes = prepared.kind in CLASSIFICATION
+    make = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    stops = not classes or _held_out_has_every_class(prepared.train.y.numpy())
+    rounds = 300 if stops else 100  # as many as scikit-learn's default, where nothing tells when to stop
     return [
-        make(learning_rate=rate, early_stopping=True, max_iter=300, max_leaf_nodes=15, random_state=0)
+        make(learning_rate=rate, early_stopping=stops, max_iter=rounds, max_leaf_nodes=15, random_state=0)
         for rate in LEARNING_RATES
     ]
+
+
+def _held_out_has_every_class(y: np.ndarray) -> bool:
+    """Whether the tenth of the rows that tells boosting when to stop can hold a row of each class."""
+    _, counts = np.unique(y, return_counts=True)
+    return bool(counts.min() >= 2 and len(y) >= 10 * len(counts))
 
 
 def _best_of(

@@ -70,6 +70,8 @@ def _others(model: nn.Module, located: Iterable[Located]) -> list[Unreplaceable]
 
 
 def _is_called_one(module: nn.Module) -> bool:
-    return isinstance(module, nn.LayerNorm | nn.RMSNorm) or any(
-        kind in type(module).__name__.lower() for kind in _KINDS
-    )
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        return True
+    # What holds other modules is named after a normalisation inside it: PreLayerNorm, Wav2Vec2NoLayerNormConvLayer.
+    alone = next(module.children(), None) is None
+    return alone and any(kind in type(module).__name__.lower() for kind in _KINDS)

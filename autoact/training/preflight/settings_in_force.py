@@ -15,6 +15,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
 from autoact.sites.replacement.dropout import configured_dropout, plain_dropout
 from autoact.sites.replacement.parameter_groups import no_groups_in
+from autoact.sites.replacement.state_dict_marker import is_put_in
 from autoact.tasks.task import Task
 from autoact.training.callbacks import OptimizerSettings, optimizer_settings
 from autoact.training.lightning_session import build_module, trainer_from
@@ -45,6 +46,7 @@ class _Watch(lightning.Callback):
     Attributes:
         history: as it was set, then after each step: by then everything that writes a rate has done so.
         dropouts: ``p`` of each ``nn.Dropout`` layer by name: of the module as it was built, then as in ``history``.
+        sums: of each weight and of its gradient, after each step.
         configured: the settings as the optimisers have them at the start; empty where there is no optimiser.
         trained: ids of the parameters that the optimisers hold.
         refusals: why an optimiser cannot have a parameter group more; an empty text for each that can.
@@ -58,6 +60,7 @@ class _Watch(lightning.Callback):
         self.steps = steps
         self.history: list[Groups] = []
         self.dropouts: list[dict[str, float]] = []
+        self.sums: list[list[float]] = []
         self.configured: dict[str, float] = {}
         self.trained: set[int] = set()
         self.refusals: list[str] = []
@@ -71,7 +74,13 @@ class _Watch(lightning.Callback):
         if not self.steps:
             raise _EnoughError
         for optimizer in trainer.optimizers:
-            optimizer.register_step_post_hook(lambda *_: self._note(trainer))
+            optimizer.register_step_post_hook(lambda *_: self._stepped(trainer))
+
+    def _stepped(self, trainer: Trainer) -> None:
+        weights = list(trainer.lightning_module.parameters())
+        tensors = [*weights, *(weight.grad for weight in weights if weight.grad is not None)]
+        self.sums.append([float(tensor.detach().double().sum()) for tensor in tensors])
+        self._note(trainer)
 
     def _note(self, trainer: Trainer) -> None:
         self.note_dropout(trainer.lightning_module)
@@ -150,13 +159,23 @@ def settings_in_force(
     return overwritten
 
 
+def dropout_acts(task: Task, device: torch.device, p: float) -> bool:
+    """Whether the first steps of a training are others where ``nn.Dropout`` layers drop a share ``p``.
+
+    They are not where no such layer is called, or all are in evaluation mode, as those of a frozen backbone. True where
+    the training fails: the search meets that itself.
+    """
+    base, changed = (_watched(task, device, settings, WATCHED_STEPS) for settings in ({}, {"dropout": p}))
+    return bool(base.error or changed.error) or not base.sums or base.sums != changed.sums
+
+
 def rate_refusal(task: Task, device: torch.device) -> str:
     """Why weights of activations cannot have a learning rate of their own; empty where they can, and where it fails."""
     return next(filter(None, _watched(task, device, {}, 0).refusals), "")
 
 
 def untrained_weights(task: Task, device: torch.device, assignment: Assignment) -> dict[str, list[str]]:
-    """Site -> weights of its activation that no optimiser holds, once ``assignment`` is applied.
+    """Site -> weights that its choice brings along and no optimiser holds, once ``assignment`` is applied.
 
     Empty for a module that cannot be set up with its own activations: the search meets that itself.
 
@@ -170,7 +189,11 @@ def untrained_weights(task: Task, device: torch.device, assignment: Assignment) 
         raise SetUpError(said(watch.error)) from watch.error
     untrained = {}
     for site in assignment:
-        named = watch.module.get_submodule(site).named_parameters()
+        part = watch.module.get_submodule(site)
+        named = part.named_parameters()
+        if is_put_in(part) and part.activation.normalisation:  # scale and shift stay as frozen as they were
+            brought = {id(weight) for weight in part.weights()}
+            named = ((name, weight) for name, weight in named if id(weight) in brought)
         untrained[site] = [f"{site}.{n}" for n, p in named if id(p) not in watch.trained or not p.requires_grad]
     return {site: names for site, names in untrained.items() if names}
 

@@ -14,7 +14,12 @@ from autoact.core.errors import AutoactError
 from autoact.space.search_space import SearchSpace
 from autoact.space.training_settings import DROPOUT, LEARNING_RATE, WEIGHT_DECAY
 from autoact.tasks.task import Task
-from autoact.training.preflight.settings_in_force import SetUpError, settings_in_force, untrained_weights
+from autoact.training.preflight.settings_in_force import (
+    SetUpError,
+    dropout_acts,
+    settings_in_force,
+    untrained_weights,
+)
 
 _LEFT_OUT: Mapping[str, dict[str, Any]] = {
     LEARNING_RATE: {"rate_range": None},
@@ -43,6 +48,12 @@ def narrowed(task: Task, space: SearchSpace, device: torch.device, name: str) ->
             f"{held} to have the {word} searched"
         )
         space = replace(space, **_LEFT_OUT[setting])
+    if space.dropouts and not dropout_acts(task, device, other[DROPOUT]):
+        notes.append(
+            f"the dropout is not searched: it changes nothing in the first steps of a training, as no nn.Dropout layer "
+            f"of {name} is called there, or all are in evaluation mode; leave space.dropout out, or put them to use"
+        )
+        space = replace(space, **_LEFT_OUT[DROPOUT])
     space, reasons = _trained(task, space, device, name)
     if reasons and space.size() == 1 and not space.setting_names:
         raise AutoactError(f"nothing is left to search: {'; '.join([*notes, *reasons])}")

@@ -66,6 +66,15 @@ def test_the_direction_of_the_metric_chooses_the_strength():
     assert r2["ridge regression"] > 0.999
 
 
+@pytest.mark.parametrize("classes", [[0] * 59 + [1], list(range(20)) * 3], ids=["one row of a class", "many classes"])
+def test_classes_too_rare_to_hold_some_rows_out(wine, classes):
+    x = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    part = Part(x, torch.tensor(classes), np.arange(60))
+    rare = dataclasses.replace(wine, train=part, validation=part, input_shape=(3,))
+    scores = reference_scores(rare, resolve("accuracy", "classification"), None)
+    assert [name for name, _, _ in scores] == ["logistic regression", "gradient boosting"]
+
+
 def test_very_wide_rows_get_no_reference(wine):
     wide = Part(torch.zeros(4, 3000), torch.zeros(4), np.arange(4))
     prepared = dataclasses.replace(wine, train=wide, validation=wide, input_shape=(3000,))

@@ -106,6 +106,15 @@ def test_what_cannot_be_one_is_told(part: nn.Module, shape: tuple[int, ...], rea
     assert not find_sites(model, torch.randn(shape)).unreplaceable
 
 
+class NoLayerNormBlock(nn.Sequential):
+    """Has the word in its name, and is none."""
+
+
+def test_what_holds_other_modules_is_no_normalisation() -> None:
+    model = nn.Sequential(NoLayerNormBlock(nn.Linear(8, 8), nn.ReLU()), nn.Linear(8, 8))
+    assert not find_sites(model, X, normalisations=True).unreplaceable
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [

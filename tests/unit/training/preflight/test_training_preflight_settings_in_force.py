@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from torch.optim.lr_scheduler import LambdaLR
 
 from autoact.core.assignment import Assignment
-from autoact.training.preflight.settings_in_force import settings_in_force, untrained_weights
+from autoact.training.preflight.settings_in_force import dropout_acts, settings_in_force, untrained_weights
 from autoact.training.state.random_state import random_state, same_random_state
 
 CPU = torch.device("cpu")
@@ -121,6 +121,26 @@ def test_a_dropout_that_is_overwritten_is_found(tiny, net, attributes, configure
         assert (
             settings_in_force(task, CPU, {**CONFIGURED, "dropout": configured}, {"dropout": 0.0}).keys() == lost.keys()
         )
+
+
+def in_evaluation(self: Any) -> None:
+    self.dropout.eval()
+
+
+def uncalled(self: Any, stage: str) -> None:
+    self.spare, self.dropout = self.dropout, torch.nn.Identity()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "acts"),
+    [({}, True), ({"on_train_epoch_start": in_evaluation}, False), ({"setup": uncalled}, False)],
+    ids=["in use", "in evaluation mode", "not called"],
+)
+def test_a_dropout_that_changes_nothing_is_found(tiny, net, attributes, acts):
+    module = type("Mine", (net,), {"configure_optimizers": plain, **attributes})
+    before = random_state()
+    assert dropout_acts(tiny(lambda: module(dropout=0.1)), CPU, 0.5) is acts
+    assert same_random_state(before, random_state())
 
 
 def test_a_training_that_fails_is_left_to_the_search(tiny, net):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,38 @@ def test_a_dropout_that_the_module_writes_itself():
         "the dropout is not searched: Net, or a callback, writes p of its nn.Dropout layers itself (0.4 where 0.3 was "
         "set, after a few steps); leave it as it was built to have the dropout searched",
     )
+
+
+def test_a_dropout_that_nothing_calls():
+    class Spare(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = nn.Dropout(0.1)
+
+    space, notes = narrow(Spare, dropout=[0.0, 0.3])
+    assert space.setting_names == ("learning_rate", "weight_decay")
+    assert len(notes) == 1 and notes[0].startswith("the dropout is not searched: it changes nothing in the first steps")
+
+
+def test_a_frozen_scale_does_not_keep_a_normalisation_from_being_replaced():
+    class Frozen(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4).requires_grad_(False), nn.Linear(4, 4))
+
+    task = lightning_task(Frozen, Rows(), monitor="val_loss", mode="min")
+    sites = find_sites(Frozen(), task.example_input, normalisations=True)
+    settings = SpaceSettings(candidates=["relu", "tanh"], normalisations=["derf"])
+    space, _ = narrowed(task, build_space(sites, settings, CONFIGURED), CPU, "Net")
+    assert space.choices_of("a.1") == ["layer_norm", "derf"]
+    unlisted = dataclasses.replace(task, make_module=lambda: _without_norm(Frozen()))
+    space, _ = narrowed(unlisted, build_space(sites, settings, CONFIGURED), CPU, "Net")
+    assert space.choices_of("a.1") == ["layer_norm"]
+
+
+def _without_norm(net: Any) -> Any:
+    net.listed = lambda net: [*net.a[0].parameters(), *net.b.parameters()]
+    return net
 
 
 def by_hand(net: Any) -> Any:
