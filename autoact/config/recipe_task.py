@@ -41,6 +41,8 @@ MAY_HAVE_SEEN = (
 )
 
 
+ENOUGH_TO_FIT = 10
+"""Validation rows of the rarer class from which a fitted decision threshold is taken without a word."""
 OF_DATA = ("numbers", "class_counts")
 """Arguments that a recipe may take and gets from the prepared data: the attributes of ``PreparedData`` of that name."""
 WEIGHTS = ("balanced", "none")
@@ -116,6 +118,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
                 *([] if production_model is None else filter(None, [MAY_HAVE_SEEN, production_model.note])),
             ],
             "settings": asdict(data),
+            **({"classes": prepared.classes} if prepared.classes is not None and prepared.outputs == 2 else {}),
             **({"profile": prepared.profile} if prepared.profile else {}),
             **({"production_model": production_model.name} if production_model is not None else {}),
         },
@@ -273,7 +276,8 @@ def _about_metric(metric: Metric, prepared: PreparedData) -> list[str]:
     if metric.threshold == VALIDATION:
         return [
             f"each training decides at the threshold that is best for {metric.name} on its validation rows: validation "
-            "values are flattered by that, for all candidates alike; on test rows the threshold is given"
+            "values are flattered by that, for all candidates alike; on test rows the threshold is given",
+            *_few_to_fit_on(prepared),
         ]
     if metric.name != "mase":
         return []
@@ -284,6 +288,16 @@ def _about_metric(metric: Metric, prepared: PreparedData) -> list[str]:
         "MASE divides errors by those of the seasonal naive forecast in the training part, which repeats the value of "
         f"{season} {'step' if season == 1 else 'steps'} ago ({known}){shared}"
     ]
+
+
+def _few_to_fit_on(prepared: PreparedData) -> list[str]:
+    """A line where luck has most of a threshold's say, since few validation rows are of the rarer class."""
+    counts, names = np.bincount(prepared.validation.y.numpy(), minlength=2), prepared.classes or ["0", "1"]
+    rare = int(counts.argmin())
+    if counts[rare] >= ENOUGH_TO_FIT:
+        return []
+    rows = f"{counts[rare]} validation row{'s' * int(counts[rare] != 1)} of class {names[rare]!r}"
+    return [f"the threshold is fitted on {rows}: luck has much of the say; more rows, or a number (task.threshold=0.2)"]
 
 
 def _about_probabilities(arguments: Mapping[str, Any], metric: Metric, prepared: PreparedData) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -275,12 +276,15 @@ class SearchSpace:
     def uniform(self) -> list[Assignment]:
         """The uniform assignments that change something and fit at every site, in the order of the candidates.
 
-        One activation at every site of activations, with the normalisations as they are; then one choice in the place
-        of every normalisation, with the activations as they are. Behind each of the two those of choices whose
-        parameters are searched, with other values.
+        One activation at every site of activations, with the normalisations as they are; in turn with these one choice
+        in the place of every normalisation, with the activations as they are, so that a small budget holds both. Behind
+        each of the two those of choices whose parameters are searched, with other values.
         """
-        every = [one for groups, candidates in self._kinds for one in self._everywhere(groups, candidates)]
-        return [assignment for assignment in every if self.allowed(assignment) and not self.is_baseline(assignment)]
+        kinds = [
+            [one for one in self._everywhere(*kind) if self.allowed(one) and not self.is_baseline(one)]
+            for kind in self._kinds
+        ]
+        return [one for turn in itertools.zip_longest(*kinds) for one in turn if one is not None]
 
     def _everywhere(self, groups: Sequence[str], candidates: Sequence[Choice]) -> list[Assignment]:
         """Each candidate at all sites of some dimensions, the others as they are."""

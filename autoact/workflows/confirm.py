@@ -21,7 +21,7 @@ from autoact.study.outcome.result import SearchResult
 from autoact.study.storage.optuna_storage import storage_url
 from autoact.study.storage.trial_store import spent_in
 from autoact.tracking.store import shown
-from autoact.workflows.checking.metric_match import same_metric
+from autoact.workflows.checking.metric_match import same_metric, same_positive_class
 from autoact.workflows.search import check_observers, watched_search
 from autoact.workflows.searching.search_setup import PreparedSearch
 from autoact.workflows.task_source import Configured, TaskSource, configured, from_words, prepared_search
@@ -149,4 +149,5 @@ def _of_recommendation(source: Configured, given: str | Path | Recommendation | 
     )
     prepared = prepared_search(replace(source, config=config), included)
     same_metric(recommendation, prepared.task)
+    same_positive_class(recommendation, prepared.task)
     return prepared

@@ -36,7 +36,7 @@ from autoact.workflows.checking.check_result import (
     Tolerances,
     judge,
 )
-from autoact.workflows.checking.metric_match import same_metric, within_range
+from autoact.workflows.checking.metric_match import same_metric, same_positive_class, within_range
 from autoact.workflows.checking.remeasure import retrain, time_ratio
 
 CONFIDENCE = 0.95
@@ -79,6 +79,7 @@ def measure_again(
             cannot be trained.
     """
     same_metric(recommendation, task)
+    same_positive_class(recommendation, task)
     name, chosen = recommendation.named(policy)
     module = task.make_module()
     module.configure_model()

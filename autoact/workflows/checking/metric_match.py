@@ -9,9 +9,13 @@ from dataclasses import replace
 from functools import partial
 
 from autoact.core.errors import AutoactError
+from autoact.data.settings import HALF
 from autoact.recommendation import Recommendation
 from autoact.tasks.metrics import METRICS, Metric, titled
 from autoact.tasks.task import Task
+
+OF_POSITIVE = ("f1", "average_precision")
+"""Metrics of two classes that change where the positive one is the other."""
 
 
 def other_metric(recommendation: Recommendation, task: Task) -> bool:
@@ -38,6 +42,23 @@ def same_metric(recommendation: Recommendation, task: Task) -> None:
         f"the recommendation's quality is {said_metric(recommendation)}, this task measures {task.quality_unit} "
         f"({task.mode}): the two cannot be compared; {_advice(recommendation, task)}"
     )
+
+
+def same_positive_class(recommendation: Recommendation, task: Task) -> None:
+    """Refuse a task whose positive class was the other one in the search, where that matters.
+
+    A decision threshold, F1 and average precision are of the positive class. Recommendations of before do not know it.
+
+    Raises:
+        AutoactError: names both, and the setting of the search.
+    """
+    was, now = recommendation.about.get("data", {}).get("classes"), task.facts.get("classes")
+    of_positive = task.metric is not None and (task.metric.name in OF_POSITIVE or task.metric.threshold != HALF)
+    if was and now and was[1] == now[0] and of_positive:
+        raise AutoactError(
+            f"{task.quality_unit} is of the positive class, which is {now[1]!r} here and was {was[1]!r} in the "
+            f"search of the recommendation: give data.positive={was[1]}, or search again"
+        )
 
 
 def _advice(recommendation: Recommendation, task: Task) -> str:

@@ -25,6 +25,7 @@ from autoact.training.predictions import THRESHOLD
 from autoact.training.quiet_lightning import quiet_lightning
 from autoact.training.state.best_epoch import Diverged, weights_are_finite
 from autoact.training.thread_count import fastest_threads
+from autoact.workflows.checking.metric_match import same_positive_class
 
 WHOLE, TRAIN = "train+validation", "train"
 ROWS = (WHOLE, TRAIN)
@@ -98,8 +99,8 @@ def train_recommended(
     A decision threshold that is to be fitted is that of the best epoch with ``train``, else the recommendation's.
 
     Raises:
-        AutoactError: the recommendation does not fit the model or holds no threshold, an ensemble would need one, or
-            training failed.
+        AutoactError: the recommendation does not fit the model, or holds no threshold of this positive class; an
+            ensemble would need one; or training failed.
     """
     threshold = HALF if task.metric is None else task.metric.threshold
     if ensemble:
@@ -119,6 +120,7 @@ def train_recommended(
     candidates = [Candidate(chosen.assignment, chosen.settings, one, Role.TRAIN) for one in seeds]
     if rows == WHOLE:
         if threshold == VALIDATION:
+            same_positive_class(recommendation, task)
             task, threshold = _at_confirmed_threshold(task, chosen)
         made = [_train_to_the_end(task, candidate, chosen.epochs, options) for candidate in candidates]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from autoact.space.groups import listed
 from autoact.space.search_space import SearchSpace
 from autoact.study.execution.successive_halving import rungs_of
 from autoact.study.proposal.optuna_samplers import SAMPLERS, check_sampler
+from autoact.study.settings import SearchSettings
 from autoact.study.storage.study_identity import Identity, identify
 from autoact.tasks.decision_threshold import check_averaged
 from autoact.tasks.objectives import QUALITY, Objective, choose_objectives
@@ -147,6 +149,7 @@ def prepare_search(task: Task, settings: RunSettings) -> PreparedSearch:
         *space.notes,
         *narrow,
         dropout_note(module) if space.dropouts else "",
+        "" if settings.included else untried_note(space, settings.search),
         loaded_note(loaded) if settings.space.rescale else "",
         rate_note(learnt, rate, rate_refusal(task, device) if learnt else ""),
     )
@@ -196,6 +199,30 @@ def dropout_note(module: torch.nn.Module) -> str:
     """
     others = ["calls of F.dropout", *([_first_of(found)] if (found := other_dropout(module)) else [])]
     return f"dropout searched at {_first_of(list(dropout_layers(module)))}; as they are stay {', and '.join(others)}"
+
+
+def untried_note(space: SearchSpace, search: SearchSettings) -> str:
+    """Which choices a number of trials leaves no room for at every site at once; empty where there is room for all."""
+    if search.budget is None:
+        return ""
+    everywhere = space.uniform()
+    untried = everywhere[_room(space, search, search.budget) :]
+    if not untried:
+        return ""
+    names = dict.fromkeys(
+        str(choice) for one in untried for site, choice in one.items() if choice != space.baseline[site]
+    )
+    enough = next(n for n in itertools.count(search.budget) if _room(space, search, n) >= len(everywhere))
+    return (
+        f"search.trials={search.budget} ends before these were tried everywhere: {_first_of(list(names))}; "
+        f"search.trials={enough} tries all that are on offer"
+    )
+
+
+def _room(space: SearchSpace, search: SearchSettings, trials: int) -> int:
+    """Trials that are left for others once the baseline has had its own."""
+    given = replace(search, trials=trials)
+    return max(0, trials - given.configured_seeds() - (given.tuning_trials() if space.setting_names else 0))
 
 
 def check_name(name: str) -> None:

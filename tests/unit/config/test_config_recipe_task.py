@@ -71,6 +71,14 @@ def test_fraud_needs_nothing_but_the_path_of_ones_file(payments):
     assert int(prepared.train.y.sum()) == 16 and task.make_module()(task.example_input).shape == (4, 1)
 
 
+def test_a_threshold_that_few_rows_choose_is_told(payments, cancer):
+    words = ["task=fraud", f"data.path={payments}", "metric=f1"]
+    (said,) = [n for n in task_of(*words, "task.threshold=validation").facts["notes"] if "luck" in n]
+    assert said.startswith("the threshold is fitted on 4 validation rows of class '1'")
+    assert not any("luck" in note for note in task_of(*words).facts["notes"])
+    assert not any("luck" in n for n in task_of("task=cancer", "metric=f1", "task.threshold=validation").facts["notes"])
+
+
 def test_modules_are_fresh(cancer):
     assert cancer.make_module() is not cancer.make_module()
 

@@ -68,6 +68,12 @@ def test_the_same_everywhere_is_tried_for_each_kind_by_itself() -> None:
     assert space.is_baseline(space.baseline) and all(map(space.allowed, (both, half)))
 
 
+def test_the_same_everywhere_is_tried_in_turn_so_that_few_trials_hold_both_kinds() -> None:
+    space = space_of(candidates=["relu", "tanh", "gelu", "silu"])
+    changed = [next(str(c) for site, c in one.items() if c != space.baseline[site]) for one in space.uniform()]
+    assert changed == ["tanh", "dynamic_tanh", "gelu", "derf", "silu"]
+
+
 def test_the_identity_at_every_activation_is_not_tried_whatever_the_normalisations() -> None:
     space = space_of(candidates=["relu", "identity"])
     linear = Assignment({"0.2": "identity", "1.2": "identity", "0.1": "derf", "1.1": "derf"})

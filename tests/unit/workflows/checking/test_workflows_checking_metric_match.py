@@ -10,7 +10,7 @@ import pytest
 
 from autoact.core.errors import AutoactError
 from autoact.tasks.metrics import METRICS, Metric, with_threshold
-from autoact.workflows.checking.metric_match import same_metric, silent, within_range
+from autoact.workflows.checking.metric_match import same_metric, same_positive_class, silent, within_range
 
 
 def task_by(metric, name="churn", **more):
@@ -66,6 +66,22 @@ def test_another_metric_is_refused_with_what_to_do(stored, advice):
 def test_another_threshold_is_another_metric(stored, mine, advice):
     with pytest.raises(AutoactError, match=advice):
         same_metric(recommendation_by(stored, "max"), task_by(with_threshold(METRICS["f1"], mine)))
+
+
+@pytest.mark.parametrize(("metric", "threshold"), [("f1", 0.5), ("average_precision", 0.5), ("accuracy", "validation")])
+def test_another_positive_class_is_refused_where_it_matters(metric, threshold):
+    task = task_by(with_threshold(METRICS[metric], threshold), facts={"classes": ["no", "yes"]})
+    stored = SimpleNamespace(about={"data": {"classes": ["yes", "no"]}})
+    with pytest.raises(AutoactError, match=r"which is 'yes' here and was 'no' in the .* give data\.positive=no"):
+        same_positive_class(stored, task)
+
+
+@pytest.mark.parametrize("was", [["no", "yes"], ["0", "1"], None], ids=["the same", "coded anew", "not known"])
+def test_a_positive_class_that_is_not_the_other_one_is_none_of_its_business(was):
+    task = task_by(METRICS["f1"], facts={"classes": ["no", "yes"]})
+    same_positive_class(SimpleNamespace(about={"data": {"classes": was}}), task)
+    swapped = SimpleNamespace(about={"data": {"classes": ["yes", "no"]}})
+    same_positive_class(swapped, task_by(METRICS["roc_auc"], facts={"classes": ["no", "yes"]}))
 
 
 @pytest.mark.parametrize(
