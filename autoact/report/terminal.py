@@ -52,7 +52,7 @@ class TerminalView(SearchCallback):
     def search_started(self, info: SearchInfo) -> None:
         """What is searched, and for how long."""
         self._info = info
-        self._count = info.done
+        self._count = info.done - info.reused
         simulated = " [SIMULATED DATA]" if info.simulated else ""
         self.out.print(f"Search {info.study}{simulated}", markup=False)
         summary = info.facts.get("data", {}).get("summary")

@@ -24,7 +24,8 @@ class SearchInfo:
         facts: plain data on task, sites, space, hardware, versions.
         budget: trials; None where only minutes bound the search.
         minutes: minutes; None where only trials bound it.
-        done: trials that an earlier run finished.
+        done: trials that the study holds already.
+        reused: how many of them another study gave, which do not count against the budget.
         notes: what the user should know before it starts.
         say: a message with settings named as the user's face names them; as on the command line unless given.
     """
@@ -39,6 +40,7 @@ class SearchInfo:
     budget: int | None = None
     minutes: float | None = None
     done: int = 0
+    reused: int = 0
     notes: tuple[str, ...] = ()
     say: Callable[[str], str] = field(default=str, repr=False, compare=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TypeVar
 
 from torch import nn
@@ -29,8 +30,8 @@ def set_dropout_(module: Module, p: float) -> Module:
         >>> set_dropout_(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 1)), 0.3)[2]
         Dropout(p=0.3, inplace=False)
     """
-    if not 0 <= p < 1:
-        raise AutoactError(f"dropout={p} must be a share from 0 to below 1")
+    if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p < 1:
+        raise AutoactError(f"dropout={p!r} must be a share from 0 to below 1")
     configured = configured_dropout(module)
     if configured is None:
         raise AutoactError(

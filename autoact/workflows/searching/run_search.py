@@ -159,6 +159,7 @@ def _info(prepared: PreparedSearch, known: PredictedCosts, ledger: TrialStore, s
         budget=settings.search.budget,
         minutes=settings.search.minutes,
         done=done,
+        reused=done - ledger.spent,
         notes=tuple(map(settings.terms.said, notes)),
         say=settings.terms.said,
     )

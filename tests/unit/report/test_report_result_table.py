@@ -142,6 +142,9 @@ def test_the_view_names_a_trial_by_the_number_that_others_know() -> None:
     view.search_started(dataclasses.replace(result().info, budget=4, done=0))
     view.trial_finished(record("sampled", "tanh", 0.86, 17), 3, None)
     assert f"{trial_name(record('sampled', 'tanh', 0.86, 17)).split(':')[0]} (1 of 4)  0.8600" in out.getvalue()
+    view.search_started(dataclasses.replace(result().info, budget=4, done=17, reused=16))
+    view.trial_finished(record("sampled", "tanh", 0.86, 18), 3, None)
+    assert "trial 18 (2 of 4)" in out.getvalue(), "trials of another study do not count against the budget"
 
 
 @pytest.mark.parametrize(

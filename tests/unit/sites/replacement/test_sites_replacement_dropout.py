@@ -40,7 +40,7 @@ def test_what_drops_gets_the_share_and_other_kinds_keep_theirs(configured, p, ex
     assert configured_dropout(module) == max(expected)
 
 
-@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan"), "0.1", None, False])
 def test_a_share_that_is_none_is_refused(p):
     with pytest.raises(AutoactError, match=r"must be a share from 0 to below 1"):
         set_dropout_(net(0.1), p)
