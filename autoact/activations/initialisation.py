@@ -179,7 +179,8 @@ def other_rules(noted: Mapping[str, str]) -> tuple[str, ...]:
 
 def _today(text: str) -> str | None:
     choice = Choice.parse(text)
-    return rules_of([choice])[text] if choice.name in registry.names() else None
+    known = {*registry.names(), *(row.name for row in registry.normalisations())}
+    return rules_of([choice])[text] if choice.name in known else None
 
 
 @functools.lru_cache(maxsize=4096)

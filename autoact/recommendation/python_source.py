@@ -100,15 +100,16 @@ _APPLY = '''
 def apply_(model):
     """Put each activation in its place, under all names that the old one has; returns the model."""
     for name, make in ACTIVATIONS.items():
-        old, new = model.get_submodule(name), make()
+        path, _, key = name.rpartition(".")
+        owner, new = model.get_submodule(path), make()
+        old = getattr(owner, key)
         if hasattr(new, "stand_for"):
             new.stand_for(old)
-        for parent in list(model.modules()):
-            for key, child in parent._modules.items():
-                if child is old:
-                    setattr(parent, key, new)
-                    if isinstance(parent, nn.TransformerEncoderLayer):
-                        parent.activation_relu_or_gelu = 0  # its fused path computes what it was built with
+        places = [(parent, key) for parent in model.modules() for key, child in parent._modules.items() if child is old]
+        for parent, key in places or [(owner, key)]:  # a layer of torch may hold a function
+            setattr(parent, key, new)
+            if isinstance(parent, nn.TransformerEncoderLayer):
+                parent.activation_relu_or_gelu = 0  # its fused path computes what it was built with
     for encoder in model.modules():
         if isinstance(encoder, nn.TransformerEncoder):
             encoder.use_nested_tensor = False  # only the fused path takes them

@@ -133,3 +133,8 @@ def test_rules_are_compared_with_those_of_today(monkeypatch: pytest.MonkeyPatch)
     assert other_rules({**noted, "tanh": "0" * 8, "of_a_plugin": "0" * 8}) == ("tanh", "of_a_plugin")
     monkeypatch.setattr("autoact.activations.initialisation.VERSION", VERSION + 1)
     assert other_rules(noted) == tuple(noted)
+
+
+@pytest.mark.parametrize("choice", ["layer_norm", "rms_norm", "derf", "dynamic_tanh(alpha=2)"])
+def test_the_rules_of_normalisations_are_known(choice: str) -> None:
+    assert other_rules(rules_of([choice])) == ()

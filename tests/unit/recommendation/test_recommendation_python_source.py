@@ -19,6 +19,7 @@ from autoact.core.assignment import Assignment
 from autoact.core.errors import AutoactError
 from autoact.recommendation import Policy, Recommendation
 from autoact.recommendation.python_source import to_python
+from autoact.sites import apply
 
 CHANNELS = 8
 GIVEN = ["leaky_relu(negative_slope=0.2)", "snake(a=2)", "sine(omega=3)", "softplus(beta=2)", "maxout(pieces=4)"]
@@ -173,3 +174,14 @@ def test_text_of_the_file_never_becomes_a_statement(field: str, text: str) -> No
     compile(hostile, "emitted", "exec")
     assert shape_of(hostile) == shape_of(written("plain"))
     assert "\x1b" not in hostile and "\u202e" not in hostile and "\u2028" not in hostile
+
+
+def test_the_source_fits_a_layer_that_holds_its_activation_as_a_function() -> None:
+    layer = nn.TransformerEncoderLayer(CHANNELS, 2, 16, batch_first=True).eval()
+    assignment = {"activation": "tanh", "norm1": "derf"}
+    expected = apply(layer, assignment, example_input=torch.zeros(2, 3, CHANNELS))
+    emitted: dict[str, Any] = {}
+    exec(to_python(recommendation(assignment)), emitted)
+    x = torch.randn(2, 3, CHANNELS)
+    with torch.no_grad():
+        assert torch.allclose(emitted["apply_"](layer).eval()(x), expected.eval()(x), atol=1e-6)
