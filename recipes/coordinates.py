@@ -125,3 +125,9 @@ class HeatEquation(ImageFit):
 
         seconds, (slopes, u) = grad(slope, has_aux=True)(x)
         return u[:, 0], slopes[:, 1] - self.diffusivity * seconds[:, 0]
+
+
+if __name__ == "__main__":
+    from autoact.recipes.script import main
+
+    main(ImageFit, HeatEquation)

@@ -86,3 +86,9 @@ class TabularClassifier(Classification, TabularRegressor):
     def __init__(self, inputs: int, outputs: int, **arguments: object) -> None:
         super().__init__(inputs, self.outputs_for(outputs), **arguments)  # type: ignore[arg-type]
         self.begin_at_shares_(self.head)
+
+
+if __name__ == "__main__":
+    from autoact.recipes.script import main
+
+    main(TabularRegressor, TabularClassifier)

@@ -357,6 +357,8 @@ def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str
                 raise AutoactError(line)
             lines.append(line)  # the settings of a search are handed on to the verbs that follow it
             continue
+        if instead := _outdone(one, given):
+            raise AutoactError(f"{one.text} has no effect: {instead} sets all that it does: leave one of them out")
         reasons = [why or why_idle(key, config, verb) for key, why in zip(keys, unread, strict=True)]
         if keys and all(reasons):
             line = f"{one.text} has no effect: {reasons[0]}"
@@ -364,6 +366,17 @@ def idle(given: Sequence[Given], config: Config, verb: str = SEARCH) -> list[str
                 raise AutoactError(line)
             lines.append(line)
     return lines
+
+
+def _outdone(choice: Given, given: Sequence[Given]) -> str:
+    """The words of the command line that set every key of a group's choice again; empty where some key is left to it.
+
+    ``default`` chooses nothing that would not stand there anyway.
+    """
+    if choice.file or not choice.keys or choice.text.endswith("=default"):
+        return ""
+    words = {one.key: one.text for one in given if not one.file and not one.keys}
+    return " ".join(words[key] for key in choice.keys) if all(key in words for key in choice.keys) else ""
 
 
 def at_rest(config: Config, key: str) -> bool:

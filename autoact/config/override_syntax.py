@@ -53,6 +53,8 @@ def read_override(
         return f"{key}={_text(value)}"
     if _is(kind, list):
         return f"{key}={_list(value, kind)}"
+    if _is(kind, bool) and isinstance(_parsed(value), int | float) and _parsed(value) not in (0, 1):
+        raise AutoactError(f"{text} must be true or false")  # OmegaConf takes any number but 0 for true
     return f"{key}={value}"
 
 

@@ -17,6 +17,7 @@ from autoact.space.build_space import build_space
 from autoact.space.settings import SpaceSettings
 from autoact.study.proposal.activation_sampler import CHOICES, SITES
 from autoact.study.storage._compat_optuna import given_parameters
+from autoact.workflows.searching.setting_names import Terms
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 PREFIX = "autoact."
 CHOSEN = "chosen"
 """Kept with a trial, after its prefix, where candidates have ranges: each dimension's activation with values."""
+
+# What messages call the arguments of ``suggest``.
+_TERMS = Terms({f"space.{name}": name for name in ("granularity", "candidates", "include", "exclude")})
 
 
 def suggest(
@@ -78,18 +82,19 @@ def suggest(
     if not isinstance(trial, BaseTrial):
         raise AutoactError(f"autoact.suggest takes the objective's trial first, not {type(trial).__name__}")
     given = candidates if isinstance(candidates, Iterable) and not isinstance(candidates, str) else [candidates]
-    settings = SpaceSettings(
-        granularity=granularity,
-        candidates=[str(choice) if isinstance(choice, Choice) else choice for choice in given],
-        include=list(include),
-        exclude=list(exclude),
-        learning_rate=[],
-        weight_decay=[],
-    )
     sites = find_sites(model, example_input)
-    space = build_space(sites, settings, {})
+    with _TERMS.errors():
+        settings = SpaceSettings(
+            granularity=granularity,
+            candidates=[str(choice) if isinstance(choice, Choice) else choice for choice in given],
+            include=list(include),
+            exclude=list(exclude),
+            learning_rate=[],
+            weight_decay=[],
+        )
+        space = build_space(sites, settings, {})
     for note in space.notes:
-        warnings.warn(note, UserWarning, stacklevel=2)
+        warnings.warn(_TERMS.said(note), UserWarning, stacklevel=2)
     # Kept with the trial: reading the study takes no model, and ActivationSampler sees what will be suggested.
     dimensions = space.distributions()
     offered = {group: _choices(dimensions[group]) for group in space.groups}

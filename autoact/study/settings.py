@@ -229,6 +229,11 @@ class ConfirmSettings:
                 f"confirm.seeds={self.seeds} must be 2 or more, since one training says nothing of the noise, "
                 "or 0 for no final check"
             )
+        if self.ensemble and not self.seeds:
+            raise AutoactError(
+                f"confirm.ensemble={self.ensemble} averages trainings of the final check, and there is none "
+                "(confirm.seeds=0)"
+            )
         if self.ensemble and not 2 <= self.ensemble < self.seeds:
             raise AutoactError(
                 f"confirm.ensemble={self.ensemble} must be 0 for none, or from 2 to one less than "

@@ -53,7 +53,7 @@ from autoact.training.state.random_state import (
 from autoact.training.state.training_state import TrainingState
 from autoact.training.state.unsaved_state import UnsavedState
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS, TrainerArguments
-from autoact.training.user_errors import said
+from autoact.training.user_errors import lone_row, said
 
 CPU = torch.device("cpu")
 
@@ -103,6 +103,8 @@ class Run(TrainingState):
         except (Diverged, FloatingPointError, torch.OutOfMemoryError) as error:
             self.failure = (FAILED, first_line(error))
         except Exception as error:
+            if lone := lone_row(error):
+                raise lone from error
             # What the baseline raises, every candidate would: a bug, which keeps its traceback.
             if isinstance(error, AutoactError) or (
                 self.candidate.role == Role.CONFIGURED and weights_are_finite(self.module)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -208,6 +210,26 @@ def named_groups(frame: pd.DataFrame, settings: DataSettings, target: str, where
             )
         found[name] = as_text(column).fillna(NO_VALUE).to_numpy(dtype=object).astype(str)
     return found
+
+
+def untested_groups(named: Mapping[str, np.ndarray], tested: Mapping[str, np.ndarray]) -> list[str]:
+    """A line on each column of ``data.groups`` of which some groups have no test row.
+
+    Args:
+        named: column -> the group of each row of the table.
+        tested: column -> the group of each test row.
+
+    Example:
+        >>> untested_groups({"place": np.array(["north", "south"])}, {"place": np.array(["south"])})
+        ["data.groups: no test row is of 'north' in place, so that the final check says nothing of it"]
+    """
+    absent = {name: sorted(set(of.tolist()) - set(tested[name].tolist())) for name, of in named.items()}
+    return [
+        f"data.groups: no test row is of {', '.join(map(repr, of))} in {name}, so that the final check says nothing "
+        f"of {'it' if len(of) == 1 else 'them'}"
+        for name, of in absent.items()
+        if of
+    ]
 
 
 def idle_declarations(settings: DataSettings, roles: dict[str, str | None]) -> list[str]:

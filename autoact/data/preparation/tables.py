@@ -35,6 +35,7 @@ from autoact.data.preparation.table_checks import (
     named_groups,
     remarks,
     target_numbers,
+    untested_groups,
 )
 from autoact.data.prepared_data import PreparedData, TargetScale
 from autoact.data.sealed_test import PreparedTest
@@ -113,6 +114,7 @@ def prepare_table(table: LoadedTable, settings: DataSettings, kind: str, *, whol
             *split_notes(settings, kind),
             *kind_remarks(typed.target, typed.y, typed.classes),
             *typed.notes,
+            *untested_groups(typed.named, _tested_groups(typed, split)),
         ],
     )
 
@@ -180,8 +182,12 @@ def _readers(
     )
     if typed.test is not None:
         test = reader(*typed.test, np.arange(len(typed.test[1])))
-        return train, validation, replace(test, groups=typed.named_test)
-    return train, validation, replace(test, groups={name: of[split.test] for name, of in typed.named.items()})
+    return train, validation, replace(test, groups=_tested_groups(typed, split))
+
+
+def _tested_groups(typed: Typed, split: Split) -> dict[str, np.ndarray]:
+    """Column of ``data.groups`` -> the group of each test row."""
+    return typed.named_test or {name: of[split.test] for name, of in typed.named.items()}
 
 
 def _test_notes(frame: pd.DataFrame, preprocessing: ColumnTransformer) -> list[str]:

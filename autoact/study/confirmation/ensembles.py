@@ -131,9 +131,10 @@ def unlike(rows: Sequence[RowScores]) -> bool:
 
 
 def _means(rows: Sequence[RowScores], drawn: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """What each of the ensembles predicts."""
+    """What each of the ensembles predicts, in its members' precision: metrics check that probabilities sum to 1."""
     predicted = np.stack([one.scores for one in rows])
-    return [predicted[list(members)].mean(axis=0, dtype=np.float64) for members in drawn]
+    means = (predicted[list(members)].mean(axis=0, dtype=np.float64) for members in drawn)
+    return [mean.astype(np.result_type(predicted, np.float32)) for mean in means]
 
 
 def claim_ensembles(

@@ -212,6 +212,8 @@ IDLE = [
       ("uri", "experiment", "parent_run_id")),
     ([*BASE, "tracking=none"], "tracking.children=front", "nothing is tracked"),
     ([*BASE, "metric=f1"], "task.metric=f1", "metric=f1 decides instead"),
+    ([*BASE, "confirm.seeds=3"], "confirm=none", "confirm.seeds=3 sets all that it does"),
+    ([*BASE, "engine.name=processes"], "engine=inline", "engine.name=processes sets all that it does"),
     *((BASE, word, "has no effect in search") for word in
       ("recommendation=x.yaml", "policy=quality", "train.rows=train", "train.register=x")),
     (BASE, "trust=json", "nothing is imported by reference"),
@@ -314,6 +316,13 @@ def test_what_the_packaged_groups_set_is_never_held_against_the_user(task: str, 
     if more[:1] == ["data=openml"] and task in ("digits-rows",):
         return
     assert read([f"task={task}", *more]).settings("search")[2] == []
+
+
+@pytest.mark.parametrize(
+    "words", [["confirm=default", "confirm.seeds=3"], ["search=quick", "search.trials=9"], ["confirm=none"]]
+)
+def test_a_choice_that_other_words_leave_something_of_may_stand(words: list[str]) -> None:
+    assert read([*BASE, *words]).settings("search")[2] == []
 
 
 @pytest.mark.parametrize("verb", ["train", "check", "confirm", "confirm STUDY"])

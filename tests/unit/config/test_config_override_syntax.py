@@ -54,6 +54,17 @@ def test_a_delimiter_needs_no_quotes(mark):
     assert read(f"data.delimiter={mark}").data.delimiter == mark.strip("'")
 
 
+@pytest.mark.parametrize("text", ["space.parameters=2", "confirm.early=1.5", "search.rungs.enabled=-1"])
+def test_a_number_is_no_truth_value(text):
+    with pytest.raises(AutoactError, match=f"^{text} must be true or false$"):
+        read(text)
+
+
+@pytest.mark.parametrize(("text", "meant"), [("true", True), ("no", False), ("1", True), ("0", False)])
+def test_truth_values(text, meant):
+    assert read(f"confirm.early={text}").confirm.early is meant
+
+
 def test_null_is_nothing():
     found = read("search.trials=null", "data.path=null", "search.patience=null")
     assert (found.search.trials, found.data.path, found.search.patience) == (None, None, None)

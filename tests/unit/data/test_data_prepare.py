@@ -339,3 +339,17 @@ def test_the_groups_of_an_official_test_file_are_its_own(tmp_path: Path) -> None
 def test_groups_are_for_tables() -> None:
     with pytest.raises(AutoactError, match=r"data\.groups names columns of a table"):
         prepare(DataSettings(source="simulated", name="demand", groups=["product"]), "forecast")
+
+
+@pytest.mark.parametrize("test_file", [False, True])
+def test_groups_without_a_test_row_are_said(tmp_path: Path, test_file: bool) -> None:
+    frame = _table()
+    frame.loc[frame.index[0], "colour"] = "mauve"
+    settings = DataSettings(path=_csv(tmp_path, frame), target="sold", groups=["colour"])
+    if test_file:
+        settings = replace(settings, test_path=_csv(tmp_path, frame[frame.colour == "blue"], "test.csv"))
+    prepared = prepare(settings, "classification")
+    said = [note for note in prepared.notes if note.startswith("data.groups: no test row is of ")]
+    absent = "'mauve', 'red' in colour, so that the final check says nothing of them" if test_file else "'mauve' in"
+    assert len(said) == 1 and absent in said[0]
+    assert not [note for note in prepare(replace(settings, groups=[]), "classification").notes if "groups" in note]

@@ -115,6 +115,17 @@ def test_granularity(granularity, names):
     assert len(trial.params) == names and len(autoact.assignment_from(trial)) == 4
 
 
+def test_advice_names_the_arguments_of_suggest():
+    mixed = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    trial = optuna.create_study(sampler=RandomSampler(seed=0)).ask()
+    with pytest.raises(autoact.AutoactError) as caught:
+        autoact.suggest(trial, mixed, CANDIDATES, granularity="model")
+    said = str(caught.value)
+    assert said.startswith("granularity='model' gives") and "space." not in said
+    assert "granularity='site' searches each by itself, exclude=['3'] leaves out" in said
+    autoact.suggest(trial, mixed, CANDIDATES, granularity="site")
+
+
 @pytest.mark.parametrize("url", ["sqlite:///{}/study.db", "journal"])
 def test_a_trial_read_in_another_process(url, tmp_path):
     storage = url.format(tmp_path)

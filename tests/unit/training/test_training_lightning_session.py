@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
 
-from autoact.core.trial import COMPLETE, FAILED
+from autoact.core.errors import AutoactError
+from autoact.core.trial import COMPLETE, FAILED, Role
 from autoact.training.lightning_session import LightningSession, SessionOptions, attached, trainer_from
 from autoact.training.population import PopulationSession
 from autoact.training.population.eligibility import why_not
@@ -121,3 +125,19 @@ def test_a_step_that_needs_what_hooks_made_is_tried_after_them(tiny, net):
 
     assert why_not(tiny(Scaled), SessionOptions()) == ""
     assert len(seconds_per_step(tiny(Scaled), SessionOptions(), 2, None, steps=1)) > 0
+
+
+def test_a_last_batch_of_one_row_before_a_batch_norm_is_one_line(tiny, net, rows, train, candidate):
+    class Normed(net):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+    class Lone(rows):
+        def train_dataloader(self):
+            return DataLoader(TensorDataset(self.x[:16], self.y[:16]), batch_size=5)
+
+    task = tiny(Normed, make_datamodule=lambda seed: Lone())
+    with pytest.raises(AutoactError, match=r"a training batch holds one row.*\(conftest.py:\d+\).*drop_last=True"):
+        train(task, replace(candidate(), role=Role.CONFIGURED))
+    assert train(replace(task, make_datamodule=lambda seed: rows()), candidate()).finished

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 
 from autoact.core.assignment import Assignment
 from autoact.core.trial import Candidate
@@ -22,7 +23,7 @@ from autoact.study.confirmation.retraining import RetrainedCandidate, SeedFold
 from autoact.study.confirmation.verdict import Ratio, hopeful_ensembles, rule_on_ensembles, settled
 from autoact.study.selection import ENSEMBLE, Selection
 from autoact.study.settings import ConfirmSettings
-from autoact.tasks.metrics import Metric
+from autoact.tasks.metrics import METRICS, Metric
 from autoact.training.predictions import RowScores, left_out
 
 RELU, TANH = Assignment({"a": "relu", "b": "relu"}), Assignment({"a": "tanh", "b": "tanh"})
@@ -277,3 +278,18 @@ def test_the_check_goes_on_while_ensembles_are_undecided(kit):
     over = {name: dataclasses.replace(gain, low=-2.0, high=-1.0) for name, gain in found.ensembles.over.items()}
     beyond = dataclasses.replace(decided, ensembles=dataclasses.replace(found.ensembles, over=over))
     assert settled(kit.task("min"), selection, beyond, {}, {})
+
+
+@pytest.mark.filterwarnings("error")
+def test_averaged_probabilities_of_several_classes_are_probabilities_in_their_own_precision():
+    draws = np.random.default_rng(0)
+    targets = draws.integers(0, 3, 200)
+    shares = [draws.dirichlet(np.ones(3), 200).astype("float32") for _ in range(4)]
+    turns = {SeedFold(seed): RowScores(targets, share) for seed, share in enumerate(shares)}
+    found = ensemble_scores(RetrainedCandidate(Candidate(RELU)), turns, 2, METRICS["log_loss"], ordered=False)
+    pairs = [log_loss(targets, (a.astype(float) + b) / 2) for a, b in itertools.combinations(_normed(shares), 2)]
+    assert found.mean == pytest.approx(statistics.fmean(pairs), rel=1e-5)
+
+
+def _normed(shares: list[np.ndarray]) -> list[np.ndarray]:
+    return [one / one.astype(float).sum(1, keepdims=True) for one in shares]
