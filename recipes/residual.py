@@ -4,6 +4,11 @@ Numbers pass piecewise-linear embeddings (Gorishniy, Rubachev and Babenko, 2022;
 Babenko, 2025); categories arrive as 0/1 columns, so the first linear layer is their embedding. ``members`` above 1
 trains that many networks which share all weights but a scale of each input and the head (TabM-mini of the latter), and
 averages them.
+
+Validation rows, one seed, as configured and without a search, beside the best known result (of other splits and of
+test rows: ``python -m autoact tasks NAME``): ``houses`` 46,458 RMSE in dollars (TabM-mini 42,750), ``income`` 0.923 ROC
+AUC (gradient boosting 0.927), ``bike`` 69.2 RMSE in bikes (gradient boosting 65.1). Each is what
+``python -m autoact.recipes.residual task=NAME`` prints.
 """
 
 from __future__ import annotations

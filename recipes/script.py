@@ -1,19 +1,22 @@
 """A recipe's file as a training script: plain Lightning, with the activations and settings that a search recommends.
 
     python -m autoact.recipes.residual task=houses
-    python -m autoact.recipes.residual task=houses recommendation=recommended.yaml
+    python -m autoact.recipes.residual task=houses recommendation=recommended.yaml policy=quality
 
 So does a copy of the file in a folder of one's own, with whatever is changed in it. The test part stays sealed.
 """
 
 from __future__ import annotations
 
+import importlib.resources
+import inspect
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import lightning
 import torch
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
@@ -22,6 +25,9 @@ import autoact
 
 def main(*recipes: type[lightning.LightningModule]) -> None:
     """Train one of a file's recipes as the command's words say, and print where its weights are."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
     try:
         print(train(recipes, sys.argv[1:]))
     except autoact.AutoactError as error:
@@ -35,20 +41,29 @@ def train(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[st
     Args:
         recipes: the file's networks; the first one for the task's kind is trained.
         words: settings as on the command line, ``task=NAME`` or ``data.path=FILE`` among them, and
-            ``recommendation=FILE`` for the configuration that a search recommends.
+            ``recommendation=FILE`` for the configuration that a search recommends, of ``policy=NAME`` where not its
+            preferred one.
 
     Returns:
         The validation score, and the checkpoint's file.
 
     Raises:
-        autoact.AutoactError: a key or value that does not exist, or no recipe of this file is for such a task.
+        autoact.AutoactError: a key or value that does not exist, a policy that averages several networks, or no recipe
+            of this file is for such a task.
     """
-    named = [word.partition("=")[2] for word in words if word.startswith("recommendation=")]
-    chosen = autoact.load_recommendation(named[-1]) if named else None
-    words = [word for word in words if not word.startswith("recommendation=")]
+    recommendation, policy = _last("recommendation", words), _last("policy", words)
+    chosen = None if recommendation is None else autoact.load_recommendation(recommendation)
     if chosen is not None:
-        words = [*(f"recipe.arguments.{name}={value!r}" for name, value in chosen.policy().settings.items()), *words]
-    task = autoact.load_task(overrides=[*words, *_of_this_file(recipes, words)])
+        words = [word for word in words if not word.startswith(("recommendation=", "policy="))]
+        policy, held = chosen.named(policy)
+        if size := held.ensemble:
+            raise autoact.AutoactError(
+                f"policy={policy} averages {size} trainings, and this script trains one network: name another policy "
+                "(python -m autoact train makes one model of several trainings)"
+            )
+        words = [*(f"recipe.arguments.{name}={value!r}" for name, value in held.settings.items()), *words]
+    *left_out, network_of_file = _of_this_file(recipes, words) or [""]
+    task = autoact.load_task(overrides=[*left_out, *words, *filter(None, [network_of_file])])
 
     lightning.seed_everything(0, verbose=False)
     network, data = task.make_module(), task.make_datamodule(0)
@@ -56,7 +71,9 @@ def train(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[st
     validated = Validated()
     callbacks: list[lightning.Callback] = [best, validated]
     if chosen is not None:
-        callbacks.append(autoact.ApplyActivations(chosen, example_input=task.example_input, rescale=True))
+        callbacks.append(
+            autoact.ApplyActivations(chosen, policy, example_input=task.example_input, rescale=chosen.rescale)
+        )
     shown = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = lightning.Trainer(callbacks=callbacks, **{**shown, **task.trainer})
     trainer.fit(network, datamodule=data)
@@ -66,19 +83,29 @@ def train(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[st
     return f"validation {task.quality_unit} {reached:,.6g} with seed 0; weights in {best.best_model_path}"
 
 
+def _last(key: str, words: Sequence[str]) -> str | None:
+    """The value that a key has in the end; None without one."""
+    return next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"{key}=")), None)
+
+
 def _of_this_file(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[str]) -> list[str]:
-    """The words that name the recipe of this file for the task's kind."""
-    names = [word.partition("=")[2] for word in words if word.startswith("task=")]
+    """The words that name the recipe of this file for the task's kind, and leave out what another network takes."""
+    name = _last("task", words)
     tasks = {task.name: task for task in autoact.list_tasks().tasks}
-    if not names or names[-1] not in tasks:
+    if name not in tasks:
         return []  # what is wrong is said where tasks are read
-    kind = tasks[names[-1]].kind
+    kind = tasks[name].kind
     kinds = {recipe: getattr(recipe, "kinds", ()) for recipe in recipes}
     fitting = [recipe for recipe in recipes if kind in kinds[recipe]]
     if not fitting:
         has = ", ".join(f"{recipe.__name__} for {' and '.join(kinds[recipe])}" for recipe in recipes)
-        raise autoact.AutoactError(f"task={names[-1]} is {kind}, and this file has {has}")
-    return [f"recipe.module={fitting[0].__module__}:{fitting[0].__name__}"]
+        raise autoact.AutoactError(f"task={name} is {kind}, and this file has {has}")
+    recipe = _last("recipe", words) or tasks[name].recipe
+    file = importlib.resources.files("autoact.conf") / "recipe" / f"{recipe}.yaml"
+    packaged = yaml.safe_load(file.read_text(encoding="utf-8"))["arguments"] if file.is_file() else {}
+    taken = {one for base in fitting[0].__mro__ for one in inspect.signature(base.__init__).parameters}
+    others = [f"~recipe.arguments.{one}" for one in packaged if one not in taken]
+    return [*others, f"recipe.module={fitting[0].__module__}:{fitting[0].__name__}"]
 
 
 class Validated(lightning.Callback):

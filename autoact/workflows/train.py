@@ -115,7 +115,12 @@ def train(
         trained.record,
         rows,
         _summary(config, made, trained, chosen),
-        [*source.notes, *_differences(chosen, made), *_other_threshold(trained)],
+        [
+            *source.notes,
+            *_differences(chosen, made),
+            *_other_threshold(trained),
+            *_passed_over(chosen, policy, trained),
+        ],
         files=files_beside(trained, delivery, prepared),
         threshold=trained.threshold,
     )
@@ -186,6 +191,17 @@ def _said_threshold(task: Task, trained: TrainedModel) -> list[str]:
     return [f"predicts the positive class above {trained.threshold:.4g} ({why})"]
 
 
+def _passed_over(recommendation: Recommendation, policy: str | None, trained: TrainedModel) -> list[str]:
+    """A line where several averaged trainings are recommended, and one model was trained without a word on it."""
+    if policy is not None or len(trained.records) > 1:
+        return []
+    return [
+        f"{one.ensemble} averaged trainings are recommended, and this is one: policy={name} makes one model of them"
+        for name, one in recommendation.policies.items()
+        if one.ensemble and one.recommend
+    ]
+
+
 def _summary(config: Config, task: Task, trained: TrainedModel, recommendation: Recommendation) -> list[str]:
     """What was trained, and how good it is as far as that is known."""
     record = trained.record
@@ -224,6 +240,7 @@ def _of_the_search(config: Config, trained: TrainedModel, recommendation: Recomm
     if mean is not None:
         spread = "" if sd is None else f" +- {number(sd)} over seeds"
         unit = recommendation.metric.get("name") or "the quality"
-        single = " of single models" if len(trained.records) > 1 and not policy.ensemble else ""
-        lines.append(f"the final check of the search found {unit} {number(mean)}{spread}{single} on test rows")
+        of = f" of {policy.ensemble} trainings, averaged," if policy.ensemble else " of single models"
+        of = of if len(trained.records) > 1 else ""
+        lines.append(f"the final check of the search found {unit} {number(mean)}{spread}{of} on test rows")
     return lines

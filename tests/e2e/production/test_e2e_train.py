@@ -78,6 +78,9 @@ def test_an_ensemble_that_the_search_recommends_is_trained_as_large_as_it_was(re
     done = train(cli, small, f"recommendation={file}", "policy=ensemble", f"output={tmp_path / 'out'}")
     assert done.code == 0, done.err
     assert "Trained cancer: policy ensemble (recommended)" in done.out and "3 trainings, seeds 0 to 2" in done.out
+    assert "policy=ensemble makes one model" not in done.out
+    single = train(cli, small, f"recommendation={file}", f"output={tmp_path / 'single'}")
+    assert "note: 3 averaged trainings are recommended, and this is one: policy=ensemble makes one model" in single.out
     checked = cli("check", *small, f"recommendation={file}", "policy=ensemble")
     assert checked.code == 2 and "policy=ensemble averages 3 trainings" in checked.err
 
