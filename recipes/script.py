@@ -103,7 +103,7 @@ def _of_this_file(recipes: Sequence[type[lightning.LightningModule]], words: Seq
     recipe = _last("recipe", words) or tasks[name].recipe
     file = importlib.resources.files("autoact.conf") / "recipe" / f"{recipe}.yaml"
     packaged = yaml.safe_load(file.read_text(encoding="utf-8"))["arguments"] if file.is_file() else {}
-    taken = {one for base in fitting[0].__mro__ for one in inspect.signature(base.__init__).parameters}
+    taken = {one for base in fitting[0].__mro__ for one in inspect.signature(base).parameters}
     others = [f"~recipe.arguments.{one}" for one in packaged if one not in taken]
     return [*others, f"recipe.module={fitting[0].__module__}:{fitting[0].__name__}"]
 
