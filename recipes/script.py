@@ -8,7 +8,6 @@ So does a copy of the file in a folder of one's own, with whatever is changed in
 
 from __future__ import annotations
 
-import importlib.resources
 import inspect
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ from typing import Any
 
 import lightning
 import torch
-import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
@@ -100,18 +98,11 @@ def _of_this_file(recipes: Sequence[type[lightning.LightningModule]], words: Seq
     if not fitting:
         has = ", ".join(f"{recipe.__name__} for {' and '.join(kinds[recipe])}" for recipe in recipes)
         raise autoact.AutoactError(f"task={name} is {kind}, and this file has {has}")
-    recipe = _last("recipe", words) or tasks[name].recipe
-    of_recipe, of_task = _packaged(f"recipe/{recipe}.yaml"), _packaged(f"task/{name}.yaml").get("recipe", {})
-    packaged = {**of_recipe.get("arguments", {}), **of_task.get("arguments", {})}
+    plain = [word for word in words if not word.lstrip("+").startswith(("recipe.arguments.", "recipe.module="))]
+    packaged = autoact.load_task(overrides=plain).identity["arguments"]
     taken = {one for base in fitting[0].__mro__ for one in inspect.signature(base).parameters}
     others = [f"~recipe.arguments.{one}" for one in packaged if one not in taken]
     return [*others, f"recipe.module={fitting[0].__module__}:{fitting[0].__name__}"]
-
-
-def _packaged(name: str) -> dict[str, Any]:
-    """One of autoact's own configuration files; empty where it is the user's."""
-    file = importlib.resources.files("autoact.conf").joinpath(name)
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 class Validated(lightning.Callback):
