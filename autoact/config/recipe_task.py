@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import torch
 
+from autoact.config.network_arguments import OF_DATA, arguments_taken
 from autoact.config.schema import Config
 from autoact.config.trusted_code import load_trusted
 from autoact.core.errors import AutoactError, unknown
@@ -43,8 +43,6 @@ MAY_HAVE_SEEN = (
 
 ENOUGH_TO_FIT = 10
 """Validation rows of the rarer class from which a fitted decision threshold is taken without a word."""
-OF_DATA = ("numbers", "class_counts")
-"""Arguments that a recipe may take and gets from the prepared data: the attributes of ``PreparedData`` of that name."""
 WEIGHTS = ("balanced", "none")
 """Of classes: what a recipe that takes ``class_counts`` knows as ``class_weights``."""
 
@@ -71,7 +69,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
     production_model = _production_model(config, prepared, scored)
 
     shapes: dict[str, Any] = {"inputs": prepared.inputs, "outputs": prepared.outputs}
-    shapes |= {name: getattr(prepared, name) for name in OF_DATA if name in _parameters(recipe)}
+    shapes |= {name: getattr(prepared, name) for name in OF_DATA if name in arguments_taken(recipe)}
 
     def make_module() -> Any:
         try:
@@ -79,7 +77,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
         except (TypeError, ValueError, ZeroDivisionError) as error:
             raise AutoactError(f"recipe.arguments do not fit {settings.module}: {error}") from error
         if settings.batch_size == 1 and len(shape) == 1:
-            _check_batch_norm(module, _parameters(recipe))
+            _check_batch_norm(module, arguments_taken(recipe))
         return module
 
     return Task(
@@ -111,6 +109,7 @@ def recipe_task(config: Config, prepared: PreparedData | None = None) -> Task:
             "rows": prepared.sizes,
             "fingerprint": prepared.fingerprint,
             "recipe": settings.module,
+            "arguments": dict(settings.arguments),
             "notes": [
                 *prepared.notes,
                 *_about_metric(metric, prepared),
@@ -147,21 +146,22 @@ def check_recipe(recipe: Any, config: Config) -> None:
             f"recipe.module={settings.module} is for {' and '.join(kinds)}, and task.kind is {kind}: "
             f"recipe={' or recipe='.join(fitting)}"
         )
-    taken = _parameters(recipe)
+    taken = arguments_taken(recipe)
     for name in OF_DATA:
         taken.pop(name, None)
     least = getattr(recipe, "least", {})
     for name, value in settings.arguments.items():
         if taken and name not in taken:
             raise unknown("argument of the recipe", name, sorted(taken), advice="recipe.arguments.NAME=VALUE")
-        declared = taken.get(name) or type(least.get(name))
+        declared = taken[name].kind if name in taken else None
+        declared = declared or type(least.get(name))
         wanted = unfit(value, declared)
         if declared in (int, float) and name in least and (wanted or value < least[name]):
             wanted = f"{'a whole number' if declared is int else 'a number'}, {least[name]:g} or more"
         if wanted:
             raise AutoactError(f"recipe.arguments.{name}={value} must be {wanted}")
     weights = settings.arguments.get("class_weights", "none")
-    if "class_counts" in _parameters(recipe) and weights not in WEIGHTS:
+    if "class_counts" in arguments_taken(recipe) and weights not in WEIGHTS:
         raise unknown("recipe.arguments.class_weights", weights, WEIGHTS)
 
 
@@ -183,29 +183,6 @@ _RECIPES = {
     "image_fit": "image",
     "heat": "heat",
 }
-
-
-def _parameters(recipe: Any) -> dict[str, Any]:
-    """The arguments that a recipe takes beside inputs and outputs, with their types; empty where it does not tell."""
-    found: dict[str, Any] = {}
-    for base in inspect.getmro(recipe) if inspect.isclass(recipe) else (recipe,):
-        function = base.__dict__.get("__init__") if inspect.isclass(base) else base
-        if function is None:
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        types = _types(function)
-        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        found = {name: types.get(name) for name in named} | found
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return {name: kind for name, kind in found.items() if name not in ("self", "inputs", "outputs")}
-    return {}
-
-
-def _types(function: Any) -> dict[str, Any]:
-    try:
-        return get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # names that exist for type checkers alone
-        return {}
 
 
 def task_metric(config: Config, kind: str) -> Metric:

@@ -145,4 +145,7 @@ class Config:
 
 
 # Sub-trees that take any key: their keys are checked where they are used.
-FREE = ("trainer", "recipe.arguments", "module_arguments", "datamodule_arguments", "search.sampler_options")
+FREE = (
+    *("trainer", "recipe.arguments", "module_arguments", "datamodule_arguments"),
+    *("space.arguments", "search.sampler_options"),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from autoact.core.errors import AutoactError, unknown
 from autoact.core.typed_values import check_values
@@ -31,6 +32,8 @@ class SpaceSettings:
         rescale: change the initial weights around each activation by its rule (see ``autoact.rescale_``).
         activation_rate: factor of the learning rate of the weights that activations bring along, which then have no
             weight decay (0.1 in RealMLP); 1: they train as all others.
+        arguments: argument of the network -> values to choose from before the search, with the baseline's activations;
+            empty: the network stays as configured.
 
     Raises:
         AutoactError: names the setting, what was given and what is allowed.
@@ -47,6 +50,7 @@ class SpaceSettings:
     dropout: list[float] = field(default_factory=list)
     rescale: bool = True
     activation_rate: float = 1.0
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_values(self, "space")

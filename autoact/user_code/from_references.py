@@ -59,7 +59,8 @@ def own_task(config: Config) -> Task:
     )
     serves = {"module": config.module, "datamodule": data}
     said = [line for name, one in files.items() for line in one.notes([k for k, v in serves.items() if v == name])]
-    return replace(task, facts={**task.facts, "notes": (*task.facts["notes"], *said)})
+    facts = {"module": config.module, "arguments": dict(given), "notes": (*task.facts["notes"], *said)}
+    return replace(task, facts={**task.facts, **facts})
 
 
 def _maker(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,14 @@ from autoact.config.command_words import CommandWords, of_python
 from autoact.config.compose import settings as typed
 from autoact.config.effective_keys import SEARCH, Given, at_rest, idle
 from autoact.config.groups import options
+from autoact.config.network_arguments import arguments_key, network_arguments, with_arguments
 from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config
 from autoact.config.trusted_code import check_trusted, load_trusted
 from autoact.config.user_keys import given as keys_given
 from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
+from autoact.core.value_holders import PlainData
 from autoact.data.columns_of_search import as_searched
 from autoact.data.raw_table import TABULAR
 from autoact.recommendation import Recommendation
@@ -89,19 +92,43 @@ class Configured:
         return load_recommendation(source, tracking_uri=self.config.tracking.uri, runs=self.config.output)
 
     def as_in_search(self, recommendation: Recommendation) -> Configured:
-        """The same, with each column of a table read as the search did, and a note of initial weights drawn otherwise.
+        """The same network and the same reading of each column of a table, and a note of initial weights drawn otherwise.
 
-        The data of a module of the user's own, and data that are no table, are left as they are.
+        Arguments of the network that the user set here stay as set. The data of a module of the user's own, and data
+        that are no table, are left as they are.
 
         Raises:
             AutoactError: the table cannot be found or read.
         """
-        config, told = self.config, [*self.notes, *filter(None, [recommendation.drawn_otherwise()])]
+        about, told = recommendation.about.get("data", {}), [*filter(None, [recommendation.drawn_otherwise()])]
+        source = self if self.own_task is not None else self._with_network_of(about)
+        config, told = source.config, [*source.notes, *told]
         if not self.recipe or config.task.name is None or config.task.kind not in TABULAR:
-            return replace(self, notes=told)
-        profile = recommendation.about.get("data", {}).get("profile") or {}
-        data, notes = as_searched(config.data, profile)
-        return replace(self, config=replace(config, data=data), notes=[*told, *notes])
+            return replace(source, notes=told)
+        data, notes = as_searched(config.data, about.get("profile") or {})
+        return replace(source, config=replace(config, data=data), notes=[*told, *notes])
+
+    def _with_network_of(self, about: PlainData) -> Configured:
+        """The same with the arguments of the search's network, beside those that the user set."""
+        key, now, then = arguments_key(self.config), network_arguments(self.config), about.get("arguments") or {}
+        recipe, module = self.config.recipe.module, self.config.module
+        if (recipe != about.get("recipe")) if module is None else (module != about.get("module")):
+            return self
+        said = [one.text for one in self.given if one.key == key and not one.file]
+        mine = {name: value for name, value in now.items() if any(re.search(rf"\b{name}\b", one) for one in said)}
+        taken = {name: value for name, value in then.items() if name not in mine and now.get(name) != value}
+        other = {name: value for name, value in mine.items() if then.get(name, value) != value}
+        notes = []
+        if taken:
+            shown = ", ".join(
+                f"{name}={value}{f' (not {now[name]}, as configured here)' if name in now else ''}"
+                for name, value in taken.items()
+            )
+            notes.append(f"the network is that of the search, as the recommendation says: {shown}")
+        if other:
+            shown = ", ".join(f"{name}={value} (there {then[name]})" for name, value in other.items())
+            notes.append(f"{key} makes another network than that of the search: {shown}")
+        return replace(self, config=with_arguments(self.config, taken), notes=[*self.notes, *notes])
 
 
 # How every workflow lets its task be named.

@@ -75,3 +75,26 @@ def test_a_whole_configuration_and_a_configured_task_are_taken_as_they_are() -> 
 def test_what_names_no_task_is_refused(task: Any, overrides: Any, message: str) -> None:
     with pytest.raises(AutoactError, match=message):
         configured(task, overrides)
+
+
+def test_the_network_is_that_of_the_search_but_for_what_was_set_here() -> None:
+    recipe = configured("diabetes").config.recipe.module
+    found = recommendation({"data": {"recipe": recipe, "arguments": {"width": 16, "depth": 1}}})
+    source = configured("diabetes", ["recipe.arguments.depth=3"], "train").as_in_search(found)
+    arguments = source.config.recipe.arguments
+    assert (arguments["width"], arguments["depth"]) == (16, 3)
+    assert list(source.notes) == [
+        "the network is that of the search, as the recommendation says: width=16 (not 64, as configured here)",
+        "recipe.arguments makes another network than that of the search: depth=3 (there 1)",
+    ]
+    same = configured("diabetes", ["recipe.arguments={width: 16, depth: 1}"], "train").as_in_search(found)
+    assert list(same.notes) == []
+    other = recommendation({"data": {"recipe": "mine:Net", "arguments": {"width": 16}}})
+    assert configured("diabetes").as_in_search(other).config.recipe.arguments["width"] == 64
+
+
+def test_the_module_of_ones_own_is_made_as_in_the_search() -> None:
+    found = recommendation({"data": {"recipe": "mine.code:Net", "module": "mine:Net", "arguments": {"width": 16}}})
+    source = Configured(Config(module="mine:Net", module_arguments={"depth": 2})).as_in_search(found)
+    assert source.config.module_arguments == {"depth": 2, "width": 16} and "width=16" in source.notes[0]
+    assert Configured(Config(module="other:Net")).as_in_search(found).config.module_arguments == {}
