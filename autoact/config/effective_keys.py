@@ -69,6 +69,7 @@ UNREAD: dict[str, dict[str, str]] = {
         "space.candidates": "what the recommendation holds is tried, and nothing else",
         "space.parameters": "what the recommendation holds is tried, and nothing else",
         "space.normalisations": "what the recommendation holds is tried, and nothing else",
+        "space.arguments": "the network is that of the recommendation",
         "policy": "every policy that the recommendation holds is confirmed",
     },
     CHECK: {

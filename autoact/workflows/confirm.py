@@ -144,6 +144,7 @@ def _of_recommendation(source: Configured, given: str | Path | Recommendation | 
             candidates=sorted(map(str, held - normalisations)),
             normalisations=sorted(str(choice) for choice in normalisations if get(choice.name).searchable),
             parameters=False,
+            arguments={},
         ),
         search=replace(config.search, trials=1 + len(included), minutes=None, tuning=0),
     )

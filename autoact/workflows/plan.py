@@ -76,7 +76,7 @@ def plan(
         ...
         autoact.core.errors.AutoactError: unknown task 'chrun': did you mean churn...
     """
-    return forecast(prepared_from(task, datamodule, arguments), say)
+    return forecast(prepared_from(task, datamodule, arguments, say=say, train=False), say)
 
 
 class _NewStudy:

@@ -114,9 +114,15 @@ def search(
     arguments = cast(SearchArguments, {name: given[name] for name in SearchArguments.__annotations__})
     check_observers(observers)
     with warned_once():
-        prepared = prepared_from(task, datamodule, arguments)
+        watching = [*observers, *([] if quiet else [TerminalView()])]
+        prepared = prepared_from(task, datamodule, arguments, say=lambda what: _preparing(watching, what))
         with prepared.settings.terms.errors():
             return watched_search(prepared, observers, quiet=quiet)
+
+
+def _preparing(observers: Sequence[SearchCallback], what: str) -> None:
+    for observer in observers:
+        observer.preparing(what)
 
 
 def check_observers(observers: object) -> None:
@@ -154,9 +160,14 @@ def where_runs_are(tracking: TrackingSettings, output: Path, address: str) -> st
 
 
 def prepared_from(
-    task: MakeModule | TaskSource | None, datamodule: lightning.LightningDataModule | None, given: SearchArguments
+    task: MakeModule | TaskSource | None,
+    datamodule: lightning.LightningDataModule | None,
+    given: SearchArguments,
+    *,
+    say: Callable[[str], None] = lambda what: None,
+    train: bool = True,
 ) -> PreparedSearch:
-    """A search that is ready to run.
+    """A search that is ready to run; ``say`` and ``train`` are those of ``prepared_search``.
 
     Raises:
         AutoactError: something does not fit, or an argument cannot act beside this task.
@@ -179,7 +190,7 @@ def prepared_from(
     for name, value in said.items():
         _check_said_once(name, _words(name, value, every=True), before)
         words += _words(name, value)
-    return prepared_search(configured(task, [*before, *words], SEARCH))
+    return prepared_search(configured(task, [*before, *words], SEARCH), say=say, train=train)
 
 
 # Keys that overrides may write shorter.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from autoact.config.command_words import CommandWords, of_python
 from autoact.config.compose import settings as typed
 from autoact.config.effective_keys import SEARCH, Given, at_rest, idle
 from autoact.config.groups import options
-from autoact.config.network_arguments import arguments_key, network_arguments, with_arguments
+from autoact.config.network_arguments import arguments_key, network_arguments, networks, with_arguments
 from autoact.config.recipe_task import recipe_task
 from autoact.config.schema import Config
 from autoact.config.trusted_code import check_trusted, load_trusted
@@ -22,6 +22,7 @@ from autoact.core.errors import AutoactError
 from autoact.core.trial import Candidate
 from autoact.core.value_holders import PlainData
 from autoact.data.columns_of_search import as_searched
+from autoact.data.prepare import prepare
 from autoact.data.raw_table import TABULAR
 from autoact.recommendation import Recommendation
 from autoact.study.outcome.result import SearchResult
@@ -29,6 +30,7 @@ from autoact.tasks.objectives import declared
 from autoact.tasks.task import Task
 from autoact.training.trainer_arguments import check_trainer
 from autoact.workflows.load_recommendation import load_recommendation
+from autoact.workflows.searching.choose_network import choose_network
 from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings, prepare_search
 from autoact.workflows.searching.unused_settings import idle_here
 
@@ -92,7 +94,7 @@ class Configured:
         return load_recommendation(source, tracking_uri=self.config.tracking.uri, runs=self.config.output)
 
     def as_in_search(self, recommendation: Recommendation) -> Configured:
-        """The same network and the same reading of each column of a table, and a note of initial weights drawn otherwise.
+        """The network and the reading of a table's columns as in the search; a note of weights drawn otherwise.
 
         Arguments of the network that the user set here stay as set. The data of a module of the user's own, and data
         that are no table, are left as they are.
@@ -188,21 +190,39 @@ def make_task(config: Config) -> Task:
     Raises:
         AutoactError: neither or both are named, or they do not fit.
     """
-    check_trainer(config.trainer)
-    if config.module is None:
-        if config.task.name is None:
+    return make_tasks([config])[0]
+
+
+def make_tasks(configs: Sequence[Config]) -> list[Task]:
+    """The tasks of configurations that differ in their network alone: a recipe's data are read once.
+
+    Raises:
+        AutoactError: neither a task nor a module is named, or both are, or they do not fit.
+    """
+    first = configs[0]
+    check_trainer(first.trainer)
+    if first.module is None:
+        if first.task.name is None:
             tasks = ", ".join(options("task"))
             raise AutoactError(f"name a task (task=NAME: {tasks}) or your own module=package.module:Class")
-        return recipe_task(config)
+        data = prepare(first.data, first.task.kind) if len(configs) > 1 else None
+        return [recipe_task(config, data) for config in configs]
     from autoact.user_code.from_references import own_task
 
-    return own_task(config)
+    return [own_task(config) for config in configs]
 
 
-def prepared_search(source: Configured, included: Sequence[Candidate] = ()) -> PreparedSearch:
+def prepared_search(
+    source: Configured,
+    included: Sequence[Candidate] = (),
+    *,
+    say: Callable[[str], None] = lambda what: None,
+    train: bool = True,
+) -> PreparedSearch:
     """A search that is ready to run, with a note for each setting that cannot act on this model, data or device.
 
-    The candidates ``included`` are tried first.
+    The candidates ``included`` are tried first. Where ``space.arguments`` names networks to choose from, one is chosen
+    first, and ``say`` takes a line on what takes a while; with ``train=False`` nothing is trained for that.
     """
     config = source.config
     for reference in config.objectives.own:
@@ -211,9 +231,30 @@ def prepared_search(source: Configured, included: Sequence[Candidate] = ()) -> P
     if ("." in sampler or ":" in sampler) and not sampler.startswith("optuna."):
         check_trusted(sampler, "search.sampler", config.trust)
     settings = RunSettings(**vars(config), included=tuple(included), command=source.command, began=source.began)
-    prepared = prepare_search(source.task(), settings)
+    if config.space.arguments:
+        prepared = _with_network_chosen(source, settings, say, train)
+    else:
+        prepared = prepare_search(source.task(), settings)
     asked = [one for one in source.given if not all(at_rest(config, key) for key in one.keys or (one.key,))]
     return replace(prepared, notes=(*prepared.notes, *source.notes, *idle_here(asked, prepared)))
+
+
+def _with_network_chosen(
+    source: Configured, settings: RunSettings, say: Callable[[str], None], train: bool
+) -> PreparedSearch:
+    """A search of the network that is chosen among those of ``space.arguments``."""
+    if source.own_task is not None:
+        raise AutoactError(
+            "space.arguments has no effect: the task is an object, which builds its own network; name it by "
+            "module=package.module:Class"
+        )
+    every = networks(source.config)
+    configs = [source.config, *(with_arguments(source.config, one) for one in every[1:])]
+    tasks = make_tasks(configs)
+    choice = choose_network(tasks, every, source.config, say, began=source.began, train=train)
+    chosen = replace(settings, **{name: value for name, value in vars(configs[choice.index]).items()})
+    prepared = prepare_search(tasks[choice.index], chosen)
+    return replace(prepared, networks=choice, notes=(choice.note, *prepared.notes))
 
 
 def _check_used(function: object, reference: str, use: Sequence[str]) -> None:

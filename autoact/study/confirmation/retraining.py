@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
 from autoact.core.trial import STOPPED, Candidate, Role, TrialRecord
 from autoact.core.value_holders import PlainData
+from autoact.engines.engine import Engine
 from autoact.engines.job import Job
 from autoact.study.callbacks import SearchCallback
 from autoact.study.execution.batch_trainer import Trainer
+from autoact.study.execution.successive_halving import Rung
 from autoact.study.storage.study_identity import digest
 from autoact.study.storage.study_notes import StudyNotes
+from autoact.tasks.task import Task
 from autoact.training.callbacks import Interrupted
 from autoact.training.score_details import PREDICTIONS
 
@@ -96,6 +99,24 @@ class RetrainedCandidate:
 def same(candidate: Candidate) -> str:
     """Equal for candidates that train the same thing, whatever their seed."""
     return digest([candidate.assignment.to_dict(), dict(candidate.settings)])
+
+
+def trainer_to_the_end(
+    task: Task, engine: Engine, largest: int, *, repeatable: bool, stop_asked: Callable[[], bool] = lambda: False
+) -> Trainer:
+    """A trainer of what no rung stops and no study compares, in populations of ``largest`` candidates at most."""
+    return Trainer(
+        task,
+        engine,
+        largest,
+        largest,
+        epochs=(),
+        rung=Rung(1.0, (), {}),
+        costs=lambda _: {},
+        key=same,
+        repeatable=repeatable,
+        stop_asked=stop_asked,
+    )
 
 
 @dataclass(eq=False)

@@ -14,10 +14,8 @@ from autoact.latency.hardware import HardwareSettings
 from autoact.latency.model_call import call_model, to_device
 from autoact.latency.timer import time_alternating
 from autoact.study.confirmation.end_to_end_timing import careful, paired_ratio
-from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, same
+from autoact.study.confirmation.retraining import RetrainedCandidate, Retraining, SeedFold, trainer_to_the_end
 from autoact.study.confirmation.verdict import Ratio
-from autoact.study.execution.batch_trainer import Trainer
-from autoact.study.execution.successive_halving import Rung
 from autoact.study.settings import SearchSettings
 from autoact.study.storage.study_notes import open_notes
 from autoact.tasks.task import Task
@@ -67,17 +65,7 @@ def retrain(
     if test is not None and task.test is not None:
         task.test.open(test)  # workers open their own copies; what is scored in this process needs this one
     with LateEngine(engine, worker_context, device, shape) as workers:
-        trainer = Trainer(
-            task,
-            workers,
-            shape.largest,
-            shape.largest,
-            epochs=(),
-            rung=Rung(1.0, (), {}),
-            costs=lambda _: {},
-            key=same,
-            repeatable=engine.deterministic,
-        )
+        trainer = trainer_to_the_end(task, workers, shape.largest, repeatable=engine.deterministic)
         # A check trains anew each time: what an earlier one noted says nothing of today's code.
         trainings = Retraining(candidates, open_notes(None, "check"), trainer, (), stage=Role.CHECK, test=test)
         return trainings.run([SeedFold(FIRST_SEED + search.seed + number) for number in range(seeds)])

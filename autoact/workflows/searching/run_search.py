@@ -91,6 +91,7 @@ def _run(prepared: PreparedSearch, observers: Sequence[SearchCallback], stop_ask
             settings.space.rescale,
             about(prepared, known),
             settings.space.activation_rate,
+            prepared.networks,
         )
         with LateEngine(settings.engine, worker_context, prepared.device, shape) as engine:
             search = Search(

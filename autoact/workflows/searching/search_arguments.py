@@ -224,6 +224,11 @@ def _space(space: SpaceSettings | None, candidates: Sequence[str] | None, granul
     if space is None:
         return SpaceSettings(granularity=granularity or "site", candidates=tried)
     space = in_full(space, SpaceSettings, "space")
+    if space.arguments:
+        raise AutoactError(
+            f"space.arguments={dict(space.arguments)} has no effect: your function builds its own network; name it by "
+            "overrides=['module=package.module:Class', ...]"
+        )
     if granularity not in (None, "site", space.granularity):
         raise AutoactError(
             f"granularity={granularity!r} has no effect beside space=: give it as autoact.SpaceSettings(...)"

@@ -16,19 +16,21 @@ from autoact.study.callbacks import SearchCallback
 from autoact.study.outcome.result import SearchResult
 from autoact.study.outcome.to_recommendation import recommendation
 from autoact.workflows.load_recommendation import FILE as RECOMMENDED
+from autoact.workflows.searching.choose_network import NetworkChoice
 
-RAW = "confirmation.json"
+RAW, NETWORKS = "confirmation.json", "networks.csv"
 
 
 @dataclass(eq=False)
 class SearchFiles(SearchCallback):
-    """Writes the study's files: trials, result, recommendation."""
+    """Writes the study's files: trials, result, recommendation; a table of the networks where one was chosen."""
 
     folder: Path
     sites: Sites
     rescale: bool
     about: PlainData
     activation_rate: float = 1.0
+    networks: NetworkChoice | None = None
 
     def search_finished(self, result: SearchResult) -> None:
         """Write them, and tell the result where they are."""
@@ -37,6 +39,9 @@ class SearchFiles(SearchCallback):
         trials.write_text("".join(f"{record.to_json()}\n" for record in result.records), encoding="utf-8")
         files["trials"] = str(trials)
         files["latency table"] = str(folder / "latency.json")
+        if self.networks is not None:
+            self.networks.save(folder / NETWORKS)
+            files["networks"] = str(folder / NETWORKS)
         if result.selection is not None and result.rulings:
             made = recommendation(result, result.selection, self.sites, self.rescale, self.about, self.activation_rate)
             files |= _kept_or_replaced(folder / RECOMMENDED, made, result)

@@ -37,6 +37,7 @@ from autoact.training.preflight.sanity_check import rehearse
 from autoact.training.preflight.settings_in_force import configured_settings, rate_refusal
 from autoact.training.trainer_arguments import TRAINER_DEFAULTS, check_trainer
 from autoact.user_code.dataloaders import check_validation
+from autoact.workflows.searching.choose_network import NetworkChoice
 from autoact.workflows.searching.population_size import Shape
 from autoact.workflows.searching.restrict_space import narrowed
 from autoact.workflows.searching.setting_names import Terms
@@ -65,7 +66,7 @@ class RunSettings(Config):
 
 @dataclass(frozen=True)
 class PreparedSearch:
-    """A search that is ready to calibrate: what will be searched, and what it is called."""
+    """A search that is ready to calibrate: what will be searched, what it is called, and how its network was chosen."""
 
     task: Task
     settings: RunSettings
@@ -75,6 +76,7 @@ class PreparedSearch:
     identity: Identity
     device: torch.device
     notes: tuple[str, ...]
+    networks: NetworkChoice | None = None
 
     @property
     def folder(self) -> Path:
