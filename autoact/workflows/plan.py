@@ -121,6 +121,12 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
         ("one training", f"at most {seconds * most:.1f} s of one worker ({most} epochs; most stop earlier)"),
     ]
     minutes, times = _times(prepared, shape)
+    networks = 0 if prepared.networks is None else prepared.networks.trainings
+    if networks:
+        first = networks * seconds * most / shape.workers / 60
+        text = f"{networks} trainings, at most {first:.1f} minutes at the speed of the one as configured"
+        times = [("choosing the network", text), *times]
+        minutes += first if settings.search.minutes is None else 0.0
     price, currency = settings.hardware.price_per_hour, settings.hardware.currency
     money = "unknown: this hardware has no price" if price is None else f"about {minutes / 60 * price:.3f} {currency}"
     notes = (("note", note) for note in (*prepared.notes, shape.note) if note)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -190,26 +191,37 @@ def make_task(config: Config) -> Task:
     Raises:
         AutoactError: neither or both are named, or they do not fit.
     """
-    return make_tasks([config])[0]
+    return make_tasks(config)[0]
 
 
-def make_tasks(configs: Sequence[Config]) -> list[Task]:
-    """The tasks of configurations that differ in their network alone: a recipe's data are read once.
+def make_tasks(config: Config, others: Sequence[Mapping[str, object]] = ()) -> list[Task]:
+    """The task that a configuration names, and the same with other arguments of the network; data are read once.
 
     Raises:
         AutoactError: neither a task nor a module is named, or both are, or they do not fit.
     """
-    first = configs[0]
-    check_trainer(first.trainer)
-    if first.module is None:
-        if first.task.name is None:
+    check_trainer(config.trainer)
+    make = _task_maker(config, several=bool(others))
+    tasks = [make(config)]
+    for one in others:
+        try:
+            tasks.append(make(with_arguments(config, one)))
+        except AutoactError as error:
+            shown = ", ".join(f"{name}={value}" for name, value in one.items())
+            raise AutoactError(f"space.arguments with {shown}: {error}") from error
+    return tasks
+
+
+def _task_maker(config: Config, *, several: bool) -> Callable[[Config], Task]:
+    if config.module is None:
+        if config.task.name is None:
             tasks = ", ".join(options("task"))
             raise AutoactError(f"name a task (task=NAME: {tasks}) or your own module=package.module:Class")
-        data = prepare(first.data, first.task.kind) if len(configs) > 1 else None
-        return [recipe_task(config, data) for config in configs]
+        data = prepare(config.data, config.task.kind) if several else None
+        return partial(recipe_task, prepared=data)
     from autoact.user_code.from_references import own_task
 
-    return [own_task(config) for config in configs]
+    return own_task
 
 
 def prepared_search(
@@ -249,11 +261,11 @@ def _with_network_chosen(
             "module=package.module:Class"
         )
     every = networks(source.config)
-    configs = [source.config, *(with_arguments(source.config, one) for one in every[1:])]
-    tasks = make_tasks(configs)
+    tasks = make_tasks(source.config, every[1:])
     choice = choose_network(tasks, every, source.config, say, began=source.began, train=train)
-    chosen = replace(settings, **{name: value for name, value in vars(configs[choice.index]).items()})
-    prepared = prepare_search(tasks[choice.index], chosen)
+    config = with_arguments(source.config, every[choice.index]) if choice.index else source.config
+    settings = replace(settings, recipe=config.recipe, module_arguments=config.module_arguments)
+    prepared = prepare_search(tasks[choice.index], settings)
     return replace(prepared, networks=choice, notes=(choice.note, *prepared.notes))
 
 

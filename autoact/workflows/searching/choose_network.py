@@ -195,7 +195,7 @@ def choose_network(
                 if asked():
                     raise KeyboardInterrupt from None
     left = sum(one == before for one, before in zip(found, counted, strict=True))
-    if not left and not _ranked(found, tasks[0]):
+    if not left and not ranked(found, tasks[0].mode):
         raise AutoactError(f"none of the networks of space.arguments could be trained: {found[0].reason}")
     choice = {"networks": [asdict(one) for one in found], "minutes": minutes, "left": left}
     retraining.ledger.note(CHOSEN, choice)
@@ -284,15 +284,17 @@ def _scored(network: Network, trained: Sequence[RetrainedCandidate], task: Task)
     )
 
 
-def _ranked(networks: Sequence[Network], task: Task) -> list[int]:
-    """The networks that have a score, the best first; the smaller of equal ones."""
+def ranked(networks: Sequence[Network], mode: str) -> list[int]:
+    """The networks that have a score, the best first; the smaller of equal ones.
 
-    def rank(index: int) -> tuple[float, int]:
-        score = networks[index].score
-        assert score is not None
-        return (-score if task.mode == "max" else score, networks[index].parameters)
-
-    return sorted((index for index, one in enumerate(networks) if one.score is not None), key=rank)
+    Example:
+        >>> large, small, other = Network({}, 300, 0.8), Network({}, 100, 0.8), Network({}, 50, 0.7)
+        >>> ranked([large, small, other, Network({}, 1)], "max"), ranked([large, small, other], "min")
+        ([1, 0, 2], [2, 1, 0])
+    """
+    sign = -1.0 if mode == "max" else 1.0
+    keys = [(sign * one.score, one.parameters, index) for index, one in enumerate(networks) if one.score is not None]
+    return [index for _, _, index in sorted(keys)]
 
 
 def _stands(noted: PlainData, minutes: float | None) -> bool:
@@ -302,25 +304,31 @@ def _stands(noted: PlainData, minutes: float | None) -> bool:
 
 def _from_notes(noted: PlainData, task: Task) -> NetworkChoice:
     networks, left = [Network(**one) for one in noted["networks"]], noted["left"]
-    ranked = _ranked(networks, task) or [0]
-    chosen, configured = networks[ranked[0]], networks[0]
-    note = f"network: {chosen.label()}, the best of {len(networks) - left}: {chosen.text()}"
-    if ranked[0] == 0:
-        note += " (as configured)" + "".join(f", next {_told(networks[index])}" for index in ranked[1:2])
-    else:
-        note += f", as configured {_told(configured)}"
-    note += f": validation {task.quality_unit}, mean of {SEEDS} seeds at the best learning rate; all in networks.csv"
+    order = ranked(networks, task.mode) or [0]
+    chosen, own = networks[order[0]], order[0] == 0
+    note = f"network: {chosen.label()}{' (as configured)' * own}, the best of {len(networks) - left}: {chosen.text()}"
+    other = next((networks[index] for index in (order[1:] if own else [0])), None)
+    if other is not None:
+        close = " (closer than seeds tell apart)" if _close(chosen, other) else ""
+        note += f", {'next' if own else 'as configured'} {other.label()}: {other.text()}{close}"
+    note += (
+        f": validation {task.quality_unit}, mean +- standard deviation of {SEEDS} seeds at the best learning rate; "
+        "all in networks.csv"
+    )
     if left:
         wanted = math.ceil(2 * noted["minutes"] * len(networks) / max(1, len(networks) - left))
         note += (
             f"; a third of search.minutes={noted['minutes']:g} left {left} of {len(networks)} untrained: "
             f"the same command with search.minutes={wanted} trains them"
         )
-    return NetworkChoice(networks, ranked[0], 0, note)
+    return NetworkChoice(networks, order[0], 0, note)
 
 
-def _told(network: Network) -> str:
-    return f"{network.label()}: {network.text()}"
+def _close(one: Network, other: Network) -> bool:
+    """Whether two scores differ by less than the standard error of their difference."""
+    if one.score is None or other.score is None or one.spread is None or other.spread is None:
+        return False
+    return abs(one.score - other.score) < math.hypot(one.spread, other.spread) / math.sqrt(SEEDS)
 
 
 def _exists(storage: str) -> bool:

@@ -113,6 +113,7 @@ SEARCH = {
 }
 # Key -> the file that reads it after the preparation, by these attributes; tests of that file say what it does.
 LATER = {
+    "space.arguments": "config/network_arguments.py",
     "data.openml_id": "data/sources/load.py",
     "data.cache_dir": "data/sources/load.py",
     "data.groups": "config/recipe_task.py",
