@@ -304,24 +304,24 @@ def _stands(noted: PlainData, minutes: float | None) -> bool:
 
 def _from_notes(noted: PlainData, task: Task) -> NetworkChoice:
     networks, left = [Network(**one) for one in noted["networks"]], noted["left"]
-    order = ranked(networks, task.mode) or [0]
-    chosen, own = networks[order[0]], order[0] == 0
-    note = f"network: {chosen.label()}{' (as configured)' * own}, the best of {len(networks) - left}: {chosen.text()}"
-    other = next((networks[index] for index in (order[1:] if own else [0])), None)
-    if other is not None:
-        close = " (closer than seeds tell apart)" if _close(chosen, other) else ""
-        note += f", {'next' if own else 'as configured'} {other.label()}: {other.text()}{close}"
-    note += (
-        f": validation {task.quality_unit}, mean +- standard deviation of {SEEDS} seeds at the best learning rate; "
-        "all in networks.csv"
-    )
+    order = ranked(networks, task.mode)
+    index, short = order[0] if order else 0, ""
     if left:
         wanted = math.ceil(2 * noted["minutes"] * len(networks) / max(1, len(networks) - left))
-        note += (
-            f"; a third of search.minutes={noted['minutes']:g} left {left} of {len(networks)} untrained: "
+        short = (
+            f"a third of search.minutes={noted['minutes']:g} left {left} of {len(networks)} networks untrained: "
             f"the same command with search.minutes={wanted} trains them"
         )
-    return NetworkChoice(networks, order[0], 0, note)
+    if not order:
+        return NetworkChoice(networks, 0, 0, f"network: as configured, {networks[0].label()}: {short}")
+    note = f"network: {networks[index].label()}{' (as configured)' * (not index)}, the best of {len(networks) - left}: "
+    note += networks[index].text()
+    other = next((networks[place] for place in ([0] if index else order[1:])), None)
+    if other is not None:
+        close = " (closer than seeds tell apart)" if _close(networks[index], other) else ""
+        note += f", {'as configured' if index else 'next'} {other.label()}: {other.text()}{close}"
+    note += f": validation {task.quality_unit}, mean +- standard deviation of {SEEDS} seeds at the best learning rate"
+    return NetworkChoice(networks, index, 0, "; ".join(filter(None, [note, "all in networks.csv", short])))
 
 
 def _close(one: Network, other: Network) -> bool:

@@ -86,7 +86,10 @@ def test_a_plan_says_what_is_trained_first_and_writes_nothing(output: Path, tmp_
 def test_what_the_time_left_untrained_is_said_and_trained_with_more(tmp_path: Path) -> None:
     late = prepared_search(source(tmp_path, "search.minutes=0.0001"))
     assert late.networks is not None and late.networks.index == 0
-    assert late.networks.note.endswith("left 2 of 2 untrained: the same command with search.minutes=1 trains them")
+    assert late.networks.note == (
+        "network: as configured, width=2: a third of search.minutes=0.0001 left 2 of 2 networks untrained: the same "
+        "command with search.minutes=1 trains them"
+    )
     assert late.networks.networks[0].text() == "not trained"
     again = prepared_search(source(tmp_path, "search.minutes=0.0001"), say=pytest.fail)
     assert again.networks == late.networks, "the choice stands: the study stays the same one"
