@@ -9,6 +9,7 @@ So does a copy of the file in a folder of one's own, with whatever is changed in
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -59,7 +60,7 @@ def train(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[st
                 f"policy={policy} averages {size} trainings, and this script trains one network: name another policy "
                 "(python -m autoact train makes one model of several trainings)"
             )
-        words = [*(f"recipe.arguments.{name}={value!r}" for name, value in held.settings.items()), *words]
+        words = [*_as_recommended(recipes, chosen, held), *words]
     *left_out, network_of_file = _of_this_file(recipes, words) or [""]
     task = autoact.load_task(overrides=[*left_out, *words, *filter(None, [network_of_file])])
 
@@ -86,6 +87,22 @@ def _last(key: str, words: Sequence[str]) -> str | None:
     return next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"{key}=")), None)
 
 
+def _as_recommended(
+    recipes: Sequence[type[lightning.LightningModule]], chosen: autoact.Recommendation, held: autoact.Policy
+) -> list[str]:
+    """The words for the search's network, where it is one of this file, and for the recommended settings."""
+    data = chosen.about.get("data", {})
+    searched = next((one for one in recipes if one.__name__ == str(data.get("recipe")).rpartition(":")[2]), None)
+    then = {} if searched is None else data.get("arguments", {})
+    arguments = {name: value for name, value in then.items() if name in _taken(searched)}
+    return [f"recipe.arguments.{name}={json.dumps(value)}" for name, value in {**arguments, **held.settings}.items()]
+
+
+def _taken(recipe: type[lightning.LightningModule] | None) -> set[str]:
+    """The arguments that a network takes, those of its bases among them."""
+    return {name for base in (recipe.__mro__ if recipe else ()) for name in inspect.signature(base).parameters}
+
+
 def _of_this_file(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[str]) -> list[str]:
     """The words that name the recipe of this file for the task's kind, and leave out what another network takes."""
     name = _last("task", words)
@@ -100,8 +117,7 @@ def _of_this_file(recipes: Sequence[type[lightning.LightningModule]], words: Seq
         raise autoact.AutoactError(f"task={name} is {kind}, and this file has {has}")
     plain = [word for word in words if not word.lstrip("+").startswith(("recipe.arguments.", "recipe.module="))]
     packaged = autoact.load_task(overrides=plain).identity["arguments"]
-    taken = {one for base in fitting[0].__mro__ for one in inspect.signature(base).parameters}
-    others = [f"~recipe.arguments.{one}" for one in packaged if one not in taken]
+    others = [f"~recipe.arguments.{one}" for one in packaged if one not in _taken(fitting[0])]
     return [*others, f"recipe.module={fitting[0].__module__}:{fitting[0].__name__}"]
 
 

@@ -27,6 +27,8 @@ often used:
   data.path=x.csv data.target=y
   candidates=wide            which activations
   space=model                one activation for all layers
+  'space.arguments={width: [64,128], depth: [2,3]}'
+                             choose the network first
   hardware=cuda              the serving target
   trainer.max_epochs=20      any argument of lightning.Trainer
   --plan                     print the forecast and stop

@@ -128,6 +128,21 @@ def test_each_file_is_a_script(name):
     assert "task=houses" in done.stdout
 
 
+def test_the_network_is_that_of_the_search(tmp_path):
+    file, data = tmp_path / "recommended.yaml", {"recipe": "autoact.recipes.residual:ResidualRegressor"}
+    data["arguments"] = {"width": 12, "depth": 1, "norm": "layer"}
+    site = {"current": "relu", "shape": [12], "channels": 12, "channel_dim": -1}
+    kept = autoact.Policy(False, autoact.Assignment({"act": "tanh"}), {"learning_rate": 0.01}, 3, "kept")
+    autoact.Recommendation(
+        "diabetes", "2026-01-01T00:00:00Z", "kept", {}, {"quality": kept}, kept,
+        {"act": site, "blocks.0.act": {**site, "shape": [24]}}, rescale=False, about={"data": data},
+    ).save(file)  # fmt: skip
+    train(FILES, ["task=diabetes", f"recommendation={file}", "trainer.max_epochs=1", "recipe.arguments.expansion=3"])
+    weights = torch.load("diabetes/best.ckpt", weights_only=True)["state_dict"]
+    assert weights["first.weight"].shape[0] == 12 and "norm.weight" in weights and "norm.running_mean" not in weights
+    assert weights["blocks.0.wide.weight"].shape[0] == 36, "what is said here holds"
+
+
 @pytest.mark.slow
 def test_a_copy_of_the_file_trains_what_a_search_recommends(tmp_path):
     result = autoact.search(
