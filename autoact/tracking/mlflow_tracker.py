@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # write that succeeded.
 FLUSH, END = 10.0, 30.0
 # Files of a result that become artifacts as they are.
-FILES = ("recommendation", "latency table", "trials", "final check")
+FILES = ("recommendation", "latency table", "networks", "trials", "final check")
 ENDS = {COMPLETE: "FINISHED", FAILED: "FAILED", PRUNED: "KILLED"}
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 

@@ -247,6 +247,8 @@ def _fields_as_words(record: object, every: bool) -> list[str]:
         value, default = getattr(record, one.name), getattr(type(record)(), one.name)
         if is_dataclass(value):
             words += [f"{one.name}.{word}" for word in _fields_as_words(value, every)]
+        elif isinstance(value, Mapping) and value:  # Hydra takes no quoted names
+            words += [f"{one.name}.{name}={_as_text(f'{one.name}.{name}', item)}" for name, item in value.items()]
         elif every or value != default:
             words.append(f"{one.name}={_as_text(one.name, value)}")
     return words

@@ -197,8 +197,11 @@ def choose_network(
     left = sum(one == before for one, before in zip(found, counted, strict=True))
     if not left and not ranked(found, tasks[0].mode):
         raise AutoactError(f"none of the networks of space.arguments could be trained: {found[0].reason}")
-    choice = {"networks": [asdict(one) for one in found], "minutes": minutes, "left": left}
-    retraining.ledger.note(CHOSEN, choice)
+    # Drivers that share a storage search one network: that of the first to choose.
+    choice = retraining.ledger.noted(CHOSEN)
+    if choice is None or not _stands(choice, minutes):
+        choice = {"networks": [asdict(one) for one in found], "minutes": minutes, "left": left}
+        retraining.ledger.note(CHOSEN, choice)
     return _from_notes(choice, tasks[0])
 
 

@@ -13,7 +13,8 @@ from autoact.cli.config_arguments import read
 from autoact.config.compose import settings as typed
 from autoact.config.schema import Config
 from autoact.core.errors import AutoactError
-from autoact.study.settings import ConfirmSettings
+from autoact.space.settings import SpaceSettings
+from autoact.study.settings import ConfirmSettings, SearchSettings
 from autoact.tracking.settings import TrackingSettings
 from autoact.workflows.search import prepared_from, search, where_runs_are
 
@@ -73,3 +74,17 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     overrides = ["engine=inline", f"output={tmp_path}"]
     prepared = prepared_from("churn", None, {"trials": trials, "output": str(tmp_path), "overrides": overrides})
     assert prepared.settings.search.trials == 4
+
+
+def test_networks_to_choose_from_are_for_what_is_made_by_name(tmp_path: Path) -> None:
+    space = SpaceSettings(arguments={"widht": [2, 4]})
+    with pytest.raises(AutoactError, match=r"unknown argument of space\.arguments 'widht': did you mean width"):
+        prepared_from("diabetes", None, {"space": space, "output": str(tmp_path)})
+    with pytest.raises(AutoactError, match="has no effect: your function builds its own network"):
+        prepared_from(lambda: None, None, {"space": space})  # type: ignore[arg-type,return-value]
+
+
+def test_names_with_values_in_a_record_of_settings_are_read(tmp_path: Path) -> None:
+    settings = SearchSettings(trials=4, sampler_options={"n_startup_trials": 3})
+    prepared = prepared_from("diabetes", None, {"settings": settings, "output": str(tmp_path)})
+    assert prepared.settings.search.sampler_options == {"n_startup_trials": 3}
