@@ -16,6 +16,7 @@ from autoact.study.budget import Budget, expected_trainings
 from autoact.study.forecast import Forecast
 from autoact.training.population import PopulationSession
 from autoact.workflows.search import prepared_from
+from autoact.workflows.searching.choose_network import SHARE_OF_MINUTES
 from autoact.workflows.searching.population_size import Shape, shape_of
 from autoact.workflows.searching.run_search import expected
 from autoact.workflows.searching.search_arguments import MakeModule, SearchArguments
@@ -120,32 +121,41 @@ def forecast(prepared: PreparedSearch, say: Callable[[str], None] = lambda what:
         ("early stops", _rungs(prepared)),
         ("one training", f"at most {seconds * most:.1f} s of one worker ({most} epochs; most stop earlier)"),
     ]
-    minutes, times = _times(prepared, shape)
-    networks = 0 if prepared.networks is None else prepared.networks.trainings
-    if networks:
-        first = networks * seconds * most / shape.workers / 60
-        text = f"{networks} trainings, at most {first:.1f} minutes at the speed of the one as configured"
-        times = [("choosing the network", text), *times]
-        minutes += first if settings.search.minutes is None else 0.0
+    first = _choosing(prepared, shape, seconds * most)
+    minutes, times = _times(prepared, shape, first)
+    if prepared.networks is not None and prepared.networks.trainings:
+        at_most = f"at most {first:.1f} minutes at the speed of the one as configured"
+        times = [("choosing the network", f"{prepared.networks.trainings} trainings, {at_most}"), *times]
     price, currency = settings.hardware.price_per_hour, settings.hardware.currency
     money = "unknown: this hardware has no price" if price is None else f"about {minutes / 60 * price:.3f} {currency}"
     notes = (("note", note) for note in (*prepared.notes, shape.note) if note)
     return Plan(prepared.identity.name, minutes, [*lines, *times, ("money", money), *notes])
 
 
-def _times(prepared: PreparedSearch, shape: Shape) -> tuple[float, list[tuple[str, str]]]:
-    """The minutes that a search is expected to take, and the lines on trainings and time."""
+def _choosing(prepared: PreparedSearch, shape: Shape, seconds: float) -> float:
+    """The minutes that choosing the network takes at most, by the seconds of one training."""
+    if prepared.networks is None:
+        return 0.0
+    needed, minutes = prepared.networks.trainings * seconds / shape.workers / 60, prepared.settings.search.minutes
+    return needed if minutes is None else min(needed, SHARE_OF_MINUTES * minutes)
+
+
+def _times(prepared: PreparedSearch, shape: Shape, first: float) -> tuple[float, list[tuple[str, str]]]:
+    """The minutes that a search is expected to take, the ``first`` of them without it, and the lines on both."""
     settings = prepared.settings
+    search = settings.search
+    if search.minutes is not None:
+        search = replace(search, minutes=search.minutes - first)
     checked = prepared.task.test is not None and settings.confirm.seeds > 0
     known = Forecast(expected(prepared, shape))
     # A forecast of a whole command: what was spent on the plan itself does not count.
-    budget = Budget(settings.search, settings.confirm, known, _NewStudy(), checked=checked)
+    budget = Budget(search, settings.confirm, known, _NewStudy(), checked=checked)
     if settings.search.minutes is None:
         trials = settings.search.budget or 0
-        seconds = budget.seconds_left([]) or 0.0
+        minutes = (budget.seconds_left([]) or 0.0) / 60 + first
         check = f" and about {expected_trainings(settings.confirm):.0f} in the final check" if checked else ""
-        text = f"about {max(0.1, seconds / 60):.1f} minutes, and one or so to prepare and for the latency table"
-        return seconds / 60, [("trainings", f"{_trainings(prepared, trials)}{check}"), ("time", text)]
+        text = f"about {max(0.1, minutes):.1f} minutes, and one or so to prepare and for the latency table"
+        return minutes, [("trainings", f"{_trainings(prepared, trials)}{check}"), ("time", text)]
     room = budget.trials_left([], 0, shape.workers)
     affordable = budget.affordable([]) if checked else None
     check = "no final check"
