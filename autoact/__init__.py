@@ -103,7 +103,6 @@ if TYPE_CHECKING:
     from autoact.workflows.list_tasks import TaskList as TaskList
     from autoact.workflows.list_tasks import list_tasks as list_tasks
     from autoact.workflows.load_recommendation import load_recommendation as load_recommendation
-    from autoact.workflows.load_task import load_task as load_task
     from autoact.workflows.measure import MeasuredModel as MeasuredModel
     from autoact.workflows.measure import Measurement as Measurement
     from autoact.workflows.measure import measure as measure
@@ -118,6 +117,7 @@ if TYPE_CHECKING:
     from autoact.workflows.search import search as search
     from autoact.workflows.searching.search_arguments import SearchArguments as SearchArguments
     from autoact.workflows.task_source import Configured as Configured
+    from autoact.workflows.task_source import load_task as load_task
     from autoact.workflows.train import train as train
 
 __version__ = "0.1.0"

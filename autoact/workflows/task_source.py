@@ -36,7 +36,7 @@ from autoact.workflows.searching.search_setup import PreparedSearch, RunSettings
 from autoact.workflows.searching.unused_settings import idle_here
 
 # What a task that is given as an object holds already.
-OF_TASKS = (
+_OF_TASKS = (
     *("task", "data", "recipe", "trainer", "metric", "metric_mode", "module", "module_arguments", "datamodule"),
     *("datamodule_arguments", "monitor", "mode", "callbacks", "production_model"),
 )
@@ -134,6 +134,9 @@ class Configured:
         return replace(self, config=with_arguments(self.config, taken), notes=[*self.notes, *notes])
 
 
+# What says a task: what holds its data and network, and whose code may run for them.
+_OF_LOADED = (*_OF_TASKS, "trust", "plugins")
+
 # How every workflow lets its task be named.
 TaskSource: TypeAlias = str | Config | Task | Configured
 
@@ -173,7 +176,7 @@ def configured(task: TaskSource | None, overrides: Sequence[str] = (), verb: str
     words = of_python(None, overrides)
     config, keys = typed(words.config()), keys_given(words.overrides)
     for one in keys:
-        if one.key.partition(".")[0] in OF_TASKS:
+        if one.key.partition(".")[0] in _OF_TASKS:
             raise AutoactError(f"{one.text} has no effect: the task is an object, which holds its own data and model")
     # What a recipe alone reads cannot act beside the user's own task either.
     return Configured(config, task, keys, idle(keys, replace(config, module=task.name), verb))
@@ -222,6 +225,31 @@ def _task_maker(config: Config, *, several: bool) -> Callable[[Config], Task]:
     from autoact.user_code.from_references import own_task
 
     return own_task
+
+
+def load_task(task: str | None = None, *, overrides: Sequence[str] = ()) -> Task:
+    """The task that a search of the same words works on: fresh networks, data, metric; its test part stays sealed.
+
+    Args:
+        task: a recipe's task by name; the overrides name it unless given.
+        overrides: settings as on the command line, such as ``"recipe.arguments.width=128"``.
+
+    Raises:
+        AutoactError: a key or value that does not exist, or that has no effect here; data that cannot be read.
+
+    Example:
+        >>> task = load_task("diabetes", overrides=["data.max_rows=100"])
+        >>> network, data = task.make_module(), task.make_datamodule(0)
+        >>> next(iter(data.train_dataloader()))[0].shape
+        torch.Size([32, 10])
+        >>> task.monitor, task.mode
+        ('val_rmse', 'min')
+    """
+    source = configured(task, overrides)
+    for one in source.given:
+        if one.key.partition(".")[0] not in _OF_LOADED:
+            raise AutoactError(f"{one.text} has no effect: a task is data, network and metric, and nothing is searched")
+    return source.task()
 
 
 def prepared_search(
