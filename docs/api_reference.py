@@ -17,6 +17,7 @@ AREAS = {
     "sites": "Sites and activations of a model",
     "activations": "Activations",
     "recommendation": "Recommendations",
+    "training": "Trained networks",
     "core": "Assignments and errors",
     "study": "The search",
     "space": "The search space",
