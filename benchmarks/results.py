@@ -4,7 +4,7 @@
     python -m benchmarks.results --tasks houses,bike  these again; the others as they were
     python -m benchmarks.results --tables             the tables of what has run, and nothing else
 
-Each search opens its task's test part once. What ran is kept in ``--store``, a file per task.
+Each search opens its task's test part once. What it found is kept in ``--store``, a file per task.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from autoact.core.result_table import number
 from autoact.study.confirmation.verdict import signed
 from benchmarks.machine import markdown_table, origin, origin_lines
 
+ROOT = Path(__file__).resolve().parents[1]
 HEADER = (
     "task", "metric", "as configured", "tuned baseline", "best uniform", "recommended", "best reference", "published",
     "activations helped", "seconds",
@@ -31,7 +32,8 @@ def main(words: Sequence[str] | None = None) -> None:
     """Search, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="", help="names, separated by commas; all that bring data unless given")
-    parser.add_argument("--store", type=Path, default=Path("autoact-runs/results"), help="folder of what ran")
+    parser.add_argument("--store", type=Path, default=ROOT / "docs" / "results", help="folder of what was found")
+    parser.add_argument("--output", default="autoact-runs", help="folder of the studies")
     parser.add_argument("--tables", action="store_true", help="print the tables of what ran before")
     asked = parser.parse_args(words)
     listed = {task.name: task for task in autoact.list_tasks().tasks}
@@ -39,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> None:
     asked.store.mkdir(parents=True, exist_ok=True)
     if not asked.tables:
         for name in names:
-            text = json.dumps(searched(name, str(asked.store)), indent=1)
+            text = json.dumps(searched(name, asked.output), indent=1)
             (asked.store / f"{name}.json").write_text(text, encoding="utf-8")
     records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(asked.store.glob("*.json"))]
     print(tables(records))

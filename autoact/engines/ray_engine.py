@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import site
 import socket
 import sys
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -200,10 +202,18 @@ def _connect(ray: ModuleType, settings: EngineSettings, device: torch.device, th
         arguments |= {"num_cpus": jobs * threads, "include_dashboard": False}
     elif address not in ("auto", "local"):
         _check_reachable(address)
+    ended_by = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**arguments)
+        _give_back(ended_by)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise AutoactError(f"engine.address={address or 'null'}: {first_line(error)}") from error
+
+
+def _give_back(ended_by: object) -> None:
+    """SIGTERM does what it did before Ray, whose handler ends a process where it stands, with the signal's number."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ended_by)  # type: ignore[arg-type]
 
 
 def _check_reachable(address: str) -> None:

@@ -101,7 +101,7 @@ def test_two_drivers_through_a_grpc_proxy(small, tmp_path):
 def test_a_killed_drivers_work_is_done_by_the_same_command(small, tmp_path):
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
     command = [sys.executable, "-m", "autoact", "search", *small, *SHARED, f"search.storage={storage}"]
-    command += [f"output={tmp_path / 'one'}", "confirm=none"]
+    command += [f"output={tmp_path / 'one'}", "confirm.seeds=0"]
     killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with killed:
         for line in killed.stdout:

@@ -19,7 +19,7 @@ SETTINGS = [
     "search.rungs.first=1",
     "search.rungs.reduction=2",
     "trainer.max_epochs=4",
-    "confirm=none",
+    "confirm.seeds=0",
 ]
 
 

@@ -74,6 +74,15 @@ def test_a_search_that_trains_in_the_drivers_process_ends_where_it_is_told_to(st
     assert states(tmp_path)["RUNNING"] == 0
 
 
+def test_a_scheduler_may_end_a_search_on_ray(stop, trials, tmp_path):
+    # Ray's own handler would end the process where it stands, with 15.
+    code, out, error = stop(tmp_path, signal.SIGTERM, engine="ray")
+    assert code == 130, error
+    assert "Verdict: Interrupted after" in out and "Traceback" not in error
+    assert 2 <= len(trials(tmp_path)) < 500
+    assert states(tmp_path)["RUNNING"] == 0
+
+
 def test_a_killed_search_goes_on(stop, small, cli, trials, tmp_path):
     code, _, _ = stop(tmp_path, signal.SIGKILL)
     assert code == -signal.SIGKILL

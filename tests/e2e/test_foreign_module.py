@@ -163,7 +163,7 @@ def test_the_command_line_takes_a_foreign_module_all_the_way(package: str, capsy
 def test_a_metric_of_the_users_own_decides(package: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["search", f"module={package}.models:Churn", f"datamodule={package}.data:ChurnData", f"trust={package}"]
     metric = [f"metric={package}.models:top_score", "metric_mode=max"]
-    assert main([*command, *metric, *SMALL, "confirm=none"]) == 0
+    assert main([*command, *metric, *SMALL, "confirm.seeds=0"]) == 0
     assert "top_score" in capsys.readouterr().out
 
 
