@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -158,7 +159,8 @@ class RayEngine(QueueingEngine[bool]):
             running = list(self._refs.values())
             tickets = list(self._refs)
         for ref in running:
-            self._ray.cancel(ref, force=True)
+            with suppress(TypeError):  # so Ray says that a job has just ended, and nothing is left to cancel
+                self._ray.cancel(ref, force=True)
         self._stored = []
         if running and wait and not self._here:
             with self._changed:
@@ -205,12 +207,12 @@ def _connect(ray: ModuleType, settings: EngineSettings, device: torch.device, th
     ended_by = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**arguments)
-        _give_back(ended_by)
+        _restore_sigterm(ended_by)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise AutoactError(f"engine.address={address or 'null'}: {first_line(error)}") from error
 
 
-def _give_back(ended_by: object) -> None:
+def _restore_sigterm(ended_by: object) -> None:
     """SIGTERM does what it did before Ray, whose handler ends a process where it stands, with the signal's number."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, ended_by)  # type: ignore[arg-type]
