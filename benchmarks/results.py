@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> None:
             text = json.dumps(searched(name, asked.output), indent=1)
             (asked.store / f"{name}.json").write_text(text, encoding="utf-8")
     records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(asked.store.glob("*.json"))]
-    print(tables(records))
+    print(tables(records, {name: task.best_known for name, task in listed.items()}))
 
 
 def searched(name: str, output: str) -> dict[str, Any]:
@@ -76,9 +76,8 @@ def searched(name: str, output: str) -> dict[str, Any]:
     }
 
 
-def tables(records: Sequence[dict[str, Any]]) -> str:
-    """Markdown: one row per task, then each verdict in words, then where it ran."""
-    known = {task.name: task.best_known for task in autoact.list_tasks().tasks}
+def tables(records: Sequence[dict[str, Any]], known: dict[str, Any]) -> str:
+    """Markdown: one row per task with the best result ``known``, then each verdict in words, then where it ran."""
     parts = [markdown_table(HEADER, [_row(record, known) for record in records])]
     parts += [f"**{record['task']}**: {record['verdict']}" for record in records]
     origins = {origin_lines({k: v for k, v in r["origin"].items() if k not in ("load", "command")}) for r in records}

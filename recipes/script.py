@@ -106,10 +106,9 @@ def _taken(recipe: type[lightning.LightningModule] | None) -> set[str]:
 def _of_this_file(recipes: Sequence[type[lightning.LightningModule]], words: Sequence[str]) -> list[str]:
     """The words that name the recipe of this file for the task's kind, and leave out what another network takes."""
     name = _last("task", words)
-    tasks = {task.name: task for task in autoact.list_tasks().tasks}
-    if name not in tasks:
-        return []  # what is wrong is said where tasks are read
-    kind = tasks[name].kind
+    if name is None:
+        return []  # that one is missing is said where tasks are read
+    kind = autoact.list_tasks([name]).tasks[0].kind
     kinds = {recipe: getattr(recipe, "kinds", ()) for recipe in recipes}
     fitting = [recipe for recipe in recipes if kind in kinds[recipe]]
     if not fitting:
